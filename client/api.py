@@ -17,10 +17,10 @@ from pydantic import JsonValue, ValidationError
 
 from client import views
 from client.problem import ApiProblem
-from client.transport import Said, Transport
-from client.views import Page, View
+from client.transport import CallOptions, Transport
+from client.views import PageView, View
 from shared.contracts.base import Contract
-from shared.contracts.holds import Confirming, Overriding
+from shared.contracts.holds import HoldOverride, OverrideApproval
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
@@ -67,7 +67,7 @@ class CausewayClient:
     ) -> None:
         await self._transport.aclose()
 
-    async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **said: Unpack[CallOptions]) -> dict[str, JsonValue]:
         """Make one call. A POST needs an idempotency key; without one, a new key is made."""
         if method == "POST":
             said["key"] = key_or_new(said.get("key"))
@@ -94,8 +94,8 @@ class CausewayClient:
         return await self._transport.raw(path, accept, query)
 
     async def pages(
-        self, path: str, page: type[Page[ViewT]], cursor: str | None, *, limit: int, **filters: object
-    ) -> AsyncIterator[Page[ViewT]]:
+        self, path: str, page: type[PageView[ViewT]], cursor: str | None, *, limit: int, **filters: object
+    ) -> AsyncIterator[PageView[ViewT]]:
         """Yield the pages of a list from `cursor` on, `limit` items per page. A filter of None is omitted."""
         chosen = {name: str(value) for name, value in filters.items() if value is not None}
         while True:
@@ -136,9 +136,9 @@ class CausewayClient:
 
     # -- origins: hotlines and providers --------------------------------------------------------------------
 
-    async def submit(self, referral: Submission, *, key: str | None = None) -> views.Acceptance:
+    async def submit(self, referral: Submission, *, key: str | None = None) -> views.IntakeAcceptance:
         """Post one referral. Accepted means durable and decided, not delivered."""
-        return await self.post("/v1/referrals", _as_json(referral), key, view=views.Acceptance)
+        return await self.post("/v1/referrals", _as_json(referral), key, view=views.IntakeAcceptance)
 
     async def submit_batch(
         self, referrals: Sequence[Submission], *, key: str | None = None
@@ -176,10 +176,10 @@ class CausewayClient:
         return await self.post(path, {"reason": reason}, key, view=views.SubjectState)
 
     async def override(
-        self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
+        self, referral_id: UUID, said: HoldOverride | OverrideApproval, *, key: str | None = None
     ) -> views.SubjectState:
         """Propose the end of a hold, or confirm another person's proposal."""
-        act = "propose_override" if isinstance(said, Overriding) else "confirm_override"
+        act = "propose_override" if isinstance(said, HoldOverride) else "confirm_override"
         return await self.act_on_referral(act, referral_id, said, key=key)
 
     # -- recipients -----------------------------------------------------------------------------------------
@@ -192,60 +192,60 @@ class CausewayClient:
 
     def list(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
-    ) -> AsyncIterator[Page[views.ReferralView]]:
+    ) -> AsyncIterator[PageView[views.ReferralView]]:
         """Yield the party's own referrals; some pages may be short."""
-        return self.pages("/v1/referrals", Page[views.ReferralView], cursor, limit=limit, **filters)
+        return self.pages("/v1/referrals", PageView[views.ReferralView], cursor, limit=limit, **filters)
 
     def work(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
-    ) -> AsyncIterator[Page[views.ListedWork]]:
+    ) -> AsyncIterator[PageView[views.UnroutedView]]:
         """Yield the referrals that wait for a person of the party."""
-        return self.pages("/v1/work", Page[views.ListedWork], cursor, limit=limit, **filters)
+        return self.pages("/v1/work", PageView[views.UnroutedView], cursor, limit=limit, **filters)
 
     def inbox(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
-    ) -> AsyncIterator[Page[views.InboxItem]]:
+    ) -> AsyncIterator[PageView[views.InboxItem]]:
         """Yield the received referrals, without their records."""
-        return self.pages("/v1/inbox", Page[views.InboxItem], cursor, limit=limit, **filters)
+        return self.pages("/v1/inbox", PageView[views.InboxItem], cursor, limit=limit, **filters)
 
     def notices(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
-    ) -> AsyncIterator[Page[views.NoticeView]]:
+    ) -> AsyncIterator[PageView[views.NoticeView]]:
         """Yield the received notices, without their records."""
-        return self.pages("/v1/notices", Page[views.NoticeView], cursor, limit=limit, **filters)
+        return self.pages("/v1/notices", PageView[views.NoticeView], cursor, limit=limit, **filters)
 
-    def work_items(self, *, limit: int = PAGE_MAX) -> AsyncIterator[Page[views.WorkItem]]:
+    def work_items(self, *, limit: int = PAGE_MAX) -> AsyncIterator[PageView[views.WorkItemView]]:
         """Yield a provider's open work, one entry for each location."""
-        return self.pages("/v1/work-items", Page[views.WorkItem], None, limit=limit)
+        return self.pages("/v1/work-items", PageView[views.WorkItemView], None, limit=limit)
 
-    def attention(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Attention]]:
+    def attention(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[PageView[views.AttentionView]]:
         """Yield the attention list: children at risk first, then the oldest first."""
-        return self.pages("/v1/attention", Page[views.Attention], None, limit=limit, **filters)
+        return self.pages("/v1/attention", PageView[views.AttentionView], None, limit=limit, **filters)
 
-    def due(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Due]]:
+    def due(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[PageView[views.DeadlineView]]:
         """Yield the deadlines of one subject, or of all, soonest first."""
-        return self.pages("/v1/due", Page[views.Due], None, limit=limit, **filters)
+        return self.pages("/v1/due", PageView[views.DeadlineView], None, limit=limit, **filters)
 
     async def events(
         self, *, after: int = 0, epoch: UUID | None = None, limit: int = PAGE_MAX, wait_s: int = 0
-    ) -> views.EventPage:
+    ) -> views.EventPageView:
         """Return the events after this number, in its epoch; without any, the call may wait."""
         query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
         query |= {} if epoch is None else {"epoch": str(epoch)}
-        return await self.read("/v1/events", views.EventPage, **query)
+        return await self.read("/v1/events", views.EventPageView, **query)
 
-    async def timeline(self, subject: UUID) -> Sequence[views.Entry]:
+    async def timeline(self, subject: UUID) -> Sequence[views.TimelineEntry]:
         """Return all acts on a referral, offer, case, notice or preservation, by the party's own id of it.
 
         Raises `ApiProblem("not_found")` if the party has no such subject.
         """
         for name in _COLLECTIONS:
-            found: list[views.Entry] = []
+            found: list[views.TimelineEntry] = []
             after: int | None = 0
             try:
                 while after is not None:
                     path = f"/v1/{name}/{subject}/timeline"
-                    page = await self.read(path, views.Timeline, after=str(after), limit=str(PAGE_MAX))
+                    page = await self.read(path, views.TimelineView, after=str(after), limit=str(PAGE_MAX))
                     found += page.items
                     after = page.next
             except ApiProblem as problem:

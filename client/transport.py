@@ -87,7 +87,7 @@ _DELAY_S_MAX = 8.0
 _RETRY_AFTER_S_MAX = 30.0
 
 
-class Said(TypedDict, total=False):
+class CallOptions(TypedDict, total=False):
     """Further parts of a call: `body` as JSON, `key` as its idempotency key."""
 
     body: Mapping[str, object] | None
@@ -134,7 +134,7 @@ class Transport:
             verify=True if ca_file is None else trust_in(ca_file),
         )
 
-    async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **said: Unpack[CallOptions]) -> dict[str, JsonValue]:
         """Return the JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` if no attempt was answered."""
         return _answer(await self._answered(method, path, **said))
 
@@ -145,7 +145,7 @@ class Transport:
             raise ApiProblem.from_body(response.status_code, _json(response))
         return response.content
 
-    async def _answered(self, method: str, path: str, **said: Unpack[Said]) -> httpx.Response:
+    async def _answered(self, method: str, path: str, **said: Unpack[CallOptions]) -> httpx.Response:
         """Return the last answer, of any status. Raises `Unavailable` if there was none."""
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(said.get("headers") or {})}
         content: bytes | None = None

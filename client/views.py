@@ -31,14 +31,14 @@ def read_in(view: type[ViewT], part: JsonValue) -> ViewT | None:
         return None
 
 
-class Page(View, Generic[ItemT]):
+class PageView(View, Generic[ItemT]):
     """One page of a list. `next` is the opaque cursor of the page after it, None on the last."""
 
     items: tuple[ItemT, ...]
     next: str | None = None
 
 
-class WhoAsks(View):
+class IdentityView(View):
     """A key's party and roles, and the scope of an auditor (None: everything)."""
 
     party: str
@@ -47,7 +47,7 @@ class WhoAsks(View):
     scope: dict[str, tuple[str, ...]] | None = None
 
 
-class Recipient(View):
+class RecipientView(View):
     """One edge of a decision: its recipient, its purpose and its rules."""
 
     recipient: str
@@ -77,7 +77,7 @@ class FieldProblem(View):
     expected: str | None = None
 
 
-class Acceptance(View):
+class IntakeAcceptance(View):
     """A referral was accepted and is durable. This does not mean that it was delivered or read.
 
     `acceptance` is the signed one, as received: keep it, and verify it with a directory when it matters.
@@ -86,7 +86,7 @@ class Acceptance(View):
     referral_id: UUID
     state: str
     work_reason: str | None = None
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[RecipientView, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
 
 
@@ -110,7 +110,7 @@ class CheckResult(View):
     problem: ItemProblem | None = None
     state: str | None = None
     work_reason: str | None = None
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[RecipientView, ...] = ()
     cut: tuple[CutView, ...] = ()
 
 
@@ -122,7 +122,7 @@ class CutView(View):
     target: str | None = None
 
 
-class EdgeView(Recipient):
+class EdgeView(RecipientView):
     """An edge with its delivery, the recipient's answer, and the delivery of its withdrawal."""
 
     delivery: str = ""
@@ -161,14 +161,14 @@ class ReferralView(View):
     holds: tuple[dict[str, JsonValue], ...] = ()
 
 
-class ListedWork(View):
+class UnroutedView(View):
     """A referral that waits for a person: `work_reason` has the reason."""
 
     referral_id: UUID
     work_reason: str
 
 
-class Attention(View):
+class AttentionView(View):
     """An attention item: `reasons` has the reasons, `mend` the suggested act, `party` the other side.
 
     `clock`: the overdue deadline.
@@ -182,7 +182,7 @@ class Attention(View):
     mend: str
 
 
-class AlikeCase(View):
+class SimilarCaseView(View):
     """Another open case of the agency at the same location."""
 
     referral_id: UUID
@@ -199,7 +199,7 @@ class InboxItem(View):
     claimed_by: str | None = None
     passed_on: dict[str, JsonValue] | None = None
     contacts: tuple[dict[str, JsonValue], ...] = ()
-    alike: tuple[AlikeCase, ...] = ()
+    alike: tuple[SimilarCaseView, ...] = ()
     record: dict[str, JsonValue] | None = None
 
 
@@ -218,7 +218,7 @@ class SubjectState(View):
     state: str
 
 
-class Event(View):
+class EventView(View):
     """An act, its subject, and codes; `by` is the party that acted, if it was another."""
 
     number: int
@@ -229,28 +229,28 @@ class Event(View):
     by: str | None = None
 
 
-class Entry(Event):
+class TimelineEntry(EventView):
     """An act on the subject, and its codes, if they are stored per act."""
 
     said: dict[str, JsonValue] | None = None
 
 
-class Timeline(View):
+class TimelineView(View):
     """One page of the acts on a subject; continue after the number `next`."""
 
-    items: tuple[Entry, ...]
+    items: tuple[TimelineEntry, ...]
     next: int | None = None
 
 
-class EventPage(View):
+class EventPageView(View):
     """The party's events above a number, in their order. `last` is the highest number in this epoch."""
 
     epoch: UUID
     last: int
-    items: tuple[Event, ...]
+    items: tuple[EventView, ...]
 
 
-class Due(View):
+class DeadlineView(View):
     """A due act, its subject, and the party that must act."""
 
     due: str
@@ -258,15 +258,15 @@ class Due(View):
     owed_by: str
 
 
-class OpenItem(View):
+class OpenItemView(View):
     """An item of a notice that waits for an answer."""
 
     notice_id: UUID
     n: int
 
 
-class WorkItem(View):
+class WorkItemView(View):
     """The open items at one location."""
 
     work_item: UUID
-    items: tuple[OpenItem, ...]
+    items: tuple[OpenItemView, ...]

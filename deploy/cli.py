@@ -16,7 +16,7 @@ from client.cli.output import hidden
 from client.cli.verb_table import table
 from deploy import __version__
 from deploy.devstack.cli import dev_app
-from deploy.site.options import OPTIONS, Listing, Options, Printed, ending, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, ending, verb
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ for named, group in table()["groups"].items():
 
 
 @verb(app)
-def doctor(*, options: Options = OPTIONS) -> Printed:
+def doctor(*, options: Options = OPTIONS) -> Output:
     """Check files, ports, Java, logins, topics, rights, durability, schemas, documents.
 
     Exit 1 if there is a fault.
@@ -88,7 +88,7 @@ def doctor(*, options: Options = OPTIONS) -> Printed:
     found = examine(site(options), examine_stack)
     rows = [(each.what, each.code or "well", each.advice) for each in found]
     document = {"findings": [each.as_json() for each in found]}
-    return Printed(document, [Listing(("what", "found", "what to do"), rows)], well=all(each.well for each in found))
+    return Output(document, [Listing(("what", "found", "what to do"), rows)], well=all(each.well for each in found))
 
 
 @app.command

@@ -53,10 +53,7 @@ def main() -> int:
 def touched_files(root: Path) -> set[str]:
     """Name the files that differ from the merge base with the main branch, untracked files included."""
     base = next((found for name in MAIN_BRANCHES if (found := _git(root, "merge-base", "HEAD", name))), ["HEAD"])
-    return {
-        *_git(root, "diff", "--name-only", base[0]),
-        *_git(root, "ls-files", "--others", "--exclude-standard"),
-    }
+    return {*_git(root, "diff", "--name-only", base[0]), *_git(root, "ls-files", "--others", "--exclude-standard")}
 
 
 def touched_tests(touched: Collection[str], root: Path) -> list[str]:

@@ -10,18 +10,18 @@ from uuid import UUID
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from client.cli.settings import Options
+from client.cli.settings import ClientOptions
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis, PreservationKind
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
-    from client.cli.answer_file import AnswerFile, Ended
+    from client.cli.answer_file import AnswerFile, FileResult
     from client.views import SubjectState
     from shared.contracts.holds import HoldRequest
 
-_OPTIONS = Options()
+_OPTIONS = ClientOptions()
 
 
 async def place(
@@ -32,7 +32,7 @@ async def place(
     basis: HoldBasis,
     until: str,
     alike: bool = False,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Ask the origin of a case not to issue its notices yet.
 
@@ -69,7 +69,7 @@ async def override(
     *,
     basis: OverrideBasis | None = None,
     confirm: bool = False,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Propose the end of a hold on your referral, or confirm another person's proposal.
 
@@ -83,16 +83,16 @@ async def override(
         Confirm, as a second person; without a basis.
     """
     async with output.service(options) as client:
-        from shared.contracts.holds import Confirming, Overriding
+        from shared.contracts.holds import HoldOverride, OverrideApproval
 
         if confirm == (basis is not None):
             raise Refused("override_unclear", "give either --basis or --confirm", status=400)
-        said = Overriding(hold=hold, basis=basis) if basis is not None else Confirming(hold=hold)
+        said = HoldOverride(hold=hold, basis=basis) if basis is not None else OverrideApproval(hold=hold)
         _print(await client.override(referral_id, said), options)
         return output.DONE
 
 
-async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: Options) -> int:
+async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: ClientOptions) -> int:
     """Hold a case and the cases at its location without a hold; each origin is asked, and each may refuse."""
     from shared.exchange.act import Subject
 
@@ -108,7 +108,7 @@ async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldReques
     return output.DONE if all(each.problem is None for each in results) else output.FAILED
 
 
-def _print(state: SubjectState, options: Options) -> None:
+def _print(state: SubjectState, options: ClientOptions) -> None:
     from client.cli.shown import show_state
 
     show_state(state.model_dump(mode="json"), options)
@@ -124,7 +124,7 @@ async def ask(
     term: str | None = None,
     until: date | None = None,
     order_reference: str | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Ask a provider to preserve data. Locations and your reference of the order reach it alone, sealed.
 
@@ -171,7 +171,7 @@ _SHOWN_MAX: Final = 20
 def _verb_of(subject: str) -> object:
     """Return the command for one kind of subject."""
 
-    async def answer_many(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
+    async def answer_many(file: ExistingFile, /, *, options: ClientOptions = _OPTIONS) -> int:
         """Send a table of answers. A refused line stops no other; a repeated command does nothing twice.
 
         The reasons of refused lines are in FILE.errors.csv, the lines themselves in FILE.refused.csv: correct them
@@ -200,7 +200,7 @@ def _verb_of(subject: str) -> object:
 notice, offer, case = map(_verb_of, ("notice", "offer", "case"))
 
 
-def _print_answered(file: AnswerFile, ended: Ended, options: Options) -> None:
+def _print_answered(file: AnswerFile, ended: FileResult, options: ClientOptions) -> None:
     report, refused = file.keep_errors(ended.errors), file.keep_refused(ended.refused)
     taken = None if ended.stopped else ended.lines - len(ended.refused)
     if options.json:

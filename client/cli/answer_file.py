@@ -24,7 +24,7 @@ from client.cli.settings import decode_line, keep_private
 from client.problem import ApiProblem
 from client.views import BatchResult
 from shared.exchange.act import Subject
-from shared.formats.referral_table import Table
+from shared.formats.referral_table import ReferralTable
 from shared.kernel.canonical import canonical_json
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, Refused, Unavailable
@@ -59,7 +59,7 @@ SUBJECTS: Final[Mapping[Subject, tuple[str, str | None, Mapping[str, ActColumns]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRow:
     """The content of one line: its subject, its act, and either statements about items or the whole act."""
 
     subject_id: UUID
@@ -74,7 +74,7 @@ def columns(subject: Subject) -> frozenset[str]:
     return frozenset({named, ACT, ANSWER}).union(*(act.cells for act in acts.values()))
 
 
-def answer(subject: Subject, cells: Cells) -> Answer:
+def answer(subject: Subject, cells: Cells) -> AnswerRow:
     """Parse a line. Raises `Refused` naming the column: `cell_missing`, `cell_not_id`, `cell_not_of_act` …"""
     named, usual, acts = SUBJECTS[subject]
     act = cells.get(ACT, usual)
@@ -87,13 +87,13 @@ def answer(subject: Subject, cells: Cells) -> Answer:
     subject_id = _id(cells, named)
     said = {field: _value(column, field, cells[column]) for column, field in known.cells.items() if column in cells}
     if known.listed is None:
-        return Answer(subject_id, act, None, (_kept(said) if act == "acknowledge_withdrawal" else said,))
+        return AnswerRow(subject_id, act, None, (_kept(said) if act == "acknowledge_withdrawal" else said,))
     if not known.words:
-        return Answer(subject_id, act, known.listed, (said,))
+        return AnswerRow(subject_id, act, known.listed, (said,))
     words = tuple(word.strip() for word in cells.get(ANSWER, "").split(";") if word.strip())
     if not words:
         raise Refused("cell_missing", "give at least one code", field=f"/{ANSWER}")
-    return Answer(subject_id, act, known.listed, tuple(said | _word(subject, word) for word in words))
+    return AnswerRow(subject_id, act, known.listed, tuple(said | _word(subject, word) for word in words))
 
 
 def column_at(subject: Subject, act: str, pointer: str | None) -> str | None:
@@ -159,7 +159,7 @@ class _ActKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class Entry:
+class AnswerEntry:
     """All lines of a file with one subject and act. `lines` has the line number of each statement."""
 
     key: _ActKey
@@ -174,7 +174,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FileResult:
     """The end of a run. `stopped` has the reason of an early end: a new run does nothing twice."""
 
     lines: int
@@ -199,19 +199,19 @@ class AnswerFile:
         self._lines = [line.removesuffix(b"\r") for line in data.removeprefix(_BOM).split(b"\n")]
         if not self._lines[0].strip():
             raise Refused("file_empty", "a file with answers in it: is it the right one?", status=400)
-        self._table = Table.from_first_line(decode_line(self._lines[0]), columns(subject), page="docs/bulk.md")
+        self._table = ReferralTable.from_first_line(decode_line(self._lines[0]), columns(subject), page="docs/bulk.md")
 
     @property
     def lines(self) -> int:
         """Return the number of lines of the file, at most."""
         return len(self._lines)
 
-    def entries(self) -> tuple[list[Entry], list[LineError], int]:
+    def entries(self) -> tuple[list[AnswerEntry], list[LineError], int]:
         """Return the acts in the order of their first lines, errors of unreadable lines, and the number of lines.
 
         If a line cannot be read, the other lines about its subject are refused too.
         """
-        entries: dict[_ActKey, Entry] = {}
+        entries: dict[_ActKey, AnswerEntry] = {}
         errors: list[LineError] = []
         spoilt: set[UUID] = set()
         count = 0
@@ -241,7 +241,7 @@ class AnswerFile:
         path = self.path.with_name(f"{self.path.name}.errors.csv")
         return keep_private(path, text.getvalue().encode() if errors else None)
 
-    def _answer(self, line: bytes) -> Answer:
+    def _answer(self, line: bytes) -> AnswerRow:
         return answer(self.subject, self._table.cells(decode_line(line)))
 
     def _named(self, line: bytes) -> set[UUID]:
@@ -252,7 +252,7 @@ class AnswerFile:
             return set()
 
 
-async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: OnProgress) -> Ended:
+async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: OnProgress) -> FileResult:
     """Send every act of a file, 100 at a time."""
     entries, errors, count = file.entries()
     named, done = SUBJECTS[file.subject][0], 0
@@ -262,15 +262,15 @@ async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: 
         try:
             results = await client.answer_many(file.subject, keyed)
         except (ApiProblem, Unavailable) as error:
-            return Ended(count, tuple(sorted(errors)), error)
+            return FileResult(count, tuple(sorted(errors)), error)
         for entry, result in zip(batch, results, strict=True):
             errors += _refusals(file.subject, entry, result)
         done += len(batch)
         on_progress(done, len({error.line for error in errors}))
-    return Ended(count, tuple(sorted(errors)))
+    return FileResult(count, tuple(sorted(errors)))
 
 
-def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[LineError]:
+def _refusals(subject: Subject, entry: AnswerEntry, result: BatchResult) -> Iterator[LineError]:
     """Yield one error for each rule that a line breaks.
 
     The other lines of a refused act get `beside_refused`.
@@ -287,18 +287,18 @@ def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[L
     yield from (_error(line, None, _BESIDE.code) for line in sorted(set(entry.lines) - told))
 
 
-def _line_at(entry: Entry, pointer: str) -> int:
+def _line_at(entry: AnswerEntry, pointer: str) -> int:
     """Return the line of a pointer's statement; 0 if there is none."""
     parts = pointer.split("/")
     listed = len(parts) > 2 and parts[1] == entry.listed and parts[2].isdigit()
     return entry.lines[int(parts[2])] if listed and int(parts[2]) < len(entry.lines) else 0
 
 
-def _add(entries: dict[_ActKey, Entry], number: int, read: Answer) -> None:
+def _add(entries: dict[_ActKey, AnswerEntry], number: int, read: AnswerRow) -> None:
     key = _ActKey(read.subject_id, read.act)
     if read.listed is None and key in entries:
         raise Refused("line_repeated", "one line has the whole act", field="/act")
-    entry = entries.setdefault(key, Entry(key, read.listed))
+    entry = entries.setdefault(key, AnswerEntry(key, read.listed))
     entry.said += read.said
     entry.lines += [number] * len(read.said)
 

@@ -25,7 +25,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from client import views
 from client.api import CausewayClient, in_batches
-from client.cli.rows import Row, RowError, RowFile, RowFormat, RowResult
+from client.cli.rows import ImportRow, RowError, RowFile, RowFormat, RowResult
 from client.cli.settings import add_private, keep_private, read_whole_lines
 from client.problem import ApiProblem, referral_in
 from shared.formats.referral_table import column_at
@@ -135,10 +135,10 @@ _EXISTS = "external_ref_exists"
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
-Send = Callable[[Sequence[Row]], Awaitable[list[RowResult]]]
+Send = Callable[[Sequence[ImportRow]], Awaitable[list[RowResult]]]
 
 
-async def results_of(batch: Sequence[Row], send: Send) -> list[RowResult]:
+async def results_of(batch: Sequence[ImportRow], send: Send) -> list[RowResult]:
     """Return one result for each row, in order. Unreadable rows are not sent.
 
     Raises `ApiProblem` or `Unavailable` for a fault that is not a row's: the state of the whole batch is then unknown.
@@ -155,7 +155,7 @@ def submitting(client: CausewayClient, run: str) -> Send:
     Its idempotency key comes from the run and the bytes, so a rerun is safe.
     """
 
-    async def send(rows: Sequence[Row]) -> list[RowResult]:
+    async def send(rows: Sequence[ImportRow]) -> list[RowResult]:
         bodies = [row.referral or {} for row in rows]
         results = await client.submit_batch(bodies, key=_key(run, rows[0].number, rows[-1].number, bodies=bodies))
         return [_submitted(row.number, result) for row, result in zip(rows, results, strict=True)]
@@ -166,14 +166,14 @@ def submitting(client: CausewayClient, run: str) -> Send:
 def checking(client: CausewayClient) -> Send:
     """Return a function that checks rows. Stores nothing."""
 
-    async def send(rows: Sequence[Row]) -> list[RowResult]:
+    async def send(rows: Sequence[ImportRow]) -> list[RowResult]:
         results = await client.check([row.referral or {} for row in rows])
         return [_checked(row.number, result) for row, result in zip(rows, results, strict=True)]
 
     return send
 
 
-async def _in_halves(rows: Sequence[Row], send: Send) -> list[RowResult]:
+async def _in_halves(rows: Sequence[ImportRow], send: Send) -> list[RowResult]:
     """Send; if the whole body is refused, send its halves, until only the row that caused it is refused."""
     try:
         return await send(rows)

@@ -8,16 +8,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from client.cli import output
-from client.cli.settings import Access, Options, access, given, keep, login_file
+from client.cli.settings import ClientOptions, ServiceAccess, access, given, keep, login_file
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
-    from client.views import WhoAsks
+    from client.views import IdentityView
 
-_OPTIONS = Options()
+_OPTIONS = ClientOptions()
 
 
-def login(*, options: Options = _OPTIONS) -> int:
+def login(*, options: ClientOptions = _OPTIONS) -> int:
     """Store a service and its key in a file that only you can read. Nothing is sent.
 
     Without --key or CAUSEWAY_API_KEY, the command asks for the key or reads it from standard input. --url and --key, or
@@ -30,13 +30,13 @@ def login(*, options: Options = _OPTIONS) -> int:
         if not found.url:
             raise Refused("url_missing", "name your service with --url", status=400)
         ca_file = found.ca_file and found.ca_file.resolve()
-        wanted = Access(found.url, found.key or _asked(), ca_file, told_by="causeway login")
+        wanted = ServiceAccess(found.url, found.key or _asked(), ca_file, told_by="causeway login")
         Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses unusable values
         keep(login_file(), wanted)
         return _said(wanted, options)
 
 
-def logout(*, options: Options = _OPTIONS) -> int:
+def logout(*, options: ClientOptions = _OPTIONS) -> int:
     """Remove the file. The key stays valid: have it revoked if others may have it."""
     with output.ending(options):
         path = login_file()
@@ -49,7 +49,7 @@ def logout(*, options: Options = _OPTIONS) -> int:
         return output.DONE
 
 
-async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
+async def whoami(*, offline: bool = False, options: ClientOptions = _OPTIONS) -> int:
     """Show the service and the key of the commands (the first digits of its SHA-256), its party and its roles.
 
     Parameters
@@ -61,9 +61,9 @@ async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
         with output.ending(options):
             return _said(access(options), options)
     async with output.service(options) as client:
-        from client.views import WhoAsks
+        from client.views import IdentityView
 
-        return _said(access(options), options, await client.read("/v1/whoami", WhoAsks))
+        return _said(access(options), options, await client.read("/v1/whoami", IdentityView))
 
 
 def _asked() -> str:
@@ -71,7 +71,7 @@ def _asked() -> str:
     return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 
-def _said(found: Access, options: Options, asked: WhoAsks | None = None) -> int:
+def _said(found: ServiceAccess, options: ClientOptions, asked: IdentityView | None = None) -> int:
     world = "sandbox" if found.key.startswith("cw_test_") else "live"
     told = {
         "url": found.url,

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
-from client.cli.settings import Options, access, write_private
+from client.cli.settings import ClientOptions, access, write_private
 from client.problem import ApiProblem, OptionsRefused
 from shared.kernel import codes
 from shared.kernel.clock import rfc3339
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.panel import Panel
 
     from client.api import CausewayClient
-    from client.views import Page
+    from client.views import PageView
 
 
 DONE = 0
@@ -41,7 +41,7 @@ _KEPT = "\xa0"
 ItemT = TypeVar("ItemT")
 
 
-class Asked(Protocol):
+class OutputOptions(Protocol):
     """The options of a command, a party's or the operator's."""
 
     @property
@@ -109,7 +109,7 @@ def _text(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
-async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
+async def first(pages: AsyncIterator[PageView[ItemT]], limit: int) -> list[ItemT]:
     """Return the first items of a paged list, at most `limit`."""
     found: list[ItemT] = []
     async for page in pages:
@@ -120,7 +120,7 @@ async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
 
 
 @asynccontextmanager
-async def service(options: Options) -> AsyncIterator[CausewayClient]:
+async def service(options: ClientOptions) -> AsyncIterator[CausewayClient]:
     """Open a client for the service in the options or the environment.
 
     A failure ends the program with a coded line.
@@ -134,7 +134,7 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
 
 
 @contextmanager
-def ending(options: Asked) -> Iterator[None]:
+def ending(options: OutputOptions) -> Iterator[None]:
     """Turn a coded error inside it, or a file error, into a message and an exit code."""
     with coded(options):
         try:
@@ -146,7 +146,7 @@ def ending(options: Asked) -> Iterator[None]:
 
 
 @contextmanager
-def coded(options: Asked) -> Iterator[None]:
+def coded(options: OutputOptions) -> Iterator[None]:
     """Turn a coded error inside it, or an invalid body of its options, into a message and an exit code."""
     try:
         yield
@@ -166,7 +166,7 @@ def unread() -> NoReturn:
     raise SystemExit(FAILED) from None
 
 
-def _end(error: CausewayError, options: Asked) -> NoReturn:
+def _end(error: CausewayError, options: OutputOptions) -> NoReturn:
     try:
         failure(error, as_json=options.json)
     except BrokenPipeError:
@@ -247,8 +247,7 @@ def options_refused(error: ValueError) -> OptionsRefused | None:
     named = [one | {"type": str(one["ctx"]["error"])} if one["type"] == "value_error" else one for one in found]
     listed = error_locations(named)
     return OptionsRefused(
-        tuple((_option(each["field"]), each["rule"]) for each in listed),
-        tuple(each.get("expected") for each in listed),
+        tuple((_option(each["field"]), each["rule"]) for each in listed), tuple(each.get("expected") for each in listed)
     )
 
 

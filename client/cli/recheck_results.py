@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
-from client.cli.settings import Options, write_private
+from client.cli.settings import ClientOptions, write_private
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from client.api import CausewayClient
-    from client.views import Event, EventPage
+    from client.views import EventPageView, EventView
 
-_OPTIONS = Options()
+_OPTIONS = ClientOptions()
 
 
-async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
+async def timeline(subject: UUID, /, *, options: ClientOptions = _OPTIONS) -> int:
     """List each act on a subject, in the order in which you learned of it, with time (UTC) and codes.
 
     Parameters
@@ -59,7 +59,7 @@ _PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FeedCursor:
     """A reader's position: it has read the event of this number, and all before it."""
 
     epoch: UUID
@@ -87,7 +87,7 @@ async def listen(
     start: Annotated[NonNegativeInt | None, Parameter(name="--from")] = None,
     limit: PositiveInt | None = None,
     state: Path | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Print each event that concerns you: number, time, act, subject, its state, and the actor.
 
@@ -105,7 +105,7 @@ async def listen(
         async for page in _pages(client, place, left):
             for event in page.items[:left]:
                 _print(event, page.epoch, options)
-            place = Place(page.epoch, page.items[:left][-1].number)
+            place = FeedCursor(page.epoch, page.items[:left][-1].number)
             if state is not None:
                 place.write(state)
             if left is not None and (left := left - len(page.items)) <= 0:
@@ -113,14 +113,14 @@ async def listen(
         return output.DONE
 
 
-async def _begun(client: CausewayClient, start: int | None, state: Path | None) -> Place:
-    if state is not None and (noted := Place.read(state)) is not None:
+async def _begun(client: CausewayClient, start: int | None, state: Path | None) -> FeedCursor:
+    if state is not None and (noted := FeedCursor.read(state)) is not None:
         return noted
     first = await client.events(limit=1)
-    return Place(first.epoch, first.last if start is None else start)
+    return FeedCursor(first.epoch, first.last if start is None else start)
 
 
-async def _pages(client: CausewayClient, place: Place, limit: int | None) -> AsyncIterator[EventPage]:
+async def _pages(client: CausewayClient, place: FeedCursor, limit: int | None) -> AsyncIterator[EventPageView]:
     """Yield pages with events, forever."""
     loop, most = asyncio.get_running_loop(), min(limit or output.PAGE_MAX, output.PAGE_MAX)
     while True:
@@ -128,12 +128,12 @@ async def _pages(client: CausewayClient, place: Place, limit: int | None) -> Asy
         page = await client.events(after=place.number, epoch=place.epoch, limit=most, wait_s=_WAIT_S)
         if page.items:
             yield page
-            place = Place(page.epoch, page.items[-1].number)
+            place = FeedCursor(page.epoch, page.items[-1].number)
         elif loop.time() - asked_at < _PAUSE_S:
             await asyncio.sleep(_PAUSE_S)
 
 
-def _print(event: Event, epoch: UUID, options: Options) -> None:
+def _print(event: EventView, epoch: UUID, options: ClientOptions) -> None:
     if options.json:
         shown = event.model_dump(mode="json", exclude_unset=True)
         print(json.dumps({"epoch": str(epoch), **shown}, ensure_ascii=False), flush=True)

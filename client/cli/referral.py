@@ -9,7 +9,7 @@ from uuid import UUID
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import output
-from client.cli.settings import Options, access
+from client.cli.settings import ClientOptions, access
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from client.cli.import_file import Summary
     from client.cli.rows import RowResult
 
-_OPTIONS = Options()
+_OPTIONS = ClientOptions()
 
 
-async def check(file: ExistingFile, /, *, origin: str | None = None, options: Options = _OPTIONS) -> int:
+async def check(file: ExistingFile, /, *, origin: str | None = None, options: ClientOptions = _OPTIONS) -> int:
     """Show the refusals of each row, and the recipients of the rest. Nothing is stored.
 
     The check ignores your daily quota: a referral above the rest of it is refused when you submit it (`day_spent`).
@@ -55,7 +55,7 @@ async def submit(
     *,
     idempotency_key: str | None = None,
     acceptances: Path | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Post the one referral in a file, and store the signed acceptance.
 
@@ -93,7 +93,7 @@ async def import_(
     origin: str | None = None,
     dry_run: bool = False,
     acceptances: Path | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Post every row of a file.
 
@@ -133,7 +133,7 @@ async def import_(
 
 
 async def amend(
-    referral_id: UUID, file: ExistingFile, /, *, revision: PositiveInt | None = None, options: Options = _OPTIONS
+    referral_id: UUID, file: ExistingFile, /, *, revision: PositiveInt | None = None, options: ClientOptions = _OPTIONS
 ) -> int:
     """Replace the content of your referral with the one in a file.
 
@@ -169,7 +169,7 @@ def _only_referral(file: Path, else_say: str) -> dict[str, JsonValue]:
     return rows[0].referral or {}
 
 
-def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, options: Options) -> None:
+def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, options: ClientOptions) -> None:
     """Print the result of an import, and the path of the `report` of refused rows."""
     if options.json:
         errors_file = None if report is None else str(report)

@@ -14,9 +14,9 @@ from pydantic_core import to_jsonable_python
 from client.api import CausewayClient, stated
 from client.cli import output
 from client.cli.settings import zoned
-from client.cli.verb_table import OWN, Row, Statements, parameters, vocabulary
-from client.views import Page, View
-from shared.contracts.answers import Keeping, WithdrawalAnswer
+from client.cli.verb_table import OWN, Statements, VerbRow, parameters, vocabulary
+from client.views import PageView, View
+from shared.contracts.answers import RetentionStatement, WithdrawalAnswer
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
 from shared.kernel.clock import SystemClock
@@ -32,7 +32,7 @@ Said = Mapping[str, object]
 _UNANSWERED: Final = "preservation_unanswered"
 
 
-async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: bool) -> Answer:
+async def perform(client: CausewayClient, verb: VerbRow, said: Said, *, is_json: bool) -> Answer:
     """Make the call of a command.
 
     Raises `Refused` for words that make no valid body, and all errors of the client.
@@ -50,13 +50,13 @@ async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: boo
         return await client.raw(path, verb["accept"], query)
     if "limit" in verb:
         limit = int(str(said["limit"]))
-        pages = client.pages(path, Page[View], None, limit=min(limit, output.PAGE_MAX), **query)
+        pages = client.pages(path, PageView[View], None, limit=min(limit, output.PAGE_MAX), **query)
         return {"items": [each.model_dump(mode="json") for each in await output.first(pages, limit)]}
     headers = {} if purpose is None else stated(purpose)
     return await client.call("GET", path, query=query, headers=headers)
 
 
-def _call(verb: Row, said: Said) -> tuple[str, str, type[Contract] | None]:
+def _call(verb: VerbRow, said: Said) -> tuple[str, str, type[Contract] | None]:
     """Return the method, the path and the form of the body. For an act they come from its row."""
     call = next((each for word, each in verb.get("instead", {}).items() if word in said.values()), verb["call"])
     method, spaced, path = call.partition(" ")
@@ -67,7 +67,7 @@ def _call(verb: Row, said: Said) -> tuple[str, str, type[Contract] | None]:
     return "POST", f"/v1/{collection(act)}/{subject_id}:{name.replace('_', '-')}", act.takes
 
 
-def _body(verb: Row, said: Said, form: type[Contract] | None, *, path: str) -> dict[str, JsonValue]:
+def _body(verb: VerbRow, said: Said, form: type[Contract] | None, *, path: str) -> dict[str, JsonValue]:
     """Return the JSON fields from words and options."""
     fields = dict(verb.get("always", {})) | dict(_fields(verb, said, path=path))
     if "kept" in verb.get("common", ()):
@@ -82,7 +82,7 @@ def _body(verb: Row, said: Said, form: type[Contract] | None, *, path: str) -> d
     return _json(_read(form, fields, verb))
 
 
-def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]:
+def _fields(verb: VerbRow, said: Said, *, path: str) -> Iterator[tuple[str, object]]:
     """Yield the fields outside the path and outside the list of statements. Omitted options make none."""
     listed = verb.get("statements", {})
     taken = {name for _, name, _, _ in string.Formatter().parse(path)} | {*listed.get("beside", {})} | OWN
@@ -95,7 +95,7 @@ def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]
             yield word.get("field", name), value
 
 
-def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, object]]:
+def _statements(verb: VerbRow, listed: Statements, said: Said) -> list[dict[str, object]]:
     """Return the list: `removed` is about every item, `3=removed` about the third.
 
     Without words, one per item.
@@ -135,7 +135,7 @@ def _check_said(words: object) -> Sequence[str]:
     return words
 
 
-def _read(form: type[Contract], fields: Mapping[str, object], verb: Row) -> Contract:
+def _read(form: type[Contract], fields: Mapping[str, object], verb: VerbRow) -> Contract:
     """Return the fields in their form.
 
     Raises `Refused("answer_malformed")` if the row has a text for `wanted`.
@@ -159,7 +159,7 @@ def _withdrawal(said: Said) -> WithdrawalAnswer:
     if all(word is None for word in words.values()):
         return WithdrawalAnswer(fate=WithdrawalFate.ERASED)
     try:
-        return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=Keeping.model_validate(words))
+        return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=RetentionStatement.model_validate(words))
     except ValidationError:
         raise Refused("keeping_malformed", "give its class, basis and end date", status=400) from None
 
@@ -180,7 +180,7 @@ async def _act(client: CausewayClient, path: str, body: Mapping[str, object], *,
 
 async def _name_unanswered(client: CausewayClient) -> None:
     """List requests without an answer. The provider sees which of them matches when it opens one."""
-    async for page in client.pages("/v1/preservations", Page[View], None, limit=output.PAGE_MAX, state="requested"):
+    async for page in client.pages("/v1/preservations", PageView[View], None, limit=output.PAGE_MAX, state="requested"):
         for each in page.items:
             asked = each.model_dump(mode="json")
             since = f"{str(asked.get('asked_at'))[:10]} by {asked.get('counterpart')} ({asked.get('instrument')})"

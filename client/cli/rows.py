@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from client import views
 from client.cli.settings import decode_line
-from shared.formats.referral_table import Table, submission
+from shared.formats.referral_table import ReferralTable, submission
 from shared.guard import parse_body
 from shared.kernel.codes import RULES, find_remedy
 from shared.kernel.errors import Refused
@@ -53,7 +53,7 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ImportRow:
     """Row `number` (the line in the file, from 1): a body to send, or the reason why there is none."""
 
     number: int
@@ -61,7 +61,7 @@ class Row:
     referral: dict[str, JsonValue] | None = None
     error: RowError | None = None
 
-    def refused(self, code: str, rule: str) -> Row:
+    def refused(self, code: str, rule: str) -> ImportRow:
         """Return this row as refused."""
         return replace(self, referral=None, error=RowError(self.number, code, rule=rule))
 
@@ -81,7 +81,7 @@ class RowResult:
     existing: bool = False
     passing: bool = False
     work_reason: str | None = None
-    recipients: tuple[views.Recipient, ...] = ()
+    recipients: tuple[views.RecipientView, ...] = ()
     cut: tuple[views.CutView, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
     errors: tuple[RowError, ...] = ()
@@ -106,7 +106,7 @@ class RowFile:
         self.sha256 = hashlib.sha256(self._data).hexdigest()
         first = self._data.partition(b"\n")[0].removesuffix(b"\r")
         is_table = self.format is RowFormat.CSV
-        self._table = Table.from_first_line(decode_line(first, "/columns")) if is_table else None
+        self._table = ReferralTable.from_first_line(decode_line(first, "/columns")) if is_table else None
         #: The number of other parties' rows that the last reading of `rows` has left out so far.
         self.left_out = 0
 
@@ -115,7 +115,7 @@ class RowFile:
         """Return the number of lines of the file; the last one need not have a line end."""
         return self._data.count(b"\n") + (not self._data.endswith(b"\n"))
 
-    def rows(self, origin: str | None = None) -> Iterator[Row]:
+    def rows(self, origin: str | None = None) -> Iterator[ImportRow]:
         """Yield every row; with `origin`, without those that name another. A repeated reference is refused.
 
         A row without an origin belongs to the reader. Raises `Refused` at the end if every row is another's.
@@ -139,7 +139,7 @@ class RowFile:
         if self.left_out and not taken:
             raise Refused("origin_has_no_rows", "every row of the file names another origin", status=400)
 
-    def every_row(self) -> Iterator[Row]:
+    def every_row(self) -> Iterator[ImportRow]:
         """Yield every row of the file, of any origin."""
         if self.format is RowFormat.JSON:
             yield _read(1, self._data, _from_json)
@@ -155,12 +155,12 @@ class RowFile:
             yield _read(number, line, _from_json if table is None else lambda text: _from_csv(table, text))
 
 
-def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, JsonValue]]]) -> Row:
+def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, JsonValue]]]) -> ImportRow:
     try:
         origin, referral = read(line)
     except Refused as refusal:
-        return Row(number, error=RowError(number, refusal.code, refusal.field, refusal.detail))
-    return Row(number, origin, referral)
+        return ImportRow(number, error=RowError(number, refusal.code, refusal.field, refusal.detail))
+    return ImportRow(number, origin, referral)
 
 
 def _from_json(line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
@@ -174,6 +174,6 @@ def _from_json(line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
     return origin, referral
 
 
-def _from_csv(table: Table, line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
+def _from_csv(table: ReferralTable, line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
     cells = table.cells(decode_line(line))
     return cells.get("origin"), submission(cells)

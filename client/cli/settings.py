@@ -65,7 +65,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-class Access(NamedTuple):
+class ServiceAccess(NamedTuple):
     """A service, its key, the trusted certificates, and the source of these settings.
 
     `repr` leaves the key out.
@@ -77,17 +77,17 @@ class Access(NamedTuple):
     told_by: str = "options and environment"
 
     def __repr__(self) -> str:
-        return "Access(…)"
+        return "ServiceAccess(…)"
 
 
-def keep(path: Path, login: Access) -> None:
+def keep(path: Path, login: ServiceAccess) -> None:
     """Write the access data in one step; no other user can read the file at any time."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = {"url": login.url, "key": login.key, "ca_file": login.ca_file and str(login.ca_file)}
     write_private(path, json.dumps(kept).encode())
 
 
-def kept(path: Path) -> Access | None:
+def kept(path: Path) -> ServiceAccess | None:
     """Return the stored access data, if there is any.
 
     Raises `Refused`: `login_file_exposed` if others can read it, `login_file_malformed` for another content.
@@ -101,7 +101,7 @@ def kept(path: Path) -> Access | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         url, key, ca_file = found["url"], found["key"], found["ca_file"]
-        return Access(str(url), str(key), None if ca_file is None else Path(ca_file), told_by="causeway login")
+        return ServiceAccess(str(url), str(key), None if ca_file is None else Path(ca_file), told_by="causeway login")
     except (ValueError, LookupError, TypeError):
         malformed = Refused("login_file_malformed", "`causeway login` did not write this file: login again", status=400)
     raise malformed
@@ -116,7 +116,7 @@ WEBHOOK_SECRET_VARIABLE = "CAUSEWAY_WEBHOOK_SECRET"  # noqa: S105 - the name of 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Options:
+class ClientOptions:
     """Options of every command."""
 
     url: str | None = None
@@ -129,16 +129,16 @@ class Options:
     """Print one JSON document instead of text."""
 
 
-def given(options: Options) -> Access:
+def given(options: ClientOptions) -> ServiceAccess:
     """Return the values of the options, otherwise of the environment; empty if neither has them."""
     environment = os.environ  # noqa: TID251 - this is the settings module
     url = options.url or environment.get(URL_VARIABLE, "")
     key = (options.key or environment.get(KEY_VARIABLE, "")).strip()
     ca_file = options.ca_file or (Path(named) if (named := environment.get(CA_FILE_VARIABLE, "")) else None)
-    return Access(url=url, key=key, ca_file=ca_file)
+    return ServiceAccess(url=url, key=key, ca_file=ca_file)
 
 
-def access(options: Options) -> Access:
+def access(options: ClientOptions) -> ServiceAccess:
     """Return the values of the options, else of the environment, else those stored by `causeway login`.
 
     Stored values are used together or not at all: a stored key never goes to another service. Raises `Refused` without

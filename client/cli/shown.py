@@ -17,8 +17,8 @@ from pydantic import JsonValue
 
 from client.cli import output
 from client.cli.request import Answer, Said
-from client.cli.settings import Options
-from client.cli.verb_table import Row
+from client.cli.settings import ClientOptions
+from client.cli.verb_table import VerbRow
 from client.problem import ApiProblem
 from shared.kernel.clock import parse_rfc3339, rfc3339
 
@@ -33,7 +33,7 @@ _BREAKABLE: Final = re.compile(
 )
 
 
-def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
+def show(verb: VerbRow, answer: Answer, said: Said, *, options: ClientOptions) -> int:
     """Print an answer as its command shows it, or as JSON. Raises `ApiProblem("unexpected_answer")`."""
     if isinstance(answer, bytes):
         output.kept(Path(str(said["out"])), answer)
@@ -54,7 +54,7 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
     return output.FAILED if failed else output.DONE
 
 
-def show_state(answer: Item, options: Options) -> None:
+def show_state(answer: Item, options: ClientOptions) -> None:
     """Print the result of an act: its subject, its state and warnings.
 
     Raises `ApiProblem("unexpected_answer")`.
@@ -73,7 +73,7 @@ def show_state(answer: Item, options: Options) -> None:
         output.line(f"warning: {warning}")
 
 
-def show_amended(answer: Item, options: Options) -> None:
+def show_amended(answer: Item, options: ClientOptions) -> None:
     """Print the revision of a referral, and the parties that are informed of it."""
     if options.json:
         output.document(answer)
@@ -102,7 +102,7 @@ def defanged(text: str) -> str:
     return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
 
 
-def _check(verb: Row, name: str, answer: Item) -> None:
+def _check(verb: VerbRow, name: str, answer: Item) -> None:
     """Check that an answer has the rows and the subject of its command.
 
     Raises `ApiProblem("unexpected_answer")`.
@@ -124,7 +124,7 @@ def _named(answer: Item, names: Sequence[str]) -> str:
     return found
 
 
-def _show_list(verb: Row, answer: Item, _: Options) -> None:
+def _show_list(verb: VerbRow, answer: Item, _: ClientOptions) -> None:
     rows = [
         [filled(each, item) for each in verb["columns"].values()] for item in items(answer, verb.get("rows", "items"))
     ]
@@ -135,7 +135,7 @@ def _show_list(verb: Row, answer: Item, _: Options) -> None:
         output.aside(f"there are more: --cursor {answer['next']}")
 
 
-def _show_flow(verb: Row, answer: Item, options: Options) -> None:
+def _show_flow(verb: VerbRow, answer: Item, options: ClientOptions) -> None:
     """Print each message, as paragraphs on a terminal.
 
     Afterwards print the parties that facts name beyond their lines.
@@ -158,7 +158,7 @@ def _show_flow(verb: Row, answer: Item, options: Options) -> None:
             output.line(filled("{place}: opened for {party} as {role}", told | place))
 
 
-def _show_results(_: Row, answer: Item, __: Options) -> None:
+def _show_results(_: VerbRow, answer: Item, __: ClientOptions) -> None:
     for each in items(answer, "results"):
         problem = each.get("problem")
         said = each.get("state") or (problem.get("code") if isinstance(problem, dict) else None)
@@ -178,7 +178,7 @@ def _broken(value: object, name: str = "") -> object:
             return value
 
 
-_PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
+_PRINTERS: Final[Mapping[str, Callable[[VerbRow, Item, ClientOptions], None]]] = {
     "amended": lambda _, answer, options: show_amended(answer, options),
     "flow": _show_flow,
     "opened": lambda _, answer, __: output.line(json.dumps(_broken(answer), indent=2)),

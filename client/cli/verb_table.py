@@ -21,7 +21,7 @@ _TABLE: Final = Path(__file__).with_name("verbs.json")
 OWN: Final = frozenset({"options", "limit", "out"})
 
 
-class Word(TypedDict):
+class VerbWord(TypedDict):
     """A word or an option: its type, with `*` if it may be repeated, and the resulting `field`."""
 
     type: str
@@ -43,15 +43,15 @@ class Statements(TypedDict):
     now: NotRequired[str]
 
 
-class Row(TypedDict):
+class VerbRow(TypedDict):
     """One command."""
 
     help: str
     call: str
-    words: NotRequired[Mapping[str, Word]]
-    options: NotRequired[Mapping[str, Word]]
+    words: NotRequired[Mapping[str, VerbWord]]
+    options: NotRequired[Mapping[str, VerbWord]]
     common: NotRequired[Sequence[str]]
-    limit: NotRequired[Word]
+    limit: NotRequired[VerbWord]
     always: NotRequired[Mapping[str, str]]
     instead: NotRequired[Mapping[str, str]]
     statements: NotRequired[Statements]
@@ -65,31 +65,31 @@ class Row(TypedDict):
     bare: NotRequired[bool]
 
 
-class Group(TypedDict):
+class VerbGroup(TypedDict):
     """Commands of one group; the one without a name is the group itself.
 
     A text names a command written by hand.
     """
 
     help: str
-    verbs: Mapping[str, Row | str]
+    verbs: Mapping[str, VerbRow | str]
 
 
-class Table(TypedDict):
+class VerbTable(TypedDict):
     """The whole file; `common` has options of several commands."""
 
-    common: Mapping[str, Mapping[str, Word]]
-    groups: Mapping[str, Group]
+    common: Mapping[str, Mapping[str, VerbWord]]
+    groups: Mapping[str, VerbGroup]
 
 
 @cache
-def table() -> Table:
+def table() -> VerbTable:
     """Return all commands."""
-    read: Table = json.loads(_TABLE.read_text(encoding="utf-8"))
+    read: VerbTable = json.loads(_TABLE.read_text(encoding="utf-8"))
     return read
 
 
-def parameters(row: Row) -> Mapping[str, Word]:
+def parameters(row: VerbRow) -> Mapping[str, VerbWord]:
     """Return the words and options of a command, by their names."""
     common = [table()["common"][each] for each in row.get("common", ())]
     return {

@@ -21,8 +21,8 @@ from cyclopts import App, Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
-from client.cli.settings import Options
-from client.cli.verb_table import Row, Word, parameters, table, vocabulary
+from client.cli.settings import ClientOptions
+from client.cli.verb_table import VerbRow, VerbWord, parameters, table, vocabulary
 
 _TYPES: Final[Mapping[str, object]] = {
     "text": str,
@@ -61,7 +61,7 @@ def group(name: str) -> App:
     return app
 
 
-def made(row: Row) -> Verb:
+def made(row: VerbRow) -> Verb:
     """Return a row as a function that the program can call."""
 
     async def verb(*words: object, **options: object) -> int:
@@ -76,15 +76,18 @@ def made(row: Row) -> Verb:
     return verb
 
 
-def _parameters(row: Row) -> list[inspect.Parameter]:
+def _parameters(row: VerbRow) -> list[inspect.Parameter]:
     words = row.get("words", {})
     found = [_parameter(name, word, is_word=name in words) for name, word in parameters(row).items()]
     if "limit" in row:
         found.append(_parameter("limit", row["limit"], is_word=False))
-    return [*found, inspect.Parameter("options", inspect.Parameter.KEYWORD_ONLY, default=Options(), annotation=Options)]
+    return [
+        *found,
+        inspect.Parameter("options", inspect.Parameter.KEYWORD_ONLY, default=ClientOptions(), annotation=ClientOptions),
+    ]
 
 
-def _parameter(name: str, word: Word, *, is_word: bool) -> inspect.Parameter:
+def _parameter(name: str, word: VerbWord, *, is_word: bool) -> inspect.Parameter:
     """Return a parameter of a command's function. A word is passed by position, an option by name."""
     repeated, named = word["type"].endswith("*"), word["type"].removesuffix("*")
     found = vocabulary(named) if "." in named else _TYPES[named]
@@ -104,7 +107,7 @@ def _parameter(name: str, word: Word, *, is_word: bool) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[optional, shown])
 
 
-async def _run(row: Row, said: Mapping[str, object], options: Options) -> int:
+async def _run(row: VerbRow, said: Mapping[str, object], options: ClientOptions) -> int:
     async with output.service(options) as client:
         from client.cli.request import perform
         from client.cli.shown import show

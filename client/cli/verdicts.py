@@ -12,12 +12,12 @@ from uuid import UUID
 from pydantic import JsonValue, ValidationError, model_validator
 
 from client.cli.rows import RowFile, RowFormat
-from client.cli.settings import Options, access
+from client.cli.settings import ClientOptions, access
 from client.problem import ApiProblem
 from client.transport import spelt
 from client.views import View, read_in
 from shared.contracts.evidence import SignedAcceptance
-from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance, check_body, read_acceptance
+from shared.exchange.acceptance import AuditState, at_audit, check_acceptance, check_body, read_acceptance
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 
@@ -28,7 +28,7 @@ _DECIDED = "causeway.referral_decided."
 _SANDBOX_KEY = "cw_test_"
 
 
-class _Decided(View):
+class _DecidedFact(View):
     """The needed fields of a decided fact."""
 
     referral_id: UUID
@@ -63,7 +63,7 @@ class _Entries(View):
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditHashes:
     """(instance, referral) → the hashes of the bodies that the instance has stated to audit."""
 
     stated: dict[tuple[str, UUID], frozenset[str]]
@@ -72,7 +72,7 @@ class Audited:
         return self.stated.get((acceptance.instance, acceptance.referral_id), frozenset())
 
 
-def read_entries(texts: Iterable[bytes]) -> Audited:
+def read_entries(texts: Iterable[bytes]) -> AuditHashes:
     """Return the entries in these files. Raises `Refused("entries_malformed")`."""
     entries: list[_Entry] = []
     for text in texts:
@@ -84,7 +84,7 @@ def read_entries(texts: Iterable[bytes]) -> Audited:
     return _audited(entries)
 
 
-def check_world(exercises: Iterable[bool | None], options: Options) -> None:
+def check_world(exercises: Iterable[bool | None], options: ClientOptions) -> None:
     """Raise `Refused("world_mismatch")` if the key's auditor cannot see such referrals.
 
     Audit answers an auditor of the sandbox about a live referral as if it did not exist, and the reverse.
@@ -94,7 +94,7 @@ def check_world(exercises: Iterable[bool | None], options: Options) -> None:
         raise Refused("world_mismatch", "this auditor cannot see such referrals", field="/key", status=400)
 
 
-async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: str) -> Audited:
+async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: str) -> AuditHashes:
     """Return audit's entries of each referral: its flow, or nothing."""
     from client.api import read_as
 
@@ -110,19 +110,19 @@ async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: 
     return _audited(entries)
 
 
-def _audited(entries: Sequence[_Entry]) -> Audited:
+def _audited(entries: Sequence[_Entry]) -> AuditHashes:
     stated: dict[tuple[str, UUID], frozenset[str]] = {}
     for entry in entries:
-        decided = read_in(_Decided, entry.detail)
+        decided = read_in(_DecidedFact, entry.detail)
         if decided is None or not entry.verified or not (entry.type or "").startswith(_DECIDED):
             continue
         key = (entry.sender or "", decided.referral_id)
         stated[key] = stated.get(key, frozenset()) | {decided.body_sha256}
-    return Audited(stated)
+    return AuditHashes(stated)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProofCheck:
     """One acceptance.
 
     `code` has the reason why it does not hold, `audit` the state at audit, if that was asked. `exercise`: whether it is
@@ -132,14 +132,14 @@ class Verdict:
     acceptance: SignedAcceptance | None
     code: str | None
     exercise: bool | None = None
-    audit: AtAudit | None = None
+    audit: AuditState | None = None
 
     @property
     def broken(self) -> bool:
         """Return whether its instance failed to state to audit what it promised."""
-        return self.audit in (AtAudit.MISSING, AtAudit.DIFFERENT)
+        return self.audit in (AuditState.MISSING, AuditState.DIFFERENT)
 
-    def against(self, audited: Audited, *, at: datetime) -> Verdict:
+    def against(self, audited: AuditHashes, *, at: datetime) -> ProofCheck:
         """Return this verdict, compared with audit's entries at that time."""
         if self.acceptance is None or self.code is not None:
             return self
@@ -159,7 +159,7 @@ class Verdict:
 
 def verdicts(
     lines: Sequence[bytes], directory: DirectoryIndex, *, bodies: Sequence[bytes] | None, at: datetime
-) -> list[Verdict]:
+) -> list[ProofCheck]:
     """Yield a verdict for each line as of `at`, by the directory and, if given, the posted bodies."""
     return [_verdict(line, directory, bodies, at=at) for line in lines]
 
@@ -177,7 +177,7 @@ def _rows(file: RowFile) -> Iterable[bytes]:
     return (spelt(row.referral) for row in file.every_row() if row.referral is not None)
 
 
-def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | None, *, at: datetime) -> Verdict:
+def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | None, *, at: datetime) -> ProofCheck:
     acceptance = None
     try:
         acceptance = read_acceptance(line)
@@ -185,6 +185,6 @@ def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | N
         if bodies is not None:
             check_body(acceptance, bodies)
     except Refused as error:
-        return Verdict(acceptance, error.code)
+        return ProofCheck(acceptance, error.code)
     party = directory.party(acceptance.party)
-    return Verdict(acceptance, None, None if party is None else party.status == "sandbox")
+    return ProofCheck(acceptance, None, None if party is None else party.status == "sandbox")

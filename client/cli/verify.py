@@ -9,17 +9,17 @@ from cyclopts import Parameter
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from client.cli.settings import Options, webhook_secret, zoned
+from client.cli.settings import ClientOptions, webhook_secret, zoned
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.cli.verdicts import Audited, Verdict
+    from client.cli.verdicts import AuditHashes, ProofCheck
     from shared.contracts.evidence import Evidence
 
-_OPTIONS = Options()
+_OPTIONS = ClientOptions()
 #: The exit code for proof that an instance did not state to audit what it promised.
 NOT_AT_AUDIT = 3
 
@@ -33,7 +33,7 @@ async def acceptance(
     entries: tuple[ExistingFile, ...] = (),
     purpose: str | None = None,
     at: datetime | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Check signed acceptances: one, or one per line.
 
@@ -63,7 +63,7 @@ async def acceptance(
         if not lines:
             raise Refused("acceptance_malformed", "the file contains no acceptance")
         bodies = None if body is None else bodies_of(body)
-        audited: Audited | None = read_entries([each.read_bytes() for each in entries]) if entries else None
+        audited: AuditHashes | None = read_entries([each.read_bytes() for each in entries]) if entries else None
         now = zoned(at) or SystemClock().now()
         found = verdicts(lines, known, bodies=bodies, at=now)
         if purpose is not None:
@@ -73,7 +73,7 @@ async def acceptance(
         return _told(found, directory_digest=known.digest, options=options)
 
 
-def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options = _OPTIONS) -> int:
+def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: ClientOptions = _OPTIONS) -> int:
     """Check the output of `causeway notice evidence` or `causeway inbox evidence`.
 
     Exit code 1 if it does not hold.
@@ -100,7 +100,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options
         return output.DONE
 
 
-async def _asked(found: Sequence[Verdict], purpose: str, options: Options) -> Audited:
+async def _asked(found: Sequence[ProofCheck], purpose: str, options: ClientOptions) -> AuditHashes:
     """Return audit's answers about each referral whose acceptance holds."""
     from client.cli.verdicts import ask, check_world
 
@@ -110,7 +110,7 @@ async def _asked(found: Sequence[Verdict], purpose: str, options: Options) -> Au
         return await ask(client, held, purpose=purpose)
 
 
-def _told(found: Sequence[Verdict], *, directory_digest: str, options: Options) -> int:
+def _told(found: Sequence[ProofCheck], *, directory_digest: str, options: ClientOptions) -> int:
     if options.json:
         output.document({"directory": directory_digest, "acceptances": [each.as_json() for each in found]})
     else:
@@ -142,7 +142,7 @@ async def verify(
     signature: str,
     secret: Annotated[str | None, Parameter(show_default=False)] = None,
     at: datetime | None = None,
-    options: Options = _OPTIONS,
+    options: ClientOptions = _OPTIONS,
 ) -> int:
     """Check a received message, offline. Exit code 1 if it does not hold.
 

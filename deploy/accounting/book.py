@@ -22,7 +22,7 @@ ROWS: Final = 1000
 _Row = TypeVar("_Row")
 
 
-class Book:
+class Ledger:
     """One database in one snapshot: nothing in it changes between two queries."""
 
     def __init__(self, connection: asyncpg.Connection, *, kind: str, name: str = "") -> None:
@@ -41,7 +41,7 @@ class Book:
 
 
 @asynccontextmanager
-async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
+async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Ledger]:
     """Open the database of the instance `name` as its accountant. Raises `Unavailable`."""
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
@@ -49,7 +49,7 @@ async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
         raise Unavailable("database_unavailable") from None
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield Book(connection, kind=kind, name=name)
+            yield Ledger(connection, kind=kind, name=name)
     finally:
         await connection.close()
 
@@ -72,7 +72,7 @@ FOUND_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Difference:
+class LedgerDiff:
     """One difference: the equation, the fault, and its coordinates.
 
     `parties`: the two parties of the pair, or the origin, if known.
@@ -84,15 +84,15 @@ class Difference:
     parties: tuple[str, ...] = field(default=(), compare=False)
 
 
-class Found:
+class DifferenceList:
     """Differences without repetitions. At most `most` are listed; the rest is only counted."""
 
     def __init__(self, most: int = FOUND_MAX) -> None:
         self._most = most
-        self._found: set[Difference] = set()
+        self._found: set[LedgerDiff] = set()
         self._more = 0
 
-    def __iadd__(self, differences: Iterable[Difference]) -> Self:
+    def __iadd__(self, differences: Iterable[LedgerDiff]) -> Self:
         for each in differences:
             if len(self._found) < self._most or each in self._found:
                 self._found.add(each)
@@ -100,12 +100,12 @@ class Found:
                 self._more += 1
         return self
 
-    def sorted(self) -> tuple[Difference, ...]:
-        rest = [Difference("II", "more differences than are listed", "more")] if self._more else []
+    def sorted(self) -> tuple[LedgerDiff, ...]:
+        rest = [LedgerDiff("II", "more differences than are listed", "more")] if self._more else []
         return (*sorted(self._found), *rest)
 
 
-class Terms(NamedTuple):
+class SumTerms(NamedTuple):
     """The terms of an equation for one origin (I), or for one sender and recipient (II).
 
     `sealed`: the number of its messages in sealed days.
@@ -127,9 +127,9 @@ class Reconciliation:
     messages: dict[str, int]
     edges: dict[str, int]
     notes: tuple[str, ...] = ()
-    differences: tuple[Difference, ...] = field(default=())
-    origins: tuple[Terms, ...] = ()
-    pairs: tuple[Terms, ...] = ()
+    differences: tuple[LedgerDiff, ...] = field(default=())
+    origins: tuple[SumTerms, ...] = ()
+    pairs: tuple[SumTerms, ...] = ()
     sealed_until: date | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting import edges, views
-from deploy.accounting.book import Book, Difference, Found, Reconciliation, grouped, opened
-from deploy.accounting.edges import Carrier, Edges, Referrals, Sealed, id_at, sealable
+from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff, Reconciliation, grouped, opened
+from deploy.accounting.edges import Carrier, EdgeCheck, IntakeCheck, SealedDays, id_at, sealable
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.streams import AuditEntry, End, HeldMessage, Sent, Sides, Stream, StreamCheck, Streams
+from deploy.accounting.streams import AuditRow, HeldMessage, ReadEnd, SentEnd, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
@@ -38,22 +38,22 @@ class Findings:
     """The result of one reading of all databases, and the part of it that may be sealed."""
 
     result: Reconciliation
-    sealed: Sealed
+    sealed: SealedDays
 
 
 @dataclass(slots=True)
-class Books:
+class Ledgers:
     """All databases of a site, each open in its own snapshot; the part in `sealed` need not be read again.
 
     `before`: the seals that a reading of everything compares with. `over`: messages from this day on are not sealed.
     """
 
-    services: Sequence[Book]
-    audits: Sequence[Book]
-    sealed: Sealed
-    before: Sealed
+    services: Sequence[Ledger]
+    audits: Sequence[Ledger]
+    sealed: SealedDays
+    before: SealedDays
     over: date
-    differences: Found = field(default_factory=Found)
+    differences: DifferenceList = field(default_factory=DifferenceList)
     notes: list[str] = field(default_factory=list)
     #: By deciding instance: referrals for which audit has a decision that it could not read.
     _unread: dict[str, list[UUID]] = field(default_factory=dict)
@@ -74,15 +74,15 @@ class Books:
             self.differences += check.compare_ends()
             if stream in audited:
                 async for row in audited[stream].rows(views.AUDITED, *stream, check.seal.number):
-                    self.differences += check.add(AuditEntry._make(row))
+                    self.differences += check.add(AuditRow._make(row))
             self.differences += check.end()
         self.differences += account.taken_beyond()
         self.differences += account.open_differently()
         return account
 
-    async def edges(self, sides: Sides) -> Edges:
+    async def edges(self, sides: Sides) -> EdgeCheck:
         """Compare the edges that are not sealed (III)."""
-        account = Edges(sides)
+        account = EdgeCheck(sides)
         for row in await self._unread_filings():
             if not row["refused"]:
                 self._unread.setdefault(row["sender"], []).append(UUID(row["subject"]))
@@ -98,12 +98,12 @@ class Books:
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['subject']}"
-                self.differences += [Difference("III", "a decision that does not derive from its facts", where)]
+                self.differences += [LedgerDiff("III", "a decision that does not derive from its facts", where)]
         return account
 
-    async def referrals(self) -> Referrals:
+    async def referrals(self) -> IntakeCheck:
         """Compare the counts of submissions and referrals (I)."""
-        account = Referrals()
+        account = IntakeCheck()
         for book in self.services:
             if keeps_referrals(book.kind):
                 for row in await book.fetch(views.INTAKE):
@@ -121,7 +121,7 @@ class Books:
         self.differences += account.differences()
         return account
 
-    async def _note_unread(self, account: Referrals) -> None:
+    async def _note_unread(self, account: IntakeCheck) -> None:
         """Count the statements on submissions that audit could not read: their origins did make them."""
         decided: dict[str, list[UUID]] = {}
         for row in await self._unread_filings():
@@ -158,12 +158,12 @@ class Books:
             self.notes += check.notes
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
-                self.differences += [Difference("II", "an entry that audit cannot have read", where)]
+                self.differences += [LedgerDiff("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.LOSSES):
                 stream = Stream(*list(row)[:4])
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
-                self.differences += [Difference("II", "taken by its recipient, lost to audit", where, parties)]
+                self.differences += [LedgerDiff("II", "taken by its recipient, lost to audit", where, parties)]
             for notes in (views.SAID, views.UNREAD, views.NOBODYS):
                 self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared
@@ -176,7 +176,7 @@ class Books:
         audited = views.AUDITED_CARRIERS
         return streams + [_carried(book, audited, first, CARRYING, name=edges.MESSAGE) for book in self.audits]
 
-    async def _ask(self, account: Edges) -> None:
+    async def _ask(self, account: EdgeCheck) -> None:
         links: dict[UUID, set[str]] = {}
         origins = [party for party, _ in account.untold.values()]
         for book in self.audits:
@@ -189,7 +189,7 @@ class Books:
         self.differences += account.told(links)
 
 
-async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | None = None) -> Findings:
+async def read_books(endpoints: Endpoints, sealed: SealedDays, *, before: SealedDays | None = None) -> Findings:
     """Compare everything that is not sealed. A message in transit may be in only one of two databases.
 
     `before`: seals that must still hold. Raises `Refused`, before any database is read, if the site lacks an instance
@@ -205,7 +205,7 @@ async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | N
         services = [book for book in found if book.kind != AUDIT]
         audits = [book for book in found if book.kind == AUDIT]
         now = SystemClock().now()
-        books = Books(services, audits, sealed, before or Sealed(), sealable(now))
+        books = Ledgers(services, audits, sealed, before or SealedDays(), sealable(now))
         account = await books.streams()
         carried = await books.edges(account.sides)
         referrals = await books.referrals()
@@ -224,16 +224,16 @@ async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | N
 
 
 def _to_seal(
-    sealed: Sealed, account: Streams, carried: Edges, *, until: date, log: Mapping[str, tuple[str, int]]
-) -> Sealed:
+    sealed: SealedDays, account: Streams, carried: EdgeCheck, *, until: date, log: Mapping[str, tuple[str, int]]
+) -> SealedDays:
     """Return the part that the next reading may skip if nothing differs."""
     streams, log = dict(account.seals()), dict(log)
     if sealed.until is not None and until <= sealed.until:
-        return Sealed(sealed.until, streams, sealed.edges, log)
-    return Sealed(until, streams, carried.sealable(sealed.edges, until=until), log)
+        return SealedDays(sealed.until, streams, sealed.edges, log)
+    return SealedDays(until, streams, carried.sealable(sealed.edges, until=until), log)
 
 
-async def _carried(book: Book, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
+async def _carried(book: Ledger, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
     async for row in book.rows(query, *arguments):
         yield Carrier._make((*row, book.name, name))
 
@@ -249,22 +249,24 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
     return known | {name: endpoints.kind(name) for name in endpoints.databases}
 
 
-async def _read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides:
+async def _read_sides(services: Sequence[Ledger], audits: Sequence[Ledger]) -> Sides:
     """Read all accounts of streams.
 
     Tables grow with the peers and the open exceptions, not with the messages.
     """
     sides = Sides()
-    taken = dict[str, dict[Stream, End]]()
+    taken = dict[str, dict[Stream, ReadEnd]]()
     for book in (*services, *audits):
         taken[book.name] = {
-            Stream(row["writer"], row["addressee"], row["incarnation"], row["lane"]): End(row["taken"], row["chain"])
+            Stream(row["writer"], row["addressee"], row["incarnation"], row["lane"]): ReadEnd(
+                row["taken"], row["chain"]
+            )
             for row in await book.fetch(views.TAKEN)
         }
         sides.taken |= {stream: end for stream, end in taken[book.name].items() if stream.addressee == book.name}
         for row in await book.fetch(views.SENT):
             stream = Stream(book.name, row["peer"], row["incarnation"], row["lane"])
-            sides.sent[stream] = Sent(row["numbered"], row["chain"], row["taken"])
+            sides.sent[stream] = SentEnd(row["numbered"], row["chain"], row["taken"])
         for row in await book.fetch(views.HELD):
             stream = Stream(row["writer"], book.name, row["incarnation"], row["lane"])
             held = HeldMessage(stream, row["number"], row["message_id"], row["outcome"])
@@ -275,12 +277,12 @@ async def _read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides
         sides.read |= taken[book.name]
     for stream, sent in sides.sent.items():
         if stream.addressee not in taken:
-            sides.taken[stream] = End(sent.acked, None)
+            sides.taken[stream] = ReadEnd(sent.acked, None)
     _note_reports(sides, services, taken)
     return sides
 
 
-def _note_reports(sides: Sides, services: Sequence[Book], taken: dict[str, dict[Stream, End]]) -> None:
+def _note_reports(sides: Sides, services: Sequence[Ledger], taken: dict[str, dict[Stream, ReadEnd]]) -> None:
     """Note the pairs whose recipient's outcomes were read to the end: by audit, and by the writer.
 
     A recipient reports outcomes in the urgent lane of its own stream to the writer, and audit has none to report.
@@ -300,5 +302,5 @@ def _note_reports(sides: Sides, services: Sequence[Book], taken: dict[str, dict[
                 sides.heard.add((writer, addressee))
 
 
-def _through(read: dict[Stream, End], stream: Stream) -> int:
+def _through(read: dict[Stream, ReadEnd], stream: Stream) -> int:
     return read[stream].number if stream in read else 0

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from deploy.accounting.book import Difference, Terms
+from deploy.accounting.book import LedgerDiff, SumTerms
 from deploy.accounting.streams import SealedStream, Sides, Stream, is_party
 from deploy.site.endpoints import write_private
 from shared.kernel.errors import Refused
@@ -35,7 +35,7 @@ _STORED: Final = TypeAdapter(tuple[Literal[3], date | None, list[_Stream], dict[
 
 
 @dataclass(slots=True)
-class Sealed:
+class SealedDays:
     """The sealed part. `until`: the first day whose edges are read; None if no day is sealed.
 
     `edges`: the terms of the sealed days. `log`: per topic and partition, the topic's id and the offset up to which
@@ -80,11 +80,11 @@ def sealable(now: datetime, *oldest: UUID | None) -> date:
     return min(((now - timedelta(days=1)).date(), *(day_of(each) for each in oldest if each is not None)))
 
 
-def read_sealed(folder: Path) -> Sealed:
+def read_sealed(folder: Path) -> SealedDays:
     """Return the sealed part; an empty one without a file. Raises `Refused("accounts_malformed")`."""
     file = folder / FILE
     if not file.exists():
-        return Sealed()
+        return SealedDays()
     try:
         _, until, streams, edges, log = _STORED.validate_json(file.read_bytes())
         kept = {
@@ -93,10 +93,10 @@ def read_sealed(folder: Path) -> Sealed:
         }
     except ValueError:
         raise Refused("accounts_malformed", f"remove {FILE}: the next reconciliation reads everything") from None
-    return Sealed(until, kept, edges, log)
+    return SealedDays(until, kept, edges, log)
 
 
-def write_sealed(folder: Path, sealed: Sealed) -> None:
+def write_sealed(folder: Path, sealed: SealedDays) -> None:
     """Store the sealed part."""
     streams = [
         (stream, found.number, found.chain.hex(), sorted(found.fates.items()))
@@ -140,7 +140,7 @@ class Carrier(NamedTuple):
 
 
 @dataclass(slots=True)
-class Edges:
+class EdgeCheck:
     """The counts of all edges, from the rows of one message after the other."""
 
     sides: Sides
@@ -152,7 +152,7 @@ class Edges:
     #: Emitted edges that are not yet compared with audit: the party that filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
-    def add(self, rows: Sequence[Carrier]) -> Iterator[Difference]:
+    def add(self, rows: Sequence[Carrier]) -> Iterator[LedgerDiff]:
         """Add all rows of all databases about one message."""
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
@@ -172,12 +172,12 @@ class Edges:
             is_there = sent or is_unread or self._is_taken(edge)
             terms["messages"] += is_there
             if not is_there:
-                yield Difference("III", "an edge without a message", str(edge.message_id), _of(edge.party))
+                yield LedgerDiff("III", "an edge without a message", str(edge.message_id), _of(edge.party))
             if edge.edge_id is not None and not is_unread:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
         if not edges and sent:
             terms["messages"] += 1
-            yield Difference("III", "a message without an edge", str(rows[0].message_id))
+            yield LedgerDiff("III", "a message without an edge", str(rows[0].message_id))
 
     def _is_taken(self, edge: Carrier) -> bool:
         """Return whether the recipient took the message's number. If audit lacks it, equation (II) names it."""
@@ -193,24 +193,24 @@ class Edges:
         read = self.sides.read.get(stream)
         return read is None or number > read.number
 
-    def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
+    def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[LedgerDiff]:
         """Add edges of one state that no message ever carried; `example` is one of them."""
         if state in (_WAITING, _PLANNED, _DROPPED):
             self.unsent["edges"] += count
             self.unsent[_WAITING if state == _PLANNED else state] += count
         elif state == _EMITTED:
             self.unsent["edges"] += count
-            yield Difference(
+            yield LedgerDiff(
                 "III", f"{count} edges that neither wait nor have a message", f"edge {example}, among them"
             )
         else:
             self.unsent["retired"] += count
 
-    def told(self, links: Mapping[UUID, set[str]]) -> Iterator[Difference]:
+    def told(self, links: Mapping[UUID, set[str]]) -> Iterator[LedgerDiff]:
         """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
-                yield Difference("III", "an edge that was not stated to audit", str(message_id), _of(party))
+                yield LedgerDiff("III", "an edge that was not stated to audit", str(message_id), _of(party))
         self.untold.clear()
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
@@ -229,7 +229,7 @@ def _of(party: str | None) -> tuple[str, ...]:
 
 
 @dataclass(slots=True)
-class Referrals:
+class IntakeCheck:
     """The counts by party: each origin's counters and stored referrals, and its statements to audit."""
 
     intake: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -242,20 +242,20 @@ class Referrals:
     unread_refusals: Counter[str] = field(default_factory=Counter)
     counted_by: dict[str, str] = field(default_factory=dict)
 
-    def differences(self) -> Iterator[Difference]:
+    def differences(self) -> Iterator[LedgerDiff]:
         parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
         for party in sorted(parties):
             if self.intake[party, "submitted"] != self.intake[party, "refused"] + self.intake[party, "accepted"]:
-                yield Difference("I", "submitted is not refused + accepted", party, (party,))
+                yield LedgerDiff("I", "submitted is not refused + accepted", party, (party,))
             if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
-                yield Difference("I", "accepted is not the sum of its dispositions", party, (party,))
+                yield LedgerDiff("I", "accepted is not the sum of its dispositions", party, (party,))
             for name in (each.value for each in Disposition):
                 stated = self.decided[party, name] + self.unread[party, name]
                 if (kept := self.kept[party, name]) != stated:
                     what = f"{name}: {kept} kept by the origin, {stated} stated to audit"
-                    yield Difference("I", what, party, (party,))
+                    yield LedgerDiff("I", what, party, (party,))
         for party in sorted(self._refused_otherwise()):
-            yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+            yield LedgerDiff("I", "refusals counted by the origin are not those stated to audit", party, (party,))
 
     def _refused_otherwise(self) -> set[str]:
         """Return the parties whose refusals differ from those stated to audit.
@@ -274,11 +274,11 @@ class Referrals:
             if count < 0 or (count and self.counted_by.get(party) not in unread)
         }
 
-    def by_origin(self) -> tuple[Terms, ...]:
+    def by_origin(self) -> tuple[SumTerms, ...]:
         """Return the terms of the equation for each origin."""
         parties = sorted({party for party, _ in (*self.intake, *self.kept)})
         both = Counter(self.intake) + Counter(self.kept)
-        return tuple(Terms((party,), {name: both[party, name] for name in OF_ORIGINS}) for party in parties)
+        return tuple(SumTerms((party,), {name: both[party, name] for name in OF_ORIGINS}) for party in parties)
 
     def totals(self) -> dict[str, int]:
         terms = dict.fromkeys(OF_ORIGINS, 0)

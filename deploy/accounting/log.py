@@ -20,23 +20,23 @@ import asyncpg
 from pydantic_core import from_json
 
 from deploy.accounting import views
-from deploy.accounting.book import Book, Difference, Found
+from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
-from services.audit.domain.reading import Observed, Reading, read_records
+from services.audit.domain.entries import UNREAD, AuditBatch, AuditDecision, AuditEntry, EntryKind, ReportedOutcome
+from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.messaging.contract import CODE_UNKNOWN
 from shared.messaging.streams import Lane, Pair
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentStore, read_directory, read_policy
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
+from shared.runtime.kafka.topic_metadata import Coordinate, Offsets
 
 
-class FoldedDay(NamedTuple):
+class DayCount(NamedTuple):
     """Audit's counts for one day of a topic: first offset, number of records, and sum of digests.
 
     The counts are over all reasons, because a key that was revoked since changes a record's reason.
@@ -48,17 +48,17 @@ class FoldedDay(NamedTuple):
 
 
 @dataclass(slots=True)
-class Folded:
+class DayCheck:
     """The comparison of one topic's counted records, fed in order, with audit's counts by day in `kept`.
 
     `read_to` is the offset up to which, not included, audit has read: all before it is counted.
     """
 
-    kept: Mapping[date, FoldedDay]
+    kept: Mapping[date, DayCount]
     read_to: int
     _found: dict[date, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, record: Entry) -> bool:
+    def add(self, record: AuditEntry) -> bool:
         """Count a record; return False if audit has not read up to it. Later records are not compared."""
         if record.offset >= self.read_to:
             return False
@@ -67,12 +67,12 @@ class Folded:
         self._found[day] = count + 1, digests + int(record.digest[:15], 16)
         return True
 
-    def differences(self, topic: str, *, first: int) -> Iterator[Difference]:
+    def differences(self, topic: str, *, first: int) -> Iterator[LedgerDiff]:
         """Yield the days with other sums, if all records of the day, from offset `first` on, were read."""
         for day in sorted(self.kept.keys() | self._found.keys()):
-            kept = self.kept.get(day, FoldedDay(first, 0, 0))
+            kept = self.kept.get(day, DayCount(first, 0, 0))
             if kept.first >= first and self._found.get(day, (0, 0)) != (kept.records, kept.digests):
-                yield Difference("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")
+                yield LedgerDiff("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")
 
 
 #: Columns of an entry that are the same for every reader at any time.
@@ -103,11 +103,11 @@ class LogCheck:
     """
 
     reader: LogReader
-    book: Book
+    book: Ledger
     reading: Reading
     opened: bool
     sealing_before: datetime
-    found: Found
+    found: DifferenceList
     compared: dict[str, tuple[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     #: By type, the messages of a later release than this one, which audit may read.
@@ -129,13 +129,13 @@ class LogCheck:
                 known, offset = before.get(_name(where), ("", 0))
                 first = max(bounds.first, offset if known == str(life) else 0)
                 self.compared[_name(where)] = str(life), first
-                await self._partition(where, life, pair, bounds=Bounds(first, bounds.end))
+                await self._partition(where, life, pair, bounds=Offsets(first, bounds.end))
         self.notes += [
             f"{count} of {type_text} that this release cannot read: their statements were not compared"
             for type_text, count in self._later.items()
         ]
 
-    async def _partition(self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds) -> None:
+    async def _partition(self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Offsets) -> None:
         verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys, topic_id=life)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
@@ -162,25 +162,25 @@ class LogCheck:
     async def _rows(self, where: Coordinate, life: UUID, *, first: int, last: int) -> list[asyncpg.Record]:
         return await self.book.fetch(views.ENTRIES, where.topic, life, where.partition, first, last)
 
-    async def _folded(self, where: Coordinate, life: UUID, *, read_to: int) -> Folded:
+    async def _folded(self, where: Coordinate, life: UUID, *, read_to: int) -> DayCheck:
         rows = await self.book.fetch(views.FOLDED, where.topic, life, where.partition)
-        kept = {row["day"]: FoldedDay(row["first_offset"], row["count"], int(row["digests"])) for row in rows}
-        return Folded(kept, read_to)
+        kept = {row["day"]: DayCount(row["first_offset"], row["count"], int(row["digests"])) for row in rows}
+        return DayCheck(kept, read_to)
 
-    async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: Folded) -> None:
+    async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: DayCheck) -> None:
         """Compare the records of one batch with the entries of their numbers, and at their offsets."""
         numbered = list(_numbered(batch))
         entries = await self._entries(numbered)
-        own: list[Observed] = []
+        own: list[ObservedRecord] = []
         #: Messages of a later release than audit's: their statements had no effect there.
-        unread: list[Observed] = []
+        unread: list[ObservedRecord] = []
         for each in numbered:
             row = entries.get((each.stream, each.number))
             if row is not None and _placed_as(row) == _place_of(each.observed.record):
                 (unread if row["problem"] in UNREAD else own).append(each.observed)
             else:
                 self._elsewhere(each, row)
-        read, apart = Read(), Read()
+        read, apart = AuditBatch(), AuditBatch()
         read_records([*own, *batch.unreadable], read, reading=self.reading)
         read_records(unread, apart, reading=self.reading)
         here = _by_offset(rows)
@@ -198,9 +198,9 @@ class LogCheck:
 
     def _differs(self, what: str, row: _Row) -> None:
         parties = tuple(each for each in (row["sender"], row["recipient"]) if each)
-        self.found += [Difference("II", what, _at(row), parties)]
+        self.found += [LedgerDiff("II", what, _at(row), parties)]
 
-    async def _entries(self, numbered: Sequence[_Numbered]) -> dict[tuple[Stream, int], _Row]:
+    async def _entries(self, numbered: Sequence[_NumberedRecord]) -> dict[tuple[Stream, int], _Row]:
         """Return audit's entries of these numbers, at any offset."""
         spans: dict[Stream, tuple[int, int]] = {}
         for each in numbered:
@@ -212,16 +212,16 @@ class LogCheck:
             for row in await self.book.fetch(views.PLACED, *stream, *span)
         }
 
-    def _elsewhere(self, each: _Numbered, row: _Row | None) -> None:
+    def _elsewhere(self, each: _NumberedRecord, row: _Row | None) -> None:
         """Judge a message that audit did not take from this record: it was appended again, or never taken."""
         record = each.observed.record
         at = f"{record.topic}/{record.partition}/{record.offset} {each.stream} #{each.number}"
         if row is None and each.number <= self._read.get(each.stream, 0):
-            self.found += [Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))]
+            self.found += [LedgerDiff("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))]
         elif row is not None and row["digest"] != each.digest:
             self.notes.append(f"{at}: another message than audit took under this number")
 
-    def _same(self, made: Entry, row: _Row | None, folded: Folded) -> None:
+    def _same(self, made: AuditEntry, row: _Row | None, folded: DayCheck) -> None:
         """Compare a record with audit's entry of the same digest at its offset."""
         if made.problem in UNREAD:
             self._later[made.type or ""] += 1
@@ -243,7 +243,7 @@ class LogCheck:
         elif row["kind"] not in _OWN:
             self._differs(what, row)
 
-    async def _tables(self, read: Read) -> None:
+    async def _tables(self, read: AuditBatch) -> None:
         """Compare reported outcomes with the table from which audit shows them."""
         reports = [made.message_id for made in read.entries if made.kind == EntryKind.OUTCOMES]
         stated = set(map(_unplaced, read.outcomes))
@@ -256,24 +256,24 @@ class LogCheck:
         for each in sorted(differing, key=str):
             what = "audit does not show" if each in stated else "no recipient reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
-            self.found += [Difference("II", f"an outcome that {what}", where)]
+            self.found += [LedgerDiff("II", f"an outcome that {what}", where)]
 
 
-class _Numbered(NamedTuple):
+class _NumberedRecord(NamedTuple):
     """A numbered message with its place, and its digest in hexadecimal."""
 
-    observed: Observed
+    observed: ObservedRecord
     stream: Stream
     number: int
     digest: str
 
 
-def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
+def _numbered(batch: StreamBatch) -> Iterator[_NumberedRecord]:
     """Yield a batch's numbered messages and copies of other pairs' messages, in the order of offsets."""
     for pair, message, record in batch.numbered:
         place = message.place
         stream = Stream(*pair, place.incarnation, int(place.lane))
-        yield _Numbered(Observed(record, pair, place), stream, place.number, message.digest.hex())
+        yield _NumberedRecord(ObservedRecord(record, pair, place), stream, place.number, message.digest.hex())
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
@@ -298,7 +298,7 @@ def _at(row: _Row) -> str:
     return f"{place} {row['message_id']}" if row["message_id"] else place
 
 
-def _changed(made: Entry, row: _Row, *, opened: bool) -> list[str]:
+def _changed(made: AuditEntry, row: _Row, *, opened: bool) -> list[str]:
     names = list(_CLAIMS)
     if made.verified:
         if not row["verified"] and row["problem"] != "document_unknown":
@@ -310,7 +310,7 @@ def _changed(made: Entry, row: _Row, *, opened: bool) -> list[str]:
     return found + _otherwise(made, row, opened=opened) if made.verified else found
 
 
-def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
+def _otherwise(made: AuditEntry, row: _Row, *, opened: bool) -> list[str]:
     """Return the columns that differ from the record's statement.
 
     A release that could not read the statement has fewer values in its columns.
@@ -320,7 +320,7 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
     return _differing(ours, theirs, (made.problem, row["problem"]), opened=opened, clear=frozenset(_STATED) - _SEALED)
 
 
-def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]:
+def _changed_decisions(made: AuditEntry, row: _Row, *, opened: bool) -> Iterator[str]:
     """Yield a description of each difference between the decisions of the entry and those of the record.
 
     A release that could not read the message has no decision in its entry.
@@ -337,7 +337,7 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
             yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"
 
 
-def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dict[str, object]:
+def _decided(decision: AuditDecision, made: AuditEntry, *, kept_as: str | None) -> dict[str, object]:
     # Without its documents the rules of the decision cannot be determined.
     return {
         "referral_id": str(decision.referral_id),
@@ -376,9 +376,9 @@ def _json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
-async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
+async def reading_of(book: Ledger, keys: Sequence[OpeningKey]) -> Reading:
     """Return the context in which audit reads: its documents, and the given ones of its keys."""
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     for row in await book.fetch(views.DOCUMENTS):
         activated, body = read_document(row["body"])
         if activated.kind == "directory":

@@ -16,11 +16,11 @@ from rich.table import Table
 
 from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, opened
 from deploy.accounting.books import read_books
-from deploy.accounting.edges import Sealed, read_sealed, write_sealed
+from deploy.accounting.edges import SealedDays, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
 from deploy.site.open import site
-from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from deploy.site.settings import AUDIT
 from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
 from services.audit.store.entries import STATES
@@ -36,8 +36,8 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
     The sealed part is read only with `everything`: then all seals must still hold. If nothing differs, the settled part
     is sealed.
     """
-    sealed = read_sealed(endpoints.state) if endpoints.state else Sealed()
-    begun, before = (Sealed(), sealed) if everything else (sealed, Sealed())
+    sealed = read_sealed(endpoints.state) if endpoints.state else SealedDays()
+    begun, before = (SealedDays(), sealed) if everything else (sealed, SealedDays())
     found = await read_books(endpoints, begun, before=before)
     if found.result.differences:
         await asyncio.sleep(pause_s)
@@ -134,7 +134,7 @@ _TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses"
 @verb(audit_app)
 async def reconcile(
     *, everything: Annotated[bool, Parameter(name="--all", negative="")] = False, options: Options = OPTIONS
-) -> Printed:
+) -> Output:
     """Compare the accounts of writers, recipients and audit with Kafka; exit code 1 if they differ.
 
     Each database is read as its accountant. Messages in transit are counted as in flight. A difference counts only if a
@@ -152,18 +152,18 @@ async def reconcile(
     accounts = found.as_json()
     if not options.json:
         print_accounts(Console(), accounts)
-    return Printed(accounts, well=not accounts["differences"])
+    return Output(accounts, well=not accounts["differences"])
 
 
 @verb(audit_app)
-async def topics(*, options: Options = OPTIONS) -> Printed:
+async def topics(*, options: Options = OPTIONS) -> Output:
     """Show audit's state of each partition: reading, gap, truncated, forbidden, new.
 
     Exit code 1 if one is not read.
     """
     states = await topic_states(site(options).endpoints)
     table = Listing(_TOPIC, [tuple(each.values()) for each in states])
-    return Printed(states, [table], well=all(each["state"] == "reading" for each in states))
+    return Output(states, [table], well=all(each["state"] == "reading" for each in states))
 
 
 def print_accounts(console: Console, accounts: dict[str, Any]) -> None:

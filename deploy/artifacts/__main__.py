@@ -22,18 +22,18 @@ from deploy.site.settings import KINDS
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.documents import DocumentFeed
 
 #: The function of each service that assembles it on given machinery.
-ASSEMBLE: Final[Mapping[str, Callable[[Machinery], Any]]] = {
+ASSEMBLE: Final[Mapping[str, Callable[[InstanceParts], Any]]] = {
     kind: import_module(f"services.{kind}.app").assemble for kind in KINDS
 }
 
@@ -49,7 +49,7 @@ def offline(instance: str) -> FastAPI:
     return http
 
 
-def _machinery(instance: str) -> Machinery:
+def _machinery(instance: str) -> InstanceParts:
     settings = RuntimeSettings.of(
         "offline",  # a prefix of environment variables that are never set
         database_url=SecretStr("postgresql://nobody@database.example/none"),
@@ -57,7 +57,7 @@ def _machinery(instance: str) -> Machinery:
         approver_keys_file=Path("none"),
         http_port=1,
     )
-    clock, shelf = SystemClock(), DocumentShelf()
+    clock, shelf = SystemClock(), DocumentStore()
     database = Database(settings.database_url.get_secret_value(), pool_size=1)
     opening = OpeningKey.generate()
     keys = InstanceKeys(SigningKey.generate(), {opening.key_id: opening}, KeyEncryptionKey(bytes(32)))
@@ -67,7 +67,7 @@ def _machinery(instance: str) -> Machinery:
         key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets = Budgets(settings.budget_limits(), clock)
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets)
+    return InstanceParts(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets)
 
 
 SCHEMAS = "shared/contracts/schemas"

@@ -65,7 +65,7 @@ Counts = list[dict[str, Counter[str]]]
 
 
 @dataclass(frozen=True)
-class Draft:
+class ModelDraft:
     """A model before conversion: costs by context and symbol, one string, and the escape of each context."""
 
     costs: dict[str, int]
@@ -186,11 +186,11 @@ def _cost(probability: float) -> int:
     return min(_COST_MAX, max(1, math.ceil(-math.log2(min(probability, 1.0) * _MARGIN) * charge.BIT)))
 
 
-def trained(counts: Counts) -> Draft:
+def trained(counts: Counts) -> ModelDraft:
     """Return the model of these counts, with at most `_ENTRIES_MAX` entries, before `bounded`."""
     first = counts[0][""]
     total = sum(first.values())
-    model = Draft({}, {"": 0})
+    model = ModelDraft({}, {"": 0})
     for symbol in charge.ALPHABET:
         model.costs[symbol] = _cost(0.97 * first.get(symbol, 0) / total + 0.03 / len(charge.ALPHABET))
     for order in range(1, charge.ORDER + 1):
@@ -205,7 +205,7 @@ def trained(counts: Counts) -> Draft:
     return model
 
 
-def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
+def _offer(model: ModelDraft, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
     """Return a context's gain per entry, the context, its costs and its escape; None if it gains nothing."""
     total, kinds = sum(after.values()), len(after)
     if total < 3 or (len(context) > 1 and context[1:] not in model.escapes):
@@ -224,7 +224,7 @@ def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str,
     return (gain / (len(costs) + 2), context, costs, escape) if costs and gain > 0 else None
 
 
-def bounded(model: Draft) -> Draft:
+def bounded(model: ModelDraft) -> ModelDraft:
     """Return a model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
     after = {"": [_COST_MAX] * len(charge.ALPHABET)}
     for context in sorted(model.escapes, key=lambda context: (len(context), context)):
@@ -241,7 +241,7 @@ def bounded(model: Draft) -> Draft:
     return model
 
 
-def written(model: Draft) -> bytes:
+def written(model: ModelDraft) -> bytes:
     """Return the bytes of the model's file (`shared.guard.charge.read`)."""
     code = {symbol: number for number, symbol in enumerate(charge.SYMBOLS)}
     entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
@@ -254,7 +254,7 @@ def written(model: Draft) -> bytes:
     return bytes(out)
 
 
-def learnt(found: Texts) -> Draft:
+def learnt(found: Texts) -> ModelDraft:
     """Train in two rounds: the first uses a quarter of the texts to find the opaque runs."""
     first = bounded(trained(counted(found[::4], None)))
     return bounded(trained(counted(found, charge.read(written(first)))))

@@ -26,7 +26,7 @@ from shared.contracts.directory import Beat, Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.decision_fact import Stated, clear_of_decided, edge_salt, sealed_of_decided
+from shared.exchange.decision_fact import FactBody, clear_of_decided, edge_salt, sealed_of_decided
 from shared.exchange.facts import ReadFacts, read_facts
 from shared.exchange.minimise import notice_record, referral_record, whole_record
 from shared.exchange.outgoing_messages import clear_of, sealed_of
@@ -34,7 +34,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
 from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import Judged, PlannedEdge, Setting, judge
+from shared.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
 from shared.vocabulary.routing import PartyKind
 
 #: The usual code of a refused body that names the field, and the codes of documents that are refused whole.
@@ -50,7 +50,7 @@ _WHOLE: Final = {
 GONE: Final = object()
 
 
-class Refusal(NamedTuple):
+class RefusedExample(NamedTuple):
     """An accepted example with the value at `pointer` replaced or removed.
 
     `code` and `field` are the answer. `by` is the check that refuses: the published schema; the model, for rules over
@@ -88,7 +88,7 @@ def examples() -> Iterator[Example]:
         for slug, value in values.items():
             yield Example(schema, f"accepted-{slug}.json", value, None)
         refusals = [
-            Refusal(slug, **{name: _value(value) for name, value in each.items()})
+            RefusedExample(slug, **{name: _value(value) for name, value in each.items()})
             for slug, each in stated.get("refused", {}).items()
         ]
         for refusal in (*_closed(values, lenient=schema in LENIENT), *refusals):
@@ -112,17 +112,17 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
+def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[RefusedExample]:
     """Yield two refusals: an unknown name, unless the schema is read leniently, and a missing name."""
     value = next(iter(values.values()))
     if not lenient:
-        yield Refusal("unknown-name", "/comment", "x")
+        yield RefusedExample("unknown-name", "/comment", "x")
     required = next(iter(value), None)
     if required not in (None, "case_reference"):
-        yield Refusal("name-missing", f"/{required}", GONE, field=f"/{required}")
+        yield RefusedExample("name-missing", f"/{required}", GONE, field=f"/{required}")
 
 
-def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
+def _expected(schema: str, refusal: RefusedExample) -> dict[str, Any]:
     """Return the expected answer.
 
     Messages are refused whole; bodies over HTTP and documents name the field.
@@ -137,7 +137,7 @@ def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
     return {"by": refusal.by, "code": refusal.code or named, "field": "" if from_outside else field}
 
 
-def _changed(value: Any, refusal: Refusal) -> Any:
+def _changed(value: Any, refusal: RefusedExample) -> Any:
     changed = copy.deepcopy(value)
     *above, last = refusal.pointer.split("/")[1:]
     place = _at(changed, above)
@@ -202,9 +202,9 @@ def activated(kind: str) -> dict[str, Any]:
 
 
 @cache
-def _outcome() -> tuple[ReadFacts, Judged]:
+def _outcome() -> tuple[ReadFacts, RoutingResult]:
     """Return the facts of the referral, as only origin and audit see them, and the decision of the engine."""
-    setting = Setting(read_directory(_body("directory")), read_policy(_body("policy")), True, AT)
+    setting = RoutingInput(read_directory(_body("directory")), read_policy(_body("policy")), True, AT)
     origin = setting.directory.party(ORIGIN)
     if origin is None:
         raise Defect("example_without_origin")
@@ -212,7 +212,7 @@ def _outcome() -> tuple[ReadFacts, Judged]:
     return read, judge(read.facts, setting, salt=SALT, unknown=read.unknown)
 
 
-def _edge_to(recipient: str) -> PlannedEdge:
+def _edge_to(recipient: str) -> RoutedEdge:
     return next(edge for edge in _outcome()[1].edges if edge.recipient == recipient)
 
 
@@ -240,7 +240,7 @@ def sealed_to(recipient: str) -> dict[str, Any]:
 def decided() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the clear part and the opened sealed part of the fact that states the decision to audit."""
     read, judged = _outcome()
-    stated = Stated(
+    stated = FactBody(
         referral_id=REFERRAL_ID,
         origin=ORIGIN,
         body_sha256="2d" * 32,

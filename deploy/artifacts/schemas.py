@@ -23,7 +23,7 @@ from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, schema_uri
 from shared.exchange.authority import cells_of
-from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.correspondents import InstancePair, pairs_of
 from shared.exchange.topics import AUDIT
 from shared.runtime.delivery.control import CONTROL_TYPES
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
@@ -162,7 +162,7 @@ def topics() -> Mapping[str, TopicRule]:
 
 
 @cache
-def pairs() -> Mapping[str, Pair]:
+def pairs() -> Mapping[str, InstancePair]:
     """Return the permitted writer and reader of each topic."""
     return {pair.topic: pair for pair in pairs_of(KINDS)}
 

@@ -24,7 +24,7 @@ from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.devstack.supervisor import Supervisor
 from deploy.operator.console_accounts import login_link
 from deploy.sample.generator import demo_referrals, write_jsonl
-from deploy.scenarios.player import ISSUE_SLOT_S, Key, over_http, play
+from deploy.scenarios.player import ISSUE_SLOT_S, PartyKey, over_http, play
 from deploy.scenarios.story import stories
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import migrate_databases
@@ -120,7 +120,7 @@ async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
     """
     wanted = [story for story in stories() if not story.hours]
     say_on_stderr(f"playing {', '.join(story.name for story in wanted)}")
-    async with over_http({party["party"]: Key(party["url"], party["key"]) for party in _parties(state)}) as stage:
+    async with over_http({party["party"]: PartyKey(party["url"], party["key"]) for party in _parties(state)}) as stage:
         played = await asyncio.gather(*(play(story, stage) for story in wanted))
     found: list[dict[str, Any]] = to_jsonable_python(played, exclude_none=True)
     return found
@@ -147,7 +147,7 @@ def _parties(state: Path) -> list[dict[str, str]]:
 
 async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
     parties, seconds = _parties(state), dict[str, float]()
-    keys = {party["party"]: Key(party["url"], party["key"]) for party in parties}
+    keys = {party["party"]: PartyKey(party["url"], party["key"]) for party in parties}
     of = {kind: [party["party"] for party in parties if party["kind"] == kind] for kind in PartyKind}
     sampled = list(demo_referrals())[:count]
     write_jsonl(state / "sample.jsonl", sampled)

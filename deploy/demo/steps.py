@@ -20,9 +20,9 @@ import httpx
 
 from client.api import CausewayClient, in_batches, stated
 from client.problem import ApiProblem
-from client.views import Due
+from client.views import DeadlineView
 from deploy.sample.generator import SampledReferral
-from deploy.scenarios.player import Key
+from deploy.scenarios.player import PartyKey
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import AUDIT, KINDS, keeps_referrals
 from shared.kernel.canonical import canonical_json
@@ -75,7 +75,7 @@ class Steps:
     """
 
     endpoints: Endpoints
-    keys: Mapping[str, Key]
+    keys: Mapping[str, PartyKey]
     http: httpx.AsyncClient
     connections: Mapping[str, asyncpg.Connection]
 
@@ -238,7 +238,7 @@ class Steps:
 
 
 @asynccontextmanager
-async def begin_steps(endpoints: Endpoints, keys: Mapping[str, Key]) -> AsyncIterator[Steps]:
+async def begin_steps(endpoints: Endpoints, keys: Mapping[str, PartyKey]) -> AsyncIterator[Steps]:
     """Open the connections of a demo."""
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(httpx.AsyncClient(timeout=30.0, trust_env=False))
@@ -249,7 +249,7 @@ async def begin_steps(endpoints: Endpoints, keys: Mapping[str, Key]) -> AsyncIte
         yield Steps(endpoints, keys, http, connections)
 
 
-async def _feedback_due(client: CausewayClient) -> list[Due]:
+async def _feedback_due(client: CausewayClient) -> list[DeadlineView]:
     """List the due feedback of each subject of an agency, even if another act is due before it."""
     first = [row async for page in client.due() for row in page.items]
     others = {row.subject for row in first if row.due != "feedback"}

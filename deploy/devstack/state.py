@@ -27,10 +27,7 @@ _LEFTOVERS_S_MAX = 15.0
 _PROBE_S_MAX = 0.3
 _PARTS = ("postgres", "kafka", "logs", "coming")
 #: The last three refer to documents and API keys that a reset deletes: the next start makes new ones.
-_FILES = (
-    *("endpoints.json", "passwords.json", "children.lock"),
-    *("parties.json", "directory.json", "policy.json"),
-)
+_FILES = (*("endpoints.json", "passwords.json", "children.lock"), *("parties.json", "directory.json", "policy.json"))
 
 
 class DevStackSettings(SiteSettings):

@@ -53,7 +53,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from confluent_kafka.cimpl import NewTopic
 from pydantic import BaseModel, ConfigDict
 
-from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.correspondents import InstancePair, pairs_of
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.documents import read_directory
@@ -109,7 +109,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ClusterDiff:
     """Differences between a manifest and a cluster: missing, different and additional parts.
 
     An empty difference is false. `topics_dated_by_sender` differ in the clock that dates a record: with the sender's
@@ -156,14 +156,14 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     _each(admin.alter_user_scram_credentials, users)
 
 
-def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) -> Difference:
+def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) -> ClusterDiff:
     """Compare the cluster with the manifest. Access rules are compared only on a `secured` cluster."""
     live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
     present = {name: rule for name, rule in manifest.topics.items() if name in live}
     bindings = manifest.bindings() if secured else set()
     found = _live_bindings(admin, manifest) if secured else set()
     differing = _differing(admin, present)
-    return Difference(
+    return ClusterDiff(
         topics_missing=frozenset(manifest.topics.keys() - live.keys()),
         topics_differing=frozenset(differing),
         topics_dated_by_sender=frozenset(name for name, settings in differing.items() if _DATED_BY in settings),
@@ -325,8 +325,7 @@ class _AlterClientQuotasResponse(Response):  # type: ignore[misc]  # aiokafka de
     API_KEY: ClassVar[int] = 49
     API_VERSION: ClassVar[int] = 0
     SCHEMA: ClassVar[Schema] = Schema(
-        ("throttle_time_ms", Int32),
-        ("entries", Array(("error_code", Int16), ("error_message", _TEXT), _ENTITY)),
+        ("throttle_time_ms", Int32), ("entries", Array(("error_code", Int16), ("error_message", _TEXT), _ENTITY))
     )
 
 
@@ -380,7 +379,7 @@ def manifest_of(instances: Mapping[str, str]) -> Manifest:
     return Manifest(topics | {DIRECTORY_TOPIC: directory}, {name: _rule(name, pairs) for name in instances})
 
 
-def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
+def _rule(name: str, pairs: tuple[InstancePair, ...]) -> PrincipalRule:
     written = tuple(pair.topic for pair in pairs if pair.sender == name)
     return PrincipalRule(
         write=written,
@@ -391,7 +390,7 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
     )
 
 
-def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
+def _quota(name: str, pairs: tuple[InstancePair, ...]) -> Quota:
     """Return an instance's quota: its own bytes, and twice the bytes of all its senders for reading a backlog."""
     told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
     return Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT)

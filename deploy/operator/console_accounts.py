@@ -13,8 +13,8 @@ from cyclopts import App
 
 from deploy.operator.keys import party_of, role_at, scope_said, transaction_at
 from deploy.site.open import Site, site
-from deploy.site.options import OPTIONS, Options, Printed, framed, verb
-from shared.kernel.authority import GivenRole, Role, Scope
+from deploy.site.options import OPTIONS, Options, Output, framed, verb
+from shared.kernel.authority import AccessScope, GivenRole, Role
 from shared.kernel.clock import SystemClock
 from shared.runtime.console.accounts import Person, end_person, is_name, make_link, opaque_actor, permit
 from shared.runtime.console.frame import ROOT
@@ -34,7 +34,7 @@ class LoginLink:
     url: str = field(repr=False)
 
 
-class Given(NamedTuple):
+class GrantedRole(NamedTuple):
     """A person's present role, and whether the person never had one before."""
 
     role: Role
@@ -44,7 +44,7 @@ class Given(NamedTuple):
 @framed
 async def login_link_verb(
     party: str, /, *, role: GivenRole | None = None, person: str = SOMEBODY, options: Options = OPTIONS
-) -> Printed:
+) -> Output:
     """Print a link that signs a person of a party in to its console: once, within ten minutes.
 
     Parameters
@@ -55,14 +55,14 @@ async def login_link_verb(
         A name that identifies the person and is shown to colleagues: a second person needs another name.
     """
     link = await login_link(site(options), party, at=SystemClock().now(), role=role, person=person)
-    return Printed(asdict(link), [link.url])
+    return Output(asdict(link), [link.url])
 
 
 @framed
-async def login_end_verb(party: str, /, *, person: str = SOMEBODY, options: Options = OPTIONS) -> Printed:
+async def login_end_verb(party: str, /, *, person: str = SOMEBODY, options: Options = OPTIONS) -> Output:
     """End a person's role in a party's console, from the next request on."""
     await end_role(site(options), party, opaque_actor(party, person), at=SystemClock().now())
-    return Printed({"ended": party}, [f"{person} of {party} is signed out"])
+    return Output({"ended": party}, [f"{person} of {party} is signed out"])
 
 
 @verb(person_app, "permit")
@@ -76,7 +76,7 @@ async def permit_person(
     sees: tuple[str, ...] = (),
     called: str | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Give a person of a party one role in its console, from the next request on.
 
     It replaces the earlier role.
@@ -99,14 +99,14 @@ async def permit_person(
     given = await give_role(here, party, actor, role=role, scope=scope, called=called)
     unheard = ["no person of that name has had a role there before"] if given.new else []
     document = {"party": party, "actor": actor, "role": given.role.value, "new": given.new}
-    return Printed(document, [f"{actor} is {given.role.value} of {party}", *unheard])
+    return Output(document, [f"{actor} is {given.role.value} of {party}", *unheard])
 
 
 @verb(person_app, "end")
-async def end_permission(party: str, actor: str, /, *, options: Options = OPTIONS) -> Printed:
+async def end_permission(party: str, actor: str, /, *, options: Options = OPTIONS) -> Output:
     """End a person's role in a party's console, from the next request on."""
     await end_role(site(options), party, actor, at=SystemClock().now())
-    return Printed({"ended": actor, "party": party}, [f"{actor} no longer has a role at {party}"])
+    return Output({"ended": actor, "party": party}, [f"{actor} no longer has a role at {party}"])
 
 
 async def login_link(
@@ -134,9 +134,9 @@ async def give_role(
     actor: str,
     *,
     role: Role | None = None,
-    scope: Scope | None = None,
+    scope: AccessScope | None = None,
     called: str | None = None,
-) -> Given:
+) -> GrantedRole:
     """Give a person a `role`, as in `login_link`. `actor` is the opaque name that their sign-in shows.
 
     `called` is the display name for colleagues: None keeps it, an empty text removes it.
@@ -146,7 +146,7 @@ async def give_role(
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)
     async with transaction_at(site, entry) as driver:
-        return Given(role, await permit(driver, Person(entry.id, actor), role, scope=scope, called=called))
+        return GrantedRole(role, await permit(driver, Person(entry.id, actor), role, scope=scope, called=called))
 
 
 async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:

@@ -31,7 +31,7 @@ from deploy.site.settings import party_kind
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.database.migrate import name_differences
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
@@ -191,7 +191,7 @@ def _documents(site: Site, name: str) -> Iterator[Finding]:
 
 async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
     database = Database(site.endpoints.database(name).service_url, pool_size=1)
-    shelf, clock = DocumentShelf(), SystemClock()
+    shelf, clock = DocumentStore(), SystemClock()
     approver_keys = read_approver_keys(Installation(site.state).approver_keys_file)
     access = kafka_access(site.endpoints, name)
     feed = DocumentFeed(access, database, shelf, instance=name, approver_keys=approver_keys, clock=clock)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from deploy.directory.approval import valid_until
 from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Directory
-from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Rule
+from shared.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy, Rule
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import KEY_SUITES
 from shared.routing.documents import read_directory, read_policy
@@ -122,7 +122,7 @@ def objections(policy: Policy) -> Iterator[Objection]:
 
 
 def _of_entry(
-    entry: InstrumentEntry | Clock | Calendar, jurisdiction: str, issued_on: date, *, field: str
+    entry: InstrumentEntry | ClockRule | Calendar, jurisdiction: str, issued_on: date, *, field: str
 ) -> Iterator[Objection]:
     if entry.reviewed_on > issued_on:
         yield Objection("reviewed_after_issue", f"{field}/reviewed_on")
@@ -156,7 +156,7 @@ def _years_after(day: date, years: int) -> date:
 
 
 def _of_basis(
-    cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, *, field: str
+    cites: Rule | ClockRule, entry: InstrumentEntry | None, issued_on: date, *, field: str
 ) -> Iterator[Objection]:
     """Check the instrument of a rule or clock now.
 
@@ -172,7 +172,7 @@ def _of_basis(
         yield Objection("instrument_over", f"{field}/basis/instrument")
 
 
-def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], issued_on: date, *, field: str) -> Iterator[Objection]:
+def _of_clock(clock: ClockRule, calendars: tuple[Calendar, ...], issued_on: date, *, field: str) -> Iterator[Objection]:
     if (clock.duration_h is None) == (clock.working_days is None):
         yield Objection("clock_term_not_one", field)
     if clock.repeats and clock.duration_h is None:

@@ -30,7 +30,7 @@ from deploy.site.access import access_to
 from deploy.site.endpoints import ADMIN
 from deploy.site.installation import Installation
 from deploy.site.open import Site, site
-from deploy.site.options import OPTIONS, PLAIN, Listing, Options, PlainOptions, Printed, verb
+from deploy.site.options import OPTIONS, PLAIN, Listing, Options, Output, PlainOptions, verb
 from shared.contracts.base import Contract, Digest, Instant, JsonObject
 from shared.contracts.directory import Approval, DocumentActivated
 from shared.envelope.keys import SigningKey
@@ -44,7 +44,7 @@ from shared.runtime.kafka.documents import publish_documents, read_approver_keys
 document_app = App(name="document")
 
 
-class Draft(Contract):
+class DocumentDraft(Contract):
     """A document to be signed, and its signed values."""
 
     kind: Literal["directory", "policy"]
@@ -52,7 +52,7 @@ class Draft(Contract):
     active_from: Instant
     document: JsonObject
 
-    def printed(self, path: Path) -> Printed:
+    def printed(self, path: Path) -> Output:
         """Return the text that a person compares by voice."""
         signed = self.model_dump(mode="json", exclude={"document"})
         until = f"version {self.document['version']}, valid until {self.document['valid_until']}"
@@ -60,7 +60,7 @@ class Draft(Contract):
             f"{path}: {self.kind}, {until}, in force from {signed['active_from']}",
             f"digest {self.digest}: compare it by voice",
         ]
-        return Printed({"file": str(path)} | signed, text)
+        return Output({"file": str(path)} | signed, text)
 
 
 @verb(document_app)
@@ -73,7 +73,7 @@ def draft(
     renew: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     options: PlainOptions = PLAIN,
-) -> Printed:
+) -> Output:
     """Check a document and write a draft for its approvers.
 
     Parameters
@@ -92,14 +92,14 @@ def draft(
     now, body = SystemClock().now(), file.read_bytes()
     canonical = document_body(checked(kind, _issued(body, now.date()) if renew else body))
     document = json.loads(canonical)
-    made = Draft(kind=kind, digest=digest_of(canonical), active_from=zoned(at) or now, document=document)
+    made = DocumentDraft(kind=kind, digest=digest_of(canonical), active_from=zoned(at) or now, document=document)
     path = out or Path(f"{kind}.draft.json")
     path.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return made.printed(path)
 
 
 @verb(document_app)
-def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options: PlainOptions = PLAIN) -> Printed:
+def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options: PlainOptions = PLAIN) -> Output:
     """Show the values to be signed, and each difference from another document.
 
     Parameters
@@ -113,13 +113,13 @@ def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options:
     found = list(changes(json.loads(against.read_bytes()), read.document)) if against else []
     listed = {"changes": [{"at": place, "is": what} for place, what in found]}
     tables = [Listing(("at", "is"), found)] if found else []
-    return Printed(read.model_dump(mode="json", exclude={"document"}) | listed, [*read.printed(file).text, *tables])
+    return Output(read.model_dump(mode="json", exclude={"document"}) | listed, [*read.printed(file).text, *tables])
 
 
 @verb(document_app)
 def sign(
     file: ExistingFile, /, *, key: ExistingFile, digest: str, out: Path | None = None, options: PlainOptions = PLAIN
-) -> Printed:
+) -> Output:
     """Approve a draft after reading it, on your own machine, with your own key.
 
     Parameters
@@ -146,7 +146,7 @@ def sign(
 
 
 @verb(document_app, "publish")
-def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options = OPTIONS) -> Printed:
+def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options = OPTIONS) -> Output:
     """Publish an approved draft to every instance.
 
     Parameters
@@ -160,7 +160,7 @@ def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options
 
 
 @verb(document_app)
-def fetch(*, options: Options = OPTIONS) -> Printed:
+def fetch(*, options: Options = OPTIONS) -> Output:
     """Read the published documents, check their approvals, and store them for the site's other commands."""
     here = site(options)
     principals = here.endpoints.kafka.principals
@@ -175,16 +175,18 @@ def fetch(*, options: Options = OPTIONS) -> Printed:
         keep_published(here.state, activated.kind, body, active_from=activated.active_from)
     rows = [(each.digest, each.kind, each.active_from) for each, _ in found]
     document = {"documents": [each.model_dump(mode="json") for each, _ in found]}
-    return Printed(document, [Listing(("digest", "kind", "in force from"), rows)])
+    return Output(document, [Listing(("digest", "kind", "in force from"), rows)])
 
 
-def read_draft(file: Path) -> tuple[Draft, bytes]:
+def read_draft(file: Path) -> tuple[DocumentDraft, bytes]:
     """Return a draft and the exact bytes of its document, checked again.
 
     Raises `Refused`: `draft_malformed`, `draft_altered` if its digest is not that of its document, and the objections
     of the checks.
     """
-    read = read_contract(Draft, file, lambda rule, field: Refused("draft_malformed", rule, field=field, status=400))
+    read = read_contract(
+        DocumentDraft, file, lambda rule, field: Refused("draft_malformed", rule, field=field, status=400)
+    )
     body = document_body(checked(read.kind, json.dumps(read.document).encode()))
     if digest_of(body) != read.digest:
         raise Refused("draft_altered", status=400)
@@ -257,7 +259,7 @@ def _approval(file: Path) -> Approval:
         raise Refused("approval_malformed", "use a file of `causeway document sign`", status=400) from None
 
 
-def _activated(read: Draft, approvals: Sequence[Approval]) -> DocumentActivated:
+def _activated(read: DocumentDraft, approvals: Sequence[Approval]) -> DocumentActivated:
     ordered = tuple(sorted(approvals, key=lambda each: each.approver))
     try:
         return DocumentActivated(kind=read.kind, digest=read.digest, active_from=read.active_from, approvals=ordered)

@@ -69,13 +69,13 @@ _SERVERS: Final = r"[A-Za-z0-9.\[\]-][A-Za-z0-9.,:\[\]-]{0,500}:[0-9]{1,5}"
 _Card = TypeVar("_Card", bound=Contract)
 
 
-class Card(Contract):
+class IdentityCard(Contract):
     """An instance as its operator states it: its entry for the directory, and its address for parties."""
 
     instance: Instance
     url: Address
 
-    def renewed(self, later: Card) -> Self:
+    def renewed(self, later: IdentityCard) -> Self:
         """Return the card with the address and the kind of a later card, and the keys of both."""
         held = {key.key_id: key for key in (*self.instance.keys, *later.instance.keys)}
         instance = later.instance.model_copy(update={"keys": tuple(held.values())})
@@ -97,7 +97,7 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InstanceAddress:
     """An instance: its kind, its name in the directory, its address for parties, and its port."""
 
     kind: str
@@ -107,8 +107,8 @@ class Place:
 
 
 def make_instance_folder(
-    folder: Path, place: Place, servers: Servers, *, approvers: Sequence[Path], at: datetime
-) -> Card:
+    folder: Path, place: InstanceAddress, servers: Servers, *, approvers: Sequence[Path], at: datetime
+) -> IdentityCard:
     """Make the complete folder of an instance; return its card.
 
     Raises `Refused`: `folder_in_use`, `kind_unknown`, `instance_name_unfit`, `address_unfit`,
@@ -126,13 +126,13 @@ def make_instance_folder(
         (folder / part).mkdir(mode=0o700)
     keys = Installation(folder).keys_dir(name)
     make_instance_keys(keys)
-    card = Card(instance=Instance(id=name, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
+    card = IdentityCard(instance=Instance(id=name, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
     _write(folder, files | {_PASSWORD: secrets.token_urlsafe(24), CARD: card.text()})
     write_private(folder / SETTINGS, _settings_text(folder, place))
     return card
 
 
-def _settings_text(folder: Path, place: Place) -> str:
+def _settings_text(folder: Path, place: InstanceAddress) -> str:
     """Return a file of `NAME='value'` lines with every setting, for a shell, a systemd unit and a container.
 
     Settings of the folder's site are in single quotes, which all three readers accept; their values contain none. For
@@ -154,7 +154,7 @@ def _settings_text(folder: Path, place: Place) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _refuse_unfit(place: Place, servers: Servers) -> None:
+def _refuse_unfit(place: InstanceAddress, servers: Servers) -> None:
     """Refuse unfit values before anything is made. A quoted value in the files contains no quote."""
     named_right = re.fullmatch(_NAME, place.instance) and (place.kind == AUDIT) == (place.instance == AUDIT)
     if not named_right:
@@ -187,7 +187,7 @@ def make_exchange_folder(
     _write(folder, files | {f"secrets/{ADMIN}": password, beat_file: beat, BEAT_CARD: card})
 
 
-def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
+def admit(folder: Path, card_file: Path, *, password: Path | None) -> IdentityCard:
     """Store an instance's card, and a copy of its password at Kafka, in the folder of the exchange.
 
     For an instance that was admitted before, the keys are added, the address is replaced, and the password stays unless
@@ -231,9 +231,9 @@ def make_database(folder: Path, admin_url: Path) -> str:
     return instance
 
 
-def read_card(file: Path) -> Card:
+def read_card(file: Path) -> IdentityCard:
     """Read an instance's card. Raises `Refused("card_malformed")`, with the field."""
-    return read_contract(Card, file, _malformed_card)
+    return read_contract(IdentityCard, file, _malformed_card)
 
 
 def read_approver_card(file: Path) -> ApproverKeyText:

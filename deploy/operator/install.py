@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App, Parameter
 
 from deploy.operator import folder as folders
-from deploy.site.options import PLAIN, Listing, PlainOptions, Printed, verb
+from deploy.site.options import PLAIN, Listing, Output, PlainOptions, verb
 from shared.kernel.clock import SystemClock
 
 install_app = App(name="install", default_parameter=Parameter(negative=""))
@@ -29,7 +29,7 @@ def init(
     kafka_ca: Path,
     approver: Sequence[Path],
     options: PlainOptions = PLAIN,
-) -> Printed:
+) -> Output:
     """Make the folder of an instance: its settings, its keys, its passwords, and its card for other operators.
 
     Parameters
@@ -55,7 +55,7 @@ def init(
     approver
         Card of an approver; repeat for each, at least two. Compare key ids with them by voice.
     """
-    place = folders.Place(kind, instance or kind, url, port)
+    place = folders.InstanceAddress(kind, instance or kind, url, port)
     servers = folders.Servers(kafka, kafka_ca, database, database_ca)
     card = folders.make_instance_folder(folder, place, servers, approvers=approver, at=SystemClock().now())
     return _printed(card, f"{folder}: give public.json and secrets/kafka to the operator of the exchange's Kafka")
@@ -71,7 +71,7 @@ def exchange(
     admin_password: Path,
     approver: Sequence[Path],
     options: PlainOptions = PLAIN,
-) -> Printed:
+) -> Output:
     """Make the folder of the operator of the exchange: of its Kafka, documents and heartbeats.
 
     Parameters
@@ -91,11 +91,11 @@ def exchange(
     folders.make_exchange_folder(
         folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at
     )
-    return Printed({"folder": str(folder)}, [f"{folder}: `causeway install admit` admits each instance"])
+    return Output({"folder": str(folder)}, [f"{folder}: `causeway install admit` admits each instance"])
 
 
 @verb(install_app)
-def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Printed:
+def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Output:
     """Admit an instance to the exchange's folder.
 
     The next `directory assemble` includes it in the directory.
@@ -113,7 +113,7 @@ def admit(folder: Path, card: Path, /, *, password: Path | None = None, options:
 
 
 @verb(install_app)
-def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Printed:
+def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Output:
     """Make the database of a folder's instance, and its three roles.
 
     A repetition sets their passwords again.
@@ -127,9 +127,9 @@ def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN)
     """
     name = folders.make_database(folder, admin_url)
     text = f"causeway_{name} exists; `causeway db migrate --site {folder}/site.json` makes its tables"
-    return Printed({"instance": name}, [text])
+    return Output({"instance": name}, [text])
 
 
-def _printed(card: folders.Card, *text: str) -> Printed:
+def _printed(card: folders.IdentityCard, *text: str) -> Output:
     keys = Listing(("key id", "for"), [(key.key_id, key.use) for key in card.instance.keys])
-    return Printed(card.model_dump(mode="json", exclude_none=True), [keys, *text])
+    return Output(card.model_dump(mode="json", exclude_none=True), [keys, *text])

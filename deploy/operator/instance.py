@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from deploy.serve import built_at_once
 from deploy.site.access import connected
 from deploy.site.open import instance_kind, instance_settings, site
-from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from deploy.site.settings import AUDIT
 from shared.exchange.record_table import RECORD_TABLE
 from shared.kernel.clock import rfc3339
@@ -54,14 +54,8 @@ SELECT count(*) FROM closed
 
 @verb(dead_letters_app, "list")
 async def list_letters(
-    name: str,
-    /,
-    *,
-    outcome: str | None = None,
-    code: str | None = None,
-    limit: int = 100,
-    options: Options = OPTIONS,
-) -> Printed:
+    name: str, /, *, outcome: str | None = None, code: str | None = None, limit: int = 100, options: Options = OPTIONS
+) -> Output:
     """List the messages that an instance keeps as exceptions, oldest first.
 
     The instance retries deferred and waiting messages automatically. A dead letter needs a person.
@@ -83,11 +77,11 @@ async def list_letters(
     async with _exceptions_of(name, options) as exceptions:
         found = [_as_json(each) for each in await exceptions.list(outcome=kind, code=code, limit=limit)]
     columns = ("message_id", "writer", "outcome", "code", "opened_at")
-    return Printed({"messages": found}, [Listing.of(columns, found)])
+    return Output({"messages": found}, [Listing.of(columns, found)])
 
 
 @verb(dead_letters_app, "show")
-async def show_letter(name: str, message_id: str, /, *, options: Options = OPTIONS) -> Printed:
+async def show_letter(name: str, message_id: str, /, *, options: Options = OPTIONS) -> Output:
     """Show one message and the meaning of its code, without its content.
 
     Parameters
@@ -100,7 +94,7 @@ async def show_letter(name: str, message_id: str, /, *, options: Options = OPTIO
     wanted = _message_id(message_id)
     async with _exceptions_of(name, options) as exceptions:
         found = [_as_json(each) for each in await _find(exceptions, wanted)]
-    return Printed({"messages": found}, [Listing(("field", "value"), list(each.items())) for each in found])
+    return Output({"messages": found}, [Listing(("field", "value"), list(each.items())) for each in found])
 
 
 @verb(dead_letters_app, "retry")
@@ -112,7 +106,7 @@ async def retry_letters(
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
     code: str | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Process messages again after you removed the cause; exit code 1 if one is still an exception.
 
     Parameters
@@ -135,11 +129,11 @@ async def retry_letters(
         left = {_key(each): each.outcome.kind.value for each in await exceptions.list(limit=ROWS_MAX)}
     outcomes = {str(each.taken.named.message_id): left.get(_key(each), "done") for each in rows}
     table = Listing(("message_id", "outcome"), list(outcomes.items()))
-    return Printed({"retried": outcomes}, [table], well={*outcomes.values()} <= {"done"})
+    return Output({"retried": outcomes}, [table], well={*outcomes.values()} <= {"done"})
 
 
 @verb(dead_letters_app, "discard")
-async def discard_letter(name: str, message_id: str, /, *, options: Options = OPTIONS) -> Printed:
+async def discard_letter(name: str, message_id: str, /, *, options: Options = OPTIONS) -> Output:
     """Refuse a dead letter permanently. Its writer then sends the whole state of the subject again.
 
     Parameters
@@ -155,11 +149,11 @@ async def discard_letter(name: str, message_id: str, /, *, options: Options = OP
         if any(each.outcome.kind is not OutcomeKind.DEAD for each in rows):
             raise Refused("not_dead", "only a dead letter can be discarded", status=400)
         await exceptions.discard(rows)
-    return Printed({"discarded": message_id}, [f"{message_id} is refused; its writer sends the whole state again"])
+    return Output({"discarded": message_id}, [f"{message_id} is refused; its writer sends the whole state again"])
 
 
 @verb(operator_list_app, "show")
-async def show_lines(name: str, /, *, closed: bool = False, options: Options = OPTIONS) -> Printed:
+async def show_lines(name: str, /, *, closed: bool = False, options: Options = OPTIONS) -> Output:
     """Show the open lines of an instance, oldest first; exit code 1 if there is one.
 
     Parameters
@@ -175,7 +169,7 @@ async def show_lines(name: str, /, *, closed: bool = False, options: Options = O
         for row in await _fetch(name, options, _SHOW, closed)
     ]
     table = Listing.of(("kind", "peer", "subject", "act", "opened_at", "closed_by", "meaning"), found)
-    return Printed({"lines": found}, [table], well=all(each["closed_at"] for each in found))
+    return Output({"lines": found}, [table], well=all(each["closed_at"] for each in found))
 
 
 @verb(operator_list_app, "close")
@@ -189,7 +183,7 @@ async def close_lines(
     subject: UUID | None = None,
     act: UUID | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Close lines that you have resolved. The same finding opens a line again.
 
     Parameters
@@ -210,11 +204,11 @@ async def close_lines(
     [(count,)] = await _fetch(name, options, _CLOSE, kind.value, peer, subject, act, by)
     if not count:
         raise not_found()
-    return Printed({"closed": count}, [f"{count} closed"])
+    return Output({"closed": count}, [f"{count} closed"])
 
 
 @verb(timers_app)
-async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Printed:
+async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Output:
     """Compute every deadline of an instance again, from its steps and the published documents.
 
     The rows stay the same. Parties are notified once of deadlines that pass in the meantime. The instance may run.
@@ -228,7 +222,7 @@ async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Printed:
         raise Refused("no_timers_here", "audit acts for no party: name another instance", status=400)
     async with _opened(name, options) as instance:
         looked = await instance.machinery.rebuild_timers()
-    return Printed({"edges": looked}, [f"{looked} edges checked"])
+    return Output({"edges": looked}, [f"{looked} edges checked"])
 
 
 @asynccontextmanager

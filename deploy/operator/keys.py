@@ -22,10 +22,10 @@ from deploy.operator.folder import CARD, read_card
 from deploy.site.endpoints import write_private
 from deploy.site.installation import KEK, OPENING, SIGNING, Installation, new_kek, sealing_entry, signing_entry
 from deploy.site.open import Site, site
-from deploy.site.options import OPTIONS, Options, Printed, verb
+from deploy.site.options import OPTIONS, Options, Output, verb
 from shared.contracts.directory import PublicKey
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.kernel.authority import GivenRole, Role, Scope
+from shared.kernel.authority import AccessScope, GivenRole, Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
@@ -64,7 +64,7 @@ async def print_new_key(
     jurisdiction: tuple[str, ...] = (),
     sees: tuple[str, ...] = (),
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Issue an API key to a party. It is shown once and not stored.
 
     Parameters
@@ -81,11 +81,11 @@ async def print_new_key(
     here = site(options)
     scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
     found = await issue(here, party, role=role, scope=scope, person=person)
-    return Printed(asdict(found), [f"{found.key}\nkey id {found.key_id}: {found.role} of {found.party} at {found.url}"])
+    return Output(asdict(found), [f"{found.key}\nkey id {found.key_id}: {found.role} of {found.party} at {found.url}"])
 
 
 @verb(key_app, "revoke")
-async def end_keys(party: str, /, *, keep: str | None = None, options: Options = OPTIONS) -> Printed:
+async def end_keys(party: str, /, *, keep: str | None = None, options: Options = OPTIONS) -> Output:
     """End the API keys of a party; within seconds none of them is accepted.
 
     Parameters
@@ -94,7 +94,7 @@ async def end_keys(party: str, /, *, keep: str | None = None, options: Options =
         Id of the one key that stays valid.
     """
     found = await revoke(site(options), party, keep=keep, at=SystemClock().now())
-    return Printed({"revoked": found}, [f"{len(found)} keys of {party} have ended"])
+    return Output({"revoked": found}, [f"{len(found)} keys of {party} have ended"])
 
 
 @verb(key_app)
@@ -106,7 +106,7 @@ def make(
     valid_from: datetime | None = None,
     into: Path | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Make a new private key, and print the entry of its public half, as JSON.
 
     Parameters
@@ -125,21 +125,21 @@ def make(
     else:
         path, entry = _make_instance_key(site(options), name, use, valid_from=zoned(valid_from) or SystemClock().now())
     document = {"file": str(path)} | ({"entry": entry} if entry else {})
-    return Printed(document, [json.dumps(document, indent=2)])
+    return Output(document, [json.dumps(document, indent=2)])
 
 
 @verb(key_app)
-def sample(party: str, /, *, options: Options = OPTIONS) -> Printed:
+def sample(party: str, /, *, options: Options = OPTIONS) -> Output:
     """Print the address and the key of a sample party, as lines for a shell."""
     for entry in json.loads(Installation(site(options).state).parties_file.read_text(encoding="utf-8")):
         if entry["party"] == party:
             url, key = entry["url"], entry["key"]
-            return Printed({"url": url, "key": key}, [f"export CAUSEWAY_URL={url} CAUSEWAY_API_KEY={key}"])
+            return Output({"url": url, "key": key}, [f"export CAUSEWAY_URL={url} CAUSEWAY_API_KEY={key}"])
     raise Refused("party_unknown", "no sample party has this name", status=400)
 
 
 async def issue(
-    site: Site, party: str, *, role: Role | None = None, scope: Scope | None = None, person: str | None = None
+    site: Site, party: str, *, role: Role | None = None, scope: AccessScope | None = None, person: str | None = None
 ) -> IssuedKey:
     """Issue a new key for `party`: by default as a machine, for an auditor as auditor.
 
@@ -208,7 +208,7 @@ def party_of(site: Site, party: str) -> PartyEntry:
     return entry
 
 
-def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
+def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> AccessScope | None:
     """Return the scope of an auditor; None, without restrictions, is everything.
 
     Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
@@ -219,7 +219,7 @@ def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str],
             raise Refused("jurisdiction_unknown", "the tree has no such code today", field="/jurisdiction")
     for named in parties:
         party_of(site, named)
-    return Scope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
+    return AccessScope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from deploy.operator import documents
 from deploy.operator.document_checks import check_policy, objections
 from deploy.policy import SAMPLE
 from deploy.site.open import site, state_directory
-from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from shared.contracts.directory import DocumentActivated, read_leniently
 from shared.contracts.policy import Policy
 from shared.kernel.clock import SystemClock
@@ -34,7 +34,7 @@ _REVIEWED: Final = (
 
 
 @verb(policy_app)
-def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Output:
     """List every reason against publishing a policy, and its law that needs review.
 
     Exit code 1 if there is one. An end or a beginning within 90 days is listed too, with exit code 0.
@@ -59,11 +59,11 @@ def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options
     }
     against = Listing(("objection", "at"), reasons) if reasons else "no objections"
     text = [against, Listing(("instrument", "needs review"), law)] if law else [against]
-    return Printed(document, text, well=not reasons and all(why in AHEAD for _, why in law))
+    return Output(document, text, well=not reasons and all(why in AHEAD for _, why in law))
 
 
 @verb(policy_app)
-def review(*, file: Path | None = None, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+def review(*, file: Path | None = None, at: datetime | None = None, options: Options = OPTIONS) -> Output:
     """List the instruments of the policy in force, by next review; exit code 1 if one is aged.
 
     A review is a new version of the policy with a later `reviewed_on`, approved by two like any other.
@@ -82,11 +82,11 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
     rows = [[" ".join(value) if isinstance(value, tuple) else value for value in told(each)] for each in found]
     document = {"on": day, "instruments": [asdict(each) for each in found]}
     table = Listing([name.replace("_", " ") for name in _REVIEWED], rows)
-    return Printed(document, [table], well=not any(each.reasons for each in found))
+    return Output(document, [table], well=not any(each.reasons for each in found))
 
 
 @verb(policy_app)
-def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Printed:
+def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Output:
     """Write the sample policy to a file, as a start. Real instruments, sample wording: no legal advice.
 
     Parameters
@@ -97,11 +97,11 @@ def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Pr
     if out.exists():
         raise Refused("folder_in_use", "a file of this name exists", status=400)
     out.write_bytes(SAMPLE.read_bytes())
-    return Printed({"file": str(out)}, [str(out)])
+    return Output({"file": str(out)}, [str(out)])
 
 
 @verb(policy_app, "publish")
-def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Output:
     """Check a policy, approve it with the state directory's approver keys, and publish it.
 
     Parameters
@@ -115,7 +115,7 @@ def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options
 
 
 @verb(directory_app, "publish")
-def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Output:
     """Check a directory, approve it with the state directory's approver keys, and publish it.
 
     Parameters
@@ -136,7 +136,7 @@ def assemble(
     out: Path = Path("directory.json"),
     at: datetime | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Assemble the next directory from a list of parties and the admitted instances.
 
     Parameters
@@ -149,11 +149,11 @@ def assemble(
         Its day of issue; default today.
     """
     out.write_bytes(documents.assembled(site(options), parties.read_bytes(), issued_on=_day(at)))
-    return Printed({"file": str(out)}, [str(out)])
+    return Output({"file": str(out)}, [str(out)])
 
 
 @verb(directory_app)
-async def beat(*, once: bool = False, options: Options = OPTIONS) -> Printed:
+async def beat(*, once: bool = False, options: Options = OPTIONS) -> Output:
     """Send a document heartbeat every 10 s until interrupted, signed with `beat.key` of the state directory.
 
     Parameters
@@ -162,7 +162,7 @@ async def beat(*, once: bool = False, options: Options = OPTIONS) -> Printed:
         Send one heartbeat, and end.
     """
     await documents.send_beats(site(options), once=once)
-    return Printed(None)
+    return Output(None)
 
 
 @verb(directory_app)
@@ -175,7 +175,7 @@ def move(
     publish: Annotated[bool, Parameter(negative="")] = False,
     at: datetime | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Write the next directory, in which another instance serves a party, for `directory publish`.
 
     The party moves when that directory takes effect. Its API keys do not move: run `causeway key issue` afterwards.
@@ -199,16 +199,16 @@ def move(
     if publish:
         return _publish("directory", out, at, options=options)
     document = {"file": str(out), "party": party, "instance": instance}
-    return Printed(document, [f"{out}: `causeway directory publish {out}` moves {party} to {instance}"])
+    return Output(document, [f"{out}: `causeway directory publish {out}` moves {party} to {instance}"])
 
 
-def show_published(activated: DocumentActivated) -> Printed:
+def show_published(activated: DocumentActivated) -> Output:
     """Return the published document's digest and effective time for printing."""
     text = f"published {activated.digest}, in force from {activated.active_from.isoformat()}"
-    return Printed(activated.model_dump(mode="json"), [text])
+    return Output(activated.model_dump(mode="json"), [text])
 
 
-def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> Printed:
+def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> Output:
     return show_published(documents.publish_file(site(options), kind, file.read_bytes(), active_from=zoned(at)))
 
 

@@ -16,11 +16,11 @@ from uuid import UUID
 import asyncpg
 from cyclopts import App
 
-from deploy.operator.retention_policy import POLICY, Kept, Way
+from deploy.operator.retention_policy import POLICY, PurgeMethod, RetentionRule
 from deploy.operator.state import chosen_databases
 from deploy.site.access import connected
 from deploy.site.endpoints import OwnedDatabase
-from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from shared.exchange.act import Subject
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
 from shared.kernel.clock import EPOCH, SystemClock
@@ -141,23 +141,23 @@ _PLACES: Final = {
 class TableSize:
     """A table's size. `rows` is an estimate for a large one; `each` is bytes per subject of the instance."""
 
-    kept: Kept
+    kept: RetentionRule
     rows: int
     bytes: int
     each: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PurgeResult:
     """The deleted part of a table: rows, records or partitions, by its way."""
 
     table: str
-    way: Way
+    way: PurgeMethod
     count: int
 
 
 @verb(retention_app, "show")
-async def show_tables(*names: str, options: Options = OPTIONS) -> Printed:
+async def show_tables(*names: str, options: Options = OPTIONS) -> Output:
     """Show each table's retention period, the owner of that decision, and its present size.
 
     `each` is bytes for each referral of a hotline, case, notice, or edge that audit knows. A table without days is kept
@@ -178,7 +178,7 @@ async def show_tables(*names: str, options: Options = OPTIONS) -> Printed:
 
 
 @verb(retention_app, "apply")
-async def apply_periods(*names: str, options: Options = OPTIONS) -> Printed:
+async def apply_periods(*names: str, options: Options = OPTIONS) -> Output:
     """Delete data past its period: drop months, delete rows, erase records by their keys. Run it every day.
 
     Parameters
@@ -195,9 +195,9 @@ async def apply_periods(*names: str, options: Options = OPTIONS) -> Printed:
     return _printed(found, columns)
 
 
-def _printed(found: Mapping[str, Sequence[Mapping[str, object]]], columns: Sequence[str]) -> Printed:
+def _printed(found: Mapping[str, Sequence[Mapping[str, object]]], columns: Sequence[str]) -> Output:
     rows = [(name, *(each[column] for column in columns)) for name, listed in found.items() for each in listed]
-    return Printed(found, [Listing(("instance", *columns), rows)])
+    return Output(found, [Listing(("instance", *columns), rows)])
 
 
 async def show(database: OwnedDatabase) -> list[TableSize]:
@@ -219,7 +219,7 @@ async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
     return await owner.fetchrow(_SIZE, table)
 
 
-async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
+async def apply(database: OwnedDatabase, now: datetime) -> list[PurgeResult]:
     """Delete data past its period at `now`, and make the partitions of the coming months.
 
     A second run changes nothing. Raises `Unavailable` if the owner cannot log in, or a table is in use for too long.
@@ -227,24 +227,24 @@ async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
     async with _opened(database) as owner:
         await make_months(owner, now)
         return [
-            Ended(kept.table, kept.way, await _end(owner, database.kind, kept, now=now, days=kept.days))
+            PurgeResult(kept.table, kept.way, await _end(owner, database.kind, kept, now=now, days=kept.days))
             for kept in POLICY[database.kind]
             if kept.days is not None
         ]
 
 
-async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetime, days: int) -> int:
+async def _end(owner: asyncpg.Connection, kind: str, kept: RetentionRule, *, now: datetime, days: int) -> int:
     before = now - timedelta(days=days)
     match kept.way:
-        case Way.MONTHS:
+        case PurgeMethod.MONTHS:
             return await _drop_months(owner, kind, kept.table, before=before)
-        case Way.ROWS:
+        case PurgeMethod.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
             return await _erase_records(owner, kind, kept.table, now=now, days=days)
 
 
-def _past(kept: Kept) -> str:
+def _past(kept: RetentionRule) -> str:
     """Return a statement that deletes a part of the rows past the period."""
     past = f"SELECT ctid FROM {kept.table} WHERE {kept.where} < $1 LIMIT $2"
     return f"DELETE FROM {kept.table} WHERE ctid = ANY (ARRAY({past}))"

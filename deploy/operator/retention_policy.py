@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from pydantic import TypeAdapter
 
 
-class Way(StrEnum):
+class PurgeMethod(StrEnum):
     """The way in which a table's data ends."""
 
     MONTHS = "months"  # partitions of months past the period are dropped
@@ -24,7 +24,7 @@ class Way(StrEnum):
     STAYS = "stays"  # kept forever; the reason explains why
 
 
-class Kept(NamedTuple):
+class RetentionRule(NamedTuple):
     """One table's row. `holds` is the highest protection class of its data (docs/glossary.md).
 
     `owner` may decide on the period: the operator, the party that is the controller of the records, or none, if another
@@ -36,7 +36,7 @@ class Kept(NamedTuple):
 
     table: str
     holds: Literal["S0", "S1", "S2", "S3", "key"]
-    way: Way
+    way: PurgeMethod
     owner: Literal["operator", "party", "protocol"]
     reason: str
     days: int | None = None
@@ -46,7 +46,7 @@ class Kept(NamedTuple):
 _TABLE: Final = json.loads(Path(__file__).with_name("retention_policy.json").read_text(encoding="utf-8"))
 #: By kind of service: the rows of `retention_policy.json` for the kind's groups of tables, and its own rows.
 POLICY: Final = {
-    kind: TypeAdapter(tuple[Kept, ...]).validate_python(
+    kind: TypeAdapter(tuple[RetentionRule, ...]).validate_python(
         [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows]
     )
     for kind, of in _TABLE["kinds"].items()

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
 from deploy.site.open import state_directory
-from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from shared.contracts.base import error_locations
 from shared.contracts.decision import Facts
 from shared.contracts.referral import ReferralSubmission
@@ -29,9 +29,9 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentStore, read_directory, read_policy
 from shared.routing.explain import explanation_text
-from shared.routing.whatif import DecidedReferral, compare
+from shared.routing.whatif import DecisionInput, compare
 from shared.routing.whatif import preview as previewed
 from shared.routing.whatif import replay as replayed
 
@@ -40,7 +40,7 @@ _WRAPPER = frozenset({"origin", "label", "referral"})
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
+class RoutedRow:
     """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or its refusal."""
 
     number: int
@@ -57,7 +57,7 @@ class Routed:
 
 
 @verb(route_app)
-def preview(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
+def preview(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Output:
     """Show the recipients of each referral of a file if it were submitted now.
 
     Parameters
@@ -73,7 +73,7 @@ def preview(file: ExistingFile, /, *, origin: str | None = None, options: Option
 
 
 @verb(route_app)
-def explain(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
+def explain(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Output:
     """Show the effect of every rule on each referral of a file, as of now. Arguments as for preview."""
     found = _routed(file, options, origin)
     return _printed(found, [each.text() for each in found])
@@ -88,7 +88,7 @@ def replay(
     observed_on: date | None = None,
     origin: str | None = None,
     options: Options = OPTIONS,
-) -> Printed:
+) -> Output:
     """Show the effect of every rule on another day, by the policy of that day.
 
     Other arguments as for preview.
@@ -107,7 +107,7 @@ def replay(
 @verb(route_app, "dry-run")
 def dry_run(
     policy: ExistingFile, file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS
-) -> Printed:
+) -> Output:
     """Show the changes that another policy makes for the referrals of a file. Refused rows are omitted.
 
     Parameters
@@ -116,7 +116,7 @@ def dry_run(
         The other policy, as .json.
     """
     router = Router(options)
-    decided = [each for _, each in router.decided(file, origin) if isinstance(each, DecidedReferral)]
+    decided = [each for _, each in router.decided(file, origin) if isinstance(each, DecisionInput)]
     here = router.documents
     found = compare(decided, directory=here.directory, old=here.policy, new=read_policy(policy.read_bytes()))
     edges = {
@@ -136,7 +136,7 @@ def dry_run(
         Listing(("edge", "recipient", "purpose", "count"), rows),
         Listing.of(("rule", "direction", "count"), rules),
     ]
-    return Printed(document, text)
+    return Output(document, text)
 
 
 class Router:
@@ -148,7 +148,7 @@ class Router:
         directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
         self.documents = Documents(read_directory(directory), read_policy(policy))
 
-    def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecidedReferral | Refused]]:
+    def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecisionInput | Refused]]:
         """Yield each row of a file with its decision or its refusal."""
         for number, line in _lines(file):
             try:
@@ -157,11 +157,11 @@ class Router:
             except Refused as refusal:
                 yield number, refusal
 
-    def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecidedReferral:
+    def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecisionInput:
         check(submission, origin=party, documents=self.documents, at=self.now)  # runs the guard's check
         read = read_facts(submission, party, self.documents.directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
-        return DecidedReferral(facts, submission.exercise, self.now, read.unknown)
+        return DecisionInput(facts, submission.exercise, self.now, read.unknown)
 
     def _party(self, name: str | None) -> PartyEntry:
         if name is None:
@@ -174,30 +174,30 @@ class Router:
 
 def _routed(
     file: Path, options: Options, origin: str | None, *, at: datetime | None = None, observed_on: date | None = None
-) -> list[Routed]:
+) -> list[RoutedRow]:
     """Yield each referral as of now.
 
     With `at`, use policy and tree of that time, as if the referral was observed on `observed_on`.
     """
-    router, shelf = Router(options), DocumentShelf()
+    router, shelf = Router(options), DocumentStore()
     since = min(router.now, at or router.now)
     shelf.directories.place(router.documents.directory, since)
     shelf.policies.place(router.documents.policy, since)
 
-    def found(decided: DecidedReferral | Refused) -> dict[str, Any] | Refused:
+    def found(decided: DecisionInput | Refused) -> dict[str, Any] | Refused:
         if isinstance(decided, Refused):
             return decided
         return replayed(decided, shelf, at=at, observed_on=observed_on) if at else previewed(decided, shelf)
 
-    return [Routed(number, found(decided)) for number, decided in router.decided(file, origin)]
+    return [RoutedRow(number, found(decided)) for number, decided in router.decided(file, origin)]
 
 
-def _printed(found: Sequence[Routed], text: Sequence[str | Listing]) -> Printed:
+def _printed(found: Sequence[RoutedRow], text: Sequence[str | Listing]) -> Output:
     document = {"referrals": [each.as_json() for each in found]}
-    return Printed(document, text, well=not any(isinstance(each.found, Refused) for each in found))
+    return Output(document, text, well=not any(isinstance(each.found, Refused) for each in found))
 
 
-def _edge_rows(each: Routed) -> list[tuple[object, ...]]:
+def _edge_rows(each: RoutedRow) -> list[tuple[object, ...]]:
     said = each.found
     if isinstance(said, Refused):
         return [(each.number, "refused", "", "", said)]

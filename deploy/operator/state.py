@@ -14,12 +14,12 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.kafka.provision import Difference, Manifest, apply, apply_quotas, difference, differing_quotas, manifest_in
+from deploy.kafka.provision import ClusterDiff, Manifest, apply, apply_quotas, difference, differing_quotas, manifest_in
 from deploy.operator.documents import document_in_force
 from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from deploy.site.open import Site, owned_databases, site
-from deploy.site.options import OPTIONS, Listing, Options, Printed, framed, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, framed, verb
 from shared.kernel.errors import Refused
 from shared.runtime.database.catalogue import find_differences, refuse_stranger
 from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
@@ -41,7 +41,7 @@ _METRICS: Final = {
 
 @status_app.default
 @framed
-async def status(*urls: str, options: Options = OPTIONS) -> Printed:
+async def status(*urls: str, options: Options = OPTIONS) -> Output:
     """Ask every instance; exit code 1 if one is not ready.
 
     Parameters
@@ -62,7 +62,7 @@ async def status(*urls: str, options: Options = OPTIONS) -> Printed:
     ]
     reasons = [f"{each.name}: {reason}" for each in found for reason in each.reasons()]
     document = {"instances": [each.as_json() for each in found]}
-    return Printed(
+    return Output(
         document, [Listing(("instance", "ready", *FIGURES), rows), *reasons], well=all(each.ready for each in found)
     )
 
@@ -119,7 +119,7 @@ def _figures(text: str) -> dict[str, float]:
 
 
 @verb(topics_app)
-def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Output:
     """Show the differences between the cluster and the needs of the directory's instances.
 
     Exit code 1 if any.
@@ -135,7 +135,7 @@ def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -
 
 
 @verb(topics_app, "apply")
-def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Output:
     """Give the directory's instances their topics, passwords and rights, and print the differences.
 
     Partitions stay.
@@ -157,7 +157,7 @@ def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
     return manifest_in(document_in_force(site.state, "directory") if directory is None else directory.read_bytes())
 
 
-def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
+def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> ClusterDiff:
     """Compare the cluster with the manifest. Raises `Unavailable` if the cluster refuses `admin`."""
     found = difference(admin_client(endpoint), manifest, secured=not endpoint.open)
     if endpoint.open:
@@ -165,7 +165,7 @@ def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     return replace(found, quotas_differing=in_own_thread(differing_quotas(access_to(endpoint), manifest)))
 
 
-def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
+def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> ClusterDiff:
     """Change the cluster to match the manifest; return the differences before.
 
     Partitions never change: `Refused`.
@@ -178,15 +178,15 @@ def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
     return before
 
 
-def as_json(found: Difference) -> dict[str, list[str]]:
+def as_json(found: ClusterDiff) -> dict[str, list[str]]:
     """Return the differences by kind; rules as `principal may operation topic name`."""
     return {name: sorted(_text(each) for each in differing) for name, differing in vars(found).items()}
 
 
-def _difference(found: Difference, *, well: bool) -> Printed:
+def _difference(found: ClusterDiff, *, well: bool) -> Output:
     listed = as_json(found)
     rows = [(name, each) for name, differing in listed.items() for each in differing]
-    return Printed(listed, [Listing(("what", "which"), rows)], well)
+    return Output(listed, [Listing(("what", "which"), rows)], well)
 
 
 def _text(differing: object) -> str:
@@ -216,7 +216,7 @@ class SchemaState:
 
 
 @verb(db_app)
-def migrate(*names: str, options: Options = OPTIONS) -> Printed:
+def migrate(*names: str, options: Options = OPTIONS) -> Output:
     """Migrate databases to the newest schema, of all instances or the named ones.
 
     A second run changes nothing.
@@ -225,7 +225,7 @@ def migrate(*names: str, options: Options = OPTIONS) -> Printed:
 
 
 @verb(db_app, "check")
-def check_databases(*names: str, options: Options = OPTIONS) -> Printed:
+def check_databases(*names: str, options: Options = OPTIONS) -> Output:
     """Compare each database, object by object, with the newest revision; exit code 1 if one differs."""
     found = check_schemas(chosen_databases(options, names))
     return _schemas(found, behind="BEHIND")._replace(well=all(each.current for each in found))
@@ -263,7 +263,7 @@ def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedD
     return {name: database for name, database in databases.items() if not names or name in names}
 
 
-def _schemas(found: Sequence[SchemaState], *, behind: str) -> Printed:
+def _schemas(found: Sequence[SchemaState], *, behind: str) -> Output:
     """Return the state of each database for printing; `behind` is the word for an earlier revision."""
     rows = [
         (
@@ -285,7 +285,7 @@ def _schemas(found: Sequence[SchemaState], *, behind: str) -> Printed:
         for each in found
     ]
     differing = [f"{each.instance}: {what}" for each in found for what in each.differing]
-    return Printed({"databases": listed}, [Listing(("database", "at", "newest", ""), rows), *differing])
+    return Output({"databases": listed}, [Listing(("database", "at", "newest", ""), rows), *differing])
 
 
 def _check(instance: str, database: OwnedDatabase) -> SchemaState:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from deploy.directory.approval import establishment, served_places
 from deploy.sample import published
-from deploy.sample.published import Draw, ProviderRow, Share, assumed, shares
+from deploy.sample.published import ProviderRow, SeededRandom, Share, assumed, shares
 from shared.kernel.clock import rfc3339
 
 #: The number of referrals that the demo submits.
@@ -55,7 +55,7 @@ def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: fl
     A share of `dirty` (rounded, at least one if it is not 0) carries an unknown code, each kind equally often. The same
     arguments give the same referrals on every Python version.
     """
-    draw = Draw(seed)
+    draw = SeededRandom(seed)
     times = draw.times(start, end, count)
     spoilt = draw.places(count, min(count, max(round(count * dirty), int(dirty > 0))))
     kinds = tuple(DIRTY)
@@ -83,7 +83,7 @@ def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
     return rows
 
 
-def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+def _hotline_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, dict[str, Any]]:
     country = draw.one_of(_filing_hotlines())
     origin = f"hotline-{country.lower()}.example"
     referral = _what(draw, observed_at, viewed_by="human")
@@ -119,7 +119,7 @@ def _other_hosts() -> tuple[str, ...]:
     return tuple(row.value for row in published.user_countries() if row.value not in listed | {""})
 
 
-def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
+def _hosted_items(draw: SeededRandom, observed_at: datetime) -> list[dict[str, Any]]:
     """Return one site or onion service, with one to three locations on it."""
     country = _host_country(draw)
     count = draw.one_of((2, 3)) if draw.chance(_MORE_ITEMS) else 1
@@ -134,7 +134,7 @@ def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict[str, object]], str]:
+def _hosting(draw: SeededRandom, country: str, observed_at: datetime) -> tuple[list[dict[str, object]], str]:
     """Return the hosting of a site, as far as the hotline knows it, and its host name."""
     stated: dict[str, object] = {}
     host = draw.site()
@@ -149,7 +149,7 @@ def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict
     return [stated | {"is_cdn": draw.chance(_HOST_CDN)}], host
 
 
-def _host_country(draw: Draw) -> str:
+def _host_country(draw: SeededRandom) -> str:
     """Return a hosting country, a part of GB, or "" for an onion service."""
     if draw.chance(_OTHER_HOSTS):
         return draw.one_of(_other_hosts())
@@ -157,7 +157,7 @@ def _host_country(draw: Draw) -> str:
     return draw.weighted(assumed("uk_part")) if country == "GB" else country
 
 
-def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+def _provider_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, dict[str, Any]]:
     provider = published.providers()[int(draw.weighted(_provider_shares()))]
     referral = _what(draw, observed_at, viewed_by=draw.weighted(assumed("industry_viewed_by")))
     kind = draw.weighted(assumed("industry_locator"))
@@ -190,7 +190,7 @@ def _provider_shares() -> tuple[Share, ...]:
     return tuple(Share(str(position), row.reports) for position, row in enumerate(published.providers()))
 
 
-def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, object]:
+def _what(draw: SeededRandom, observed_at: datetime, *, viewed_by: str) -> dict[str, object]:
     level = draw.weighted(assumed("priority"))
     return {
         "exercise": True,
@@ -203,11 +203,11 @@ def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, obj
     }
 
 
-def _account_item(draw: Draw, provider: ProviderRow) -> dict[str, Any]:
+def _account_item(draw: SeededRandom, provider: ProviderRow) -> dict[str, Any]:
     return {"locator": {"kind": "account", "value": _account(draw, provider)}, "hosting": [_own(provider)]}
 
 
-def _account(draw: Draw, provider: ProviderRow) -> str:
+def _account(draw: SeededRandom, provider: ProviderRow) -> str:
     return f"user-{draw.number(6)}@{provider.party}"
 
 
@@ -215,16 +215,16 @@ def _own(provider: ProviderRow) -> dict[str, object]:
     return {"provider": provider.stated_as, "method": "provider"}
 
 
-def _hashes(draw: Draw) -> dict[str, str]:
+def _hashes(draw: SeededRandom) -> dict[str, str]:
     hashes = {"md5": draw.hexadecimal(16), "sha1": draw.hexadecimal(20)}
     return hashes | ({"pdq": draw.hexadecimal(32)} if draw.chance(0.4) else {})
 
 
-def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, object]:
+def _assessment(draw: SeededRandom, country: str, observed_at: datetime) -> dict[str, object]:
     return _stated_assessment(draw, "iwf" if country == "GB" else "interpol_baseline", country, observed_at=observed_at)
 
 
-def _stated_assessment(draw: Draw, scheme: str, country: str, *, observed_at: datetime) -> dict[str, object]:
+def _stated_assessment(draw: SeededRandom, scheme: str, country: str, *, observed_at: datetime) -> dict[str, object]:
     value = draw.weighted(assumed(scheme))
     return {
         "scheme": scheme,
@@ -239,7 +239,7 @@ def _day(at: datetime) -> str:
     return at.astimezone(UTC).date().isoformat()
 
 
-def _user_place(draw: Draw) -> list[str]:
+def _user_place(draw: SeededRandom) -> list[str]:
     """Return the user's country, state or part of it; empty if the table has "No Country Listed"."""
     country = draw.weighted(published.user_countries())
     if country == "US":

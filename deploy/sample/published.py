@@ -117,7 +117,7 @@ _DOCUMENTATION_V4 = ("192.0.2", "198.51.100", "203.0.113")
 _ONION_VERSION = b"\x03"
 
 
-class Draw:
+class SeededRandom:
     """The source of all random draws, in one order."""
 
     def __init__(self, seed: int) -> None:

@@ -15,7 +15,7 @@ from cyclopts.types import ExistingFile
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from client.api import CausewayClient
-from deploy.sandbox.party_agents import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
+from deploy.sandbox.party_agents import LOOKS_AT_ONCE_MAX, AgentScheduler, PartyAgent, RunStatistics, say, work_of
 from deploy.site.options import PLAIN, ending
 from shared.contracts.base import PartyId
 from shared.kernel.clock import SystemClock
@@ -79,13 +79,13 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
         The same seed gives the same answers to the same ids.
     """
     with ending(PLAIN):
-        tally = Tally()
+        tally = RunStatistics()
         asyncio.run(_until_stopped(read_parties(parties), tally, seed=seed))
     say("stopped", **tally.counts())
     return 0
 
 
-async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: str) -> None:
+async def _until_stopped(played: Sequence[SandboxParty], tally: RunStatistics, *, seed: str) -> None:
     # Each party has a waiting feed request, and some read their lists at the same time.
     connections = LOOKS_AT_ONCE_MAX + len(played)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -108,18 +108,18 @@ async def _until_it_answers(http: httpx.AsyncClient, url: str) -> None:
         await asyncio.sleep(_READY_POLL_S)
 
 
-async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> None:
+async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: RunStatistics, *, seed: str) -> None:
     """Play all parties, once their services answer: these may still be starting."""
     await asyncio.gather(*(_until_it_answers(http, url) for url in {one.url for one in played}))
     say("attending", parties=len(played))
     providers = sorted(one.party for one in played if one.kind is PartyKind.INDUSTRY)
-    desks: dict[str, Desk] = {}
+    desks: dict[str, PartyAgent] = {}
     for one in played:
         client = CausewayClient(one.url, one.key.get_secret_value(), http=http, attempts_max=2)
         others = [provider for provider in providers if provider != one.party]
         work = work_of(one.kind, one.party, seed=seed, clock=SystemClock(), others=others)
-        desks[one.party] = Desk(client, one.party, work, tally=tally)
-    await Rounds(tally).attend(desks)
+        desks[one.party] = PartyAgent(client, one.party, work, tally=tally)
+    await AgentScheduler(tally).attend(desks)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ from pydantic import JsonValue
 
 from client.api import BATCH_MAX, CausewayClient
 from client.problem import ApiProblem
-from client.views import InboxItem, NoticeView, Page
-from shared.contracts.answers import Keeping, WithdrawalAnswer
+from client.views import InboxItem, NoticeView, PageView
+from shared.contracts.answers import RetentionStatement, WithdrawalAnswer
 from shared.exchange.act import Subject, Track
 from shared.exchange.states import rows_of
 from shared.kernel.clock import Clock, rfc3339
@@ -45,14 +45,14 @@ SHARES: Final[Mapping[str, Mapping[str, int]]] = _DRAWN["shares"]
 REASONS: Final[Mapping[str, Sequence[str]]] = _DRAWN["reasons"]
 
 
-class Deed(NamedTuple):
+class SampleAct(NamedTuple):
     """One act: the name of its row, and its fields."""
 
     act: str
     said: Mapping[str, JsonValue]
 
 
-class Draw:
+class BehaviourDraw:
     """Choices by hash: one seed, party and id always give the same answer, in any order."""
 
     def __init__(self, seed: str, party: str, subject: UUID) -> None:
@@ -79,65 +79,67 @@ class Draw:
         return int.from_bytes(hashlib.sha256(f"{self._drawn_from}/{what}".encode()).digest()[:8], "big")
 
 
-def hotline_acts(draw: Draw) -> Sequence[Deed]:
+def hotline_acts(draw: BehaviourDraw) -> Sequence[SampleAct]:
     """Return a hotline's acts on an offer, in order. It always answers."""
     drawn = draw.one_of("hotline")
     if drawn == "decline":
         return [_decline(draw)]
-    return [Deed("accept", {}), *([_assess(draw)] if drawn == "assess" else [])]
+    return [SampleAct("accept", {}), *([_assess(draw)] if drawn == "assess" else [])]
 
 
-def agency_acts(draw: Draw) -> Sequence[Deed]:
+def agency_acts(draw: BehaviourDraw) -> Sequence[SampleAct]:
     """Return an agency's acts on a case, in order; none if it does not answer."""
     match draw.one_of("agency"):
         case "accept":
-            return [Deed("accept", {"case_reference": draw.reference()}), *_reports(draw)]
+            return [SampleAct("accept", {"case_reference": draw.reference()}), *_reports(draw)]
         case "decline":
             return [_decline(draw)]
         case _:
             return []
 
 
-def provider_acts(draw: Draw, others: Sequence[str], at: datetime) -> Sequence[Deed]:
+def provider_acts(draw: BehaviourDraw, others: Sequence[str], at: datetime) -> Sequence[SampleAct]:
     """Return a provider's acts on a notice, in order; none if it does not answer.
 
     `others` are providers to suggest; `at` is the effective time of its actions.
     """
     match draw.one_of("provider"):
         case "acknowledge then action":
-            return [Deed("acknowledge", {}), _action(draw, at)]
+            return [SampleAct("acknowledge", {}), _action(draw, at)]
         case "action":
             return [_action(draw, at)]
         case "acknowledge":
-            return [Deed("acknowledge", {})]
+            return [SampleAct("acknowledge", {})]
         case "reject":
-            return [Deed("answer", {"items": [{"rejection": draw.one_of("reject")}]})]
+            return [SampleAct("answer", {"items": [{"rejection": draw.one_of("reject")}]})]
         case "not ours":
             suggested = draw.among("suggested", others)
-            return [Deed("not_ours", {"disowned": [{} if suggested is None else {"suggested": suggested}]})]
+            return [SampleAct("not_ours", {"disowned": [{} if suggested is None else {"suggested": suggested}]})]
         case _:
             return []
 
 
-def _decline(draw: Draw) -> Deed:
-    return Deed("decline", {"reason": draw.one_of("decline")})
+def _decline(draw: BehaviourDraw) -> SampleAct:
+    return SampleAct("decline", {"reason": draw.one_of("decline")})
 
 
-def _assess(draw: Draw) -> Deed:
+def _assess(draw: BehaviourDraw) -> SampleAct:
     """Return a hotline's assessment of every item and its action; codes that need a reason get one."""
     words = draw.one_of("findings").split(" + ")
     reason = draw.among("reason", next((REASONS[word] for word in words if word in REASONS), ()))
     why: dict[str, JsonValue] = {} if reason is None else {"reason": reason}
     judged = set(map(str, HotlineAssessment))
-    return Deed("assess", {"assessed": [{"assessment" if each in judged else "action": each, **why} for each in words]})
+    return SampleAct(
+        "assess", {"assessed": [{"assessment" if each in judged else "action": each, **why} for each in words]}
+    )
 
 
-def _action(draw: Draw, at: datetime) -> Deed:
+def _action(draw: BehaviourDraw, at: datetime) -> SampleAct:
     actions = draw.one_of("actions").split(" + ")
-    return Deed("answer", {"items": [{"action": each, "effective_at": rfc3339(at)} for each in actions]})
+    return SampleAct("answer", {"items": [{"action": each, "effective_at": rfc3339(at)} for each in actions]})
 
 
-def _reports(draw: Draw) -> Sequence[Deed]:
+def _reports(draw: BehaviourDraw) -> Sequence[SampleAct]:
     """Return an agency's outcomes of a case; the last one may close it."""
     first, last = draw.one_of("first"), draw.one_of("last")
     identified = draw.one_of("identified")
@@ -147,22 +149,22 @@ def _reports(draw: Draw) -> Sequence[Deed]:
     return reports[: 0 if first == "none" else 1 if last == "none" else 2]
 
 
-def _report(outcome: str, identified: str, safeguarded: str, **reason: JsonValue) -> Deed:
+def _report(outcome: str, identified: str, safeguarded: str, **reason: JsonValue) -> SampleAct:
     children = {"child_identified": identified, "child_safeguarded": safeguarded}
-    return Deed("outcome", {"outcome": outcome, **children, **reason})
+    return SampleAct("outcome", {"outcome": outcome, **children, **reason})
 
 
-def _acknowledged(kept: KeptBasis | None) -> Deed:
+def _acknowledged(kept: KeptBasis | None) -> SampleAct:
     fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT
-    keeping = kept and Keeping(retention=RetentionClass.MINIMAL, basis=kept, until=date(2099, 1, 1))
+    keeping = kept and RetentionStatement(retention=RetentionClass.MINIMAL, basis=kept, until=date(2099, 1, 1))
     said = WithdrawalAnswer(fate=fate, kept=keeping or None)
-    return Deed("acknowledge_withdrawal", said.model_dump(mode="json", exclude_none=True))
+    return SampleAct("acknowledge_withdrawal", said.model_dump(mode="json", exclude_none=True))
 
 
 #: A withdrawn record is erased, if the service permits it.
 ERASED: Final = _acknowledged(None)
 #: By code of a refused erasure: the acknowledgement with retention grounds, for an accepted case or an actioned notice.
-KEPT: Final[Mapping[str, Deed]] = {
+KEPT: Final[Mapping[str, SampleAct]] = {
     "case_is_kept": _acknowledged(KeptBasis.ACCEPTED_CASE),
     "notice_is_kept": _acknowledged(KeptBasis.OPEN_COMPLAINT),
 }
@@ -179,7 +181,7 @@ THOROUGH_EVERY: Final = 10
 _WITHDRAWN: Final = "withdrawn"
 
 
-class Tally:
+class RunStatistics:
     """The counts of acts and problems. Each party's first problem of a code is printed at once."""
 
     def __init__(self) -> None:
@@ -208,7 +210,7 @@ def say(event: str, **fields: object) -> None:
     sys.stdout.flush()
 
 
-class Work(NamedTuple):
+class Duties(NamedTuple):
     """The work of a kind of party: the kind of subject, the state of new ones, and the acts on each, in order.
 
     `half_way`: states that an interruption may have left, with the number of acts already done.
@@ -217,42 +219,42 @@ class Work(NamedTuple):
     subject: Subject
     new: str
     half_way: Mapping[str, int]
-    acts: Callable[[UUID], Sequence[Deed]]
+    acts: Callable[[UUID], Sequence[SampleAct]]
 
 
-def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Sequence[str] = ()) -> Work:
+def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Sequence[str] = ()) -> Duties:
     """Return the work of a party of this kind.
 
     A provider suggests one of the `others` for an item of another.
     """
 
-    def drawn(subject: UUID) -> Draw:
-        return Draw(seed, party, subject)
+    def drawn(subject: UUID) -> BehaviourDraw:
+        return BehaviourDraw(seed, party, subject)
 
     match kind:
         case PartyKind.HOTLINE:
-            return Work(Subject.OFFER, "offered", {"accepted": 1}, lambda each: hotline_acts(drawn(each)))
+            return Duties(Subject.OFFER, "offered", {"accepted": 1}, lambda each: hotline_acts(drawn(each)))
         case PartyKind.LAW_ENFORCEMENT:
-            return Work(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, lambda each: agency_acts(drawn(each)))
+            return Duties(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, lambda each: agency_acts(drawn(each)))
         case _:
             half_way = {"acknowledged": 1}
-            return Work(
+            return Duties(
                 Subject.NOTICE, "issued", half_way, lambda each: provider_acts(drawn(each), others, clock.now())
             )
 
 
-class _Line(NamedTuple):
+class _KeyedAct(NamedTuple):
     """An act on a subject, under a key that is the same after any restart."""
 
     subject: UUID
-    deed: Deed
+    deed: SampleAct
     key: str
 
 
-class Desk:
+class PartyAgent:
     """The work of one party."""
 
-    def __init__(self, client: CausewayClient, party: str, work: Work, *, tally: Tally) -> None:
+    def __init__(self, client: CausewayClient, party: str, work: Duties, *, tally: RunStatistics) -> None:
         self._client = client
         self._party = party
         self._work = work
@@ -306,7 +308,7 @@ class Desk:
                 break
         return found
 
-    def _pages(self, state: str) -> AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]:
+    def _pages(self, state: str) -> AsyncIterator[PageView[InboxItem]] | AsyncIterator[PageView[NoticeView]]:
         if self._work.subject is Subject.NOTICE:
             return self._client.notices(state=state)
         return self._client.inbox(state=state)
@@ -317,11 +319,11 @@ class Desk:
         self._seen |= {(state, subject) for subject in subjects}
 
     async def _acknowledge(self, subjects: Sequence[UUID]) -> None:
-        refused = await self._do([_Line(each, ERASED, f"withdrawal.{each}") for each in subjects])
-        await self._do([_Line(subject, KEPT[code], f"kept.{subject}") for subject, code in refused.items()])
+        refused = await self._do([_KeyedAct(each, ERASED, f"withdrawal.{each}") for each in subjects])
+        await self._do([_KeyedAct(subject, KEPT[code], f"kept.{subject}") for subject, code in refused.items()])
         self._seen |= {(_WITHDRAWN, subject) for subject in subjects}
 
-    async def _do(self, lines: Sequence[_Line]) -> dict[UUID, str]:
+    async def _do(self, lines: Sequence[_KeyedAct]) -> dict[UUID, str]:
         """Send acts in their order. After a refused act, later acts on the same subject are skipped.
 
         Returns the subjects that must be retained, by code; any other refusal is counted. Some acts are too late: the
@@ -343,16 +345,16 @@ class Desk:
                 self._tally.met(self._party, code)
         return {subject: code for subject, code in refused.items() if code in KEPT}
 
-    def _posted(self, line: _Line) -> Mapping[str, JsonValue]:
+    def _posted(self, line: _KeyedAct) -> Mapping[str, JsonValue]:
         named = "notice_id" if self._work.subject is Subject.NOTICE else "referral_id"
         return {named: str(line.subject), "act": line.deed.act, "key": line.key, **line.deed.said}
 
 
-def _in_turn(acts: Mapping[UUID, Sequence[Deed]], done: int) -> Iterator[_Line]:
+def _in_turn(acts: Mapping[UUID, Sequence[SampleAct]], done: int) -> Iterator[_KeyedAct]:
     """Yield the first acts of all, then the second ones: acts of one name are adjacent and are sent together."""
     for number, wave in enumerate(zip_longest(*acts.values()), done):
         lines = [
-            _Line(subject, each, f"act{number}.{subject}") for subject, each in zip(acts, wave, strict=True) if each
+            _KeyedAct(subject, each, f"act{number}.{subject}") for subject, each in zip(acts, wave, strict=True) if each
         ]
         yield from sorted(lines, key=lambda line: line.deed.act)
 
@@ -361,22 +363,22 @@ def _id(item: InboxItem | NoticeView) -> UUID:
     return item.referral_id if isinstance(item, InboxItem) else item.notice_id
 
 
-class Rounds:
+class AgentScheduler:
     """The readings of all parties. At most 16 read at a time; all may wait."""
 
-    def __init__(self, tally: Tally, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, tally: RunStatistics, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._tally = tally
         self._sleep = sleep
         self._at_once = asyncio.Semaphore(LOOKS_AT_ONCE_MAX)
 
-    async def attend(self, desks: Mapping[str, Desk]) -> None:
+    async def attend(self, desks: Mapping[str, PartyAgent]) -> None:
         """Run all parties until cancelled. The next run completes or repeats an interrupted act."""
         async with asyncio.TaskGroup() as group:
             for number, (party, desk) in enumerate(desks.items()):
                 # Spread over the first pause, so that two hundred parties do not start at once.
                 group.create_task(self._attend(party, desk, first_pause_s=PAUSE_S * number / len(desks)))
 
-    async def _attend(self, party: str, desk: Desk, *, first_pause_s: float) -> None:
+    async def _attend(self, party: str, desk: PartyAgent, *, first_pause_s: float) -> None:
         pause_s, looks, waits = first_pause_s, 0, 0
         while True:
             await self._sleep(pause_s)

@@ -22,8 +22,8 @@ from pydantic import JsonValue
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
-from client.views import EdgeView, Entry
-from deploy.scenarios.story import Deed, Grouped, Shows, Story, Until, filled, referral_like
+from client.views import EdgeView, TimelineEntry
+from deploy.scenarios.story import Scenario, ScenarioStep, TimelineStep, WaitStep, WorkItemStep, filled, referral_like
 from shared.exchange.act import Track
 from shared.exchange.states import collection
 from shared.kernel.clock import SystemClock, rfc3339
@@ -54,7 +54,7 @@ class _Names(dict[str, str]):
         return rfc3339(SystemClock().now() + timedelta(seconds=int(when[1] or 0)))
 
 
-class Answer(NamedTuple):
+class ActResponse(NamedTuple):
     """The answer to an act: `code` of a refusal, otherwise the body."""
 
     status: int
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
     body: Mapping[str, JsonValue]
 
 
-class Key(NamedTuple):
+class PartyKey(NamedTuple):
     """The address of a party's service, and its key."""
 
     url: str
@@ -70,33 +70,33 @@ class Key(NamedTuple):
 
 
 @asynccontextmanager
-async def over_http(access: Mapping[str, Key]) -> AsyncIterator[Stage]:
+async def over_http(access: Mapping[str, PartyKey]) -> AsyncIterator[ScenarioSite]:
     """Open the stage of a running exchange, with the keys of its parties."""
     async with httpx.AsyncClient(trust_env=False, timeout=30.0) as http:
-        yield Stage(access, http)
+        yield ScenarioSite(access, http)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ScenarioSite:
     """A running exchange, and the parties' addresses and keys."""
 
-    access: Mapping[str, Key]
+    access: Mapping[str, PartyKey]
     #: One client for all parties: each client would read all the authorities of this system.
     http: httpx.AsyncClient
 
-    async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> Answer:
+    async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> ActResponse:
         access = self.access[party]
         headers = {"Authorization": f"Bearer {access.key}", "Idempotency-Key": secrets.token_hex(16)}
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
         answer = await self.http.post(access.url + path, json=body, headers=headers)
         found = answer.json()
-        return Answer(answer.status_code, found.get("code") if answer.is_error else None, found)
+        return ActResponse(answer.status_code, found.get("code") if answer.is_error else None, found)
 
     async def edges(self, origin: str, referral_id: UUID) -> Sequence[EdgeView]:
         return (await self._client(origin).show(referral_id)).edges
 
-    async def timeline(self, party: str, subject: UUID) -> Sequence[Entry]:
+    async def timeline(self, party: str, subject: UUID) -> Sequence[TimelineEntry]:
         try:
             return await self._client(party).timeline(subject)
         except ApiProblem as problem:
@@ -118,15 +118,15 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedTimeline:
     """One subject's timeline at one party and its lines on the attention list, with the story's expectation."""
 
     party: str
     subject: UUID
-    entries: Sequence[Entry]
+    entries: Sequence[TimelineEntry]
     lines: Sequence[str]
     listed: Sequence[str]
-    wanted: Shows
+    wanted: TimelineStep
 
     @property
     def as_told(self) -> bool:
@@ -134,7 +134,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ObservedWorkItem:
     """A work item as its provider sees it: the notices with open items about one location."""
 
     party: str
@@ -143,47 +143,47 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class ScenarioResult:
     """The result of a story. `differences` are sentences; there is none if the story went as written."""
 
     name: str
     title: str
     tells: str
-    timelines: Sequence[Seen]
+    timelines: Sequence[ObservedTimeline]
     differences: Sequence[str]
-    groups: Sequence[Group]
+    groups: Sequence[ObservedWorkItem]
 
 
-async def play(story: Story, stage: Stage, *, patience_s: float = PATIENCE_S) -> Played:
+async def play(story: Scenario, stage: ScenarioSite, *, patience_s: float = PATIENCE_S) -> ScenarioResult:
     """Play one story from its first step to the final timelines."""
-    return await _Play(story, stage, patience_s).whole()
+    return await _ScenarioRun(story, stage, patience_s).whole()
 
 
 @dataclass
-class _Play:
+class _ScenarioRun:
     """One running story. `ids`: the story's name of a subject → its id; `origins`: → its origin."""
 
-    story: Story
-    stage: Stage
+    story: Scenario
+    stage: ScenarioSite
     patience_s: float
     ids: dict[str, UUID] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     names: _Names = field(init=False)
-    groups: list[Group] = field(default_factory=list)
+    groups: list[ObservedWorkItem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.names = _Names(self.story.parties, n=secrets.token_hex(6))
 
-    async def whole(self) -> Played:
+    async def whole(self) -> ScenarioResult:
         for number, step in enumerate(self.story.step, 1):
             problem = None
             try:
                 match step:
-                    case Deed():
+                    case ScenarioStep():
                         problem = await self._do(step)
-                    case Until():
+                    case WaitStep():
                         await self._wait(step)
-                    case Grouped():
+                    case WorkItemStep():
                         await self._group(step)
             except TimeoutError:
                 problem = "the expected event does not arrive"
@@ -195,10 +195,10 @@ class _Play:
         )
         return self._played(seen, *wrong)
 
-    def _played(self, seen: Sequence[Seen], *differences: str) -> Played:
-        return Played(self.story.name, self.story.title, self.story.tells, seen, differences, self.groups)
+    def _played(self, seen: Sequence[ObservedTimeline], *differences: str) -> ScenarioResult:
+        return ScenarioResult(self.story.name, self.story.title, self.story.tells, seen, differences, self.groups)
 
-    async def _do(self, deed: Deed) -> str | None:
+    async def _do(self, deed: ScenarioStep) -> str | None:
         """Do an act; return the fault of its answer, if there is one."""
         path, body = await self._asked(deed)
         before = await self._reached(deed)
@@ -215,7 +215,7 @@ class _Play:
             await self._until(lambda name=name, count=count: self._more(name, deed.of, count))  # type: ignore[misc]
         return None
 
-    async def _asked(self, deed: Deed) -> tuple[str, JsonValue]:
+    async def _asked(self, deed: ScenarioStep) -> tuple[str, JsonValue]:
         """Return path and body of an act. Wait until a recipient has its subject."""
         if deed.does == "referral.submit":
             return "/v1/referrals", referral_like(self.story.filed[deed.files or deed.of], names=self.names)
@@ -234,13 +234,13 @@ class _Play:
 
     # -- reached parties ------------------------------------------------------------------------------------
 
-    async def _reached(self, deed: Deed) -> Mapping[str, int]:
+    async def _reached(self, deed: ScenarioStep) -> Mapping[str, int]:
         """Return the parties that an act reaches, and the number of acts that each of them had before."""
         if deed.of not in self.ids:
             return {}
         return {name: len(await self._acts(name, deed.of)) for name in self._readers(deed)}
 
-    def _readers(self, deed: Deed) -> Sequence[str]:
+    def _readers(self, deed: ScenarioStep) -> Sequence[str]:
         if deed.reaches is not None:
             return deed.reaches
         origin = self.origins.get(deed.of, deed.by)
@@ -249,7 +249,7 @@ class _Play:
     async def _more(self, name: str, of: str, count: int) -> bool:
         return len(await self._acts(name, of)) > count
 
-    async def _wait(self, step: Until) -> None:
+    async def _wait(self, step: WaitStep) -> None:
         called = self._called()
 
         async def there() -> bool:
@@ -261,7 +261,7 @@ class _Play:
 
         await self._until(there)
 
-    async def _group(self, step: Grouped) -> None:
+    async def _group(self, step: WorkItemStep) -> None:
         party = self.story.parties[step.at]
 
         async def one() -> bool:
@@ -269,7 +269,7 @@ class _Play:
             for work_item, items in (await self.stage.work(party)).items():
                 if {notice for notice, _ in items} == wanted == {notice for notice, n in items if n == step.n}:
                     self.names[step.names] = str(work_item)
-                    self.groups.append(Group(party, work_item, sorted(wanted)))
+                    self.groups.append(ObservedWorkItem(party, work_item, sorted(wanted)))
                     return True
             return False
 
@@ -277,9 +277,9 @@ class _Play:
 
     # -- results --------------------------------------------------------------------------------------------
 
-    async def _seen(self, shows: Shows) -> Seen:
+    async def _seen(self, shows: TimelineStep) -> ObservedTimeline:
         """Return the timeline once it matches the story, or at the time limit."""
-        found: list[Seen] = []
+        found: list[ObservedTimeline] = []
 
         async def as_told() -> bool:
             found.append(await self._look(shows))
@@ -289,13 +289,13 @@ class _Play:
             await self._until(as_told, self.patience_s / _PART)
         return found[-1]
 
-    async def _look(self, shows: Shows) -> Seen:
+    async def _look(self, shows: TimelineStep) -> ObservedTimeline:
         party, subject = self.story.parties[shows.at], await self._subject(shows.at, shows.of)
         entries = await self.stage.timeline(party, subject)
         clocks = any(each.startswith(_CLOCK) for each in shows.shows)
         shown = [each for each in entries if clocks or not each.type.startswith(_CLOCK)]
         lines = [line(each, self._called()) for each in shown]
-        return Seen(party, subject, shown, lines, await self.stage.listed(party, subject), shows)
+        return ObservedTimeline(party, subject, shown, lines, await self.stage.listed(party, subject), shows)
 
     async def _subject(self, name: str, of: str) -> UUID:
         """Return a party's id of the subject: a notice's recipient knows only the notice id, after it was issued.
@@ -315,7 +315,7 @@ class _Play:
             self.names[called] = str(sent[-1].notice_id or known)
         return UUID(self.names[called])
 
-    async def _acts(self, name: str, of: str) -> Sequence[Entry]:
+    async def _acts(self, name: str, of: str) -> Sequence[TimelineEntry]:
         entries = await self.stage.timeline(self.story.parties[name], await self._subject(name, of))
         return [each for each in entries if not each.type.startswith(_CLOCK)]
 
@@ -330,7 +330,7 @@ class _Play:
             await asyncio.sleep(_POLL_S)
 
 
-def line(entry: Entry, called: Mapping[str, str]) -> str:
+def line(entry: TimelineEntry, called: Mapping[str, str]) -> str:
     """Format `TYPE STATE by PARTY word=code …`, without times and ids.
 
     `called`: party → its name in the story.

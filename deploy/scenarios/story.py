@@ -29,18 +29,18 @@ FOLDER: Final = Path(__file__).parent
 _REFERRALS: Final = "referrals.toml"
 
 
-class _Part(BaseModel):
+class _ScenarioPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Filed(_Part):
+class FiledReferral(_ScenarioPart):
     """A referral to draw: like one of the common ones, with changes."""
 
     like: str
     changes: Annotated[dict[str, JsonValue], Field(alias="with")] = {}
 
 
-class Deed(_Part):
+class ScenarioStep(_ScenarioPart):
     """One act: `does` is SUBJECT.ACT. If the answer has an id of its own, `names` names it.
 
     `files` is the referral of `[filed]` to post if it is another than the subject: an amendment's, which follows
@@ -67,7 +67,7 @@ class Deed(_Part):
         return next((row for row in ACTS if (row.subject.value, row.name) == (subject, name)), None)
 
 
-class Until(_Part):
+class WaitStep(_ScenarioPart):
     """A wait until a party's timeline has `count` lines with this beginning.
 
     With `listed`, the lines are on its attention list.
@@ -80,7 +80,7 @@ class Until(_Part):
     listed: str | None = None
 
 
-class Grouped(_Part):
+class WorkItemStep(_ScenarioPart):
     """A wait until the open parts of item `n` of these notices, and no others, are one work item.
 
     `names` is the story's name for it from then on.
@@ -92,7 +92,7 @@ class Grouped(_Part):
     names: str
 
 
-class Shows(_Part):
+class TimelineStep(_ScenarioPart):
     """A subject's timeline at one party, as lines.
 
     `listed` is its final state on the party's attention list.
@@ -104,7 +104,7 @@ class Shows(_Part):
     listed: tuple[str, ...] = ()
 
 
-class Story(_Part):
+class Scenario(_ScenarioPart):
     """One file. `tells` is its subject in one sentence.
 
     `hours`: it waits for these hours of the policy's clocks, so it is played with short ones (`POLICY_HOUR_S`).
@@ -115,9 +115,9 @@ class Story(_Part):
     tells: str
     hours: int = 0
     parties: dict[str, str]
-    filed: dict[str, Filed]
-    step: tuple[Deed | Until | Grouped, ...]
-    timeline: tuple[Shows, ...]
+    filed: dict[str, FiledReferral]
+    step: tuple[ScenarioStep | WaitStep | WorkItemStep, ...]
+    timeline: tuple[TimelineStep, ...]
 
     def reached(self, of: str) -> Sequence[str]:
         """Return the parties that finally have a timeline of it."""
@@ -125,19 +125,21 @@ class Story(_Part):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        named = {each.by if isinstance(each, Deed) else each.at for each in self.step} | {at.at for at in self.timeline}
+        named = {each.by if isinstance(each, ScenarioStep) else each.at for each in self.step} | {
+            at.at for at in self.timeline
+        }
         if strangers := named - self.parties.keys():
             raise ValueError(f"no party of the story: {', '.join(sorted(strangers))}")
         return self
 
 
-def stories(folder: Path = FOLDER) -> Sequence[Story]:
+def stories(folder: Path = FOLDER) -> Sequence[Scenario]:
     """Read all stories, by name. Raises `pydantic.ValidationError` if a file is not a story."""
     files = sorted(path for path in folder.glob("*.toml") if path.name != _REFERRALS)
-    return [Story.model_validate(tomllib.loads(path.read_text("utf-8")) | {"name": path.stem}) for path in files]
+    return [Scenario.model_validate(tomllib.loads(path.read_text("utf-8")) | {"name": path.stem}) for path in files]
 
 
-def referral_like(filed: Filed, *, names: Mapping[str, str]) -> dict[str, JsonValue]:
+def referral_like(filed: FiledReferral, *, names: Mapping[str, str]) -> dict[str, JsonValue]:
     """Return the body of a referral: `names` has the parties' names, and `n`, a unique number."""
     common = tomllib.loads((FOLDER / _REFERRALS).read_text("utf-8"))
     body = filled(common[filed.like] | filed.changes, names)

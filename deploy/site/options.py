@@ -52,7 +52,7 @@ class Listing(NamedTuple):
         return cls(columns, [[each[column] for column in columns] for each in found])
 
 
-class Printed(NamedTuple):
+class Output(NamedTuple):
     """A command's output: a document for programs, lines and tables for people, and whether all is good."""
 
     document: object
@@ -60,7 +60,7 @@ class Printed(NamedTuple):
     well: bool = True
 
 
-Verb = Callable[..., Printed | Coroutine[object, object, Printed]]
+Verb = Callable[..., Output | Coroutine[object, object, Output]]
 
 
 def framed(act: Verb) -> Callable[..., int]:
@@ -70,7 +70,7 @@ def framed(act: Verb) -> Callable[..., int]:
     def ended(*words: object, options: PlainOptions = OPTIONS, **named: object) -> int:
         with ending(options):
             made = act(*words, options=options, **named)
-            printed = made if isinstance(made, Printed) else asyncio.run(made)
+            printed = made if isinstance(made, Output) else asyncio.run(made)
             if options.json and printed.document is not None:
                 output.document(printed.document)
             for each in () if options.json else printed.text:

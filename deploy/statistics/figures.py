@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from deploy.accounting.book import Book, opened
+from deploy.accounting.book import Ledger, opened
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
 from shared.kernel.errors import Refused
@@ -213,7 +213,7 @@ async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -
     return found
 
 
-async def count_book(book: Book, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
+async def count_book(book: Ledger, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
     """Add one origin's figures of the month."""
     for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
         figures, measure = found.setdefault(row["recipient"], Figures()), Measure(row["measure"])

@@ -28,7 +28,7 @@ SHARE_PERCENT_MAX: Final = 70
 ELSEWHERE: Final = ""
 
 
-class Party(NamedTuple):
+class CountedParty(NamedTuple):
     """One recipient. `origins` has, measure by measure, the number that each origin contributes."""
 
     party: str
@@ -41,7 +41,7 @@ class Party(NamedTuple):
         return tuple(sum(each.values()) for each in self.origins)
 
 
-class Row(NamedTuple):
+class CountRow(NamedTuple):
     """One published row. A row of one party has its name; `parties` are all its parties, by id."""
 
     country: str
@@ -52,31 +52,35 @@ class Row(NamedTuple):
         return self.parties[0] if len(self.parties) == 1 else ""
 
 
-def merged(parties: Iterable[Party]) -> tuple[Row, ...]:
+def merged(parties: Iterable[CountedParty]) -> tuple[CountRow, ...]:
     """Return the rows of one table by country and name, several last.
 
     Countries are left out if even the sum over all countries reveals too much.
     """
-    by_country: dict[str, list[Party]] = {}
+    by_country: dict[str, list[CountedParty]] = {}
     for party in sorted(parties):
         if any(party.counts):
             by_country.setdefault(party.country, []).append(party)
-    rows: list[Row] = []
-    left: dict[str, list[Party]] = {}
+    rows: list[CountRow] = []
+    left: dict[str, list[CountedParty]] = {}
     for country, members in by_country.items():
         alone, pool = _pooled([(each,) for each in members])
         if not can_publish(pool):
             left[country] = members
         else:
-            rows += [Row(country, _names(each)) for each in alone] + ([Row(country, _names(pool))] if pool else [])
+            rows += [CountRow(country, _names(each)) for each in alone] + (
+                [CountRow(country, _names(pool))] if pool else []
+            )
     if left:
         others, elsewhere = _taken_in(rows, [party for each in left.values() for party in each], by_country)
         if can_publish(elsewhere):
-            rows = [*others, Row(ELSEWHERE, _names(elsewhere))]
+            rows = [*others, CountRow(ELSEWHERE, _names(elsewhere))]
     return tuple(sorted(rows, key=lambda row: (row.country == ELSEWHERE, row.country, len(row.parties) > 1, row.name)))
 
 
-def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...]], tuple[Party, ...]]:
+def _pooled(
+    members: Sequence[tuple[CountedParty, ...]],
+) -> tuple[list[tuple[CountedParty, ...]], tuple[CountedParty, ...]]:
     """Split into parties with their own row and a pool, which takes the smallest others as needed."""
     alone = sorted((each for each in members if can_publish(each)), key=_size, reverse=True)
     pool = tuple(party for each in members if not can_publish(each) for party in each)
@@ -86,8 +90,8 @@ def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...
 
 
 def _taken_in(
-    rows: list[Row], pool: Sequence[Party], by_country: Mapping[str, Sequence[Party]]
-) -> tuple[list[Row], Sequence[Party]]:
+    rows: list[CountRow], pool: Sequence[CountedParty], by_country: Mapping[str, Sequence[CountedParty]]
+) -> tuple[list[CountRow], Sequence[CountedParty]]:
     """Add whole countries to the pool, the smallest first, until it can be published or none is left."""
     countries = sorted({row.country for row in rows}, key=lambda each: _size(by_country[each]), reverse=True)
     while not can_publish(pool) and countries:
@@ -97,7 +101,7 @@ def _taken_in(
     return rows, pool
 
 
-def can_publish(together: Sequence[Party]) -> bool:
+def can_publish(together: Sequence[CountedParty]) -> bool:
     """Return whether no contributor learns a small number of another from the sums over these parties."""
     counts = [each.counts for each in together]
     if len(together) > 1 and not all(map(_hides_shares, zip(*counts, strict=True))):
@@ -114,11 +118,11 @@ def _hides_shares(shares: Iterable[int]) -> bool:
     return not parts or (shared and total - most >= SMALL)
 
 
-def _size(together: Iterable[Party]) -> int:
+def _size(together: Iterable[CountedParty]) -> int:
     return sum(sum(each.counts) for each in together)
 
 
-def _names(together: Iterable[Party]) -> tuple[str, ...]:
+def _names(together: Iterable[CountedParty]) -> tuple[str, ...]:
     return tuple(sorted(each.party for each in together))
 
 
@@ -129,7 +133,7 @@ class GoneRow(NamedTuple):
     """
 
     country: str
-    parties: tuple[Party, ...]
+    parties: tuple[CountedParty, ...]
 
     @property
     def gone(self) -> int:
@@ -146,12 +150,12 @@ class GoneRow(NamedTuple):
         return not can_publish(self.parties) or self.held > self.gone - most
 
 
-def gone_rows(parties: Iterable[Party]) -> tuple[GoneRow, ...]:
+def gone_rows(parties: Iterable[CountedParty]) -> tuple[GoneRow, ...]:
     """Return the rows by country, several last.
 
     A revealing row is merged with the smallest others until it is safe.
     """
-    by_country: dict[str, list[Party]] = {}
+    by_country: dict[str, list[CountedParty]] = {}
     for party in sorted(parties):
         if party.counts[0]:
             by_country.setdefault(party.country, []).append(party)

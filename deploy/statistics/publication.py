@@ -30,9 +30,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy.operator.documents import document_in_force
 from deploy.site.open import site
-from deploy.site.options import OPTIONS, Options, Printed, verb
+from deploy.site.options import OPTIONS, Options, Output, verb
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month, read_figures
-from deploy.statistics.merging import SMALL, Party, Row, gone_rows, merged
+from deploy.statistics.merging import SMALL, CountedParty, CountRow, gone_rows, merged
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -76,13 +76,8 @@ ARTICLE_8: Final[Mapping[str, Measure | None]] = {
 
 @verb(statistics_app, "publish")
 async def publish_month(
-    month: str,
-    /,
-    *,
-    into: Path,
-    exercises: Annotated[bool, Parameter(negative="")] = False,
-    options: Options = OPTIONS,
-) -> Printed:
+    month: str, /, *, into: Path, exercises: Annotated[bool, Parameter(negative="")] = False, options: Options = OPTIONS
+) -> Output:
     """Write the tables and plots of a completed month, once: published figures stay as they are.
 
     Each origin's database is read as its accountant. Parties are merged until each number other than zero has three
@@ -107,7 +102,7 @@ async def publish_month(
 
 
 @verb(statistics_app, "biennial")
-def publish_years(first: int, /, *, published: Path, into: Path, options: Options = OPTIONS) -> Printed:
+def publish_years(first: int, /, *, published: Path, into: Path, options: Options = OPTIONS) -> Output:
     """Sum two years of published months by country, for a country's report. Nothing is counted again.
 
     Parameters
@@ -122,15 +117,15 @@ def publish_years(first: int, /, *, published: Path, into: Path, options: Option
     return _printed(publish(years_of(first, published), into))
 
 
-def _printed(written: Sequence[Path]) -> Printed:
+def _printed(written: Sequence[Path]) -> Output:
     names = [path.name for path in written]
-    return Printed(names, names or ["nothing new: all files were published before"])
+    return Output(names, names or ["nothing new: all files were published before"])
 
 
-class Line(NamedTuple):
+class TableRow(NamedTuple):
     """One row with its figures."""
 
-    row: Row
+    row: CountRow
     figures: Figures
 
     def hours(self, measure: Measure) -> str:
@@ -147,20 +142,20 @@ def files_of(
     """
     named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
-    parts: list[Part] = []
+    parts: list[PageTable] = []
 
     def add(name: str, heading: str, table: bytes, *, plots: Mapping[str, tuple[str, Sequence[Bar]]]) -> None:
         pictures = {f"{named}-{name}{end}.svg": (f"{what}, {title}", drawn) for end, (what, drawn) in plots.items()}
         made[f"{named}-{name}.csv"] = table
         made.update({file: bars(what, drawn).encode() for file, (what, drawn) in pictures.items()})
-        parts.append(Part(f"{named}-{name}.csv", heading, {file: what for file, (what, _) in pictures.items()}))
+        parts.append(PageTable(f"{named}-{name}.csv", heading, {file: what for file, (what, _) in pictures.items()}))
 
     for kind, name in _NAMES.items():
         lines = _lines(kind, figures, directory)
         plots = {end: (what, _plotted(of, lines)) for end, (of, what) in _PLOTTED[kind].items()}
         add(name, name.capitalize(), _table(kind, lines), plots=plots)
     gone = gone_rows(
-        Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
+        CountedParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
     )
     rows = [[row.country, len(row.parties), row.gone, row.held] for row in gone]
@@ -206,13 +201,13 @@ def _of_kind(
             yield party, counted
 
 
-def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
+def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[TableRow]:
     """Return the rows of one kind of recipient."""
     parties = [
-        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
+        CountedParty(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
         for party, counted in _of_kind(kind, figures, directory)
     ]
-    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
+    return [TableRow(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
 
 
 def _country(directory: DirectoryIndex, party: str) -> str:
@@ -224,24 +219,30 @@ def _country(directory: DirectoryIndex, party: str) -> str:
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
 
 
-def _table(kind: PartyKind, lines: Sequence[Line]) -> bytes:
+def _table(kind: PartyKind, lines: Sequence[TableRow]) -> bytes:
     measures = MEASURES[kind]
     timed = [each for each in measures if each not in _UNTIMED[kind]]
     header = ["recipient", "country", "parties", *measures, *(f"{each}_median_h" for each in timed)]
     rows = [
-        [row.name, row.country, len(row.parties), *map(figures.count, measures), *map(Line(row, figures).hours, timed)]
+        [
+            row.name,
+            row.country,
+            len(row.parties),
+            *map(figures.count, measures),
+            *map(TableRow(row, figures).hours, timed),
+        ]
         for row, figures in lines
     ]
     return csv_of(header, rows)
 
 
-def _plotted(measure: Measure, lines: Sequence[Line]) -> Sequence[Bar]:
+def _plotted(measure: Measure, lines: Sequence[TableRow]) -> Sequence[Bar]:
     named = [row.name or f"{len(row.parties)} others {row.country}".strip() for row, _ in lines]
     hours = [line.hours(measure) for line in lines]
     return [Bar(name, float(said)) for name, said in zip(named, hours, strict=True) if said]
 
 
-class Summed(NamedTuple):
+class CountryYear(NamedTuple):
     """A country's rows in the months of a year: the number of months, and the sums by column."""
 
     year: int
@@ -264,13 +265,13 @@ def years_of(first: int, published: Path) -> dict[str, bytes]:
     return made
 
 
-def _summed_table(rows: Sequence[Summed], columns: Mapping[str, str | None]) -> bytes:
+def _summed_table(rows: Sequence[CountryYear], columns: Mapping[str, str | None]) -> bytes:
     """Return the sums under other names; empty if no party reports it."""
     named = ["year", "country", "months", *columns]
     return csv_of(named, [[*row[:3], *(of and row.sums[of] for of in columns.values())] for row in rows])
 
 
-def _summed_rows(year: int, published: Path, table: str) -> Iterator[Summed]:
+def _summed_rows(year: int, published: Path, table: str) -> Iterator[CountryYear]:
     """Yield the rows by country, several countries last."""
     months, sums = defaultdict[str, set[Month]](set), defaultdict[str, Counter[str]](Counter)
     for month in (Month(year, number) for number in range(1, 13)):
@@ -278,7 +279,7 @@ def _summed_rows(year: int, published: Path, table: str) -> Iterator[Summed]:
             months[row["country"]].add(month)
             sums[row["country"]].update({column: int(row[column]) for column in SUMMED[table]})
     for country in sorted(months, key=lambda each: (not each, each)):
-        yield Summed(year, country, len(months[country]), sums[country])
+        yield CountryYear(year, country, len(months[country]), sums[country])
 
 
 def _read(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
@@ -302,7 +303,7 @@ _TEMPLATES: Final = Environment(
 )
 
 
-class Part(NamedTuple):
+class PageTable(NamedTuple):
     """One table of a page: its file's name, its title, and the content of each plot by file name."""
 
     table: str
@@ -315,7 +316,7 @@ class Bar(NamedTuple):
     value: float
 
 
-def page(title: str, parts: Sequence[Part], files: Mapping[str, bytes]) -> str:
+def page(title: str, parts: Sequence[PageTable], files: Mapping[str, bytes]) -> str:
     """Return the page. `files` has the published tables."""
     tables = [[*csv.reader(files[each.table].decode().splitlines())] for each in parts]
     return _TEMPLATES.get_template("page.html.j2").render(title=title, parts=zip(parts, tables, strict=True))

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from services.audit import use_cases
-from services.audit.domain.shown import EntryPage, Flow, FoundFlows, Look, Partition, Sought, TopicStates, Within
+from services.audit.domain.shown import Access, EntryPage, Flow, FlowFilter, FlowPage, Partition, ScopeSet, TopicStates
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
@@ -22,7 +22,7 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor
 
 #: The scope of an identity; None for everything.
-Scoping = Callable[[Identity], Within | None]
+Scoping = Callable[[Identity], ScopeSet | None]
 Topic = Annotated[TopicName, Query()]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
@@ -42,13 +42,13 @@ PURPOSE: Final[Mapping[str, object]] = {
 
 def _sought(
     *, party: OtherParty = None, reference: Id = None, since: Since = None, until: Until = None
-) -> Callable[[datetime], Sought]:
+) -> Callable[[datetime], FlowFilter]:
     """Return a function that builds the search for the present time."""
     days = {"since": read_day(since, "since"), "until": read_day(until, "until")}
-    return lambda now: Sought.of(party, reference, **days, now=now)
+    return lambda now: FlowFilter.of(party, reference, **days, now=now)
 
 
-Finding = Annotated[Callable[[datetime], Sought], Depends(_sought)]
+Finding = Annotated[Callable[[datetime], FlowFilter], Depends(_sought)]
 
 
 def flows_router(
@@ -63,10 +63,10 @@ def flows_router(
     router = APIRouter(prefix="/v1", tags=["audit"])
     who = Depends(identified)
 
-    def _look(identity: Identity, purpose: str | None) -> Look:
-        return Look(identity.party, identity.role, identity.exercise, purpose, within(identity), identity.actor)
+    def _look(identity: Identity, purpose: str | None) -> Access:
+        return Access(identity.party, identity.role, identity.exercise, purpose, within(identity), identity.actor)
 
-    @router.get("/flows", **shows(FoundFlows, headers=[PURPOSE]))
+    @router.get("/flows", **shows(FlowPage, headers=[PURPOSE]))
     async def find(
         sought: Finding, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None
     ) -> Response:

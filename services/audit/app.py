@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.audit.api import flows_router
-from services.audit.bus import AckWriter, AuditDoor
+from services.audit.bus import AckWriter, AuditConsumer
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
-from services.audit.domain.shown import Within, within
+from services.audit.domain.shown import ScopeSet, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.exchange.topics import INBOXES
 from shared.messaging.kafka.log import KafkaLog
 from shared.runtime.console.frame import Frame
 from shared.runtime.console.rendering import folders_of
-from shared.runtime.database.lease import Lease
+from shared.runtime.database.lease import ProcessLease
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity, identified, whoami_router
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App, gate_of
-from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.machinery import InstanceParts, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.follower import LogFollower
@@ -33,7 +33,7 @@ async def build(instance: str, **given: object) -> App:
     return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
-def assemble(machinery: Machinery) -> App:
+def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     settings = machinery.settings
     entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
@@ -41,17 +41,17 @@ def assemble(machinery: Machinery) -> App:
     reading = Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock)
     written = KafkaLog(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing)
     acks = AckWriter(entries, written, key=machinery.keys.signing, clock=machinery.clock)
-    door = AuditDoor(
+    door = AuditConsumer(
         LogFollower(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
         partitions,
         reading=reading,
         acks=acks,
-        lease=Lease(machinery.database, "reader"),
+        lease=ProcessLease(machinery.database, "reader"),
         clock=machinery.clock,
     )
 
-    def seen_by(identity: Identity) -> Within | None:
+    def seen_by(identity: Identity) -> ScopeSet | None:
         return within(identity.party, identity.scope, machinery.directory(), on=machinery.clock.now().date())
 
     identities = identified(machinery.api_keys, machinery.budgets)
@@ -81,20 +81,13 @@ def assemble(machinery: Machinery) -> App:
 
 
 def _pages(
-    machinery: Machinery,
+    machinery: InstanceParts,
     entries: PostgresEntries,
     partitions: PostgresPartitions,
     *,
     reading: Reading,
-    within: Callable[[Identity], Within | None],
+    within: Callable[[Identity], ScopeSet | None],
 ) -> Frame:
     frame = Frame(gate_of(machinery), "Causeway audit", pages.MENU, folders=folders_of(pages.FOLDERS))
-    pages.FlowPages(
-        frame,
-        entries,
-        partitions,
-        clock=machinery.clock,
-        within=within,
-        keys=reading.signing_keys,
-    )
+    pages.FlowPages(frame, entries, partitions, clock=machinery.clock, within=within, keys=reading.signing_keys)
     return frame

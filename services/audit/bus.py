@@ -29,9 +29,9 @@ from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.lease import Lease
+from shared.runtime.database.lease import ProcessLease
 from shared.runtime.instance.parts import first_of
-from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
+from shared.runtime.kafka.follower import Following, LogFollower, TopicRefusal, VisibleTopics
 from shared.runtime.kafka.topic_metadata import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import Fields, log
@@ -132,7 +132,7 @@ class AckWriter:
         self._untold.add(writer)
 
 
-class AuditDoor:
+class AuditConsumer:
     """Stores the messages of all inboxes, new topics included, and acknowledges them to their writers."""
 
     def __init__(
@@ -143,7 +143,7 @@ class AuditDoor:
         *,
         reading: Reading,
         acks: AckWriter,
-        lease: Lease,
+        lease: ProcessLease,
         clock: Clock,
     ) -> None:
         """Set up the reader. Only the process that holds the `lease` reads and acknowledges."""
@@ -207,7 +207,7 @@ class AuditDoor:
         noted = await self._partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
         async with self._follower.following() as following:
-            work = _Work(following, self._entries, self._reading.signing_keys)
+            work = _ReadState(following, self._entries, self._reading.signing_keys)
             look_at_s = 0.0
             while True:
                 now_s = asyncio.get_running_loop().time()
@@ -228,7 +228,7 @@ class AuditDoor:
                     if len(records) < GATHERED_RECORDS:
                         await asyncio.sleep(GATHER_S)
 
-    async def _look(self, work: _Work) -> None:
+    async def _look(self, work: _ReadState) -> None:
         """Follow the partitions that exist, stop following the others, and store the state of each."""
         topics = {pair.topic for pair in pairs_of(self._directory().kinds())}
         seen = await work.following.look({*topics, *(place.topic for place in self._states)})
@@ -243,7 +243,7 @@ class AuditDoor:
             now = begun.get(place, PartitionStatus.READING)
             states[place] = now if now in _LOST or healed else before
         forbidden = {Coordinate(topic, lane) for topic in seen.forbidden for lane in LANES}
-        forbidden |= {place for place, why in refused.items() if why is Refusal.FORBIDDEN}
+        forbidden |= {place for place, why in refused.items() if why is TopicRefusal.FORBIDDEN}
         states |= dict.fromkeys(forbidden, PartitionStatus.FORBIDDEN)
         missing = {Coordinate(topic, lane) for topic in topics for lane in LANES} - states.keys()
         states |= dict.fromkeys(missing, PartitionStatus.NEW)
@@ -265,7 +265,7 @@ class AuditDoor:
         return self._reading.shelf.directories.active(self._clock.now())
 
 
-class _Work:
+class _ReadState:
     """The reading of one connection: each partition's verifier, and the offset up to which it was read."""
 
     def __init__(self, following: Following, entries: PostgresEntries, keys: SigningKeys) -> None:
@@ -310,7 +310,7 @@ class _Work:
         self.following.leave([place])
         return True
 
-    async def begin(self, seen: Seen, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
+    async def begin(self, seen: VisibleTopics, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
         """Follow new and recreated partitions from their stored positions; return the status of each."""
         following = self.following
         following.leave(following.followed.keys() - seen.lives.keys())

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
 
-from services.audit.domain.entries import DroppedMessage, Entry, Read
-from services.audit.domain.partitions import Beginning, Life, Loss, LossReason, entry_of, find_beginning
-from services.audit.domain.reading import Observed, Reading, note_ack, read_records
+from services.audit.domain.entries import AuditBatch, AuditEntry, DroppedMessage
+from services.audit.domain.partitions import Loss, LossReason, PartitionId, ReadStart, entry_of, find_beginning
+from services.audit.domain.reading import ObservedRecord, Reading, note_ack, read_records
 from services.audit.store.entries import PostgresEntries
 from shared.contracts.registry import BY_TYPE, WITHDRAWALS
 from shared.envelope.content_proof import SALT_BYTES
@@ -29,25 +29,25 @@ from shared.messaging.arrival import (
     PlacedMessage,
     RawRecord,
     StatedAck,
-    Unreadable,
+    UnreadableRecord,
     Verified,
 )
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.exceptions import MALFORMED, NamedMessage
 from shared.messaging.placement import digest_record, read_hex
 from shared.messaging.ports import Subjects
-from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
+from shared.messaging.reception import ArrivedMessage, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
-from shared.messaging.streams import LANES, Incoming, Lane, Pair, Role
+from shared.messaging.streams import LANES, Incoming, Lane, Pair, WireRole
 from shared.messaging.upkeep import give_ack
-from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
+from shared.runtime.kafka.topic_metadata import Coordinate, Offsets
 
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
 _COMPOSER: Final = cast(SegmentComposer, None)
 _INBOUND: Final = cast(Inbound, None)
-_UNNAMED: Final = Named(UUID(int=0), Role.FACT, MALFORMED)
+_UNNAMED: Final = NamedMessage(UUID(int=0), WireRole.FACT, MALFORMED)
 _TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
 #: A segment with its proof record: within this distance before its position a reader finds the next records' proof.
 SEGMENT_RECORDS: Final = SEGMENT_MESSAGES_MAX + 1
@@ -72,9 +72,9 @@ class StreamBatch:
     pair: Pair
     lane: Lane
     arrived: list[ArrivedRecord] = field(default_factory=list)
-    numbered: list[tuple[Pair, Arrived, Record]] = field(default_factory=list)
+    numbered: list[tuple[Pair, ArrivedMessage, Record]] = field(default_factory=list)
     copies: dict[Pair, list[ArrivedRecord]] = field(default_factory=dict)
-    unreadable: list[Observed] = field(default_factory=list)
+    unreadable: list[ObservedRecord] = field(default_factory=list)
     acks: list[StatedAck] = field(default_factory=list)
 
 
@@ -113,12 +113,12 @@ class StreamVerifier:
     def _add(self, batch: StreamBatch, record: Record) -> None:
         raw = RawRecord(self._topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
         proven = self._own.proven
-        verified: Verified = Unreadable(raw, "broker_time_stated")
+        verified: Verified = UnreadableRecord(raw, "broker_time_stated")
         if not record.time_stated:
             (verified,) = self._own.verify([raw])
         if self._own.proven is not proven:
             self._number = 0
-        content: Arrived | Ack | None = None
+        content: ArrivedMessage | Ack | None = None
         if isinstance(verified, PlacedMessage):
             content = _arrive(batch, record, verified)
             self._number = verified.place.number
@@ -132,7 +132,7 @@ class StreamVerifier:
                 batch.copies.setdefault(verified.proven.pair, []).append(copy)
             elif not isinstance(verified, StatedAck) and verified.code is not None:
                 known = replace(record, topic_id=self._topic_id)
-                batch.unreadable.append(Observed(known, self._pair, code=verified.code))
+                batch.unreadable.append(ObservedRecord(known, self._pair, code=verified.code))
         batch.arrived.append(ArrivedRecord(*raw[:3], content))
 
     def _as_copy(self, raw: RawRecord, verified: Verified) -> Verified:
@@ -143,11 +143,11 @@ class StreamVerifier:
             return verified
         (copy,) = self._copies.verify([raw])
         if isinstance(copy, PlacedMessage) and pair_of(inbox_topic(*reversed(copy.proven.pair))) != copy.proven.pair:
-            return Unreadable(raw, "topic_wrong")
+            return UnreadableRecord(raw, "topic_wrong")
         return copy
 
 
-def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrived:
+def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> ArrivedMessage:
     """Add a numbered message to a batch with its proof. It has no name here, because audit answers no message."""
     salt = read_hex(dict(record.headers)[SALT], SALT_BYTES) or b""
     envelope = None
@@ -164,7 +164,7 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
     )
     message = None if envelope is None else BY_TYPE.get(envelope.attributes.type)
     is_p0 = placed.place.lane is Lane.URGENT and message is not None and message not in WITHDRAWALS
-    arrived = Arrived(placed.place, placed.digest, _UNNAMED, b"", is_p0)
+    arrived = ArrivedMessage(placed.place, placed.digest, _UNNAMED, b"", is_p0)
     batch.numbered.append((placed.proven.pair, arrived, known))
     return arrived
 
@@ -175,13 +175,13 @@ async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, read
     Records without a number have no proven writer, so they are counted by the day (`domain.entries.folded_as`). Rows
     are locked in the order of pairs. Raises `Unavailable`.
     """
-    read = Read()
+    read = AuditBatch()
     async with entries.transaction() as opened:
         incoming: dict[Pair, Incoming] = {}
         news = sorted(batches, key=lambda each: (each.pair, each.lane))
         for pair in sorted({pair for batch in news for pair in (batch.pair, *batch.copies)}):
             incoming[pair] = await opened.messaging.load_incoming(pair, lock=True)
-        observed: list[Observed] = []
+        observed: list[ObservedRecord] = []
         for batch in news:
             found = _observe(incoming, batch)
             read.dropped += _list_dropped(batch, found)
@@ -195,18 +195,18 @@ async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, read
         await opened.append(read)
 
 
-def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Observed]:
+def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[ObservedRecord]:
     """Take the messages of a batch, and of the copies in it; return the records that audit stores."""
     records = {record.offset: record for _, _, record in batch.numbered}
     taken = [(batch.pair, each) for each in observe_batch(incoming[batch.pair], batch.lane, batch.arrived)]
     for pair, copies in sorted(batch.copies.items()):
         taken += [(pair, each) for each in observe_copies(incoming[pair], copies)]
     return batch.unreadable + [
-        Observed(records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
+        ObservedRecord(records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
     ]
 
 
-def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[DroppedMessage]:
+def _list_dropped(batch: StreamBatch, observed: Iterable[ObservedRecord]) -> list[DroppedMessage]:
     """Return the numbered messages of a batch that audit did not take, copies included."""
     taken = {each.record.offset for each in observed if each.place is not None}
     return [
@@ -227,21 +227,21 @@ def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[Drop
 
 
 async def begin(
-    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: PostgresEntries, now: datetime
-) -> dict[Coordinate, tuple[int, Beginning]]:
+    held: Mapping[Coordinate, tuple[UUID, Offsets]], *, entries: PostgresEntries, now: datetime
+) -> dict[Coordinate, tuple[int, ReadStart]]:
     """Return the next offset of each partition, and store the losses since the last read.
 
     `held`: for each partition of a pair's topic the topic's id, and the offsets that it holds. Raises `Unavailable`.
     """
-    found: dict[Coordinate, tuple[int, Beginning]] = {}
-    losses: list[Entry] = []
-    lives: list[Life] = []
+    found: dict[Coordinate, tuple[int, ReadStart]] = {}
+    losses: list[AuditEntry] = []
+    lives: list[PartitionId] = []
     async with entries.transaction() as opened:
         for pair, places in sorted(_by_pair(held).items()):
             incoming = await opened.messaging.load_incoming(pair, lock=True)
             for place in places:
                 topic_id, bounds = held[place]
-                life, lane = Life(place.topic, topic_id, place.partition), Lane(place.partition)
+                life, lane = PartitionId(place.topic, topic_id, place.partition), Lane(place.partition)
                 read = incoming.lanes[lane]
                 beginning = find_beginning(life, read, first=bounds.first, end=bounds.end)
                 if read.topic_id == topic_id:
@@ -264,7 +264,7 @@ async def note_replaced(
     In that case the topic lost its tail and grew again. The loss is stored, and the position returns to its first
     offset. Raises `Unavailable`.
     """
-    pair, life = pair_of(place.topic), Life(place.topic, topic_id, place.partition)
+    pair, life = pair_of(place.topic), PartitionId(place.topic, topic_id, place.partition)
     assert pair is not None
     digests = [(each.offset, digest_record(each.headers, each.value or b"")) for each in records]
     async with entries.transaction() as opened:

@@ -9,19 +9,19 @@ from typing import Final
 from uuid import UUID
 
 from services.audit.domain.entries import AUTHORITY
-from services.audit.domain.proof import Proof, proof_of
+from services.audit.domain.proof import ProofView, proof_of
 from services.audit.domain.shown import (
+    Access,
+    AccessLogPage,
     AccountsPage,
     EntryPage,
+    EntryView,
     Flow,
-    FoundFlows,
-    KeptEntry,
-    Look,
-    NotedLooks,
+    FlowFilter,
+    FlowPage,
     Partition,
-    Sought,
+    ScopeSet,
     TopicStates,
-    Within,
     within_scope,
 )
 from services.audit.domain.statement_authorization import judged
@@ -35,7 +35,7 @@ FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
-async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) -> Flow:
+async def show_flow(referral_id: UUID, look: Access, *, entries: PostgresEntries) -> Flow:
     """Return all messages of one referral. The access is recorded first, so that no answer lacks its record.
 
     Raises the same `Refused("not_found")` if the referral is missing, out of scope, or sandbox instead of live traffic
@@ -52,8 +52,8 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) 
 
 
 async def show_proof(
-    referral_id: UUID, digest: str, look: Look, *, entries: PostgresEntries, keys: PlaceKeys
-) -> tuple[KeptEntry, Proof]:
+    referral_id: UUID, digest: str, look: Access, *, entries: PostgresEntries, keys: PlaceKeys
+) -> tuple[EntryView, ProofView]:
     """Return one message of a flow, by its digest, and the proof that came with it. Recorded as access to the flow.
 
     Raises the same `Refused("not_found")` if the message is missing, out of scope or without a proof.
@@ -69,7 +69,9 @@ async def show_proof(
     return entry, proof_of(entry, writer, proof, key=keys(writer, proof.key_id, entry.at))
 
 
-async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cursor: str | None = None) -> FoundFlows:
+async def find_flows(
+    sought: FlowFilter, look: Access, *, entries: PostgresEntries, cursor: str | None = None
+) -> FlowPage:
     """Return a page of referrals by party and period, or by an id. The search is recorded first."""
     # `until` is exclusive, so the record names the last day of the period.
     last = sought.until - timedelta(microseconds=1)
@@ -79,7 +81,7 @@ async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cu
     return await entries.find(sought, look, limit=FOUND_MAX, cursor=cursor)
 
 
-async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
+async def show_entries(place: Partition, look: Access, *, limit: int, entries: PostgresEntries) -> EntryPage:
     """Return entries of one partition from an offset on, in one topic id. The access is recorded first."""
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
     await _noted(look, what, entries, resource="entry")
@@ -91,13 +93,13 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Pos
     return EntryPage(topic_ids=tuple(topic_ids) if told else (), items=tuple(items))
 
 
-async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: PostgresEntries) -> NotedLooks:
+async def show_looks(look: Access, *, cursor: str | None, limit: int, entries: PostgresEntries) -> AccessLogPage:
     """Return the record accesses of the auditor's own organisation, within the scope. This access is recorded, too."""
     await _noted(look, "looks", entries)
     return await entries.looks(look, cursor=cursor, limit=limit)
 
 
-async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
+async def show_accounts(look: Access, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
     """Return a reconciliation, limited to live or sandbox traffic and to the scope. The access is recorded first."""
     await _noted(look, "accounts", entries)
     page = await entries.accounts(cursor)
@@ -106,14 +108,14 @@ async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntr
     return page.model_copy(update={"accounts": within_scope(page.accounts, look.parties, exercise=look.exercise)})
 
 
-async def show_topics(look: Look, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
+async def show_topics(look: Access, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
     """Return the reading state of every topic whose pairs are all in scope. The access is recorded first."""
     await _noted(look, "topics", entries, resource="topic")
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
 
 
-def _is_within(topic: str, within: Within) -> bool:
+def _is_within(topic: str, within: ScopeSet) -> bool:
     return not within.instances.isdisjoint(_instances(topic))
 
 
@@ -122,7 +124,7 @@ def _instances(topic: str) -> Sequence[str]:
     return topic.removeprefix(INBOXES).split(".")[:2]
 
 
-async def _noted(look: Look, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
+async def _noted(look: Access, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
     """Check the role's permission, and record the access before it is answered."""
     AUTHORITY.require(resource, look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)

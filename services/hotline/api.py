@@ -10,35 +10,35 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from services.hotline.domain import HOTLINE
-from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
+from services.hotline.ports import OfferPage, OfferTransition, OpenedOffer
 from services.hotline.store import PostgresOffers
 from services.hotline.use_cases import draft_handed_over
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act, OfferState, Subject
-from shared.party.bulk.api import Kind, add_batch
+from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.use_cases import act
-from shared.party.serving import Serving, viewed
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem
 
-_MANY: Final = Kind(Subject.OFFER, "referral_id", OfferMoved)
+_MANY: Final = BatchSubject(Subject.OFFER, "referral_id", OfferTransition)
 
 
-def offer_routes(serving: Serving) -> ItemRoutes:
+def offer_routes(serving: RouteContext) -> ItemRoutes:
     """Return the handlers of offers, the same for HTTP and the console."""
     act_on = partial(act, HOTLINE)
     return ItemRoutes(serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=act_on)
 
 
-def offers_router(serving: Serving) -> APIRouter:
+def offers_router(serving: RouteContext) -> APIRouter:
     """Return the routes under /v1/inbox."""
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
     who, offers = Depends(serving.identified), offer_routes(serving)
@@ -52,7 +52,7 @@ def offers_router(serving: Serving) -> APIRouter:
         limit: Limit = 50,
     ) -> Response:
         """List the offers to this hotline: open ones with a child at risk first, then the newest."""
-        return await offers.page(identity, Page(state, cursor, limit, sought))
+        return await offers.page(identity, ItemQuery(state, cursor, limit, sought))
 
     @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
@@ -78,7 +78,7 @@ def offers_router(serving: Serving) -> APIRouter:
         return answer
 
     add_batch(router, ":batch", offers, kind=_MANY)
-    add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferMoved)
+    add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferTransition)
     return router
 
 
@@ -95,5 +95,5 @@ def referrals_router(origin: OriginApi) -> APIRouter:
     return add_origin_routes(router, origin)
 
 
-def _moved(subject_id: UUID, state: str) -> OfferMoved:
-    return OfferMoved(referral_id=subject_id, state=OfferState(state))
+def _moved(subject_id: UUID, state: str) -> OfferTransition:
+    return OfferTransition(referral_id=subject_id, state=OfferState(state))

@@ -11,7 +11,7 @@ from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
-from shared.party.attention import ORIGIN_WAITS, Source, overdue
+from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import origin_door
 from shared.party.events import no_words
@@ -25,7 +25,7 @@ from shared.party.serving import serving
 from shared.party.webhooks import party_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.machinery import InstanceParts, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: The statement that erases each kind of record again after a restore.
@@ -38,12 +38,12 @@ async def build(instance: str, **given: object) -> App:
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
-def assemble(machinery: Machinery) -> App:
+def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. Needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin = assemble_origin(machinery, items)
-    offered = Source("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))
-    handed = Source("offer", OfferState.OFFERED, transfers_waiting)
+    offered = AttentionSource("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))
+    handed = AttentionSource("offer", OfferState.OFFERED, transfers_waiting)
     sources = [*ORIGIN_WAITS, offered, handed, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
     about = party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
     routers = [referrals_router(origin.api), offers_router(items), *about]

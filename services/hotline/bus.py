@@ -5,10 +5,10 @@ from __future__ import annotations
 from services.hotline.domain import HOTLINE
 from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.party.origin.bus import OriginBus
-from shared.party.recipient.bus import RecipientDoor
+from shared.party.origin.bus import OriginHandler
+from shared.party.recipient.bus import RecipientHandler
 
 
-def hotline_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
+def hotline_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
     """Return the consumer's handler for this service."""
-    return RecipientDoor(HOTLINE, items=PostgresOffers, kek=kek, origin=origin)
+    return RecipientHandler(HOTLINE, items=PostgresOffers, kek=kek, origin=origin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import OfferWords
+from shared.contracts.answers import OfferCodes
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
@@ -12,7 +12,7 @@ from shared.party.recipient.domain import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason
 
 
-class Offer(OfferWords, ShownItem):
+class Offer(OfferCodes, ShownItem):
     """A referral offered to this hotline, with its item numbers and the hotline's answers so far."""
 
     referral_id: Uuid
@@ -36,7 +36,7 @@ class OpenedOffer(Offer):
     record: ReferralRecord | None
 
 
-class OfferMoved(Contract):
+class OfferTransition(Contract):
     """The state after the act. The origin will get a message."""
 
     referral_id: Uuid

@@ -8,9 +8,9 @@ import asyncpg
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.act import OfferState, Subject
-from shared.party.attention_item import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
+from shared.party.attention_item import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
 from shared.party.recipient.store.arriving import erase_statement
-from shared.party.recipient.store.items import PostgresItems, Views
+from shared.party.recipient.store.items import ItemViews, PostgresItems
 from shared.vocabulary.referral import PriorityLevel, RelationKind
 
 _OF_TRANSFERS: Final = """
@@ -29,8 +29,8 @@ ORDER BY rank, since, subject LIMIT $8
 
 
 async def transfers_waiting(
-    driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return claimable offers, and transferred ones without a filed referral: the first `limit` after `above`.
 
     A claimable offer with a child at risk is among the open offers with a child at risk instead.
@@ -47,5 +47,5 @@ class PostgresOffers(PostgresItems):
     """The offers made to hotlines, within one transaction."""
 
     kind = Subject.OFFER
-    views = Views(Offer, OfferPage, OpenedOffer)
+    views = ItemViews(Offer, OfferPage, OpenedOffer)
     erases = erase_statement()

@@ -12,10 +12,10 @@ from shared.exchange.act import OfferState
 from shared.exchange.derived_referral import draft
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
-from shared.party.recipient.use_cases import Acting, look_at_item, show_item
+from shared.party.recipient.use_cases import ItemActor, look_at_item, show_item
 
 
-async def draft_handed_over(referral_id: UUID, acting: Acting) -> ReferralSubmission:
+async def draft_handed_over(referral_id: UUID, acting: ItemActor) -> ReferralSubmission:
     """Draft the hotline's own referral from one that it has claimed. The access to the record is sent to audit.
 
     Raises `Refused`: `forbidden`, `not_found`, `state_forbids` unless the claim was granted, `record_erased`.

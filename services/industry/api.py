@@ -9,27 +9,27 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from services.industry.domain import PROVIDER, Period
-from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
+from services.industry.ports import NoticePage, NoticeTransition, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice, reported_notices
 from shared.contracts.evidence import KeptEvidence
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.formats import dsa_notices
-from shared.party.bulk.api import Kind, add_batch
+from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import DAY, Finding, read_date
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
-from shared.party.recipient.domain import Page
-from shared.party.serving import Serving
+from shared.party.recipient.domain import ItemQuery
+from shared.party.serving import RouteContext
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
-_MANY: Final = Kind(Subject.NOTICE, "notice_id", NoticeMoved)
+_MANY: Final = BatchSubject(Subject.NOTICE, "notice_id", NoticeTransition)
 
 
-def notices_router(serving: Serving) -> APIRouter:
+def notices_router(serving: RouteContext) -> APIRouter:
     """Build the routes under /v1/notices."""
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(serving.identified)
@@ -44,7 +44,7 @@ def notices_router(serving: Serving) -> APIRouter:
         limit: Limit = 50,
     ) -> Response:
         """List the notices issued to this provider. Open ones with a child at risk come first, then the newest."""
-        return await notices.page(identity, Page(state, cursor, limit, sought))
+        return await notices.page(identity, ItemQuery(state, cursor, limit, sought))
 
     @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
@@ -66,7 +66,7 @@ def notices_router(serving: Serving) -> APIRouter:
         return answer
 
     add_batch(router, ":batch", notices, kind=_MANY)
-    add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeMoved)
+    add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeTransition)
     return router
 
 
@@ -76,7 +76,7 @@ class CsvResponse(Response):
     media_type = "text/csv; charset=utf-8"
 
 
-def statistics_router(serving: Serving) -> APIRouter:
+def statistics_router(serving: RouteContext) -> APIRouter:
     """Build the routes under /v1/statistics, for the reports of a provider."""
     router = APIRouter(prefix="/v1/statistics", tags=["statistics"])
     notices, who = notice_routes(serving), Depends(serving.identified)
@@ -112,10 +112,10 @@ def referrals_router(origin: OriginApi) -> APIRouter:
     return add_origin_routes(router, origin)
 
 
-def notice_routes(serving: Serving) -> ItemRoutes:
+def notice_routes(serving: RouteContext) -> ItemRoutes:
     """Build the handlers of notices, for the API and the console."""
     return ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
 
 
-def _moved(subject_id: UUID, state: str) -> NoticeMoved:
-    return NoticeMoved(notice_id=subject_id, state=NoticeState(state))
+def _moved(subject_id: UUID, state: str) -> NoticeTransition:
+    return NoticeTransition(notice_id=subject_id, state=NoticeState(state))

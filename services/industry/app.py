@@ -13,7 +13,7 @@ from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
-from shared.party.attention import ORIGIN_WAITS, Source, overdue
+from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import entry, origin_door
 from shared.party.console.lists import PLACE as WORK
@@ -38,7 +38,7 @@ from shared.party.webhooks import party_routers
 from shared.party.work_items.api import WorkRoutes, work_items_router
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.machinery import InstanceParts, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: The statement that erases each kind of record again, in a restored database.
@@ -51,21 +51,18 @@ async def build(instance: str, **given: object) -> App:
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
-def assemble(machinery: Machinery) -> App:
+def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin, notices = assemble_origin(machinery, items), notice_routes(items)
-    issued = Source("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
-    wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
-    not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
+    issued = AttentionSource("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
+    wanted = AttentionSource("preservation", PreservationState.REQUESTED, unanswered_waits)
+    not_taken = AttentionSource("preservation", PreservationState.REQUESTED, refused_waits)
     raised = own_questions(PROVIDER)
     sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
     asked = PreservationRoutes(
-        serving=items,
-        track=Track.ANSWER,
-        documents=machinery.documents,
-        preservations=ProviderPreservations,
+        serving=items, track=Track.ANSWER, documents=machinery.documents, preservations=ProviderPreservations
     )
     routers = [referrals_router(origin.api), notices_router(items), work_items_router(notices)]
     routers += [*party_routers(items, sources, words), preservations_router(asked), statistics_router(items)]

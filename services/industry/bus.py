@@ -6,13 +6,13 @@ from services.industry.domain import PROVIDER
 from services.industry.store import PostgresNotices
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
-from shared.party.origin.bus import OriginBus
-from shared.party.preservation.bus import PreservationDoor
+from shared.party.origin.bus import OriginHandler
+from shared.party.preservation.bus import PreservationHandler
 from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.party.recipient.bus import RecipientDoor
+from shared.party.recipient.bus import RecipientHandler
 
 
-def industry_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
+def industry_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
     """Build the consumer's handler for this service."""
-    asked = PreservationDoor(Track.ANSWER, ProviderPreservations, kek)
-    return RecipientDoor(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)
+    asked = PreservationHandler(Track.ANSWER, ProviderPreservations, kek)
+    return RecipientHandler(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)

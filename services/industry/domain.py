@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.exchange import states
 from shared.exchange.act import Subject, Track
-from shared.exchange.items import Said, answered
+from shared.exchange.items import ItemLog, answered
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, RecipientKind
+from shared.party.recipient.domain import HeldItem, RecipientKind
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.routing import PartyKind
@@ -32,9 +32,9 @@ def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
             raise Refused("suggested_unknown", "not a provider in the directory", field=f"/disowned/{place}/suggested")
 
 
-def removed_by(said: NoticeStatements, notice: Item) -> frozenset[int]:
+def removed_by(said: NoticeStatements, notice: HeldItem) -> frozenset[int]:
     """Return the items that an answer states as removed. Raises `Refused` as `shared.exchange.items` does."""
-    stated = answered(said.items, notice.numbers, Said.kept(notice.said))
+    stated = answered(said.items, notice.numbers, ItemLog.kept(notice.said))
     return frozenset(each.n for each in stated.answers if each.action is NoticeAction.REMOVED)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from shared.contracts.answers import NoticeWords
+from shared.contracts.answers import NoticeCodes
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
@@ -15,7 +15,7 @@ from shared.exchange.act import NoticeState
 from shared.party.recipient.domain import ShownItem
 
 
-class ShownNotice(NoticeWords, ShownItem):
+class ShownNotice(NoticeCodes, ShownItem):
     """A notice with its item numbers and the provider's answers so far."""
 
     notice_id: Uuid
@@ -39,7 +39,7 @@ class OpenedNotice(ShownNotice):
     record: NoticeRecord | None
 
 
-class NoticeMoved(Contract):
+class NoticeTransition(Contract):
     """The state after the act. A message informs the notifier."""
 
     notice_id: Uuid

@@ -15,7 +15,7 @@ from shared.exchange.states import event_type
 from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
 from shared.party.recipient.store.arriving import erase_statement, insert_locations
-from shared.party.recipient.store.items import PostgresItems, Views
+from shared.party.recipient.store.items import ItemViews, PostgresItems
 from shared.runtime.database.transactions import gather_part
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import IncidentKind
@@ -55,7 +55,7 @@ class PostgresNotices(PostgresItems):
     """The notices issued to providers, within one transaction."""
 
     kind = Subject.NOTICE
-    views = Views(ShownNotice, NoticePage, OpenedNotice)
+    views = ItemViews(ShownNotice, NoticePage, OpenedNotice)
     erases = erase_statement("notice_location", "notice_id")
 
     async def reported(

@@ -18,13 +18,13 @@ from shared.exchange.states import row
 from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
-from shared.party.preservation.use_cases import Acting as Preserving
+from shared.party.preservation.use_cases import PreserveActor
 from shared.party.recipient.domain import require_role
-from shared.party.recipient.use_cases import Acting, act
+from shared.party.recipient.use_cases import ItemActor, act
 from shared.vocabulary.answers import WithdrawalFate
 
 
-async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, acting: ItemActor) -> str:
     """Do an act on a notice. A provider that does not host the items may name the right one, by its directory id."""
     require_role(row, acting.role)
     match said:
@@ -39,14 +39,14 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)
 
 
-async def reported_notices(period: Period, acting: Acting, *, exercises: bool) -> Sequence[ReportedNotice]:
+async def reported_notices(period: Period, acting: ItemActor, *, exercises: bool) -> Sequence[ReportedNotice]:
     """Return the notices of a period for the provider's report. Needs the permit to read notices."""
     AUTHORITY.require(Subject.NOTICE, acting.role, action="read", state=NoticeState.WITHDRAWN)
     notices = cast("PostgresNotices", acting.items)
     return await notices.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
 
 
-async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
+async def _check_nothing_to_keep(notice_id: UUID, acting: ItemActor) -> None:
     """Check that no retention ground forbids the erasure of a withdrawn notice. Raises `Refused("notice_is_kept")`.
 
     Actions can be the subject of complaints, and preserved content can be requested. Such notices must be retained.
@@ -59,7 +59,7 @@ async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
         raise Refused("notice_is_kept", detail, field="/fate", status=409)
 
 
-async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: Acting) -> None:
+async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: ItemActor) -> None:
     """Answer preservation requests in the act that reports a removal: removed content cannot be preserved later.
 
     Raises `Refused("preservation_unanswered")` if the act removes content and a request for it has no answer.
@@ -79,7 +79,7 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
                 field="/preservations",
                 status=409,
             )
-    preserving = Preserving(
+    preserving = PreserveActor(
         party=acting.party,
         role=acting.role,
         actor=acting.actor,

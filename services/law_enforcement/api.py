@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from services.law_enforcement.domain import AGENCY
-from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
+from services.law_enforcement.ports import CasePage, CaseTransition, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.evidence import KeptEvidence
@@ -20,11 +20,11 @@ from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
 from shared.kernel.errors import Unavailable
-from shared.party.bulk.api import Kind, add_batch
+from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
-from shared.party.recipient.domain import HoldPage, Page
-from shared.party.serving import Serving, viewed
+from shared.party.recipient.domain import HoldPage, ItemQuery
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -35,16 +35,16 @@ def _no_documents() -> Documents:
     raise Unavailable("document_unknown")
 
 
-_MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
+_MANY: Final = BatchSubject(Subject.CASE, "referral_id", CaseTransition)
 
 
-def case_routes(serving: Serving, documents: Callable[[], Documents]) -> ItemRoutes:
+def case_routes(serving: RouteContext, documents: Callable[[], Documents]) -> ItemRoutes:
     """Build the handlers of cases for API and console. `documents` returns the directory and policy in force."""
     act_on = partial(act_on_case, documents=documents)
     return ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
 
 
-def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
+def cases_router(serving: RouteContext, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
     """Build the routes under /v1/inbox for reading and withdrawals, and under /v1/cases for the agency's acts.
 
     `documents` returns the directory and policy in force.
@@ -61,7 +61,7 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
         limit: Limit = 50,
     ) -> Response:
         """List the referrals offered to this agency. Open ones with a child at risk come first, then the newest."""
-        return await cases.page(identity, Page(state, cursor, limit, sought))
+        return await cases.page(identity, ItemQuery(state, cursor, limit, sought))
 
     @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
@@ -83,11 +83,11 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
         return answer
 
     add_batch(router, "/cases:batch", cases, kind=_MANY)
-    add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseMoved)
+    add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseTransition)
     return router
 
 
-def holds_router(serving: Serving) -> APIRouter:
+def holds_router(serving: RouteContext) -> APIRouter:
     """Build the route /v1/holds for the agency's holds."""
     router, who = APIRouter(prefix="/v1", tags=["holds"]), Depends(serving.identified)
 
@@ -107,5 +107,5 @@ def _path(row: Act) -> str:
     return f"/{collection(row)}/{{referral_id}}"
 
 
-def _moved(subject_id: UUID, state: str) -> CaseMoved:
-    return CaseMoved(referral_id=subject_id, state=CaseState(state))
+def _moved(subject_id: UUID, state: str) -> CaseTransition:
+    return CaseTransition(referral_id=subject_id, state=CaseState(state))

@@ -10,26 +10,26 @@ from fastapi import APIRouter
 
 from services.law_enforcement import console
 from services.law_enforcement.api import case_routes, cases_router, holds_router
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
-from shared.party.attention import Look, Source, overdue
+from shared.party.attention import AttentionQuery, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import around, entry, party_door
 from shared.party.console.preservations import PLACE
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
-from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldPlaces
+from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds
 from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
-from shared.party.serving import Serving, serving
+from shared.party.serving import RouteContext, serving
 from shared.party.stores import ListedTracks
 from shared.party.webhooks import party_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import Machinery, build_machinery
+from shared.runtime.instance.machinery import InstanceParts, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: The statement that erases each kind of record again, in a restored database.
@@ -42,21 +42,21 @@ async def build(instance: str, **given: object) -> App:
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=ListedTracks))
 
 
-def assemble(machinery: Machinery) -> App:
+def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     documents, items = partial(_documents, machinery), serving(machinery, AUTHORITY)
-    door = AgencyDoor(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now)
+    door = AgencyHandler(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now)
     at_risk = partial(cases_waiting, now=machinery.clock.now)
-    looks: list[Look] = [at_risk, ended_holds, contacts_waiting, cases_back]
+    looks: list[AttentionQuery] = [at_risk, ended_holds, contacts_waiting, cases_back]
     asks = PreservationRoutes(
         serving=items,
         track=Track.OFFER,
         documents=machinery.documents,
         preservations=PostgresPreservations,
-        holds=HeldPlaces,
+        holds=HeldLocations,
     )
-    sources = [Source("case", CaseState.OFFERED, look) for look in looks]
-    sources.append(Source("preservation", PreservationState.REQUESTED, refused_waits))
+    sources = [AttentionSource("case", CaseState.OFFERED, look) for look in looks]
+    sources.append(AttentionSource("preservation", PreservationState.REQUESTED, refused_waits))
     sources += [own_questions(AGENCY), overdue(machinery.clock, Subject.CASE)]
     acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
@@ -79,12 +79,14 @@ def assemble(machinery: Machinery) -> App:
     return with_rules(app, AGENCY, PostgresCases)
 
 
-def _documents(machinery: Machinery) -> Documents:
+def _documents(machinery: InstanceParts) -> Documents:
     """Return the directory and policy in force."""
     return machinery.law.documents_at(machinery.clock.now())
 
 
-def _console(machinery: Machinery, items: Serving, sources: Sequence[Source], *, asks: PreservationRoutes) -> APIRouter:
+def _console(
+    machinery: InstanceParts, items: RouteContext, sources: Sequence[AttentionSource], *, asks: PreservationRoutes
+) -> APIRouter:
     door = party_door(
         machinery,
         items,

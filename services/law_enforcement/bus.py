@@ -21,9 +21,9 @@ from shared.exchange.case_referral import check_contact
 from shared.exchange.message import Received
 from shared.exchange.prepare import Documents
 from shared.exchange.record_table import SUBJECT_WITHDRAWN
-from shared.party.preservation.bus import PreservationDoor
+from shared.party.preservation.bus import PreservationHandler
 from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.recipient.bus import RecipientDoor
+from shared.party.recipient.bus import RecipientHandler
 from shared.party.recipient.domain import revision_of
 from shared.party.recipient.store.case_referrals import taken_back_before
 from shared.party.recipient.store.listing import contacts_known
@@ -31,17 +31,13 @@ from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
 
-class AgencyDoor(RecipientDoor):
+class AgencyHandler(RecipientHandler):
     """The consumer's handler of agencies. `documents` returns the directory and policy in force."""
 
     def __init__(
-        self,
-        *,
-        kek: KeyEncryptionKey,
-        documents: Callable[[], Documents],
-        now: Callable[[], datetime],
+        self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents], now: Callable[[], datetime]
     ) -> None:
-        asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
+        asked = PreservationHandler(Track.OFFER, PostgresPreservations, kek)
         super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told)
         self._documents = documents
         self._now = now

@@ -12,7 +12,7 @@ from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, RecipientKind, revision_of
+from shared.party.recipient.domain import HeldItem, RecipientKind, revision_of
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
 #: The code for an edge of a case that the agency already has on another edge.
@@ -22,7 +22,7 @@ AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, states.PERMIT, *st
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
-def further_purpose(case: Item, message: Received) -> Item:
+def further_purpose(case: HeldItem, message: Received) -> HeldItem:
     """Return the case with a further purpose. Raises `Refused` if it is not from the origin, withdrawn or a repetition.
 
     The origin may offer a referral to one agency for several purposes, each once, until it withdraws the referral.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import CaseWords, TrackNumber
+from shared.contracts.answers import CaseCodes, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.case_referral import PassedOn, SuggestedContact
+from shared.contracts.case_referral import CaseProvenance, SuggestedContact
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
-from shared.contracts.holds import HoldWords, Leased
-from shared.contracts.questions import QuestionWords
+from shared.contracts.holds import CaseHolder, HoldCodes
+from shared.contracts.questions import QuestionCodes
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
-from shared.party.recipient.domain import AlikeCase, ShownItem
+from shared.party.recipient.domain import ShownItem, SimilarCase
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose
@@ -37,7 +37,7 @@ class EarlierEdge(OpenedFurtherEdge):
     received_at: Instant
 
 
-class CaseFields(CaseWords, Leased, ShownItem):
+class CaseFields(CaseCodes, CaseHolder, ShownItem):
     """The agency's present answers about a referral, and the first edge."""
 
     referral_id: Uuid
@@ -62,7 +62,7 @@ class CasePage(Contract):
     next: NextCursor
 
 
-class CaseAct(CaseWords, HoldWords, QuestionWords):
+class CaseAct(CaseCodes, HoldCodes, QuestionCodes):
     """One act of the agency: its words, the state after it, its number and its time."""
 
     number: TrackNumber
@@ -73,7 +73,7 @@ class CaseAct(CaseWords, HoldWords, QuestionWords):
     at: Instant
 
 
-class LookedCase(ShownCase):
+class CaseSummary(ShownCase):
     """A referral without its records, with the acts of the agency, oldest first.
 
     `passed_on` is set if another agency has passed it on. `contacts` are agencies that have accepted the same, as its
@@ -81,9 +81,9 @@ class LookedCase(ShownCase):
     """
 
     timeline: tuple[CaseAct, ...]
-    passed_on: PassedOn | None
+    passed_on: CaseProvenance | None
     contacts: tuple[SuggestedContact, ...] = ()
-    alike: tuple[AlikeCase, ...] = ()
+    alike: tuple[SimilarCase, ...] = ()
 
 
 class OpenedCase(CaseFields):
@@ -100,12 +100,12 @@ class OpenedCase(CaseFields):
     record: ReferralRecord | None
     case_reference: CaseReference | None
     timeline: tuple[CaseAct, ...]
-    passed_on: PassedOn | None
+    passed_on: CaseProvenance | None
     contacts: tuple[SuggestedContact, ...] = ()
-    alike: tuple[AlikeCase, ...] = ()
+    alike: tuple[SimilarCase, ...] = ()
 
 
-class CaseMoved(Contract):
+class CaseTransition(Contract):
     """The state after the act. A message informs the origin."""
 
     referral_id: Uuid

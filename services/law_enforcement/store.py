@@ -12,9 +12,9 @@ import asyncpg
 from services.law_enforcement.ports import (
     CaseAct,
     CasePage,
+    CaseSummary,
     EarlierEdge,
     FurtherEdge,
-    LookedCase,
     OpenedCase,
     OpenedFurtherEdge,
     ShownCase,
@@ -24,23 +24,18 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
 from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
 from shared.exchange.acts import COME_BACK
-from shared.exchange.case_referral import Passable
+from shared.exchange.case_referral import CaseFile
 from shared.exchange.message import Received, Record
 from shared.exchange.states import event_type, personal
 from shared.kernel.clock import rfc3339
-from shared.party.list_filter import Sought
-from shared.party.recipient.domain import ItemAct, Page, PassedCase
-from shared.party.recipient.store.arriving import (
-    INSERT_LOCATIONS,
-    alike,
-    bind_places,
-    erase_statement,
-)
+from shared.party.list_filter import ListFilter
+from shared.party.recipient.domain import ItemAct, ItemQuery, PassedCase
+from shared.party.recipient.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
 from shared.party.recipient.store.case_referrals import (
-    AskedHolds,
+    RequestedHolds,
     acted,
     came_from,
     note_amended,
@@ -62,7 +57,7 @@ from shared.party.recipient.store.listing import (
     view,
     words,
 )
-from shared.party.revision_diff import Said
+from shared.party.revision_diff import ActCodes
 from shared.runtime.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows. `earlier` marks revisions before the current one.
@@ -88,9 +83,9 @@ SELECT subject FROM received WHERE party = $1 AND reference_token = $2 ORDER BY 
 _OWN: Final = frozenset(event_type(row.subject, row.name) for row in (*personal(Subject.CASE), COME_BACK))
 
 
-async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
+async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[ActCodes]:
     """Return the codes of each of the agency's own acts, in order."""
-    return [Said(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
+    return [ActCodes(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):
@@ -135,7 +130,7 @@ class PostgresCases(PostgresItems):
         await note_contacts(self._driver, messages)
         await super().heard(messages)
 
-    async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
+    async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:
         if not await self.find([referral_id]):
             return None
         return await passable(self._driver, referral_id, self._kek)
@@ -158,9 +153,9 @@ class PostgresCases(PostgresItems):
         return frozenset(item.n for record in records for item in record.items)
 
     @property
-    def holds(self) -> AskedHolds:
+    def holds(self) -> RequestedHolds:
         """The holds that the agency has requested from origins."""
-        return AskedHolds(self._driver)
+        return RequestedHolds(self._driver)
 
     @property
     def leases(self) -> PostgresLeases:
@@ -174,22 +169,22 @@ class PostgresCases(PostgresItems):
         )
         return [self._evidence(row) for row in (first, *further)]
 
-    async def page(self, party: str, page: Page) -> CasePage:
+    async def page(self, party: str, page: ItemQuery) -> CasePage:
         rows, following = await self._page(party, page)
         edges = await self._edges([row["subject"] for row in rows])
         items = tuple(view(ShownCase, row, further=_further(edges[row["subject"]])) for row in rows)
         return CasePage(items=items, next=following)
 
-    async def _named(self, party: str, sought: Sought) -> list[UUID]:
+    async def _named(self, party: str, sought: ListFilter) -> list[UUID]:
         assert sought.reference is not None
         token = self._kek.reference_token(party, sought.reference)
         rows = await self._driver.fetch(_BY_REFERENCE, party, token, NAMED_MAX)
         return [*await super()._named(party, sought), *(row["subject"] for row in rows)]
 
-    async def look(self, subject_id: UUID) -> LookedCase:
+    async def look(self, subject_id: UUID) -> CaseSummary:
         row = await self._one(subject_id)
         edges = (await self._edges([subject_id]))[subject_id]
-        return view(LookedCase, row, further=_further(edges), **await self._beside(row))
+        return view(CaseSummary, row, further=_further(edges), **await self._beside(row))
 
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
@@ -253,5 +248,5 @@ def case_reference(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
     return reveal(row["case_reference"], key, place.column("case_reference")).decode()
 
 
-def _place(referral_id: UUID, party: str) -> Place:
-    return Place("received", str(referral_id), party)
+def _place(referral_id: UUID, party: str) -> RowRef:
+    return RowRef("received", str(referral_id), party)

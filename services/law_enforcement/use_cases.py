@@ -11,16 +11,16 @@ from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
+from shared.contracts.answers import CaseAcceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.case_referral import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
-from shared.contracts.holds import Claim, HandOver, HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
+from shared.contracts.case_referral import TIMES_MAX, CaseEdge, CaseReferral, CaseReturn, ReferralPassedOnClear
+from shared.contracts.holds import Assignment, CaseClaim, HoldExtension, HoldExtensionOf, HoldRef, HoldRequest
 from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.acts import COME_BACK
-from shared.exchange.case_referral import Passable, bound
-from shared.exchange.clocks import Happened, awaits_claim, began_again
+from shared.exchange.case_referral import CaseFile, bound
+from shared.exchange.clocks import EdgeStep, awaits_claim, began_again
 from shared.exchange.clocks import claimed as has_claimed
 from shared.exchange.message import Addressing, Draft, Received, compose
 from shared.exchange.prepare import Documents
@@ -31,21 +31,30 @@ from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.recipient.domain import Item, ItemKey, Lease, OpenHold, PassedCase, claimed, require_role, revision_of
-from shared.party.recipient.use_cases import Acting, act, carry_out
+from shared.party.recipient.domain import (
+    CaseLease,
+    HeldItem,
+    ItemKey,
+    OpenHold,
+    PassedCase,
+    claimed,
+    require_role,
+    revision_of,
+)
+from shared.party.recipient.use_cases import ItemActor, act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 
 
 async def act_on_case(
-    row: Act, referral_id: UUID, *, said: Contract | None, acting: Acting, documents: Callable[[], Documents]
+    row: Act, referral_id: UUID, *, said: Contract | None, acting: ItemActor, documents: Callable[[], Documents]
 ) -> str:
     """Do an act on a case. The guard checks the agency's own reference, which only the origin receives.
 
     `documents` returns the directory and policy in force.
     """
     require_role(row, acting.role)
-    if isinstance(said, Claim | HandOver):
+    if isinstance(said, CaseClaim | Assignment):
         return await _lease(row, referral_id, said, acting=acting)
     await _check_not_kept(referral_id, acting)
     match said:
@@ -56,10 +65,10 @@ async def act_on_case(
             check_bound(said.not_after, acting.at, hold_max(documents().policy.document))
             said = await _extension(referral_id, said, acting)
         case None if row.message is HOLD_RELEASED:
-            said = HoldNamed(hold=(await _open_hold(referral_id, acting)).hold_id)
-        case Acceptance():
+            said = HoldRef(hold=(await _open_hold(referral_id, acting)).hold_id)
+        case CaseAcceptance():
             inspect(said)
-        case Referring():
+        case CaseReferral():
             return await _refer(row, referral_id, said, acting=acting, documents=documents())
         case OutcomeReport():
             check_close_reason(said.outcome, said.close_reason)
@@ -72,7 +81,7 @@ async def act_on_case(
     return await act(AGENCY, row, referral_id, said=said, acting=acting)
 
 
-async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting: Acting) -> str:
+async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, acting: ItemActor) -> str:
     """Give an officer the lease of a case. Only the agency's own event feed shows it."""
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
     if case is None:
@@ -82,29 +91,29 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
     before = await leases.newest(referral_id, acting.party)
     if before.keeps(acting.actor, at):
         raise claimed()
-    if isinstance(said, HandOver) and not before.stands(at):
+    if isinstance(said, Assignment) and not before.stands(at):
         raise Refused("case_not_claimed", "no officer has claimed this case", status=409)
     if (
-        isinstance(said, HandOver)
+        isinstance(said, Assignment)
         and said.to is not None
         and not await leases.is_officer(acting.party, said.to, row.roles)
     ):
         raise Refused("officer_unknown", "not an officer of your agency: take an id from claimed_by", field="/to")
-    actor, until = acting.actor if isinstance(said, Claim) else said.to, at + timedelta(hours=said.hours)
-    lease = Lease(before.number + 1, actor, until if actor is not None else at)
+    actor, until = acting.actor if isinstance(said, CaseClaim) else said.to, at + timedelta(hours=said.hours)
+    lease = CaseLease(before.number + 1, actor, until if actor is not None else at)
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
         raise claimed()
     of = acting.party, referral_id, case.sender
     steps = has_claimed(at, again=began_again(case.said)) if actor is not None else ()
-    await acting.items.clock((), [Happened.by(*of, step=step) for step in steps])
+    await acting.items.clock((), [EdgeStep.by(*of, step=step) for step in steps])
     await acting.items.note([happened(row, referral_id, party=acting.party, state=case.state)])
     return case.state
 
 
-async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting, documents: Documents) -> str:
+async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: ItemActor, documents: Documents) -> str:
     """Pass the case on to another agency, and inform its origin.
 
-    Raises `Refused` as `use_cases.act`, `Passable.check` and the guard do; `passed_on_before` for a case that came from
+    Raises `Refused` as `use_cases.act`, `CaseFile.check` and the guard do; `passed_on_before` for a case that came from
     another agency; `record_erased` for a case whose records were all erased.
     """
     found = await _cases(acting).passable(referral_id)
@@ -118,7 +127,7 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
-    told = Passing(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
+    told = CaseEdge(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
     # The case cannot be amended from here on. An amendment that arrived meanwhile is passed on, too.
     now = await _cases(acting).passable(referral_id) or ()
@@ -156,8 +165,10 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
         case, told, code = found[each.referral_id, each.party], went[each.message_id], stated.codes[each.message_id]
         times = case.said.get("times")
         words = {"agency": told.agency, "edge_id": told.edge_id, "code": code, "stands": each.stood}
-        said = CameBack.model_validate(words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)})
-        acting = Acting(each.party, Role.SERVICE, "", cases, directory, at)
+        said = CaseReturn.model_validate(
+            words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)}
+        )
+        acting = ItemActor(each.party, Role.SERVICE, "", cases, directory, at)
         await carry_out(COME_BACK, case, said=said, acting=acting)
         if each.urgent and said.stands is AnswerState.NONE:
             await _await_claim(case, said.times, acting)
@@ -165,12 +176,12 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
     return count
 
 
-async def _await_claim(case: Item, times: int, acting: Acting) -> None:
+async def _await_claim(case: HeldItem, times: int, acting: ItemActor) -> None:
     """Start the claim clock for a case that was returned `times` times, unless an officer still holds its lease."""
     if not (await _cases(acting).leases.newest(case.subject_id, case.party)).stands(acting.at):
         of = case.party, case.subject_id, case.sender
         steps = awaits_claim(acting.at, again=times)
-        await acting.items.clock((), [Happened.by(*of, step=step) for step in steps])
+        await acting.items.clock((), [EdgeStep.by(*of, step=step) for step in steps])
 
 
 async def pass_on_amended(
@@ -199,21 +210,21 @@ async def pass_on_amended(
             await cases.note_amended(more)
 
 
-def _find_passing(passed: PassedCase, cases: Mapping[ItemKey, Item]) -> Passing | None:
+def _find_passing(passed: PassedCase, cases: Mapping[ItemKey, HeldItem]) -> CaseEdge | None:
     """Return the passing that a message was sent for, if its case still waits for that."""
     case = cases.get((passed.referral_id, passed.party))
     told = None if case is None else _was_told(case)
     return told if told is not None and told.edge_id == passed.edge_id else None
 
 
-def _was_told(case: Item) -> Passing | None:
+def _was_told(case: HeldItem) -> CaseEdge | None:
     """Return the passing that the origin was informed of; None if this instance has not passed the case on."""
-    if case.state != CaseState.REFERRED or not case.said.keys() >= Passing.model_fields.keys():
+    if case.state != CaseState.REFERRED or not case.said.keys() >= CaseEdge.model_fields.keys():
         return None
-    return Passing.model_validate({name: case.said[name] for name in Passing.model_fields})
+    return CaseEdge.model_validate({name: case.said[name] for name in CaseEdge.model_fields})
 
 
-def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: DirectoryIndex, at: datetime) -> Draft:
+def _passed_on(case: HeldItem, passed: CaseFile, told: CaseEdge, *, directory: DirectoryIndex, at: datetime) -> Draft:
     """Return the message that passes the case on to another agency."""
     to = Addressing(
         subject=case.subject_id,
@@ -229,13 +240,13 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
     return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.reason))
 
 
-async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:
+async def _check_not_kept(referral_id: UUID, acting: ItemActor) -> None:
     """Check that no other officer of the agency holds the lease of the case. Raises `Refused("case_claimed")`."""
     if (await _cases(acting).leases.newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
         raise claimed()
 
 
-async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
+async def _check_not_taken_up(referral_id: UUID, acting: ItemActor) -> None:
     """Check that a withdrawn case was not accepted. Raises `Refused("case_is_kept")`.
 
     An accepted case wins over its withdrawal, so that a thief of an origin's key cannot erase it.
@@ -250,19 +261,19 @@ async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
         )
 
 
-async def _check_items(referral_id: UUID, said: Question | Dispute, acting: Acting) -> None:
+async def _check_items(referral_id: UUID, said: Question | Dispute, acting: ItemActor) -> None:
     """Check that a question or dispute names items of the case, if a record of it is left. No record is shown."""
     numbers = await _cases(acting).item_numbers(referral_id)
     if numbers:
         check_numbers(said, numbers)
 
 
-async def _check_none_open(referral_id: UUID, acting: Acting) -> None:
+async def _check_none_open(referral_id: UUID, acting: ItemActor) -> None:
     if await _cases(acting).holds.open(referral_id, acting.party) is not None:
         raise Refused("hold_open", "a hold is open already: extend or release it", status=409)
 
 
-async def _extension(referral_id: UUID, said: HoldExtension, acting: Acting) -> HoldExtensionOf:
+async def _extension(referral_id: UUID, said: HoldExtension, acting: ItemActor) -> HoldExtensionOf:
     hold = await _open_hold(referral_id, acting)
     if said.not_after <= hold.ends:
         raise Refused(
@@ -271,7 +282,7 @@ async def _extension(referral_id: UUID, said: HoldExtension, acting: Acting) -> 
     return HoldExtensionOf(hold=hold.hold_id, basis=said.basis, not_after=said.not_after)
 
 
-async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
+async def _open_hold(referral_id: UUID, acting: ItemActor) -> OpenHold:
     hold = await _cases(acting).holds.open(referral_id, acting.party)
     if hold is None:
         if (referral_id, acting.party) not in await acting.items.find([referral_id]):
@@ -280,6 +291,6 @@ async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
     return hold
 
 
-def _cases(acting: Acting) -> PostgresCases:
+def _cases(acting: ItemActor) -> PostgresCases:
     """Return an agency's items, which are cases."""
     return cast("PostgresCases", acting.items)

@@ -25,7 +25,7 @@ from shared.contracts.items import (
     ItemNumber,
     over_all_revisions,
 )
-from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationBeside
+from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationReply
 from shared.contracts.referral import AboutReferral, Revision
 from shared.vocabulary import answers as codes
 from shared.vocabulary.judgement import RetentionClass
@@ -50,13 +50,13 @@ class Answer(Contract):
     due: EventTime | None = None
 
 
-class OnNotice(Answer):
+class NoticeAnswer(Answer):
     """An answer to a notice. It names the notice by its id alone."""
 
     notice_id: Uuid
 
 
-class OnReferral(Answer):
+class ReferralAnswer(Answer):
     """An answer to a referral. It names the referral by its id, and the revision that it answers."""
 
     referral_id: Uuid
@@ -80,10 +80,10 @@ class DisowningStatement(item.OtherHost):
 
 
 _ItemAnswers = Annotated[tuple[item.ItemAnswer, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
-_Disowned = Annotated[tuple[item.Disowned, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
+_Disowned = Annotated[tuple[item.DisownedItem, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
 
 
-class NoticeAcknowledgedClear(OnNotice):
+class NoticeAcknowledgedClear(NoticeAnswer):
     """The provider confirms that it has the notice. The organisation confirms this, not its server."""
 
 
@@ -92,7 +92,7 @@ class NoticeStatements(Contract):
 
     items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
     #: Statements to agencies that requested preservation of these items. The notifier does not receive them.
-    preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
+    preservations: Annotated[tuple[PreservationReply, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
 
 class ItemAnswers(Contract):
@@ -101,7 +101,7 @@ class ItemAnswers(Contract):
     items: _ItemAnswers
 
 
-class NoticeAnsweredClear(ItemAnswers, OnNotice):
+class NoticeAnsweredClear(ItemAnswers, NoticeAnswer):
     """The provider has acted on items of the notice or rejected them. Each item has its own answer."""
 
 
@@ -117,11 +117,11 @@ class DisownedItems(Contract):
     disowned: _Disowned
 
 
-class NoticeNotOursClear(DisownedItems, OnNotice):
+class NoticeNotOursClear(DisownedItems, NoticeAnswer):
     """The provider does not host these items. For each item it may name the party that does."""
 
 
-class CaseAcceptedClear(OnReferral):
+class CaseAcceptedClear(ReferralAnswer):
     """The agency accepts the referral. Feedback is due now, then after 30 days, then at closing."""
 
 
@@ -131,7 +131,7 @@ class CaseRecord(Contract):
     case_reference: CaseReference
 
 
-class Acceptance(Contract):
+class CaseAcceptance(Contract):
     """The agency's own reference, if the origin may know it. It is sealed to the origin alone."""
 
     case_reference: CaseReference | None = None
@@ -143,7 +143,7 @@ class Declination(Contract):
     reason: codes.CaseDeclineReason
 
 
-class CaseDeclinedClear(Declination, OnReferral):
+class CaseDeclinedClear(Declination, ReferralAnswer):
     """The agency declines the referral and gives the reason."""
 
 
@@ -156,7 +156,7 @@ class OutcomeReport(Contract):
     child_safeguarded: codes.YesNoUnknown
 
 
-class OutcomeReportedClear(OutcomeReport, OnReferral):
+class OutcomeReportedClear(OutcomeReport, ReferralAnswer):
     """The result of a case, in NCMEC's published vocabulary. The last two fields matter most."""
 
     @model_validator(mode="after")
@@ -166,7 +166,7 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
         return self
 
 
-class Keeping(Contract):
+class RetentionStatement(Contract):
     """Retention grounds of a withdrawn record: retention class, legal basis and last day of retention."""
 
     retention: RetentionClass
@@ -178,7 +178,7 @@ class WithdrawalAnswer(Contract):
     """The outcome of a withdrawal for the recipient's record. Grounds are required with `kept` only."""
 
     fate: codes.WithdrawalFate
-    kept: Keeping | None = None
+    kept: RetentionStatement | None = None
 
     @model_validator(mode="after")
     def _kept_says_why(self) -> Self:
@@ -187,35 +187,35 @@ class WithdrawalAnswer(Contract):
         return self
 
 
-class WithdrawalAcknowledgedClear(WithdrawalAnswer, OnReferral):
+class WithdrawalAcknowledgedClear(WithdrawalAnswer, ReferralAnswer):
     """A recipient stopped acting on a withdrawn referral, and erased its record or retains it."""
 
 
-class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, OnNotice):
+class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, NoticeAnswer):
     """The provider stopped acting on a withdrawn notice, and erased its record or retains it."""
 
 
-class WithdrawalWords(Contract):
+class WithdrawalCodes(Contract):
     """A recipient's answers to a withdrawal."""
 
     fate: codes.WithdrawalFate | None = None
-    kept: Keeping | None = None
+    kept: RetentionStatement | None = None
 
 
-class NoticeWords(WithdrawalWords):
+class NoticeCodes(WithdrawalCodes):
     """All answers about a notice: the provider's, and the origin's on its items. Add a new field here."""
 
     items: Annotated[tuple[item.ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
-    disowned: Annotated[tuple[item.Disowned, ...], Field(max_length=item.ITEMS_EVER_MAX)] | None = None
+    disowned: Annotated[tuple[item.DisownedItem, ...], Field(max_length=item.ITEMS_EVER_MAX)] | None = None
     checked: (
         Annotated[tuple[item.ItemCheck, ...], Field(max_length=item.over_all_revisions(item.CHECKS_MAX))] | None
     ) = None
     reinstated: (
-        Annotated[tuple[item.Reinstated, ...], Field(max_length=item.ITEMS_EVER_MAX * item.ROUNDS_MAX)] | None
+        Annotated[tuple[item.ReinstatedItem, ...], Field(max_length=item.ITEMS_EVER_MAX * item.ROUNDS_MAX)] | None
     ) = None
 
 
-class CaseWords(WithdrawalWords):
+class CaseCodes(WithdrawalCodes):
     """All answers of an agency about a case so far, without its decline reason.
 
     Add a new field of an act here.
@@ -276,11 +276,11 @@ class ReinstatedItems(Contract):
     """The items that are available again, one by one."""
 
     reinstated: Annotated[
-        tuple[item.Reinstated, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE
+        tuple[item.ReinstatedItem, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE
     ]
 
 
-class NoticeReinstatedClear(ReinstatedItems, OnNotice):
+class NoticeReinstatedClear(ReinstatedItems, NoticeAnswer):
     """The provider has made items available again after acting on them, with the reason.
 
     Each starts a new round.
@@ -293,15 +293,15 @@ class Erasure(Contract):
     fate: Literal[codes.WithdrawalFate.ERASED]
 
 
-class RecordErasedClear(Erasure, OnReferral):
+class RecordErasedClear(Erasure, ReferralAnswer):
     """The record of a withdrawn referral was retained. Its retention has ended and it is erased."""
 
 
-class NoticeRecordErasedClear(Erasure, OnNotice):
+class NoticeRecordErasedClear(Erasure, NoticeAnswer):
     """The record of a withdrawn notice was retained. Its retention has ended and it is erased."""
 
 
-class Transferring(Contract):
+class TransferRequest(Contract):
     """A transfer: the hotline that may claim the referral, and the reason.
 
     Without `to`: any with an orphan mandate.
@@ -311,22 +311,22 @@ class Transferring(Contract):
     reason: TransferReason
 
 
-class OnTransfer(AboutReferral):
+class TransferAnswer(AboutReferral):
     """A message of an origin about a transfer, to one hotline."""
 
 
-class TransferOfferedClear(OnTransfer):
+class TransferOfferedClear(TransferAnswer):
     """The origin cannot keep the referral, so the hotline may claim it. The first claim is granted."""
 
     act: Uuid
     reason: TransferReason
 
 
-class OfferClaimedClear(OnReferral):
+class OfferClaimedClear(ReferralAnswer):
     """The hotline claims the referral. The origin decides whether the claim is granted."""
 
 
-class DoneSoFar(Contract):
+class ItemProgress(Contract):
     """Work on item `n`: the number of notices issued, and of those whose provider reports it gone."""
 
     n: ItemNumber
@@ -334,25 +334,25 @@ class DoneSoFar(Contract):
     actioned: Count
 
 
-class ClaimGrantedClear(OnTransfer):
+class ClaimGrantedClear(TransferAnswer):
     """The hotline's claim is granted: it submits the referral as its own.
 
     Notices that were issued stay in force.
     """
 
     claim: Uuid
-    done: Annotated[tuple[DoneSoFar, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    done: Annotated[tuple[ItemProgress, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
 
 
-class ClaimGoneClear(OnTransfer):
+class ClaimGoneClear(TransferAnswer):
     """The claim is denied, because another hotline has claimed the referral."""
 
 
-class TransferWords(Contract):
+class TransferCodes(Contract):
     """All statements about a transfer so far: its reason, and the work done on the items."""
 
     transfer: TransferReason | None = None
-    done: tuple[DoneSoFar, ...] | None = None
+    done: tuple[ItemProgress, ...] | None = None
 
 
 class FindingStatement(ItemFinding):
@@ -376,19 +376,19 @@ class AssessedItems(Contract):
     assessed: Annotated[tuple[AssessedItem, ...], Field(min_length=1, max_length=ASSESSED_MAX)]
 
 
-class OfferAcceptedClear(OnReferral):
+class OfferAcceptedClear(ReferralAnswer):
     """The hotline accepts the referral. From then on only this hotline acts on it."""
 
 
-class OfferDeclinedClear(Declination, OnReferral):
+class OfferDeclinedClear(Declination, ReferralAnswer):
     """The hotline declines the referral and gives the reason."""
 
 
-class OfferAssessedClear(AssessedItems, OnReferral):
+class OfferAssessedClear(AssessedItems, ReferralAnswer):
     """The hotline has assessed items of the referral or acted on them. Each item has its own finding."""
 
 
-class OfferWords(TransferWords, WithdrawalWords):
+class OfferCodes(TransferCodes, WithdrawalCodes):
     """All answers about an offer: the hotline's, without its decline reason, and the origin's transfer.
 
     Add a new field here.

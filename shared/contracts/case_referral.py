@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
+from shared.contracts.answers import CaseCodes, ReferralAnswer, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
 from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
 from shared.vocabulary.agencies import CaseReferReason, ContactGround
@@ -24,21 +24,21 @@ _PASSED_ON_FROM: Final = frozenset({AnswerState.NONE, AnswerState.ACCEPTED, Answ
 TIMES_MAX: Final = 999
 
 
-class Referring(Contract):
+class CaseReferral(Contract):
     """The agency that should get the case, and the reason."""
 
     agency: PartyId
     reason: CaseReferReason
 
 
-class Passing(Referring):
+class CaseEdge(CaseReferral):
     """The receiving agency, the edge of the first agency, and the new edge for the second."""
 
     from_edge_id: Uuid
     edge_id: Uuid
 
 
-class CaseReferredClear(Passing, OnReferral):
+class CaseReferredClear(CaseEdge, ReferralAnswer):
     """The agency has passed the case on to another agency, which answers from now on."""
 
 
@@ -52,7 +52,7 @@ def _passed_on_from(stands: AnswerState) -> AnswerState:
     return stands
 
 
-class CameBack(Contract):
+class CaseReturn(Contract):
     """A case referral that was returned: the agency whose instance rejected it, and the error code.
 
     `edge_id` is the edge of the second agency. `stands` is the answer of the first agency before, which is restored.
@@ -66,11 +66,11 @@ class CameBack(Contract):
     times: Annotated[int, Field(strict=True, ge=1, le=TIMES_MAX)]
 
 
-class CaseCameBackClear(CameBack, OnReferral):
+class CaseCameBackClear(CaseReturn, ReferralAnswer):
     """The agency has the case again, since the second agency's instance rejected it."""
 
 
-class PassedAct(CaseWords):
+class PassedAct(CaseCodes):
     """One act of the referring agency: its answers, the resulting state, its number and its time."""
 
     number: TrackNumber
@@ -94,7 +94,7 @@ class ReferralPassedOnSealed(EdgeSealed):
     record: ReferralRecord
 
 
-class PassedOn(Contract):
+class CaseProvenance(Contract):
     """The origin of a case referral: the referring agency, its reason and its acts on the case."""
 
     by: PartyId

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from shared.contracts.answers import OnReferral
+from shared.contracts.answers import ReferralAnswer
 from shared.contracts.base import ActorId, Contract, Count, EventTime, Instant, PartyId, Uuid
 from shared.contracts.referral import AboutReferral
 from shared.vocabulary.agencies import LEASE_H, LEASE_H_MAX
@@ -32,29 +32,29 @@ class HoldExtension(Contract):
     not_after: EventTime
 
 
-class HoldNamed(Contract):
+class HoldRef(Contract):
     """A hold, by the id of the act that placed it."""
 
     hold: Uuid
 
 
-class HoldExtensionOf(HoldExtension, HoldNamed):
+class HoldExtensionOf(HoldExtension, HoldRef):
     """The extension of the named hold."""
 
 
-class HoldPlacedClear(HoldRequest, OnReferral):
+class HoldPlacedClear(HoldRequest, ReferralAnswer):
     """The agency asks the origin to delay all notices of the referral. `act` is the hold's id."""
 
 
-class HoldExtendedClear(HoldExtensionOf, OnReferral):
+class HoldExtendedClear(HoldExtensionOf, ReferralAnswer):
     """The agency asks for more time. This is a new act with the same limits as the first."""
 
 
-class HoldReleasedClear(HoldNamed, OnReferral):
+class HoldReleasedClear(HoldRef, ReferralAnswer):
     """The agency releases the hold."""
 
 
-class NoObjectionClear(OnReferral):
+class NoObjectionClear(ReferralAnswer):
     """The agency has checked the referral and does not request a hold of its notices."""
 
 
@@ -62,7 +62,7 @@ class NoObjectionClear(OnReferral):
 OF_HOLDS: Final = (HoldPlacedClear, HoldExtendedClear, HoldReleasedClear, NoObjectionClear)
 
 
-class HoldWords(Contract):
+class HoldCodes(Contract):
     """An agency's act on a hold, as stored."""
 
     hold: Uuid | None = None
@@ -102,14 +102,14 @@ class HoldEndedClear(HoldAnswer):
     end: HoldEnd
 
 
-class Overriding(Contract):
+class HoldOverride(Contract):
     """A proposal to override a hold, with its legal basis."""
 
     hold: Uuid
     basis: OverrideBasis
 
 
-class Confirming(Contract):
+class OverrideApproval(Contract):
     """The confirmation of an override that another person has proposed."""
 
     hold: Uuid
@@ -139,7 +139,7 @@ class ShownHold(Contract):
 _Hours = Annotated[int, Field(strict=True, ge=1, le=LEASE_H_MAX)]
 
 
-class Claim(Contract):
+class CaseClaim(Contract):
     """The hours for which the officer alone has the case.
 
     After that, any officer of the agency may claim it.
@@ -148,14 +148,14 @@ class Claim(Contract):
     hours: _Hours = LEASE_H
 
 
-class HandOver(Contract):
+class Assignment(Contract):
     """The officer who gets the case, and for how many hours. Without an officer the case is free to claim."""
 
     to: ActorId | None = None
     hours: _Hours = LEASE_H
 
 
-class Leased(Contract):
+class CaseHolder(Contract):
     """The officer with the latest claim, as an opaque id, and its end.
 
     After that the case is free to claim.

@@ -85,7 +85,7 @@ class ItemCheck(Contract):
     at: EventTime
 
 
-class Reinstated(Contract):
+class ReinstatedItem(Contract):
     """An item that its provider has made available again. This ends its current round."""
 
     n: ItemNumber
@@ -99,7 +99,7 @@ class OtherHost(Contract):
     suggested: PartyId | None = None
 
 
-class Disowned(OtherHost):
+class DisownedItem(OtherHost):
     """One item that the provider does not host."""
 
     n: ItemNumber
@@ -143,7 +143,7 @@ class AssessedItem(ItemFinding):
         return self
 
 
-class AnsweredSoFar(Contract):
+class AnswerTrack(Contract):
     """The recipient's answers on an edge that is issued again: its track as the origin knows it.
 
     `moved`: the edge is issued to the recipient's new instance. Otherwise it is issued to the present instance, because
@@ -157,10 +157,10 @@ class AnsweredSoFar(Contract):
     answer: codes.AnswerState
     number: Annotated[int, Field(strict=True, ge=0, le=TRACK_NUMBER_MAX)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
-    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    disowned: Annotated[tuple[DisownedItem, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] = ()
     checked: Annotated[tuple[ItemCheck, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
-    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    reinstated: Annotated[tuple[ReinstatedItem, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
 
     @model_validator(mode="after")
     def _nothing_said_without_an_answer(self) -> Self:

@@ -64,7 +64,7 @@ class Selector(Contract):
     mandate: Mandate | None = None
 
 
-class Scope(Contract):
+class RuleScope(Contract):
     """The edges that a prohibition removes: edges with one of `purposes`, to parties of one of `kinds`.
 
     The recipient must be at or below one of `nodes` (day of decision) and be one of `parties`. An empty list does not
@@ -117,7 +117,7 @@ class Rule(Contract):
     reads: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=32)]
     when: Annotated[tuple[Predicate, ...], Field(max_length=12)]
     select: Selector | None = None
-    scope: Scope | None = None
+    scope: RuleScope | None = None
     purpose: Purpose | None = None
     reason: Reason | None = None
     basis: LegalBasis
@@ -134,7 +134,7 @@ class Rule(Contract):
     review_by: Day | None = None
 
 
-class Reviewed(Contract):
+class ReviewedEntry(Contract):
     """The source of an entry, its last review, and how its article was read.
 
     `known_from` is the day on which we learnt of it.
@@ -147,7 +147,7 @@ class Reviewed(Contract):
     known_from: Day
 
 
-class InstrumentEntry(Reviewed):
+class InstrumentEntry(ReviewedEntry):
     """One legal instrument that rules and clocks cite.
 
     `valid_from` is omitted while the first day is unknown. An unconfirmed instrument has no effect: its rules and
@@ -167,7 +167,7 @@ class InstrumentEntry(Reviewed):
     succeeded_by: Instrument | None = None
 
 
-class Clock(Reviewed):
+class ClockRule(ReviewedEntry):
     """A time limit that the law sets: from `starts`, for either `duration_h` or `working_days`.
 
     `promptness` is the wording of a law that gives no number; then the exchange sets the number. Only the causes in
@@ -189,7 +189,7 @@ class Clock(Reviewed):
     valid_to: Day | None = None
 
 
-class Calendar(Reviewed):
+class Calendar(ReviewedEntry):
     """The working days of one jurisdiction from `valid_from` until before `valid_to`.
 
     They are the `working_weekdays` (1 Monday … 7 Sunday) except holidays. Terms beyond this span are not computed.
@@ -212,6 +212,6 @@ class Policy(SignedDocument):
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]
     instruments: Annotated[tuple[InstrumentEntry, ...], Field(max_length=200)] = ()
-    clocks: Annotated[tuple[Clock, ...], Field(max_length=400)] = ()
+    clocks: Annotated[tuple[ClockRule, ...], Field(max_length=400)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=300)] = ()
     hold_max_h: Annotated[int, Field(strict=True, ge=1, le=24 * 366)] | None = None

@@ -10,42 +10,42 @@ from shared.contracts.answers import Answer
 from shared.contracts.base import Uuid
 
 
-class OnPreservation(Answer):
+class PreservationActRef(Answer):
     """An act on a preservation. It names the preservation by its id alone."""
 
     preservation_id: Uuid
 
 
-class PreservationRequestedClear(preservation_api.PreservationTerms, OnPreservation):
+class PreservationRequestedClear(preservation_api.PreservationTerms, PreservationActRef):
     """An agency asks a provider to preserve data at some locations.
 
     The locations and the order are sealed.
     """
 
 
-class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, OnPreservation):
+class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, PreservationActRef):
     """The agency asks the provider to preserve the data longer."""
 
 
-class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, OnPreservation):
+class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, PreservationActRef):
     """The agency withdraws its request."""
 
 
-class PreservationAnsweredClear(preservation_api.PreservationAnswering, OnPreservation):
+class PreservationAnsweredClear(preservation_api.PreservationAnswering, PreservationActRef):
     """The provider preserves the data, or gives the reason for not doing so."""
 
 
-class PreservationCorrectedClear(preservation_api.PreservationAnswering, OnPreservation):
+class PreservationCorrectedClear(preservation_api.PreservationAnswering, PreservationActRef):
     """The provider's earlier answer was a mistake. This answer replaces it from now on."""
 
 
-class PreservationExtensionAnsweredClear(preservation_api.ExtensionAnswering, OnPreservation):
+class PreservationExtensionAnsweredClear(preservation_api.ExtensionAnswering, PreservationActRef):
     """The provider preserves the data longer, or gives the reason for not doing so."""
 
 
-class PreservationEndedClear(preservation_api.PreservationEnding, OnPreservation):
+class PreservationEndedClear(preservation_api.PreservationEnding, PreservationActRef):
     """The provider no longer preserves the data."""
 
 
-class PreservationWithdrawalAcknowledgedClear(OnPreservation):
+class PreservationWithdrawalAcknowledgedClear(PreservationActRef):
     """The provider has stopped preserving the data after the agency's withdrawal."""

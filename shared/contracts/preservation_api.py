@@ -84,7 +84,7 @@ class PreservationAnswering(Contract):
         return self
 
 
-class PreservationBeside(PreservationAnswering):
+class PreservationReply(PreservationAnswering):
     """The answer to one request within an answer to a notice: preserved, or not possible with the reason."""
 
     preservation_id: Uuid

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shared.contracts.answers import OnNotice, OnReferral, TrackNumber
+from shared.contracts.answers import NoticeAnswer, ReferralAnswer, TrackNumber
 from shared.contracts.base import Contract, EventTime, PartyId, Uuid
 from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, ItemNumber
 from shared.contracts.referral import AboutReferral, Revision
@@ -56,7 +56,7 @@ class DueQuestion(_Needing):
     due: EventTime
 
 
-class Contested(Contract):
+class ItemContest(Contract):
     """A dispute about an item.
 
     The basis is required with `content_lawful` and `not_found`, else not allowed.
@@ -66,7 +66,7 @@ class Contested(Contract):
     basis: ActionReason | None = None
 
 
-class DisputeStatement(Contested):
+class DisputeStatement(ItemContest):
     """A recipient's dispute of item `n`. Without `n`: of every item that it has not disputed yet."""
 
     n: ItemNumber | None = None
@@ -78,7 +78,7 @@ class Dispute(Contract):
     disputed: Annotated[tuple[DisputeStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
-class DisputedItem(Contested):
+class DisputedItem(ItemContest):
     """A dispute about one item."""
 
     n: ItemNumber
@@ -118,7 +118,7 @@ class VerdictStatement(Contract):
     verdict: DisputeVerdict
 
 
-class Verdict(Contract):
+class Ruling(Contract):
     """The verdict on dispute number `dispute` of `party`. It may differ from item to item."""
 
     party: PartyId
@@ -154,7 +154,7 @@ class DecidedItems(Contract):
     decided: Annotated[tuple[DecidedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
-class QuestionWords(Contract):
+class QuestionCodes(Contract):
     """A recipient's question or dispute, as stored."""
 
     about: ItemNumbers | None = None
@@ -177,29 +177,29 @@ class _ToRecipient(AboutReferral):
     act: Uuid
 
 
-class QuestionAskedClear(DueQuestion, OnReferral):
+class QuestionAskedClear(DueQuestion, ReferralAnswer):
     """The recipient asks the origin about items of the referral. `number` is the number of the question."""
 
 
-class NoticeQuestionAskedClear(DueQuestion, OnNotice):
+class NoticeQuestionAskedClear(DueQuestion, NoticeAnswer):
     """The provider asks the notifier about items of the notice, under the notice's own `revision`."""
 
     revision: Revision
 
 
-class QuestionLapsedClear(LapsedQuestion, OnReferral):
+class QuestionLapsedClear(LapsedQuestion, ReferralAnswer):
     """The recipient's question was not answered before its deadline. The question is closed."""
 
 
-class NoticeQuestionLapsedClear(LapsedQuestion, OnNotice):
+class NoticeQuestionLapsedClear(LapsedQuestion, NoticeAnswer):
     """The provider's question was not answered before its deadline. The question is closed."""
 
 
-class DisputeRaisedClear(DisputedItems, OnReferral):
+class DisputeRaisedClear(DisputedItems, ReferralAnswer):
     """The recipient disputes items of the referral. `number` is the number of the dispute."""
 
 
-class NoticeDisputeRaisedClear(DisputedItems, OnNotice):
+class NoticeDisputeRaisedClear(DisputedItems, NoticeAnswer):
     """The provider disputes items of the notice. `number` is the number of the dispute."""
 
 

@@ -22,7 +22,7 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
+from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnswerTrack, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
 
@@ -270,7 +270,7 @@ class EdgeSealed(Contract):
     decision: DecisionRef
     edge: Edge
     salt: Digest
-    again: AnsweredSoFar | None = None
+    again: AnswerTrack | None = None
     released_by: Annotated[tuple[ActorId, ...], Field(min_length=2, max_length=2)] | None = None
 
 

@@ -4,8 +4,8 @@ Fields that identify a person are stored only encrypted under it. The data key i
 key-encryption key, in a separate table. Deleting that row makes every field under the key unreadable. Both use
 AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
 
-`aad` is the complete place of a value (`Place`: table, row, party, and the column). A value moved to another place does
-not decrypt, even with its key, nor in another party's row with the same id. A failed decryption is a `Defect`: the
+`aad` is the complete place of a value (`RowRef`: table, row, party, and the column). A value moved to another place
+does not decrypt, even with its key, nor in another party's row with the same id. A failed decryption is a `Defect`: the
 bytes are the service's own, so they were changed or the key is wrong.
 """
 
@@ -25,7 +25,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-class Place(NamedTuple):
+class RowRef(NamedTuple):
     """The row of a value, and its party. Tables, ids and parties contain no slash."""
 
     table: str

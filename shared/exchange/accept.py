@@ -28,7 +28,7 @@ from shared.exchange.bound_facts import check_facts, check_record
 from shared.exchange.case_referral import check_passed_on
 from shared.exchange.decision_fact import commitment, due
 from shared.exchange.items import check_told_again
-from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
+from shared.exchange.message import Received, Record, WireForm, check_spelt, is_plain, seal_context, spelt_parts
 from shared.exchange.record_table import (
     check_edition,
     check_sealed,
@@ -39,7 +39,7 @@ from shared.exchange.record_table import (
 )
 from shared.exchange.second_review import limits_of
 from shared.exchange.sender_verification import (
-    Served,
+    ServingStatus,
     check_broker_time,
     check_said_at,
     check_served,
@@ -55,7 +55,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.routing.engine import ENGINE
 
 RECORD_BYTES_MAX = 65_536
@@ -66,12 +66,12 @@ class ReadingInstance:
     """The reading instance: its opening keys, documents, and `clock` for checks of broker times."""
 
     instance: str
-    shelf: DocumentShelf
+    shelf: DocumentStore
     opening_keys: Sequence[OpeningKey]
     clock: Clock
 
 
-class TurnedAway(Refused):
+class RejectedRecord(Refused):
     """A rejected record with a valid content signature. `envelope` identifies the message."""
 
     def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
@@ -84,7 +84,7 @@ class TurnedAway(Refused):
 def accept(record: Record, reader: ReadingInstance) -> Received:
     """Check one record. The result is authentic, addressed here, guarded, and its edge is derived again.
 
-    Only the store knows whether the message is new. Raises `Refused` before the sender is known, `TurnedAway` after
+    Only the store knows whether the message is new. Raises `Refused` before the sender is known, `RejectedRecord` after
     that, and `Unavailable` while this instance has no directory. Codes: `record_table`.
     """
     (accepted,) = accept_batch([record], reader)
@@ -118,7 +118,7 @@ class _Batch:
 
     def __init__(self, opener: GroupOpener) -> None:
         self.opener = opener
-        self.served: dict[tuple[Hashable, ...], Served] = {}
+        self.served: dict[tuple[Hashable, ...], ServingStatus] = {}
         self.addressed: dict[tuple[Hashable, ...], MessageType] = {}
 
 
@@ -131,7 +131,7 @@ class _Reading:
     )  # fmt: skip
 
     directory: DirectoryIndex
-    served: Served
+    served: ServingStatus
     envelope: Envelope
     #: The digest of the leaf; "" until the sender is known.
     digest: str
@@ -141,7 +141,7 @@ class _Reading:
     opened: OpenedPart | None
     #: The edge with its sealed part, and the edge as JSON, if the message carries one.
     carried: EdgeSealed | None
-    spelt: Spelt | None
+    spelt: WireForm | None
     stated: dict[str, Any]
     #: The record's statements about sender and recipient, and the directories for checking them.
     states: tuple[Hashable, ...]
@@ -163,7 +163,7 @@ def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Readi
         if not reading.digest:
             reading.error = error
             return
-        reading.error = TurnedAway(error, reading.envelope, reading.record.writer, digest=reading.digest)
+        reading.error = RejectedRecord(error, reading.envelope, reading.record.writer, digest=reading.digest)
     except Exception as error:  # fail closed: after any error the record has no effect and the others continue
         reading.error = error
 
@@ -186,7 +186,7 @@ def _received(reading: _Reading) -> Received:
         traceparent=reading.envelope.traceparent,
         edge=reading.carried.edge if reading.carried is not None else None,
         again=reading.carried.again if reading.carried is not None else None,
-        moved=reading.served is Served.BEFORE_IT_MOVED,
+        moved=reading.served is ServingStatus.BEFORE_IT_MOVED,
         spelt=reading.spelt,
         carried=reading.carried,
         opened=reading.opened,
@@ -373,7 +373,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     _check_due(clear, edge, attributes)
 
 
-def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
+def _check_known(decision: DecisionRef, shelf: DocumentStore) -> None:
     """Check that the decision's documents have arrived and that this release knows its engine."""
     if decision.engine != ENGINE:
         raise Refused("engine_unknown", field="/sealed/decision/engine")

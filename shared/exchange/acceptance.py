@@ -82,7 +82,7 @@ class Acceptor:
             yield statement | {"salt": salt.hex(), "proof": proof.members()}
 
 
-class AtAudit(StrEnum):
+class AuditState(StrEnum):
     """State of an accepted referral at audit."""
 
     FOUND = "found"  # audit has the decided fact, with the same hash of the body
@@ -134,17 +134,17 @@ def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
         raise Refused("body_mismatch", "not the bytes that were accepted", field="/body_sha256")
 
 
-def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datetime) -> AtAudit:
+def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datetime) -> AuditState:
     """Compare an acceptance with audit.
 
     `stated`: body hashes from verified decided facts of this instance.
     """
     if acceptance.body_sha256 in stated:
-        return AtAudit.FOUND
+        return AuditState.FOUND
     if stated:
-        return AtAudit.DIFFERENT
+        return AuditState.DIFFERENT
     waited = at - acceptance.accepted_at
-    return AtAudit.DUE if waited <= timedelta(seconds=acceptance.merge_delay_s) else AtAudit.MISSING
+    return AuditState.DUE if waited <= timedelta(seconds=acceptance.merge_delay_s) else AuditState.MISSING
 
 
 def _signed_root(head: bytes, size: int, *, instance: str, key_id: str, at: str) -> bytes:

@@ -54,7 +54,7 @@ class Cause(StrEnum):
     TIMER = "timer"
 
 
-class Offered(StrEnum):
+class Offering(StrEnum):
     """The origin's track: sent, or withdrawn. States follow in this order and never go backwards.
 
     An unreleased subject was not sent: a second person releases it or drops it for good. A claimable offer waits for a
@@ -70,7 +70,7 @@ class Offered(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Asked(StrEnum):
+class AskState(StrEnum):
     """An agency's track of a preservation request: open, extended or withdrawn. It never goes backwards."""
 
     OPEN = "open"
@@ -187,9 +187,9 @@ _ROLES: Final[Mapping[Cause, frozenset[Role]]] = {
 }
 
 #: Most acts of a recipient need an open offer of the origin.
-OPEN: Final = frozenset({Offered.OPEN.value})
+OPEN: Final = frozenset({Offering.OPEN.value})
 #: Notices that were issued stay in force after another hotline has received the referral.
-ISSUED: Final = (Disposition.ROUTED, Offered.TRANSFERRED)
+ISSUED: Final = (Disposition.ROUTED, Offering.TRANSFERRED)
 #: The answers after which a recipient still works on the subject. None of them is final.
 WORKED_ON: Final[Mapping[Subject, tuple[AnswerState, ...]]] = MappingProxyType(
     {

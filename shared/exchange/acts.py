@@ -13,7 +13,20 @@ from typing import Final
 from shared.contracts import answers, case_referral, holds, preservation_api, questions, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.act import ISSUED, OPEN, WORKED_ON, Act, Asked, Cause, Move, Offered, Subject, Track, any_of, stays
+from shared.exchange.act import (
+    ISSUED,
+    OPEN,
+    WORKED_ON,
+    Act,
+    AskState,
+    Cause,
+    Move,
+    Offering,
+    Subject,
+    Track,
+    any_of,
+    stays,
+)
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold, OfferFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.preservation import PreservationAnswer
@@ -26,19 +39,19 @@ AMEND, ERASE, LAPSE = "amend", "erase", "lapse"
 _REFERRAL, _OFFER, _CASE, _NOTICE, _PRESERVATION = Subject
 _NONE: Final = AnswerState.NONE
 
-_BEGINS: Final = Move(frozenset(), Offered.OPEN.value)
+_BEGINS: Final = Move(frozenset(), Offering.OPEN.value)
 #: Withdrawal of anything that was sent, in any later state.
 _TAKEN_BACK: Final = Move(
-    any_of(Offered.OPEN, Offered.CLAIMABLE, Offered.TRANSFERRED, Offered.GONE), Offered.WITHDRAWN.value
+    any_of(Offering.OPEN, Offering.CLAIMABLE, Offering.TRANSFERRED, Offering.GONE), Offering.WITHDRAWN.value
 )
 #: Also after an answer: the recipient may have to undo an action when the offer is withdrawn.
 _NOTED: Final = Move(
     any_of(*AnswerState) - any_of(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED.value,
 )
-_WITHDRAWN: Final = any_of(Offered.WITHDRAWN)
+_WITHDRAWN: Final = any_of(Offering.WITHDRAWN)
 #: Messages about a case may cross its withdrawal or follow it.
-_STANDS: Final = stays(Offered.OPEN, Offered.WITHDRAWN)
+_STANDS: Final = stays(Offering.OPEN, Offering.WITHDRAWN)
 #: After a decline or a close there is no work left, and no reason for a hold.
 _WORKS: Final = stays(*WORKED_ON[_CASE])
 #: The dispositions from which a referral may be transferred.
@@ -119,7 +132,7 @@ def _amended(subject: Subject, message: MessageType) -> Act:
 
 
 def _standing(subject: Subject) -> tuple[Move, ...]:
-    return stays(*((Offered.OPEN, Offered.CLAIMABLE) if subject is _OFFER else (Offered.OPEN,)))
+    return stays(*((Offering.OPEN, Offering.CLAIMABLE) if subject is _OFFER else (Offering.OPEN,)))
 
 
 def _erased(subject: Subject, message: MessageType) -> Act:
@@ -157,10 +170,10 @@ COME_BACK: Final = _recipient(
 )
 
 _ON_REFERRALS: Final = (
-    _origin(_REFERRAL, "submit", None, *_decided(), _to(Offered.UNRELEASED)),
-    _origin(_REFERRAL, "release", None, *_decided(Offered.UNRELEASED), cause=Cause.SECOND_PERSON),
-    _origin(_REFERRAL, "drop", None, _to(Offered.DROPPED, Offered.UNRELEASED), cause=Cause.SECOND_PERSON),
-    _origin(_REFERRAL, "withdraw", None, _to(Offered.WITHDRAWN, *Disposition, Offered.TRANSFERRED)),
+    _origin(_REFERRAL, "submit", None, *_decided(), _to(Offering.UNRELEASED)),
+    _origin(_REFERRAL, "release", None, *_decided(Offering.UNRELEASED), cause=Cause.SECOND_PERSON),
+    _origin(_REFERRAL, "drop", None, _to(Offering.DROPPED, Offering.UNRELEASED), cause=Cause.SECOND_PERSON),
+    _origin(_REFERRAL, "withdraw", None, _to(Offering.WITHDRAWN, *Disposition, Offering.TRANSFERRED)),
     _origin(_REFERRAL, "check", None, *stays(*ISSUED), takes=answers.ItemChecks),
 )
 _ON_OFFERS: Final = (
@@ -182,7 +195,7 @@ _UNDER_WAY: Final = any_of(AnswerState.ACCEPTED, AnswerState.ONGOING)
 _ON_CASES: Final = (
     _origin(_CASE, "offer", registry.REFERRAL_OFFERED, _BEGINS),
     _origin(_CASE, "withdraw", registry.REFERRAL_WITHDRAWN, _TAKEN_BACK),
-    _recipient(_CASE, "accept", registry.CASE_ACCEPTED, _to(AnswerState.ACCEPTED, _NONE), takes=answers.Acceptance),
+    _recipient(_CASE, "accept", registry.CASE_ACCEPTED, _to(AnswerState.ACCEPTED, _NONE), takes=answers.CaseAcceptance),
     _recipient(_CASE, "decline", registry.CASE_DECLINED, _to(AnswerState.DECLINED, _NONE), takes=answers.Declination),
     _recipient(
         _CASE,
@@ -207,7 +220,7 @@ _ON_NOTICES: Final = (
         takes=answers.NoticeStatements,
     ),
     _recipient(_NOTICE, "not_ours", registry.NOTICE_NOT_OURS, *_folded(*ItemsFold), takes=answers.NoticeDisowning),
-    _origin(_NOTICE, "check", registry.ITEMS_CHECKED, *stays(Offered.OPEN)),
+    _origin(_NOTICE, "check", registry.ITEMS_CHECKED, *stays(Offering.OPEN)),
     _recipient(
         _NOTICE,
         "reinstate",
@@ -228,21 +241,21 @@ _CHANGES: Final = (
     _erased(_CASE, registry.RECORD_ERASED),
     _erased(_NOTICE, registry.NOTICE_RECORD_ERASED),
 )
-# Both sides know a preservation by the same id. The agency writes the track of its request (`Asked`), the provider
+# Both sides know a preservation by the same id. The agency writes the track of its request (`AskState`), the provider
 # writes that of its answers (`PreservationAnswer`). `needs` is the other track, as the actor knows it.
 _ON_PRESERVATIONS: Final = (
     _origin(
         _PRESERVATION,
         "submit",
         registry.PRESERVATION_REQUESTED,
-        _to(Asked.OPEN),
+        _to(AskState.OPEN),
         takes=preservation_api.PreservationTerms,
     ),
     _origin(
         _PRESERVATION,
         "extend",
         registry.PRESERVATION_EXTENSION_REQUESTED,
-        _to(Asked.EXTENDED, Asked.OPEN),
+        _to(AskState.EXTENDED, AskState.OPEN),
         takes=preservation_api.ExtensionTerms,
         needs=any_of(PreservationAnswer.PRESERVED),
     ),
@@ -250,7 +263,7 @@ _ON_PRESERVATIONS: Final = (
         _PRESERVATION,
         "withdraw",
         registry.PRESERVATION_WITHDRAWN,
-        _to(Asked.WITHDRAWN, Asked.OPEN, Asked.EXTENDED),
+        _to(AskState.WITHDRAWN, AskState.OPEN, AskState.EXTENDED),
         takes=preservation_api.PreservationWithdrawing,
         needs=any_of(PreservationAnswer.NONE, *_KEPT),
     ),
@@ -275,7 +288,7 @@ _ON_PRESERVATIONS: Final = (
         registry.PRESERVATION_EXTENSION_ANSWERED,
         *_coded((PreservationAnswer.PRESERVED,), PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED),
         takes=preservation_api.ExtensionAnswering,
-        needs=any_of(Asked.EXTENDED),
+        needs=any_of(AskState.EXTENDED),
     ),
     _recipient(
         _PRESERVATION,
@@ -283,7 +296,7 @@ _ON_PRESERVATIONS: Final = (
         registry.PRESERVATION_ENDED,
         _to(PreservationAnswer.ENDED, *_KEPT),
         takes=preservation_api.PreservationEnding,
-        needs=any_of(Asked.OPEN, Asked.EXTENDED),
+        needs=any_of(AskState.OPEN, AskState.EXTENDED),
     ),
     _recipient(
         _PRESERVATION,
@@ -293,7 +306,7 @@ _ON_PRESERVATIONS: Final = (
             PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED,
             *(each for each in PreservationAnswer if each is not PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED),
         ),
-        needs=any_of(Asked.WITHDRAWN),
+        needs=any_of(AskState.WITHDRAWN),
     ),
 )
 # A lease assigns a case to one officer of an agency. No other party learns of it, and it excludes other officers only
@@ -308,16 +321,16 @@ _BESIDE_CASES: Final = (
     _origin(_CASE, "hold_ended", registry.HOLD_ENDED, *_STANDS),
     *(
         _origin(_REFERRAL, name, None, *stays(*Disposition), takes=takes, cause=Cause.SECOND_PERSON)
-        for name, takes in (("propose_override", holds.Overriding), ("confirm_override", holds.Confirming))
+        for name, takes in (("propose_override", holds.HoldOverride), ("confirm_override", holds.OverrideApproval))
     ),
-    _recipient(_CASE, "claim", None, *_WORKS, takes=holds.Claim),
-    _recipient(_CASE, "hand_over", None, *_WORKS, takes=holds.HandOver),
+    _recipient(_CASE, "claim", None, *_WORKS, takes=holds.CaseClaim),
+    _recipient(_CASE, "hand_over", None, *_WORKS, takes=holds.Assignment),
     _recipient(
         _CASE,
         "refer",
         registry.CASE_REFERRED,
         _to(AnswerState.REFERRED, *WORKED_ON[_CASE]),
-        takes=case_referral.Referring,
+        takes=case_referral.CaseReferral,
     ),
     PASS_ON,
     COME_BACK,
@@ -326,20 +339,20 @@ _BESIDE_CASES: Final = (
 # The hotline claims by its own act. The origin grants one claim and tells all other hotlines that the referral is gone.
 # A claimable offer cannot be assessed.
 _TRANSFERS: Final = (
-    _origin(_REFERRAL, "transfer", None, *stays(*_HELD), takes=answers.Transferring),
-    _origin(_REFERRAL, "hand_over", None, _to(Offered.TRANSFERRED, *_HELD), cause=Cause.ACT),
-    _origin(_OFFER, "transfer", registry.TRANSFER_OFFERED, _to(Offered.CLAIMABLE, Offered.OPEN, Offered.CLAIMABLE)),
+    _origin(_REFERRAL, "transfer", None, *stays(*_HELD), takes=answers.TransferRequest),
+    _origin(_REFERRAL, "hand_over", None, _to(Offering.TRANSFERRED, *_HELD), cause=Cause.ACT),
+    _origin(_OFFER, "transfer", registry.TRANSFER_OFFERED, _to(Offering.CLAIMABLE, Offering.OPEN, Offering.CLAIMABLE)),
     _recipient(
-        _OFFER, "claim", registry.OFFER_CLAIMED, _to(AnswerState.CLAIMED, *_MAY_CLAIM), needs=any_of(Offered.CLAIMABLE)
+        _OFFER, "claim", registry.OFFER_CLAIMED, _to(AnswerState.CLAIMED, *_MAY_CLAIM), needs=any_of(Offering.CLAIMABLE)
     ),
     _origin(
         _OFFER,
         "claim_granted",
         registry.CLAIM_GRANTED,
-        _to(Offered.TRANSFERRED, Offered.CLAIMABLE),
+        _to(Offering.TRANSFERRED, Offering.CLAIMABLE),
         needs=any_of(AnswerState.CLAIMED),
     ),
-    _origin(_OFFER, "claim_gone", registry.CLAIM_GONE, _to(Offered.GONE, Offered.CLAIMABLE)),
+    _origin(_OFFER, "claim_gone", registry.CLAIM_GONE, _to(Offering.GONE, Offering.CLAIMABLE)),
 )
 
 ACTS: Final[tuple[Act, ...]] = (
@@ -352,7 +365,7 @@ ACTS: Final[tuple[Act, ...]] = (
     *_BESIDE_CASES,
     *_TRANSFERS,
     _origin(_REFERRAL, "reply", None, *stays(*ISSUED), takes=questions.Reply),
-    _origin(_REFERRAL, "uphold", None, *stays(*ISSUED), takes=questions.Verdict),
+    _origin(_REFERRAL, "uphold", None, *stays(*ISSUED), takes=questions.Ruling),
     *(act for subject in WORKED_ON for act in _asking(subject)),
 )
 

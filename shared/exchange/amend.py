@@ -23,13 +23,13 @@ from shared.contracts.referral import ReferralContent
 from shared.exchange.facts import read_facts
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, own_record, referral_record
-from shared.exchange.outgoing_messages import KnownEdge, Letters, Waiting, Writing, write_letters
-from shared.exchange.prepare import Again, Documents
+from shared.exchange.outgoing_messages import DeferredEdge, KnownEdge, MessageContext, MessageSet, write_letters
+from shared.exchange.prepare import Documents, Redecision
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import salt
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import Judged, PlannedEdge, Setting, judge
+from shared.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
 from shared.vocabulary.routing import PartyKind
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ EdgeKey = tuple[str, str]
 ITEM_NUMBER_MAX = 99
 
 
-class Standing(NamedTuple):
+class CurrentEdge(NamedTuple):
     """An open edge as its origin stores it, decided at `decided_at`.
 
     A waiting or planned edge was never sent. Law enforcement may put a hold on a planned edge. `known` holds the ids
@@ -70,7 +70,7 @@ class Revision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amending:
+class AmendmentInput:
     """An amendment of a referral: revision `revision` has content `before`, and `after` replaces it.
 
     `ended` are recipients of referrals whose edge an earlier amendment withdrew; they receive nothing more of it.
@@ -83,26 +83,26 @@ class Amending:
     revision: int
     before: Revision
     after: Revision
-    edges: Sequence[Standing]
+    edges: Sequence[CurrentEdge]
     ended: frozenset[str] = frozenset()
     body_sha256: str
     traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Amended:
+class AmendmentResult:
     """The result of an amendment.
 
     `again` has the replaced and added edges, their messages, and the fact for audit. `outdated` are waiting or planned
     edges that no longer exist. `planned` edges stay planned, with new content.
     """
 
-    again: Again
-    unchanged: tuple[Standing, ...]
-    replaced: tuple[Standing, ...]
-    taken_back: tuple[Standing, ...]
-    outdated: tuple[Standing, ...]
-    planned: tuple[Standing, ...]
+    again: Redecision
+    unchanged: tuple[CurrentEdge, ...]
+    replaced: tuple[CurrentEdge, ...]
+    taken_back: tuple[CurrentEdge, ...]
+    outdated: tuple[CurrentEdge, ...]
+    planned: tuple[CurrentEdge, ...]
     facts: Json
     decision: Json
     content: bytes
@@ -130,8 +130,8 @@ def renumbered(record: Json, before: Json, *, numbered: int) -> tuple[Json, int]
 
 
 def prepare_amended(
-    amending: Amending, *, documents: Documents, then: Callable[[datetime], Documents], at: datetime
-) -> Amended:
+    amending: AmendmentInput, *, documents: Documents, then: Callable[[datetime], Documents], at: datetime
+) -> AmendmentResult:
     """Decide the new content and compare it with the messages already sent.
 
     `then` returns the documents of a time, as known now.
@@ -140,14 +140,14 @@ def prepare_amended(
     """
     after, origin = amending.after, amending.origin
     read = read_facts(after.content, origin, documents.directory)
-    setting = Setting(documents.directory, documents.policy, amending.exercise, coarse(at))
+    setting = RoutingInput(documents.directory, documents.policy, amending.exercise, coarse(at))
     outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
     stands = {each.key: each for each in amending.edges}
     found = _compared(amending, outcome, stands, then=then)
     _check_possible(found, stands, ended=amending.ended, directory=documents.directory)
     replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].sent)
     planned = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].planned)
-    writing = Writing(
+    writing = MessageContext(
         outcome=outcome,
         record=after.record,
         reads=documents.reads,
@@ -161,7 +161,7 @@ def prepare_amended(
     written = found.changed - {each.key for each in planned}
     letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
-    return Amended(
+    return AmendmentResult(
         _again(letters, stands, origin=origin.id, drafts=drafts, law=documents.law, at=at),
         unchanged=tuple(stands[key] for key in stands if key in found.unchanged),
         replaced=replaced,
@@ -176,20 +176,20 @@ def prepare_amended(
 
 
 def _again(
-    letters: Letters,
-    stands: Mapping[EdgeKey, Standing],
+    letters: MessageSet,
+    stands: Mapping[EdgeKey, CurrentEdge],
     *,
     origin: str,
     drafts: tuple[Draft, ...],
     law: str,
     at: datetime,
-) -> Again:
+) -> Redecision:
     """Return the messages to send and the waiting edges.
 
     A sent edge that cannot be read now is sent again later.
     """
     sent = {key: each for key, each in stands.items() if each.sent}
-    return Again(
+    return Redecision(
         letters.referral_id,
         origin,
         letters.emitted,
@@ -205,13 +205,13 @@ def _again(
     )
 
 
-class _Compared(NamedTuple):
+class _EdgeComparison(NamedTuple):
     unchanged: frozenset[EdgeKey]
     changed: frozenset[EdgeKey]
     ended: frozenset[EdgeKey]
 
 
-def _is_outdated(unsent: Standing, found: _Compared) -> bool:
+def _is_outdated(unsent: CurrentEdge, found: _EdgeComparison) -> bool:
     """Return whether an unsent edge must be removed.
 
     A planned edge stays while it is routed: its issue decides it.
@@ -220,23 +220,23 @@ def _is_outdated(unsent: Standing, found: _Compared) -> bool:
 
 
 def _compared(
-    amending: Amending,
-    outcome: Judged,
-    stands: Mapping[EdgeKey, Standing],
+    amending: AmendmentInput,
+    outcome: RoutingResult,
+    stands: Mapping[EdgeKey, CurrentEdge],
     *,
     then: Callable[[datetime], Documents],
-) -> _Compared:
+) -> _EdgeComparison:
     now, was = _sent(amending.after.record, outcome), dict(_sent_before(amending, then))
     changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]}
     # One recipient gets one referral, of one revision, for all its purposes.
     told = {recipient for recipient, purpose in changed if (recipient, purpose) in stands}
     changed |= {(recipient, purpose) for recipient, purpose in now if recipient in told}
-    return _Compared(
+    return _EdgeComparison(
         frozenset(stands.keys() & now.keys() - changed), frozenset(changed), frozenset(stands.keys() - now.keys())
     )
 
 
-def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
+def _sent_before(amending: AmendmentInput, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
     """Yield the earlier messages, by deciding again as of then.
 
     Without the documents, the edge counts as changed.
@@ -250,12 +250,12 @@ def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> I
         if origin is None:
             continue
         read = read_facts(amending.before.content, origin, documents.directory)
-        setting = Setting(documents.directory, documents.policy, amending.exercise, coarse(at))
+        setting = RoutingInput(documents.directory, documents.policy, amending.exercise, coarse(at))
         sent = _sent(amending.before.record, judge(read.facts, setting, salt=salt(), unknown=read.unknown))
         yield from ((each.key, sent[each.key]) for each in amending.edges if each.decided_at == at and each.key in sent)
 
 
-def _sent(record: Json, outcome: Judged) -> dict[EdgeKey, Json]:
+def _sent(record: Json, outcome: RoutingResult) -> dict[EdgeKey, Json]:
     """Return the content of each edge without the parts that vary per message.
 
     Items have the origin's numbers.
@@ -263,7 +263,7 @@ def _sent(record: Json, outcome: Judged) -> dict[EdgeKey, Json]:
     return {_key(edge): _told(edge, record, outcome.setting.directory) for edge in outcome.edges}
 
 
-def _told(edge: PlannedEdge, record: Json, directory: DirectoryIndex) -> Json:
+def _told(edge: RoutedEdge, record: Json, directory: DirectoryIndex) -> Json:
     recipient = directory.party(edge.recipient)
     if recipient is None:
         raise Defect("edge_without_recipient")
@@ -277,7 +277,7 @@ def _told(edge: PlannedEdge, record: Json, directory: DirectoryIndex) -> Json:
 
 
 def _check_possible(
-    found: _Compared, stands: Mapping[EdgeKey, Standing], *, ended: frozenset[str], directory: DirectoryIndex
+    found: _EdgeComparison, stands: Mapping[EdgeKey, CurrentEdge], *, ended: frozenset[str], directory: DirectoryIndex
 ) -> None:
     """Check the change: a recipient's purposes end together, and none begins again after its end."""
     for recipient, purpose in found.changed | found.ended:
@@ -296,11 +296,11 @@ def _raised(known: KnownEdge, revision: int) -> KnownEdge:
     return known._replace(revision=known.revision + 1 if known.notice_id is not None else revision)
 
 
-def _waits_for(waiting: Waiting) -> EdgeKey:
+def _waits_for(waiting: DeferredEdge) -> EdgeKey:
     return _key(waiting.edge)
 
 
-def _key(edge: PlannedEdge) -> EdgeKey:
+def _key(edge: RoutedEdge) -> EdgeKey:
     return edge.recipient, edge.terms.purpose
 
 

@@ -31,7 +31,7 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
 
 
-class Relation(StrEnum):
+class SenderRelation(StrEnum):
     """The relation that the sender must have to the subject of its statement."""
 
     #: The sender submitted the subject, and every holder has it from the sender.
@@ -52,7 +52,7 @@ class Relation(StrEnum):
     READS_IT = "reads_it"
 
 
-class Cell(NamedTuple):
+class AuthorityRow(NamedTuple):
     """One allowed statement.
 
     Instances state facts, parties send the rest; `sender` and `recipient` are their kinds.
@@ -61,7 +61,7 @@ class Cell(NamedTuple):
     message: MessageType
     sender: PartyKind
     recipient: PartyKind
-    relation: Relation
+    relation: SenderRelation
 
 
 #: The kinds of party that submit referrals.
@@ -73,12 +73,12 @@ HELD_BY: Final[Mapping[Subject, PartyKind]] = {
     Subject.NOTICE: PartyKind.INDUSTRY,
 }
 #: Statements of instances to audit alone, by message name: the kinds of instance, and the required relation.
-_FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
-    registry.REFERRAL_DECIDED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.REFERRAL_REFUSED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.REFERRAL_REVIEWED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
-    registry.READS_ANNOUNCED.name: (tuple(HELD_BY.values()), Relation.READS_IT),
+_FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], SenderRelation]]] = {
+    registry.REFERRAL_DECIDED.name: (ORIGINS, SenderRelation.SERVES_ITS_ORIGIN),
+    registry.REFERRAL_REFUSED.name: (ORIGINS, SenderRelation.SERVES_ITS_ORIGIN),
+    registry.REFERRAL_REVIEWED.name: (ORIGINS, SenderRelation.SERVES_ITS_ORIGIN),
+    registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), SenderRelation.SERVES_WHO_HAS_IT),
+    registry.READS_ANNOUNCED.name: (tuple(HELD_BY.values()), SenderRelation.READS_IT),
 }
 #: The code for every statement that the sender is not authorized to make.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
@@ -116,13 +116,13 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
 
 
 @cache
-def cells() -> tuple[Cell, ...]:
+def cells() -> tuple[AuthorityRow, ...]:
     """The whole table, in the order of the registry."""
     return tuple(cell for message in registry.ALL for cell in cells_of(message))
 
 
 @cache
-def cells_of(message: MessageType) -> tuple[Cell, ...]:
+def cells_of(message: MessageType) -> tuple[AuthorityRow, ...]:
     """Return the allowed statements of a message, the same for all versions.
 
     If empty, no party may send it.
@@ -130,23 +130,23 @@ def cells_of(message: MessageType) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(_cells_of(message)))
 
 
-def _cells_of(message: MessageType) -> Iterator[Cell]:
+def _cells_of(message: MessageType) -> Iterator[AuthorityRow]:
     if message.family is Family.FACT:
         kinds, relation = _FACTS[message.name]
         for kind in kinds:
-            yield Cell(message, kind, PartyKind.AUDITOR, relation)
-        if relation is Relation.READS_IT:
+            yield AuthorityRow(message, kind, PartyKind.AUDITOR, relation)
+        if relation is SenderRelation.READS_IT:
             there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
             back = dict.fromkeys((to, sender) for sender, to in there)
             for pair in there | back:
-                yield Cell(message, *pair, relation)
+                yield AuthorityRow(message, *pair, relation)
     else:
         for row in ACTS:
             if row.message is not None and row.message.name == message.name:
                 yield from _told_by(row)
 
 
-def _told_by(row: Act) -> Iterator[Cell]:
+def _told_by(row: Act) -> Iterator[AuthorityRow]:
     """Yield the cells of an act's message: from the writer of its track to the holder of the other track."""
     if row.message is None:
         return
@@ -154,20 +154,20 @@ def _told_by(row: Act) -> Iterator[Cell]:
         agency, provider = PartyKind.LAW_ENFORCEMENT, PartyKind.INDUSTRY
         asks = row.track is Track.OFFER
         yield (
-            Cell(row.message, agency, provider, Relation.ASKED_IT)
+            AuthorityRow(row.message, agency, provider, SenderRelation.ASKED_IT)
             if asks
-            else Cell(row.message, provider, agency, Relation.WAS_ASKED)
+            else AuthorityRow(row.message, provider, agency, SenderRelation.WAS_ASKED)
         )
         return
     holder = HELD_BY[row.subject]
     if row is PASS_ON:
-        yield Cell(row.message, holder, holder, Relation.PASSED_IT_ON)
+        yield AuthorityRow(row.message, holder, holder, SenderRelation.PASSED_IT_ON)
         return
     for origin in ORIGINS:
         if row.track is Track.OFFER:
-            yield Cell(row.message, origin, holder, Relation.FILED_IT)
+            yield AuthorityRow(row.message, origin, holder, SenderRelation.FILED_IT)
         else:
-            yield Cell(row.message, holder, origin, Relation.WAS_SENT_IT)
+            yield AuthorityRow(row.message, holder, origin, SenderRelation.WAS_SENT_IT)
 
 
 def _kind_of(message: MessageType, name: str, directory: DirectoryIndex) -> str | None:

@@ -20,13 +20,13 @@ from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.attributes import Attributes
 from shared.exchange.bound_facts import check_facts, check_record
-from shared.exchange.message import Received, Spelt
+from shared.exchange.message import Received, WireForm
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_onward, derive_edge
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
-from shared.routing.engine import Setting
+from shared.routing.documents import DocumentStore
+from shared.routing.engine import RoutingInput
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.referral import PriorityLevel
@@ -34,13 +34,13 @@ from shared.vocabulary.routing import PartyKind
 
 
 @dataclass(frozen=True, slots=True)
-class Passable:
+class CaseFile:
     """The parts of a case that an agency can pass on: its edge and record as received, and its own acts."""
 
     edge_id: UUID
     decision: Mapping[str, Any]
     salt: str
-    spelt: Spelt
+    spelt: WireForm
     revision: int
     history: Sequence[PassedAct]
 
@@ -60,7 +60,7 @@ class Passable:
 
     def check(self, to: str, *, documents: tuple[DirectoryIndex, PolicyIndex], exercise: bool, at: datetime) -> None:
         """Check that `to` may receive the case. Raises `Refused` as `check_onward` does."""
-        check_onward(from_json(self.spelt.edge), Setting(*documents, exercise, coarse(at)), to=to)
+        check_onward(from_json(self.spelt.edge), RoutingInput(*documents, exercise, coarse(at)), to=to)
 
     def sealed(self, reason: CaseReferReason) -> bytes:
         """Return the plaintext of the sealed part, in the order that readers of an edge expect."""
@@ -70,17 +70,17 @@ class Passable:
         return head[:-1] + b',"edge":' + self.spelt.edge + record
 
 
-def bound(message: Received) -> Passable | None:
+def bound(message: Received) -> CaseFile | None:
     """Return the passable part of a message with an edge, without acts; None for other messages."""
     if message.carried is None or message.spelt is None or not isinstance(message.clear, ReferralOfferedClear):
         return None
     carried, clear = message.carried, message.clear
     decision = from_json(carried.decision.model_dump_json())
-    return Passable(clear.edge_id, decision, carried.salt, message.spelt, clear.revision, ())
+    return CaseFile(clear.edge_id, decision, carried.salt, message.spelt, clear.revision, ())
 
 
 def check_passed_on(
-    carried: ReferralPassedOnSealed, spelt: Spelt, attributes: Attributes, *, shelf: DocumentShelf, at: datetime
+    carried: ReferralPassedOnSealed, spelt: WireForm, attributes: Attributes, *, shelf: DocumentStore, at: datetime
 ) -> None:
     """Raise `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does.
 
@@ -94,7 +94,7 @@ def check_passed_on(
     derived = derive_edge(spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
     check_facts(edge.facts, directory)
     check_record(edge, carried.record, PartyKind.LAW_ENFORCEMENT, hash_kinds=derived.terms.hash_kinds)
-    setting = Setting(shelf.directories.active(at), shelf.policies.active(at), exercise, coarse(at))
+    setting = RoutingInput(shelf.directories.active(at), shelf.policies.active(at), exercise, coarse(at))
     check_onward(from_json(spelt.edge), setting, to=attributes.recipient)
 
 

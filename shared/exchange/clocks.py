@@ -18,16 +18,16 @@ from shared.contracts.case_referral import CaseCameBackClear, ReferralPassedOnCl
 from shared.contracts.items import ItemCheck
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.exchange.act import Subject
-from shared.exchange.items import Said
+from shared.exchange.items import ItemLog
 from shared.exchange.message import Received
 from shared.kernel.clock import coarse
-from shared.routing.clocks import ClockedEdge, Did, Step
+from shared.routing.clocks import ClockedEdge, Effect, Step
 from shared.vocabulary.answers import AnswerState, ItemFound
 from shared.vocabulary.law import ClockDue, ClockEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Clocked:
+class EdgeClock:
     """An edge as one of its parties knows it, by its `subject`.
 
     `begun_at` is the time of the message that carried it. `told_by` is the id that messages use. For a notice it is the
@@ -52,7 +52,7 @@ class Clocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class EdgeStep:
     """A step for all edges between the party and `counterpart` that messages identify by `told_by`."""
 
     party: str
@@ -64,7 +64,7 @@ class Happened:
     of: int
 
     @classmethod
-    def by(cls, party: str, told_by: UUID, counterpart: str, *, step: Step) -> Happened:
+    def by(cls, party: str, told_by: UUID, counterpart: str, *, step: Step) -> EdgeStep:
         return cls(party, told_by, counterpart, step.at, step.did.value, step.code, step.of)
 
 
@@ -97,12 +97,12 @@ _DONE: Final = {
 _STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTED}
 
 
-def received(message: Received) -> Clocked:
+def received(message: Received) -> EdgeClock:
     """Return an edge as its recipient knows it, from the message that carried it."""
     edge, clear = message.edge, message.clear
     assert edge is not None
     assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear | ReferralPassedOnClear)
-    return Clocked(
+    return EdgeClock(
         edge_id=clear.edge_id,
         party=message.recipient,
         subject=UUID(message.subject),
@@ -130,7 +130,7 @@ def begun(subject: Subject, sent_at: datetime, *, again: int = 0) -> tuple[Step,
 
     `again` is the number of earlier starts.
     """
-    return tuple(Step(coarse(sent_at), Did.STARTS, event, again) for event in _BEGUN[subject])
+    return tuple(Step(coarse(sent_at), Effect.STARTS, event, again) for event in _BEGUN[subject])
 
 
 def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
@@ -139,9 +139,9 @@ def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again:
     `again` is the number of ended rounds.
     """
     at = coarse(told_at)
-    done = tuple(Step(at, Did.DOES, due, again) for due in sorted(_DONE[answer]))
+    done = tuple(Step(at, Effect.DOES, due, again) for due in sorted(_DONE[answer]))
     started = _STARTED.get((subject, answer))
-    return done if started is None else (*done, Step(at, Did.STARTS, started))
+    return done if started is None else (*done, Step(at, Effect.STARTS, started))
 
 
 def told_by(
@@ -156,7 +156,7 @@ def told_by(
 def began_again(words: Mapping[str, object]) -> int:
     """Return how often the edge has started again: by item rounds or returns of the case."""
     times = words.get("times")
-    return max(Said.kept(words).again, times if isinstance(times, int) else 0)
+    return max(ItemLog.kept(words).again, times if isinstance(times, int) else 0)
 
 
 def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
@@ -168,29 +168,29 @@ def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
     return begun(Subject.NOTICE, told_at, again=again) if again else ()
 
 
-def reported(said: Said, told_at: datetime) -> tuple[Step, ...]:
+def reported(said: ItemLog, told_at: datetime) -> tuple[Step, ...]:
     """Return the notifier's step when a provider reports that an item is gone. The report needs a check.
 
     `said` are all statements so far. The provider stores no such step: it need not know the deadline of the check.
     """
-    return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED, said.removals),)
+    return (Step(coarse(told_at), Effect.STARTS, ClockEvent.REMOVAL_REPORTED, said.removals),)
 
 
 def awaits_claim(told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
     """Return the agency's step for a new or returned case with a child at risk and without an officer."""
-    return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED, again),)
+    return (Step(coarse(told_at), Effect.STARTS, ClockEvent.P0_OFFERED, again),)
 
 
 def claimed(at: datetime, *, again: int) -> tuple[Step, ...]:
     """Return the agency's step when an officer has claimed the case."""
-    return (Step(coarse(at), Did.DOES, ClockDue.CLAIM, again),)
+    return (Step(coarse(at), Effect.DOES, ClockDue.CLAIM, again),)
 
 
-def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:
+def rechecked(said: ItemLog, at: datetime) -> tuple[Step, ...]:
     """Return the notifier's step when every item that was reported gone has been checked."""
-    return () if said.unchecked() else (Step(coarse(at), Did.DOES, ClockDue.RECHECK, said.removals),)
+    return () if said.unchecked() else (Step(coarse(at), Effect.DOES, ClockDue.RECHECK, said.removals),)
 
 
 def taken_back(told_at: datetime) -> tuple[Step, ...]:
     """Return the step of a withdrawal: all open duties end."""
-    return (Step(coarse(told_at), Did.ENDS),)
+    return (Step(coarse(told_at), Effect.ENDS),)

@@ -13,7 +13,7 @@ from shared.exchange.topics import AUDIT, inbox_topic
 from shared.vocabulary.routing import PartyKind
 
 
-class Pair(NamedTuple):
+class InstancePair(NamedTuple):
     """Two instances, of which `sender` may write to `to`. They may be the same instance."""
 
     to: str
@@ -24,17 +24,17 @@ class Pair(NamedTuple):
         return inbox_topic(self.to, self.sender)
 
 
-def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
+def pairs_of(instances: Mapping[str, str]) -> tuple[InstancePair, ...]:
     """Return the pairs among `instances` (id to kind) that may correspond, and those with audit; sorted."""
     kinds = _corresponding()
     pairs = {
-        Pair(to, sender)
+        InstancePair(to, sender)
         for (to, to_kind), (sender, sender_kind) in product(instances.items(), repeat=2)
         if (sender_kind, to_kind) in kinds
     }
     stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
-    facts = {Pair(AUDIT, name) for name in stating if AUDIT in instances}
-    acks = {Pair(pair.sender, AUDIT) for pair in facts}
+    facts = {InstancePair(AUDIT, name) for name in stating if AUDIT in instances}
+    acks = {InstancePair(pair.sender, AUDIT) for pair in facts}
     return tuple(sorted(pairs | facts | acks))
 
 

@@ -18,12 +18,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from shared.contracts.facts import (
-    DECISIONS_MAX,
-    DecidedReferral,
-    ReferralDecidedSealed,
-    SealedDecision,
-)
+from shared.contracts.facts import DECISIONS_MAX, DecidedReferral, ReferralDecidedSealed, SealedDecision
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX, is_sealable
@@ -33,7 +28,7 @@ from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import ENGINE, Judged, PlannedEdge, Setting, judge
+from shared.routing.engine import ENGINE, RoutedEdge, RoutingInput, RoutingResult, judge
 from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
@@ -58,7 +53,7 @@ class StatedEdge(NamedTuple):
     digest: str
 
 
-class ReadDecided(NamedTuple):
+class ReadDecision(NamedTuple):
     """One decision of an opened fact: by its contract, as the received JSON, and its edges."""
 
     fact: SealedDecision
@@ -68,7 +63,7 @@ class ReadDecided(NamedTuple):
 
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True, kw_only=True)
-class Stated:
+class FactBody:
     """The content of a decision fact.
 
     Times, documents and engine are in `decision`; `superseded` are edge ids.
@@ -110,13 +105,7 @@ def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
 
 
 def decided_fact(
-    stated: Stated,
-    *,
-    instance: str,
-    directory: DirectoryIndex,
-    exercise: bool,
-    at: datetime,
-    traceparent: str | None,
+    stated: FactBody, *, instance: str, directory: DirectoryIndex, exercise: bool, at: datetime, traceparent: str | None
 ) -> Draft:
     """Compose the fact of one decision.
 
@@ -179,7 +168,7 @@ def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
     ]
 
 
-def read_decided(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:
+def read_decided(plaintext: bytes, count: int) -> list[ReadDecision | ValueError]:
     """Read an opened fact of `count` decisions.
 
     A decision that violates its contract is replaced by the error. Raises `ValueError` for a part with another number
@@ -205,18 +194,18 @@ def _read_one(stated: object) -> SealedDecision | ValueError:
         return error
 
 
-def _with_edges(fact: SealedDecision | ValueError, stated: Json) -> ReadDecided | ValueError:
+def _with_edges(fact: SealedDecision | ValueError, stated: Json) -> ReadDecision | ValueError:
     if isinstance(fact, ValueError):
         return fact
     try:
-        return ReadDecided(fact, stated, stated_edges(fact))
+        return ReadDecision(fact, stated, stated_edges(fact))
     except ValueError as error:
         return error
 
 
 def judged_edges(
-    clear: DecidedReferral, read: ReadDecided, setting: Setting, *, told_at: datetime
-) -> dict[tuple[str, str], PlannedEdge]:
+    clear: DecidedReferral, read: ReadDecision, setting: RoutingInput, *, told_at: datetime
+) -> dict[tuple[str, str], RoutedEdge]:
     """Decide again from the stated facts, and return the edges by (recipient, purpose).
 
     The statement must equal the result from its facts on the day of the message (`told_at`, the message's own time).
@@ -251,7 +240,7 @@ def judged_edges(
     return judged
 
 
-def _may_wait(edge: PlannedEdge, setting: Setting) -> bool:
+def _may_wait(edge: RoutedEdge, setting: RoutingInput) -> bool:
     """Return whether a notice has a hold window. It is planned, and stated when it is issued."""
     party = setting.directory.party(edge.recipient)
     return edge.terms.hold_window_h is not None and party is not None and party.kind == PartyKind.INDUSTRY
@@ -265,7 +254,7 @@ def given_up(fact: SealedDecision) -> bool:
     return fact.work_reason in _GIVEN_UP and not fact.edges and not fact.not_sent
 
 
-def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: Judged) -> bool:
+def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: RoutingResult) -> bool:
     """Return whether the disposition, its reason and the removed edges are those that the facts lead to."""
     removed = {(each["recipient"], str(each["purpose"]), tuple(each["rules"])) for each in outcome.not_sent}
     stated = {(each.recipient, each.purpose.value, each.rules) for each in fact.not_sent}
@@ -273,13 +262,13 @@ def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: Judged) ->
     return clear.disposition == outcome.disposition and fact.work_reason in reasons and stated == removed
 
 
-def clear_of_decided(stated: Stated) -> Json:
+def clear_of_decided(stated: FactBody) -> Json:
     """Return the clear part of the fact: the referral, its revision and its disposition."""
     told = {"referral_id": str(stated.referral_id), "revision": stated.revision, "disposition": stated.disposition}
     return {_DECISIONS: [told]}
 
 
-def sealed_of_decided(stated: Stated) -> Json:
+def sealed_of_decided(stated: FactBody) -> Json:
     """Return the sealed part of the fact, as JSON."""
     recipients = sorted({recipient for _, recipient, _, _ in stated.edges})
     place = {recipient: number for number, recipient in enumerate(recipients)}

@@ -113,7 +113,7 @@ def _stated(hosting: Hosting, directory: DirectoryIndex, on: date) -> Iterable[s
 
 def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
     """Return the content with listed parties, under their present ids, and places known on its day."""
-    known = _Known(directory, content.observed_at.astimezone(UTC).date())
+    known = _Codes(directory, content.observed_at.astimezone(UTC).date())
     return _with(
         content,
         items=_each(_closed_item, content.items, known),
@@ -123,7 +123,7 @@ def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
     )
 
 
-class _Known(NamedTuple):
+class _Codes(NamedTuple):
     """Lookup of listed parties and places on one day."""
 
     directory: DirectoryIndex
@@ -136,30 +136,30 @@ class _Known(NamedTuple):
         return stated if self.directory.tree.known(stated, self.on) else UNKNOWN
 
 
-def _closed_item(item: Item, known: _Known) -> Item:
+def _closed_item(item: Item, known: _Codes) -> Item:
     hosting = _each(_closed_hosting, item.hosting, known)
     assessments = _each(_closed_assessment, item.assessments, known)
     return _with(item, hosting=hosting, assessments=assessments)
 
 
-def _closed_hosting(hosting: Hosting, known: _Known) -> Hosting:
+def _closed_hosting(hosting: Hosting, known: _Codes) -> Hosting:
     place = None if hosting.jurisdiction is None else known.place(hosting.jurisdiction)
     provider = None if hosting.provider is None else known.party(hosting.provider)
     return _with(hosting, jurisdiction=place, provider=provider)
 
 
-def _closed_assessment(assessment: Assessment, known: _Known) -> Assessment:
+def _closed_assessment(assessment: Assessment, known: _Codes) -> Assessment:
     place = None if assessment.jurisdiction is None else known.place(assessment.jurisdiction)
     assessor = None if assessment.assessor is None else known.party(assessment.assessor)
     value = assessment.value if assessment.value in ASSESSMENT_VALUES[assessment.scheme] else UNKNOWN_VALUE
     return _with(assessment, jurisdiction=place, assessor=assessor, value=value)
 
 
-def _closed_account(account: SubjectAccount, known: _Known) -> SubjectAccount:
+def _closed_account(account: SubjectAccount, known: _Codes) -> SubjectAccount:
     return _with(account, service=known.party(account.service))
 
 
-def _each(close: Callable[[_Part, _Known], _Part], parts: tuple[_Part, ...], known: _Known) -> tuple[_Part, ...]:
+def _each(close: Callable[[_Part, _Codes], _Part], parts: tuple[_Part, ...], known: _Codes) -> tuple[_Part, ...]:
     """Return all parts closed. If none changes, as is usual, return the same tuple."""
     closed_parts = tuple([close(part, known) for part in parts])
     return parts if all(map(is_, parts, closed_parts)) else closed_parts

@@ -23,7 +23,7 @@ _ASSESSED: Final = TypeAdapter(tuple[AssessedItem, ...])
 _ENDED: Final = frozenset({HotlineAssessment.NOT_ILLEGAL, HotlineAction.REMOVED, HotlineAction.UNAVAILABLE})
 
 
-class FoldedOffer(Contract):
+class OfferSummary(Contract):
     """The state of an offer that results from all findings."""
 
     items: OfferFold
@@ -70,10 +70,10 @@ def check(said: Sequence[AssessedItem], numbers: Collection[int], before: Sequen
         _check(each, numbers, [*before, *said[:place]], here=f"/assessed/{place}")
 
 
-def fold_offer(numbers: Collection[int], said: Sequence[AssessedItem]) -> FoldedOffer:
+def fold_offer(numbers: Collection[int], said: Sequence[AssessedItem]) -> OfferSummary:
     """Return the state of an offer. It is closed once every item is not illegal, removed or unavailable."""
     ended = {each.n for each in said if each.assessment in _ENDED or each.action in _ENDED}
-    return FoldedOffer(items=OfferFold.CLOSED if set(numbers) <= ended else OfferFold.IN_PART)
+    return OfferSummary(items=OfferFold.CLOSED if set(numbers) <= ended else OfferFold.IN_PART)
 
 
 def _check(found: AssessedItem, numbers: Collection[int], before: Sequence[AssessedItem], *, here: str) -> None:

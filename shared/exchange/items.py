@@ -19,12 +19,12 @@ from shared.contracts.items import (
     CHECKS_MAX,
     ROUNDS_MAX,
     TRACK_NUMBER_MAX,
-    AnsweredSoFar,
-    Disowned,
+    AnswerTrack,
+    DisownedItem,
     ItemAnswer,
     ItemCheck,
     ItemOutcome,
-    Reinstated,
+    ReinstatedItem,
 )
 from shared.guard.rules import CLOCK_SKEW
 from shared.kernel.clock import COARSE_S, coarse
@@ -33,25 +33,25 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ItemFound, ItemsFold, NoticeAction
 
 _ANSWERS: Final = TypeAdapter(tuple[ItemAnswer, ...])
-_DISOWNED: Final = TypeAdapter(tuple[Disowned, ...])
+_DISOWNED: Final = TypeAdapter(tuple[DisownedItem, ...])
 _CHECKS: Final = TypeAdapter(tuple[ItemCheck, ...])
-_REINSTATED: Final = TypeAdapter(tuple[Reinstated, ...])
+_REINSTATED: Final = TypeAdapter(tuple[ReinstatedItem, ...])
 #: Actions after which an item is no longer available.
 _REMOVES: Final = frozenset({NoticeAction.REMOVED, NoticeAction.ALREADY_GONE})
 #: The highest answer number that may be repeated to another recipient. It leaves room for as many further answers.
 TOLD_AGAIN_MAX: Final = TRACK_NUMBER_MAX // 2
 _StatementT = TypeVar("_StatementT", ItemStatement, DisowningStatement)
-_SaidT = TypeVar("_SaidT", ItemAnswer, Disowned, ItemCheck, Reinstated)
+_SaidT = TypeVar("_SaidT", ItemAnswer, DisownedItem, ItemCheck, ReinstatedItem)
 
 
-class Folded(Contract):
+class NoticeSummary(Contract):
     """The state of a notice that results from all answers so far."""
 
     items: ItemsFold
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ItemLog:
     """All statements about items so far.
 
     `answers` are about items that were acted on or rejected, `disowned` about items of other providers. The origin's
@@ -59,9 +59,9 @@ class Said:
     """
 
     answers: tuple[ItemAnswer, ...] = ()
-    disowned: tuple[Disowned, ...] = ()
+    disowned: tuple[DisownedItem, ...] = ()
     checks: tuple[ItemCheck, ...] = ()
-    reinstated: tuple[Reinstated, ...] = ()
+    reinstated: tuple[ReinstatedItem, ...] = ()
 
     @classmethod
     def kept(cls, words: Mapping[str, object]) -> Self:
@@ -126,8 +126,8 @@ class Said:
         seen = {each.n for each in self.checks if each.round == self.round_of(each.n)}
         return self.removed() - seen
 
-    def __add__(self, more: Said) -> Said:
-        return Said(
+    def __add__(self, more: ItemLog) -> ItemLog:
+        return ItemLog(
             (*self.answers, *more.answers),
             (*self.disowned, *more.disowned),
             (*self.checks, *more.checks),
@@ -135,7 +135,7 @@ class Said:
         )
 
 
-def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before: Said) -> Said:
+def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before: ItemLog) -> ItemLog:
     """Return one answer per item. A statement without a number applies to every item without an answer.
 
     `numbers` are the notice's items, `before` the statements so far. Raises `Refused` as `check` does, and
@@ -146,40 +146,40 @@ def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before
         said = {name: getattr(each, name) for name in ItemOutcome.model_fields}
         stated.append((place, ItemAnswer(n=n, round=each.round or before.round_of(n), **said)))
     _check_answers(stated, numbers, before)
-    return Said(answers=tuple(answer for _, answer in stated))
+    return ItemLog(answers=tuple(answer for _, answer in stated))
 
 
-def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], before: Said) -> Said:
+def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], before: ItemLog) -> ItemLog:
     """Return the disowned items. Without a number: all items without an answer. Raises as `answered`."""
     spread = _spread(statements, numbers, before, at="/disowned")
-    stated = [(place, Disowned(n=n, suggested=each.suggested)) for place, each, n in spread]
+    stated = [(place, DisownedItem(n=n, suggested=each.suggested)) for place, each, n in spread]
     _check_disowned(stated, numbers, before)
-    return Said(disowned=tuple(each for _, each in stated))
+    return ItemLog(disowned=tuple(each for _, each in stated))
 
 
-def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: Said) -> Said:
+def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: ItemLog) -> ItemLog:
     """Return the reinstated items. Without a number: all items that were acted on. Raises as `answered`."""
     acted = sorted({each.n for each in before.present if each.action is not None and each.n in numbers})
     named = {each.n for each in statements}
-    stated: list[tuple[int, Reinstated]] = []
+    stated: list[tuple[int, ReinstatedItem]] = []
     for place, each in enumerate(statements):
         spread = [n for n in acted if n not in named] if each.n is None else [each.n]
         if not spread:
             raise Refused("item_not_acted_on", "no action on the item to reverse", field=f"/reinstated/{place}")
-        stated += [(place, Reinstated(n=n, round=before.round_of(n), reason=each.reason)) for n in spread]
+        stated += [(place, ReinstatedItem(n=n, round=before.round_of(n), reason=each.reason)) for n in spread]
     _check_reinstated(stated, numbers, before)
-    return Said(reinstated=tuple(each for _, each in stated))
+    return ItemLog(reinstated=tuple(each for _, each in stated))
 
 
-def latest(said: Said) -> Said:
+def latest(said: ItemLog) -> ItemLog:
     """Return the statements that are still needed: current answers, and those that ended the last round."""
     again = [each for each in said.checks if each.found is ItemFound.REAPPEARED]
     checks = {each.n: each for each in again if each.round == said.round_of(each.n) - 1}
     back = {each.n: each for each in said.reinstated if each.round == said.round_of(each.n) - 1}
-    return Said(said.present, said.disowned, tuple(checks.values()), tuple(back.values()))
+    return ItemLog(said.present, said.disowned, tuple(checks.values()), tuple(back.values()))
 
 
-def check(stated: Said, numbers: Collection[int], before: Said) -> None:
+def check(stated: ItemLog, numbers: Collection[int], before: ItemLog) -> None:
     """Check that `stated` may follow `before`.
 
     Raises `Refused`: `item_unknown`, `item_round_unknown`, `item_action_repeated`, `item_answer_contradicts`.
@@ -204,7 +204,7 @@ def check_times(stated: Sequence[ItemOutcome], at: datetime) -> None:
         check_time(each.effective_at, at, field=f"/items/{place}/effective_at")
 
 
-def fold(numbers: Collection[int], said: Said) -> Folded:
+def fold(numbers: Collection[int], said: ItemLog) -> NoticeSummary:
     """Return the state of the notice that results from the answers.
 
     While items lack an answer, the notice is reappeared if one of them is in a second or later round, else in part.
@@ -214,19 +214,19 @@ def fold(numbers: Collection[int], said: Said) -> Folded:
     silent = set(numbers) - said.numbers()
     if silent:
         again = any(said.round_of(n) > 1 for n in silent)
-        return Folded(items=ItemsFold.REAPPEARED if again else ItemsFold.IN_PART)
+        return NoticeSummary(items=ItemsFold.REAPPEARED if again else ItemsFold.IN_PART)
     answers = [each for each in said.present if each.n in numbers]
     if any(each.action is not None for each in answers):
-        return Folded(items=ItemsFold.ACTIONED)
-    return Folded(items=ItemsFold.REJECTED if answers else ItemsFold.NOT_OURS)
+        return NoticeSummary(items=ItemsFold.ACTIONED)
+    return NoticeSummary(items=ItemsFold.REJECTED if answers else ItemsFold.NOT_OURS)
 
 
-def renumbered(said: Said, own: Sequence[int]) -> Said:
+def renumbered(said: ItemLog, own: Sequence[int]) -> ItemLog:
     """Translate item numbers of the notice into the origin's: item `n` is `own[n - 1]`.
 
     Raises `Refused("item_unknown")`.
     """
-    return Said(
+    return ItemLog(
         tuple(_owned(said.answers, own)),
         tuple(_owned(said.disowned, own)),
         tuple(_owned(said.checks, own)),
@@ -234,10 +234,10 @@ def renumbered(said: Said, own: Sequence[int]) -> Said:
     )
 
 
-def told(said: Said, own: Sequence[int], *, gone: Collection[int] = ()) -> Said:
+def told(said: ItemLog, own: Sequence[int], *, gone: Collection[int] = ()) -> ItemLog:
     """Translate the origin's item numbers into the notice's. Statements about items in `gone` are omitted."""
     numbers = {n: place for place, n in enumerate(own, 1) if n not in gone}
-    return Said(
+    return ItemLog(
         tuple(_told(said.answers, numbers)),
         tuple(_told(said.disowned, numbers)),
         tuple(_told(said.checks, numbers)),
@@ -257,7 +257,7 @@ def _owned(said: Sequence[_SaidT], own: Sequence[int]) -> Iterator[_SaidT]:
 
 
 def _spread(
-    statements: Sequence[_StatementT], numbers: Sequence[int], before: Said, *, at: str
+    statements: Sequence[_StatementT], numbers: Sequence[int], before: ItemLog, *, at: str
 ) -> Iterator[tuple[int, _StatementT, int]]:
     """Yield each statement with its place in the request, once for each item that it applies to."""
     named = {each.n for each in statements} | before.numbers()
@@ -270,7 +270,7 @@ def _spread(
             yield place, each, n
 
 
-def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection[int], before: Said) -> None:
+def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection[int], before: ItemLog) -> None:
     """Check answers, each with its place in the list that was sent."""
     acts = {(each.n, each.round, each.action) for each in before.answers}
     rejected = {(each.n, each.round): each.action is None for each in before.answers}
@@ -290,7 +290,7 @@ def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection
         acts.add((each.n, each.round, each.action))
 
 
-def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[int], before: Said) -> None:
+def _check_disowned(stated: Sequence[tuple[int, DisownedItem]], numbers: Collection[int], before: ItemLog) -> None:
     theirs, ours = {each.n for each in before.disowned}, {each.n for each in before.present}
     for place, each in stated:
         here = f"/disowned/{place}"
@@ -303,7 +303,7 @@ def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[
         theirs.add(each.n)
 
 
-def _check_reinstated(stated: Sequence[tuple[int, Reinstated]], numbers: Collection[int], before: Said) -> None:
+def _check_reinstated(stated: Sequence[tuple[int, ReinstatedItem]], numbers: Collection[int], before: ItemLog) -> None:
     acted = {each.n for each in before.present if each.action is not None}
     for place, each in stated:
         here = f"/reinstated/{place}"
@@ -317,7 +317,7 @@ def _check_reinstated(stated: Sequence[tuple[int, Reinstated]], numbers: Collect
             raise Refused("item_rounds_exhausted", "the item has no further round", field=f"{here}/n")
 
 
-def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: Said, *, at: datetime) -> Said:
+def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: ItemLog, *, at: datetime) -> ItemLog:
     """Return the origin's checks of items in the notice, each with the item's current round.
 
     An item that was reported or found gone and is available has reappeared. Raises `Refused`: `item_never_gone`,
@@ -337,10 +337,10 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
         is_found = ItemFound.REAPPEARED if up and each.n in gone else each.found
         checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=each.at or at))
     _check_room(checks, before)
-    return Said(checks=tuple(checks))
+    return ItemLog(checks=tuple(checks))
 
 
-def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: Said) -> None:
+def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: ItemLog) -> None:
     """Check the results that an origin sends. Raises `Refused`: `item_unknown`, and as `found`."""
     if not {each.n for each in found} <= set(numbers):
         raise Refused("item_unknown")
@@ -349,12 +349,12 @@ def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: Sa
     _check_room(found, before)
 
 
-def _check_room(found: Sequence[ItemCheck], before: Said) -> None:
+def _check_room(found: Sequence[ItemCheck], before: ItemLog) -> None:
     if len(before.checks) + len(found) > CHECKS_MAX:
         raise Refused("checks_exhausted", "the maximum number of checks is reached", field="/checked", status=409)
 
 
-def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:
+def told_again(answered: AnswerTrack, numbers: Collection[int], directory: DirectoryIndex) -> AnswerTrack:
     """Return the part of a recipient's answers about these items.
 
     Suggested hosts not in the directory are removed.
@@ -362,7 +362,7 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
     said = {
         "items": tuple(each for each in answered.items if each.n in numbers),
         "disowned": tuple(
-            each if each.suggested is None or directory.party(each.suggested) else Disowned(n=each.n)
+            each if each.suggested is None or directory.party(each.suggested) else DisownedItem(n=each.n)
             for each in answered.disowned
             if each.n in numbers
         ),
@@ -373,11 +373,11 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
     return answered.model_copy(update=said)
 
 
-def check_told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> None:
+def check_told_again(answered: AnswerTrack, numbers: Collection[int], directory: DirectoryIndex) -> None:
     """Raise `Refused` if the answers name unknown items or hosts, or leave no room for further answers."""
     if told_again(answered, numbers, directory) != answered:
         raise Refused("edge_not_reproducible", "it names an unknown item or host", field="/sealed/again")
-    said = Said(answered.items, answered.disowned, answered.checked, answered.reinstated)
+    said = ItemLog(answered.items, answered.disowned, answered.checked, answered.reinstated)
     rounds = {each.round for each in said.answers} | {each.round for each in said.checks}
     if max(rounds | {1 + said.again}) > ROUNDS_MAX or answered.number > TOLD_AGAIN_MAX:
         raise Refused("edge_not_reproducible", "more answers than are possible", field="/sealed/again")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from shared.exchange.minimise import Json
 from shared.guard.canonical import canonical
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from shared.vocabulary.referral import RelationKind
 
 #: Accounts and messages are named within a service, which their locator does not state.
@@ -26,7 +26,7 @@ _DEFAULT_PORTS: Final = (":80", ":443")
 class Form(NamedTuple):
     """One version: the compared form of an address, and the guard edition of its canonical form."""
 
-    edition: Edition
+    edition: GuardVersion
     compared: Callable[[str, str], str]
 
 
@@ -51,7 +51,7 @@ def compared_1(value: str, kind: str) -> str:
 
 
 #: The forms by version. Origins compare by the highest, which uses the current edition.
-FORMS: Final[Mapping[int, Form]] = {1: Form(Edition(form=1, model=1, templates=1), compared_1)}
+FORMS: Final[Mapping[int, Form]] = {1: Form(GuardVersion(form=1, model=1, templates=1), compared_1)}
 #: The version for comparisons that use only one, such as work items. Raise it once all stored records have its tokens.
 GROUPED_BY: Final = 1
 

@@ -18,7 +18,7 @@ from shared.contracts.base import Contract
 from shared.contracts.case_referral import ReferralPassedOnSealed
 from shared.contracts.decision import Edge
 from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import RECORD_REVEALED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.attributes import Attributes, Envelope, Tier
@@ -36,7 +36,7 @@ from shared.routing.directory_index import DirectoryIndex
 _BEFORE_EDGE: Final = b',"edge":'
 
 
-class Spelt(NamedTuple):
+class WireForm(NamedTuple):
     """An edge and its record, each as the JSON text that its origin wrote, byte for byte."""
 
     edge: bytes
@@ -63,7 +63,7 @@ def is_plain(plaintext: bytes, tree: dict[str, Any]) -> bool:
     return len(plaintext) <= BODY_BYTES_MAX and values <= SEALED_NODES_MAX and to_json(tree) == plaintext
 
 
-def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
+def spelt_parts(plaintext: bytes, salt: str) -> WireForm:
     """Return edge and record of a valid sealed part in compact form, with this salt.
 
     Raises `Refused("edge_not_reproducible")` if its members are in another order than `sealed_of` writes. No string of
@@ -74,7 +74,7 @@ def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
     ends = plaintext.find(between, begins)
     if not plaintext.startswith(b'{"decision":') or begins < 0 or ends < 0:
         raise Refused("edge_not_reproducible", "its members are in another order", field="/sealed")
-    return Spelt(plaintext[begins + len(_BEFORE_EDGE) : ends], plaintext[ends + len(between) : -1])
+    return WireForm(plaintext[begins + len(_BEFORE_EDGE) : ends], plaintext[ends + len(between) : -1])
 
 
 # The plaintext is never shown. Not frozen: thousands are built a second, and a frozen class costs three times as much.
@@ -168,9 +168,9 @@ class Received:
     sent_at: datetime
     traceparent: str | None
     edge: Edge | None = None
-    again: AnsweredSoFar | None = None
+    again: AnswerTrack | None = None
     moved: bool = False
-    spelt: Spelt | None = None
+    spelt: WireForm | None = None
     carried: EdgeSealed | None = None
     opened: OpenedPart | None = None
 
@@ -346,11 +346,5 @@ def compose_revealed(
     if instance is None:
         raise not_found()
     return compose_fact(
-        RECORD_REVEALED,
-        opened,
-        subject=subject,
-        instance=instance.id,
-        directory=directory,
-        exercise=exercise,
-        at=at,
+        RECORD_REVEALED, opened, subject=subject, instance=instance.id, directory=directory, exercise=exercise, at=at
     )

@@ -14,18 +14,18 @@ from shared.contracts.answers import (
     NoticeNotOursClear,
     NoticeReinstatedClear,
     OfferAssessedClear,
-    OnReferral,
+    ReferralAnswer,
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
 from shared.exchange import findings, items
-from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
+from shared.exchange.act import ASKED_BY_AGENCIES, Offering, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
-from shared.exchange.findings import FoldedOffer
-from shared.exchange.items import Folded, Said
+from shared.exchange.findings import OfferSummary
+from shared.exchange.items import ItemLog, NoticeSummary
 from shared.exchange.retention_grounds import after_amendment, folded
 from shared.exchange.states import answer_follows, permits, reopens
 from shared.kernel.authority import Permit
@@ -41,10 +41,10 @@ class ReferralState(StrEnum):
     UNROUTABLE = Disposition.UNROUTABLE.value
     ORPHANED = Disposition.ORPHANED.value
     UNKNOWN_CODE = Disposition.UNKNOWN_CODE.value
-    UNRELEASED = Offered.UNRELEASED.value
-    DROPPED = Offered.DROPPED.value
-    TRANSFERRED = Offered.TRANSFERRED.value
-    WITHDRAWN = Offered.WITHDRAWN.value
+    UNRELEASED = Offering.UNRELEASED.value
+    DROPPED = Offering.DROPPED.value
+    TRANSFERRED = Offering.TRANSFERRED.value
+    WITHDRAWN = Offering.WITHDRAWN.value
 
 
 #: The part of every origin's authorisation table that concerns its own referrals.
@@ -63,7 +63,7 @@ UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
     | {
         AnswerState(state)
         for row in ACTS
-        if row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES and Offered.OPEN.value in row.needs
+        if row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES and Offering.OPEN.value in row.needs
         if not reopens(row)
         for move in row.moves
         for state in move.before
@@ -75,7 +75,7 @@ _OF_ITEMS: Final = NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedCl
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class EdgeAnswer:
     """An edge's answer so far; `detail` holds its codes and times as JSON, no ids of subjects.
 
     `acts` is the number of the newest act in the recipient's track; those of refused answers leave gaps.
@@ -86,7 +86,7 @@ class Answered:
     acts: int = 0
 
 
-class Amendments(NamedTuple):
+class EdgeAmendments(NamedTuple):
     """The effect of amendments on an edge: the revision that was sent last, and the items that it lost."""
 
     revision: int
@@ -96,35 +96,35 @@ class Amendments(NamedTuple):
         return [n for n in own if n not in self.gone]
 
 
-NEVER_AMENDED: Final = Amendments(1, frozenset())
+NEVER_AMENDED: Final = EdgeAmendments(1, frozenset())
 #: Final states that result from the items of a notice or offer.
 _BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.CLOSED})
 
 
 def answered_so_far(
-    present: Answered, *, own: Sequence[int], gone: Collection[int] = (), restored: bool = False
-) -> AnsweredSoFar:
+    present: EdgeAnswer, *, own: Sequence[int], gone: Collection[int] = (), restored: bool = False
+) -> AnswerTrack:
     """Return the answers about current items, by the notice's numbers, for the recipient's next instance.
 
     `own` is as in `answer_edge`. `gone` are items in `own` that the edge no longer has; there may be many.
     """
-    said = items.told(items.latest(Said.kept(present.detail)), own, gone=gone)
+    said = items.told(items.latest(ItemLog.kept(present.detail)), own, gone=gone)
     found = tuple(each for each in findings.found_in(present.detail) if each.n not in gone)
     of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
     of_items |= {"checked": said.checks} if said.checks else {}
     of_items |= {"reinstated": said.reinstated} if said.reinstated else {}
-    return AnsweredSoFar(restored=restored, answer=present.state, number=present.acts, **of_items)
+    return AnswerTrack(restored=restored, answer=present.state, number=present.acts, **of_items)
 
 
 def answer_edge(
-    present: Answered,
+    present: EdgeAnswer,
     message: MessageType,
     clear: Contract,
     *,
     withdrawn: bool,
     own: Sequence[int],
-    amended: Amendments = NEVER_AMENDED,
-) -> Answered:
+    amended: EdgeAmendments = NEVER_AMENDED,
+) -> EdgeAnswer:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
     `own` are the origin's own numbers of the edge's items, including items that the edge no longer has. The origin
@@ -137,7 +137,7 @@ def answer_edge(
     invalid statements about items.
     """
     # The code that grants claims checks whether the offer may be claimed.
-    offered = Offered.WITHDRAWN if withdrawn else Offered.CLAIMABLE
+    offered = Offering.WITHDRAWN if withdrawn else Offering.CLAIMABLE
     if isinstance(clear, Answer) and clear.number <= present.acts:
         if withdrawn and _says_erased(clear) and present.detail.get("fate") == WithdrawalFate.ERASED:
             return present
@@ -145,7 +145,7 @@ def answer_edge(
     deciding = _deciding(present, clear, own=own, standing=amended.standing(own))
     means: AnswerState | None = None
     state = present.state
-    if amended.revision > 1 and isinstance(deciding, Folded | FoldedOffer):
+    if amended.revision > 1 and isinstance(deciding, NoticeSummary | OfferSummary):
         # The recipient may have had other items, of which some had no answer yet.
         state = AnswerState.IN_PART if state in _BY_ITEMS else state
         means, deciding = AnswerState(deciding.items.value), _left_open(clear)
@@ -156,24 +156,24 @@ def answer_edge(
     if following is None:
         raise Refused("answer_out_of_order")
     following = means or following
-    if isinstance(clear, OnReferral) and clear.revision < amended.revision:
+    if isinstance(clear, ReferralAnswer) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
     # A question is not part of the answer.
     detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
-    return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
+    return EdgeAnswer(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
 
 def _says_erased(clear: Contract) -> bool:
     return isinstance(clear, WithdrawalAnswer | Erasure) and clear.fate is WithdrawalFate.ERASED
 
 
-def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
+def _deciding(present: EdgeAnswer, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
     """Return the part of an answer that decides the edge's move.
 
     For items: the fold over `standing` items. Raises `Refused` for invalid statements about an item.
     """
     if isinstance(clear, _OF_ITEMS):
-        before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
+        before, stated = ItemLog.kept(present.detail), items.renumbered(_said(clear), own)
         items.check(stated, own, before)
         return items.fold(standing, before + stated)
     if isinstance(clear, OfferAssessedClear):
@@ -183,11 +183,11 @@ def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standin
     return clear
 
 
-def _left_open(clear: Contract) -> Folded | FoldedOffer:
+def _left_open(clear: Contract) -> NoticeSummary | OfferSummary:
     """Return the fold for an answer after which some items still lack an answer."""
     if isinstance(clear, OfferAssessedClear):
-        return FoldedOffer(items=OfferFold.IN_PART)
-    return Folded(items=ItemsFold.REAPPEARED if isinstance(clear, NoticeReinstatedClear) else ItemsFold.IN_PART)
+        return OfferSummary(items=OfferFold.IN_PART)
+    return NoticeSummary(items=ItemsFold.REAPPEARED if isinstance(clear, NoticeReinstatedClear) else ItemsFold.IN_PART)
 
 
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
@@ -202,11 +202,11 @@ def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     return words
 
 
-def _said(clear: NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear) -> Said:
+def _said(clear: NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear) -> ItemLog:
     match clear:
         case NoticeAnsweredClear():
-            return Said(answers=clear.items)
+            return ItemLog(answers=clear.items)
         case NoticeNotOursClear():
-            return Said(disowned=clear.disowned)
+            return ItemLog(disowned=clear.disowned)
         case NoticeReinstatedClear():
-            return Said(reinstated=clear.reinstated)
+            return ItemLog(reinstated=clear.reinstated)

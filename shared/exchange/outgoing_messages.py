@@ -10,31 +10,31 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
-from shared.exchange.decision_fact import Json, Stated, commitment, decided_fact, due_times, edge_salt
+from shared.exchange.decision_fact import FactBody, Json, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.items import told_again
 from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record
-from shared.exchange.origin import Answered, answered_so_far
+from shared.exchange.origin import EdgeAnswer, answered_so_far
 from shared.exchange.preservation import Hours
 from shared.exchange.read_capabilities import CANNOT_READ, PeerReads, form_for
-from shared.exchange.second_review import Released
+from shared.exchange.second_review import SecondReview
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry
-from shared.routing.engine import Judged, PlannedEdge
+from shared.routing.engine import RoutedEdge, RoutingResult
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import PartyKind, WorkReason
 
 
-class Emitted(NamedTuple):
+class AddressedEdge(NamedTuple):
     """One edge, its id, its message and the destination.
 
     `items` are the origin's own numbers of all items that its recipient ever had; `gone` are those that it has lost.
     """
 
-    edge: PlannedEdge
+    edge: RoutedEdge
     edge_id: UUID
     message_id: UUID
     instance: str
@@ -60,20 +60,20 @@ class Emitted(NamedTuple):
         return self.edge.terms.rules
 
 
-class Waiting(NamedTuple):
+class DeferredEdge(NamedTuple):
     """An edge that is not sent yet, because its recipient cannot read the message. No message is written."""
 
-    edge: PlannedEdge
+    edge: RoutedEdge
     edge_id: UUID
 
 
-class Planned(NamedTuple):
+class ScheduledEdge(NamedTuple):
     """An edge that is not sent yet, because a hold is possible until its window ends.
 
     No message is written.
     """
 
-    edge: PlannedEdge
+    edge: RoutedEdge
     edge_id: UUID
     window_ends: datetime
     issue_at: datetime
@@ -81,18 +81,18 @@ class Planned(NamedTuple):
 
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True)
-class Letters:
+class MessageSet:
     """The messages of one decision.
 
     `work_reason` is the reason why a person must check the referral, None if none.
     """
 
-    outcome: Judged
+    outcome: RoutingResult
     referral_id: UUID
-    emitted: tuple[Emitted, ...]
+    emitted: tuple[AddressedEdge, ...]
     letters: tuple[Draft, ...]
-    waiting: tuple[Waiting, ...]
-    planned: tuple[Planned, ...]
+    waiting: tuple[DeferredEdge, ...]
+    planned: tuple[ScheduledEdge, ...]
     work_reason: WorkReason | None
     traceparent: str | None
     revision: int = 1
@@ -106,7 +106,7 @@ class Letters:
         that exceeds one record.
         """
         outcome = self.outcome
-        stated = Stated(
+        stated = FactBody(
             referral_id=self.referral_id,
             origin=origin.id,
             body_sha256=body_sha256,
@@ -133,17 +133,17 @@ class Letters:
 
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True, kw_only=True)
-class Writing:
+class MessageContext:
     """The common data of all messages of one decision: its record, readable versions, time and trace."""
 
-    outcome: Judged
+    outcome: RoutingResult
     record: Json
     reads: PeerReads
     referral_id: UUID
     at: datetime
     traceparent: str | None
     #: The second review of a record above its budget.
-    released: Released | None = None
+    released: SecondReview | None = None
     #: Hours of hold windows, if edges must wait for them.
     windows: Hours | None = None
     #: Edges that are issued again, by (recipient, purpose).
@@ -155,29 +155,29 @@ class Writing:
 class KnownEdge(NamedTuple):
     """An edge that its recipient already had, at `instance`. It keeps its ids and its answers.
 
-    `revision` is the revision of this message; a notice counts its own. `items` is as in `Emitted`: numbers stay the
-    same. Earlier answers are included if the edge goes to another instance, or if `tells` is set. `restored`: the
+    `revision` is the revision of this message; a notice counts its own. `items` is as in `AddressedEdge`: numbers stay
+    the same. Earlier answers are included if the edge goes to another instance, or if `tells` is set. `restored`: the
     instance lost them.
     """
 
     edge_id: UUID
     notice_id: UUID | None
     instance: str
-    answered: Answered
+    answered: EdgeAnswer
     revision: int = 1
     items: tuple[int, ...] = ()
     tells: bool = True
     restored: bool = False
 
 
-def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
+def write_letters(writing: MessageContext, edges: Sequence[RoutedEdge]) -> MessageSet:
     """Address `edges` of the decision.
 
     No message is written if the recipient has no sealing key at this time. Edges whose recipient cannot read the
     message wait. Edges with a hold window are planned.
     """
-    written: list[tuple[Emitted, Draft]] = []
-    waiting: list[Waiting] = []
+    written: list[tuple[AddressedEdge, Draft]] = []
+    waiting: list[DeferredEdge] = []
     planned = _planned(writing, edges)
     outcome = writing.outcome
     for edge in edges:
@@ -187,7 +187,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
             written.append(_addressed(edge, writing))
         except Refused as error:
             if error.code == CANNOT_READ:
-                waiting.append(Waiting(edge, uuid4()))
+                waiting.append(DeferredEdge(edge, uuid4()))
             elif error.code != "recipient_unknown":
                 raise
     work_reason = outcome.work_reason
@@ -196,7 +196,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     elif waiting:
         work_reason = WorkReason.RECIPIENT_CANNOT_READ
     emitted, letters = tuple(each for each, _ in written), tuple(letter for _, letter in written)
-    return Letters(
+    return MessageSet(
         outcome,
         writing.referral_id,
         emitted,
@@ -209,7 +209,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     )
 
 
-def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
+def _planned(writing: MessageContext, edges: Sequence[RoutedEdge]) -> tuple[ScheduledEdge, ...]:
     """Return the notices with a hold window.
 
     If no agency has an edge, no hold is possible and the window is over. Edges that the recipient already had are not
@@ -224,32 +224,32 @@ def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, .
     for edge in windowed:
         if _kind(writing, edge) == PartyKind.INDUSTRY:
             ends = windows.ends(at, edge.terms.hold_window_h or 0)
-            planned.append(Planned(edge, uuid4(), ends, windows.issue_at(ends, at, cleared=not told)))
+            planned.append(ScheduledEdge(edge, uuid4(), ends, windows.issue_at(ends, at, cleared=not told)))
     return tuple(planned)
 
 
-def _edge_key(edge: PlannedEdge) -> tuple[str, str]:
+def _edge_key(edge: RoutedEdge) -> tuple[str, str]:
     return edge.recipient, edge.terms.purpose
 
 
-def _kind(writing: Writing, edge: PlannedEdge) -> str:
+def _kind(writing: MessageContext, edge: RoutedEdge) -> str:
     recipient = writing.outcome.setting.directory.party(edge.recipient)
     return "" if recipient is None else recipient.kind
 
 
-def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
+def clear_of(edge: RoutedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
     """Return the clear fields of a message that carries `edge`: only ids and due times."""
     return {"edge_id": str(edge_id), "commitment": commitment(salt, edge.digest)} | due_times(edge.terms.deadlines, at)
 
 
 def sealed_of(
-    edge: PlannedEdge,
-    outcome: Judged,
+    edge: RoutedEdge,
+    outcome: RoutingResult,
     *,
     record: Json,
     salt: str,
-    again: AnsweredSoFar | None = None,
-    released: Released | None = None,
+    again: AnswerTrack | None = None,
+    released: SecondReview | None = None,
 ) -> Json:
     """Return the sealed part of a message that carries `edge`: data to derive it again, and the record."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
@@ -258,7 +258,7 @@ def sealed_of(
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 
-def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
+def _addressed(edge: RoutedEdge, writing: MessageContext) -> tuple[AddressedEdge, Draft]:
     outcome, directory = writing.outcome, writing.outcome.setting.directory
     recipient = directory.party(edge.recipient)
     if recipient is None:
@@ -291,10 +291,10 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
     form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = compose(form, clear, addressing, sealed=to_json(sealed))
     where = letter.message_id, letter.recipient_instance, cut.notice_id
-    return Emitted(edge, edge_id, *where, cut.items, cut.gone, cut.revision), letter
+    return AddressedEdge(edge, edge_id, *where, cut.items, cut.gone, cut.revision), letter
 
 
-def _is_p0(edge: PlannedEdge, told: Json) -> bool:
+def _is_p0(edge: RoutedEdge, told: Json) -> bool:
     """Return whether the edge or its record shows the recipient that a child is at risk.
 
     The lane must not reveal a priority that the message itself withholds.
@@ -306,7 +306,7 @@ def _is_p0(edge: PlannedEdge, told: Json) -> bool:
 class _Cut(NamedTuple):
     """The part of the record for one recipient, and the ids of its message.
 
-    The other fields are as in `Emitted`.
+    The other fields are as in `AddressedEdge`.
     """
 
     message: MessageType
@@ -318,7 +318,7 @@ class _Cut(NamedTuple):
     gone: tuple[int, ...] = ()
 
 
-def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | None) -> _Cut:
+def _cut(edge: RoutedEdge, writing: MessageContext, kind: str, *, known: KnownEdge | None) -> _Cut:
     terms, whole = edge.terms, writing.record
     before = () if known is None else known.items
     if kind != PartyKind.INDUSTRY:
@@ -364,22 +364,22 @@ class StaleEdge(NamedTuple):
     known: KnownEdge | None = None
 
 
-class Left(NamedTuple):
-    """The result for stale edges and for new edges that wait. The fields are as in `Again`."""
+class EdgeFates(NamedTuple):
+    """The result for stale edges and for new edges that wait. The fields are as in `Redecision`."""
 
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[DeferredEdge, ...]
     unread: tuple[UUID, ...]
     superseded: list[UUID]
     dropped: tuple[StaleEdge, ...]
 
 
-def left_of(letters: Letters, stale: Mapping[tuple[str, str], StaleEdge]) -> Left:
+def left_of(letters: MessageSet, stale: Mapping[tuple[str, str], StaleEdge]) -> EdgeFates:
     waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
     unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
     # An edge that waited and still waits was never sent, so it is not superseded.
     stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}
     found = waiting.keys() | {(each.recipient, each.purpose) for each in letters.emitted}
-    return Left(
+    return EdgeFates(
         tuple(each for key, each in waiting.items() if key not in unread),
         tuple(stale[key].edge_id for key in unread),
         sorted(each.edge_id for key, each in stale.items() if key not in stays),

@@ -12,31 +12,31 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
-from shared.exchange.act import Offered
+from shared.exchange.act import Offering
 from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.outgoing_messages import (
-    Emitted,
-    Left,
-    Letters,
-    Planned,
+    AddressedEdge,
+    DeferredEdge,
+    EdgeFates,
+    MessageContext,
+    MessageSet,
+    ScheduledEdge,
     StaleEdge,
-    Waiting,
-    Writing,
     left_of,
     write_letters,
 )
 from shared.exchange.preservation import Hours
 from shared.exchange.read_capabilities import PeerReads
-from shared.exchange.second_review import Released
-from shared.guard import ADDED, BUDGET, CEILING, Charged, WasCut, as_kept, check_budget, cuts, inspect, trips
+from shared.exchange.second_review import SecondReview
+from shared.guard import ADDED, BUDGET, CEILING, RecordCost, Redaction, as_kept, check_budget, cuts, inspect, trips
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import salt, uuid7
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import Judged, Setting, judge
+from shared.routing.engine import RoutingInput, RoutingResult, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import Disposition, PartyStatus, WorkReason
 
@@ -84,18 +84,18 @@ class Prepared:
     work_reason: str | None
     filed_by: str | None
     content: bytes
-    emitted: tuple[Emitted, ...]
-    waiting: tuple[Waiting, ...]
+    emitted: tuple[AddressedEdge, ...]
+    waiting: tuple[DeferredEdge, ...]
     drafts: tuple[Draft, ...]
     cut: tuple[dict[str, Any], ...]
-    spent: Charged
+    spent: RecordCost
     items: int
     traceparent: str | None
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[ScheduledEdge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Redecision:
     """The result of deciding a stale referral again: new edges and messages, and dropped old edges.
 
     `unread` are edges that keep their ids: the recipient has them, but its present instance cannot read the new
@@ -104,8 +104,8 @@ class Again:
 
     referral_id: UUID
     origin: str
-    emitted: tuple[Emitted, ...]
-    waiting: tuple[Waiting, ...]
+    emitted: tuple[AddressedEdge, ...]
+    waiting: tuple[DeferredEdge, ...]
     drafts: tuple[Draft, ...]
     dropped: tuple[StaleEdge, ...]
     work_reason: WorkReason | None
@@ -113,7 +113,7 @@ class Again:
     law: str
     decided_at: datetime
     unread: tuple[UUID, ...] = ()
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[ScheduledEdge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,25 +132,25 @@ class Filing:
     waits: WorkReason | None = None
 
 
-class Looked(NamedTuple):
+class RoutingPreview(NamedTuple):
     """The preview of a referral: its decision, and the redactions of its addresses.
 
     With `waits`, a second review must release it first.
     """
 
-    judged: Judged
-    cut: tuple[WasCut, ...]
+    judged: RoutingResult
+    cut: tuple[Redaction, ...]
     waits: WorkReason | None
 
 
-def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
+def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> RoutingPreview:
     """Guard and decide only, as `prepare_batch` would: a preview before submission. Raises `Refused`."""
     # A preview needs no digest of the body.
     setting = _setting(documents, submission.exercise, at)
-    work = _Work(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
+    work = _Pending(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
     for stage in (_guard, _read, _judge):
         stage(work)
-    return Looked(work.outcome, cuts(work.content), work.waits)
+    return RoutingPreview(work.outcome, cuts(work.content), work.waits)
 
 
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
@@ -161,7 +161,7 @@ def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: dateti
     before the next begins, for the same reason as in `accept_batch`.
     """
     settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
-    works = [_Work(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]
+    works = [_Pending(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _write):
         for work in works:
             if work.refused is None:
@@ -183,9 +183,9 @@ def prepare_again(
     only: Mapping[tuple[str, str], StaleEdge] | None,
     body_sha256: str,
     traceparent: str | None,
-    released: Released | None = None,
+    released: SecondReview | None = None,
     revision: int = 1,
-) -> Again:
+) -> Redecision:
     """Decide a stored referral again and address the edges in `only`, by (recipient, purpose).
 
     None: all edges. Used after a second review has `released` it, when an edge waited too long for its recipients, and
@@ -197,7 +197,7 @@ def prepare_again(
     outcome = judge(read.facts, _setting(documents, exercise, at), salt=salt(), unknown=read.unknown)
     every, only = only is None, only or {}
     edges = [edge for edge in outcome.edges if every or (edge.recipient, edge.terms.purpose) in only]
-    writing = Writing(
+    writing = MessageContext(
         outcome=outcome,
         record=whole_record(content),
         reads=documents.reads,
@@ -215,8 +215,10 @@ def prepare_again(
     return _again(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
 
 
-def _again(letters: Letters, left: Left, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime) -> Again:
-    return Again(
+def _again(
+    letters: MessageSet, left: EdgeFates, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime
+) -> Redecision:
+    return Redecision(
         letters.referral_id,
         origin,
         letters.emitted,
@@ -232,11 +234,11 @@ def _again(letters: Letters, left: Left, origin: str, *, drafts: tuple[Draft, ..
     )
 
 
-def _setting(documents: Documents, exercise: bool, at: datetime) -> Setting:
-    return Setting(documents.directory, documents.policy, exercise, coarse(at))
+def _setting(documents: Documents, exercise: bool, at: datetime) -> RoutingInput:
+    return RoutingInput(documents.directory, documents.policy, exercise, coarse(at))
 
 
-class _Work:
+class _Pending:
     """One filing during preparation.
 
     Each stage sets the fields that later stages need, or the error that ends it.
@@ -248,22 +250,22 @@ class _Work:
     )  # fmt: skip
 
     content: ReferralSubmission
-    spent: Charged
+    spent: RecordCost
     waits: WorkReason | None
     read: ReadFacts
-    outcome: Judged
+    outcome: RoutingResult
     record: dict[str, Any]
     referral_id: UUID
-    letters: Letters
+    letters: MessageSet
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, *, setting: Setting, at: datetime) -> None:
+    def __init__(self, filing: Filing, documents: Documents, *, setting: RoutingInput, at: datetime) -> None:
         self.filing, self.documents = filing, documents
         self.setting, self.at = setting, at
         self.refused: Refused | None = None
 
 
-def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tuple[ReferralSubmission, Charged]:
+def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tuple[ReferralSubmission, RecordCost]:
     """Return a submission as it is stored, and its information cost.
 
     Raises `Refused` by the guard or the directory.
@@ -278,7 +280,7 @@ def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tupl
     return content, inspect(content, now=at, limits=CEILING)
 
 
-def _guard(work: _Work) -> None:
+def _guard(work: _Pending) -> None:
     work.content, work.spent = as_filed(work.filing, work.documents.directory, at=work.at)
     over = None if work.spent.within(BUDGET, added=ADDED) else WorkReason.OVER_BUDGET
     if over and trips(work.content.spelt()):
@@ -286,15 +288,15 @@ def _guard(work: _Work) -> None:
     work.waits = over or work.filing.waits
 
 
-def _read(work: _Work) -> None:
+def _read(work: _Pending) -> None:
     work.read = read_facts(work.content, work.filing.origin, work.documents.directory)
 
 
-def _judge(work: _Work) -> None:
+def _judge(work: _Pending) -> None:
     work.outcome = judge(work.read.facts, work.setting, salt=salt(), unknown=work.read.unknown)
 
 
-def _address(work: _Work) -> None:
+def _address(work: _Pending) -> None:
     if work.waits is not None:
         # A release decides the referral again. Until then only audit is notified, with the reason.
         work.outcome = replace(work.outcome, work_reason=work.waits, edges=(), not_sent=())
@@ -303,8 +305,8 @@ def _address(work: _Work) -> None:
     work.letters = _letters(work)
 
 
-def _letters(work: _Work) -> Letters:
-    writing = Writing(
+def _letters(work: _Pending) -> MessageSet:
+    writing = MessageContext(
         outcome=work.outcome,
         record=work.record,
         reads=work.documents.reads,
@@ -316,7 +318,7 @@ def _letters(work: _Work) -> Letters:
     return write_letters(writing, work.outcome.edges)
 
 
-def _write(work: _Work) -> None:
+def _write(work: _Pending) -> None:
     try:
         work.drafts = _drafts(work)
     except Refused as error:
@@ -330,12 +332,12 @@ def _write(work: _Work) -> None:
         work.drafts = _drafts(work)
 
 
-def _drafts(work: _Work) -> tuple[Draft, ...]:
+def _drafts(work: _Pending) -> tuple[Draft, ...]:
     filing = work.filing
     return work.letters.drafts(work.read.facts, filing.origin, at=work.at, body_sha256=filing.body_sha256)
 
 
-def _prepared(work: _Work) -> Prepared:
+def _prepared(work: _Pending) -> Prepared:
     submission, outcome = work.filing.submission, work.outcome
     return Prepared(
         referral_id=work.referral_id,
@@ -347,7 +349,7 @@ def _prepared(work: _Work) -> Prepared:
         facts=work.read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
-        state=outcome.disposition.value if work.waits is None else Offered.UNRELEASED.value,
+        state=outcome.disposition.value if work.waits is None else Offering.UNRELEASED.value,
         work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
         filed_by=None if work.waits is None else work.filing.actor,
         content=own_record(work.record),

@@ -20,11 +20,11 @@ from shared.contracts.base import Contract
 from shared.contracts.preservation_api import ExtensionTerms, PreservationAnswering, PreservationTerms
 from shared.contracts.registry import MessageType
 from shared.exchange.act import WORKED_ON, Act, Subject, Track, any_of
-from shared.exchange.states import Standing, rows_of, says, shown
+from shared.exchange.states import TrackState, rows_of, says, shown
 from shared.kernel.authority import state_forbids
 from shared.kernel.clock import EPOCH, coarse
 from shared.kernel.errors import Refused
-from shared.routing.clocks import ClockedEdge, Did, Step
+from shared.routing.clocks import ClockedEdge, Effect, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 
@@ -104,7 +104,7 @@ def check_bound(not_after: datetime, at: datetime, longest: timedelta) -> None:
 _ROWS: Final = {row.message: row for row in rows_of(Subject.PRESERVATION)}
 ASK: Final = next(row for row in rows_of(Subject.PRESERVATION) if row.name == "submit")
 #: The first standing of an agency's request, at both ends.
-BEGUN: Final = Standing(ASK.moves[0].to, PreservationAnswer.NONE.value)
+BEGUN: Final = TrackState(ASK.moves[0].to, PreservationAnswer.NONE.value)
 #: The clock event of each kind of request.
 BEGINS: Final[Mapping[PreservationKind, ClockEvent]] = {
     PreservationKind.PRESERVE: ClockEvent.PRESERVATION_SERVED,
@@ -127,7 +127,7 @@ def row_of(message: MessageType) -> Act | None:
     return _ROWS.get(message)
 
 
-def acted(row: Act, standing: Standing, said: Contract | None) -> Standing:
+def acted(row: Act, standing: TrackState, said: Contract | None) -> TrackState:
     """Return the standing after the party's own act.
 
     Raises `Refused("state_forbids")` if it is not possible.
@@ -139,7 +139,7 @@ def acted(row: Act, standing: Standing, said: Contract | None) -> Standing:
     return following
 
 
-def told(row: Act, standing: Standing, said: Contract) -> Standing:
+def told(row: Act, standing: TrackState, said: Contract) -> TrackState:
     """Return the standing after an act of the other side. Raises `Refused("preservation_out_of_order")`."""
     following = _moved(row, standing, said)
     if following is None:
@@ -160,7 +160,7 @@ def check_told_day(said: Contract, sent_at: datetime) -> None:
     check_day(said, (sent_at - TOLERANCE).date())
 
 
-def shown_state(standing: Standing) -> str:
+def shown_state(standing: TrackState) -> str:
     """Return the state that both sides see."""
     return shown(Subject.PRESERVATION, standing)
 
@@ -179,16 +179,16 @@ def clock_steps(
     """
     at = coarse(told_at)
     if answer in _OVER:
-        return tuple(Step(at, Did.DOES, due, number) for due in (ClockDue.DATA, ClockDue.END_OF_PRESERVATION))
+        return tuple(Step(at, Effect.DOES, due, number) for due in (ClockDue.DATA, ClockDue.END_OF_PRESERVATION))
     if before in _OVER:
-        return (Step(at, Did.STARTS, BEGINS[kind], number),)
+        return (Step(at, Effect.STARTS, BEGINS[kind], number),)
     if answer == PreservationAnswer.EXTENDED:
-        stops = Step(at, Did.STOPS, StopCause.EXTENDED, number)
-        return stops, Step(at, Did.STARTS, ClockEvent.PRESERVATION_EXTENDED, number)
+        stops = Step(at, Effect.STOPS, StopCause.EXTENDED, number)
+        return stops, Step(at, Effect.STARTS, ClockEvent.PRESERVATION_EXTENDED, number)
     return ()
 
 
-def _moved(row: Act, standing: Standing, said: Contract | None) -> Standing | None:
+def _moved(row: Act, standing: TrackState, said: Contract | None) -> TrackState | None:
     own = standing.offered if row.track is Track.OFFER else standing.answer
     for move in row.moves:
         if own in move.before and says(move, said):

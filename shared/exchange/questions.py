@@ -31,7 +31,7 @@ from shared.contracts.questions import (
 )
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.routing.clocks import Did, Step
+from shared.routing.clocks import Effect, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from shared.vocabulary.questions import QuestionKind, QuestionReply, QuestionState
 
@@ -50,7 +50,7 @@ BEFORE: Final[Mapping[QuestionState, frozenset[str]]] = {
 _StatementT = TypeVar("_StatementT", ReplyStatement, VerdictStatement)
 
 
-class Raised(NamedTuple):
+class RaisedQuestion(NamedTuple):
     """The data of a question or dispute that the rules need: its number, its state and its items."""
 
     kind: QuestionKind
@@ -60,7 +60,7 @@ class Raised(NamedTuple):
 
 
 def raised(
-    said: Question | Dispute, numbers: Sequence[int], before: Sequence[Raised], *, at: datetime
+    said: Question | Dispute, numbers: Sequence[int], before: Sequence[RaisedQuestion], *, at: datetime
 ) -> DueQuestion | DisputedItems:
     """Return the question or dispute as it is sent.
 
@@ -89,7 +89,7 @@ def check_numbers(said: Question | Dispute, numbers: Collection[int]) -> None:
             raise Refused("item_unknown", "no such item", field=field)
 
 
-def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], before: Sequence[Raised]) -> None:
+def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], before: Sequence[RaisedQuestion]) -> None:
     """Check that a question or dispute may follow `before`. Raises `Refused` as `raised`."""
     kind = QuestionKind.QUESTION if isinstance(told, DueQuestion) else QuestionKind.DISPUTE
     at = "/about" if isinstance(told, DueQuestion) else "/disputed"
@@ -111,7 +111,7 @@ def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], be
 def check_told(
     clear: AskedClear | DisputedClear,
     own: Sequence[int],
-    before: Sequence[Raised],
+    before: Sequence[RaisedQuestion],
     *,
     by_place: bool,
     sent_at: datetime,
@@ -167,15 +167,17 @@ def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
     """
     at = coarse(at)
     if isinstance(clear, AskedClear):
-        return Step(at, Did.STARTS, ClockEvent.INFORMATION_REQUESTED), Step(at, Did.STOPS, StopCause.NEEDS_INFO, number)
+        return Step(at, Effect.STARTS, ClockEvent.INFORMATION_REQUESTED), Step(
+            at, Effect.STOPS, StopCause.NEEDS_INFO, number
+        )
     if isinstance(clear, RepliedClear | LapsedClear):
-        resumes = Step(at, Did.RESUMES, StopCause.NEEDS_INFO, clear.question or 0)
-        return resumes, Step(at, Did.DOES, ClockDue.INFORMATION)
+        resumes = Step(at, Effect.RESUMES, StopCause.NEEDS_INFO, clear.question or 0)
+        return resumes, Step(at, Effect.DOES, ClockDue.INFORMATION)
     if isinstance(clear, DisputedClear):
-        return Step(at, Did.STARTS, ClockEvent.DISPUTE_RAISED), Step(at, Did.STOPS, StopCause.DISPUTED, number)
+        return Step(at, Effect.STARTS, ClockEvent.DISPUTE_RAISED), Step(at, Effect.STOPS, StopCause.DISPUTED, number)
     if isinstance(clear, DecidedClear):
-        resumes = Step(at, Did.RESUMES, StopCause.DISPUTED, clear.dispute)
-        return resumes, Step(at, Did.DOES, ClockDue.VERDICT)
+        resumes = Step(at, Effect.RESUMES, StopCause.DISPUTED, clear.dispute)
+        return resumes, Step(at, Effect.DOES, ClockDue.VERDICT)
     return ()
 
 
@@ -187,10 +189,10 @@ def refused_steps(kind: QuestionKind, number: int, raised_at: datetime) -> tuple
     of_question = kind is QuestionKind.QUESTION
     cause, due = (StopCause.NEEDS_INFO, ClockDue.INFORMATION) if of_question else (StopCause.DISPUTED, ClockDue.VERDICT)
     at = coarse(raised_at)
-    return Step(at, Did.RESUMES, cause, number), Step(at, Did.DOES, due)
+    return Step(at, Effect.RESUMES, cause, number), Step(at, Effect.DOES, due)
 
 
-def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[Raised]) -> tuple[DisputedItem, ...]:
+def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[RaisedQuestion]) -> tuple[DisputedItem, ...]:
     """Return the dispute of each item. Raises `Refused`: `dispute_needs_basis`, `item_disputed`."""
     disputes = [each for each in before if each.kind is QuestionKind.DISPUTE]
     contested = {n for each in disputes if each.state is not QuestionState.REFUSED for n in each.about}

@@ -38,7 +38,7 @@ class Fate(StrEnum):
     MOVE = "move"
 
 
-class Row(NamedTuple):
+class FateRule(NamedTuple):
     """One row.
 
     `keeps_body`: the record of a dead letter is stored, because signature and guard both passed.
@@ -50,65 +50,65 @@ class Row(NamedTuple):
     keeps_body: bool = False
 
 
-RECORD_TABLE: dict[str, Row] = {
-    "header_not_utf8": Row(Fate.PARK, "a header value is not UTF-8"),
-    "header_null": Row(Fate.PARK, "a header has no value"),
-    "header_missing": Row(Fate.PARK, "a required header is absent"),
-    "header_duplicate": Row(Fate.PARK, "a header occurs twice"),
-    "header_unknown": Row(Fate.PARK, "a ce_ header that is neither listed nor an extension ce_x…"),
-    "header_malformed": Row(Fate.PARK, "a header value breaks its own format"),
-    "record_empty": Row(Fate.SKIP, "the record has no value"),
-    "record_too_large": Row(Fate.PARK, "the value exceeds the record bound"),
-    "broker_time_stated": Row(Fate.PARK, "a producer stated its time: the topic is not LogAppendTime"),
-    "broker_time_off": Row(Fate.PARK, "the broker's time is over 10 minutes ahead of our own"),
-    "key_mismatch": Row(Fate.PARK, "the Kafka key is not the subject"),
-    "sender_unknown": Row(Fate.PARK, "the sender is not in the directory, or another instance serves it"),
-    "recipient_not_served": Row(Fate.PARK, "the recipient is not served by this instance"),
-    "recipient_awaited": Row(
+RECORD_TABLE: dict[str, FateRule] = {
+    "header_not_utf8": FateRule(Fate.PARK, "a header value is not UTF-8"),
+    "header_null": FateRule(Fate.PARK, "a header has no value"),
+    "header_missing": FateRule(Fate.PARK, "a required header is absent"),
+    "header_duplicate": FateRule(Fate.PARK, "a header occurs twice"),
+    "header_unknown": FateRule(Fate.PARK, "a ce_ header that is neither listed nor an extension ce_x…"),
+    "header_malformed": FateRule(Fate.PARK, "a header value breaks its own format"),
+    "record_empty": FateRule(Fate.SKIP, "the record has no value"),
+    "record_too_large": FateRule(Fate.PARK, "the value exceeds the record bound"),
+    "broker_time_stated": FateRule(Fate.PARK, "a producer stated its time: the topic is not LogAppendTime"),
+    "broker_time_off": FateRule(Fate.PARK, "the broker's time is over 10 minutes ahead of our own"),
+    "key_mismatch": FateRule(Fate.PARK, "the Kafka key is not the subject"),
+    "sender_unknown": FateRule(Fate.PARK, "the sender is not in the directory, or another instance serves it"),
+    "recipient_not_served": FateRule(Fate.PARK, "the recipient is not served by this instance"),
+    "recipient_awaited": FateRule(
         Fate.WAIT, "no directory has arrived yet that moves the recipient here: it waits for one", alarm=False
     ),
-    "recipient_moved": Row(
+    "recipient_moved": FateRule(
         Fate.MOVE, "another instance serves the recipient now: the edge is issued again there", alarm=False
     ),
-    "topic_wrong": Row(Fate.PARK, "the record is not in the topic of its sender's instance to its recipient's"),
-    "proof_malformed": Row(Fate.SKIP, "the proof record breaks its own format"),
-    "proof_missing": Row(Fate.SKIP, "no proof record before it covers its place"),
-    "place_malformed": Row(Fate.SKIP, "the record states no place in its stream"),
-    "ack_malformed": Row(Fate.SKIP, "the acknowledgement breaks its own format"),
-    "key_unknown": Row(Fate.SKIP, "the directory has no such key of its writer, or has revoked it"),
-    "signature_invalid": Row(Fate.PARK, "the content signature is not valid"),
-    "type_unknown": Row(Fate.DEFER, "no such message type in this release"),
-    "version_unknown": Row(Fate.DEFER, "a known message in a version this service does not read"),
-    "code_unknown": Row(Fate.DEFER, "valid except for a code that this release does not know"),
-    "guard_unknown": Row(Fate.DEFER, "checked by an edition of the guard that this release does not know"),
-    "body_invalid": Row(Fate.PARK, "the value does not match the JSON schema of its type"),
-    "statement_not_yours": Row(
+    "topic_wrong": FateRule(Fate.PARK, "the record is not in the topic of its sender's instance to its recipient's"),
+    "proof_malformed": FateRule(Fate.SKIP, "the proof record breaks its own format"),
+    "proof_missing": FateRule(Fate.SKIP, "no proof record before it covers its place"),
+    "place_malformed": FateRule(Fate.SKIP, "the record states no place in its stream"),
+    "ack_malformed": FateRule(Fate.SKIP, "the acknowledgement breaks its own format"),
+    "key_unknown": FateRule(Fate.SKIP, "the directory has no such key of its writer, or has revoked it"),
+    "signature_invalid": FateRule(Fate.PARK, "the content signature is not valid"),
+    "type_unknown": FateRule(Fate.DEFER, "no such message type in this release"),
+    "version_unknown": FateRule(Fate.DEFER, "a known message in a version this service does not read"),
+    "code_unknown": FateRule(Fate.DEFER, "valid except for a code that this release does not know"),
+    "guard_unknown": FateRule(Fate.DEFER, "checked by an edition of the guard that this release does not know"),
+    "body_invalid": FateRule(Fate.PARK, "the value does not match the JSON schema of its type"),
+    "statement_not_yours": FateRule(
         Fate.REFUSE, "the table of authority allows no sender of this kind to send it to this recipient"
     ),
-    "exercise_mismatch": Row(Fate.REFUSE, "an exercise record of or for a live party, or the reverse"),
-    "sender_suspended": Row(Fate.REFUSE, "the directory has suspended the sender"),
-    "edge_not_reproducible": Row(Fate.PARK, "the recipient cannot derive the edge it was sent", keeps_body=True),
-    "engine_unknown": Row(Fate.DEFER, "decided by an engine version this service does not know"),
-    "edge_not_ours": Row(Fate.REFUSE, "the edge names another recipient"),
-    "decision_time_off": Row(
+    "exercise_mismatch": FateRule(Fate.REFUSE, "an exercise record of or for a live party, or the reverse"),
+    "sender_suspended": FateRule(Fate.REFUSE, "the directory has suspended the sender"),
+    "edge_not_reproducible": FateRule(Fate.PARK, "the recipient cannot derive the edge it was sent", keeps_body=True),
+    "engine_unknown": FateRule(Fate.DEFER, "decided by an engine version this service does not know"),
+    "edge_not_ours": FateRule(Fate.REFUSE, "the edge names another recipient"),
+    "decision_time_off": FateRule(
         Fate.REFUSE, "decided over 60 s after the broker's time, or with another result on that day", alarm=False
     ),
-    "message_time_off": Row(Fate.REFUSE, "dated over 5 minutes after the broker's time, or before the year 2000"),
-    "document_lapsed": Row(Fate.REFUSE, "directory or policy no longer active at the broker's time", alarm=False),
-    "document_unknown": Row(
+    "message_time_off": FateRule(Fate.REFUSE, "dated over 5 minutes after the broker's time, or before the year 2000"),
+    "document_lapsed": FateRule(Fate.REFUSE, "directory or policy no longer active at the broker's time", alarm=False),
+    "document_unknown": FateRule(
         Fate.WAIT, "its directory or policy has not arrived: it waits here, or deferred if full", alarm=False
     ),
-    "act_awaited": Row(
+    "act_awaited": FateRule(
         Fate.WAIT, "the act before it in its track has not arrived: it waits here, as for a document", alarm=False
     ),
-    "revision_not_above": Row(
+    "revision_not_above": FateRule(
         Fate.REFUSE, "changed content of a known edge or act, but not with a higher revision", alarm=False
     ),
-    "subject_withdrawn": Row(Fate.REFUSE, "its sender has withdrawn the subject", alarm=False),
-    "sealed_unopenable": Row(Fate.PARK, "the sealed part does not open in this context"),
-    "guard_refused": Row(Fate.REFUSE, "the guard rejects the opened sealed part"),
-    "accept_defect": Row(Fate.PARK, "our own check failed on this record, so it has no effect"),
-    "handler_defect": Row(Fate.PARK, "the service's own code failed on this message alone", keeps_body=True),
+    "subject_withdrawn": FateRule(Fate.REFUSE, "its sender has withdrawn the subject", alarm=False),
+    "sealed_unopenable": FateRule(Fate.PARK, "the sealed part does not open in this context"),
+    "guard_refused": FateRule(Fate.REFUSE, "the guard rejects the opened sealed part"),
+    "accept_defect": FateRule(Fate.PARK, "our own check failed on this record, so it has no effect"),
+    "handler_defect": FateRule(Fate.PARK, "the service's own code failed on this message alone", keeps_body=True),
 }
 
 #: Rejection of a message about a withdrawn subject. If the origin does not know the withdrawal, it was restored.
@@ -118,12 +118,12 @@ SUBJECT_WITHDRAWN = "subject_withdrawn"
 DECIDE_AGAIN: frozenset[str] = frozenset({"decision_time_off", "document_lapsed"})
 
 
-def row_for(code: str) -> Row:
+def row_for(code: str) -> FateRule:
     """Return the row of a code. A rejection by the domain has no row of its own and raises no alarm."""
     return RECORD_TABLE.get(code, _DOMAIN_REFUSAL)
 
 
-_DOMAIN_REFUSAL = Row(Fate.REFUSE, "the service's state machine rejects the act", alarm=False)
+_DOMAIN_REFUSAL = FateRule(Fate.REFUSE, "the service's state machine rejects the act", alarm=False)
 
 
 class RecordBody(NamedTuple):

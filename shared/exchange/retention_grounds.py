@@ -14,10 +14,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.contracts.answers import ClaimGrantedClear, Keeping, TransferOfferedClear, TransferWords
+from shared.contracts.answers import ClaimGrantedClear, RetentionStatement, TransferCodes, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Subject
-from shared.exchange.items import Said
+from shared.exchange.items import ItemLog
 from shared.vocabulary.answers import AnswerState, ItemsFold, KeptBasis, NoticeAction, OfferFold, YesNoUnknown
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
@@ -45,7 +45,7 @@ def folded(before: Words, said: Words) -> dict[str, object]:
     kept = {name: word for name, word in before.items() if name not in _OF_THE_ACT}
     adds = {name: [*_listed(kept, name), *_listed(said, name)] for name in _ADD_UP if name in kept or name in said}
     ever = {name: _surer(kept[name], said[name]) for name in _EVER if name in kept and name in said}
-    return kept | dict(said) | ever | adds | (Said.kept(before) + Said.kept(said)).words()
+    return kept | dict(said) | ever | adds | (ItemLog.kept(before) + ItemLog.kept(said)).words()
 
 
 def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers: Collection[int]) -> AnswerState:
@@ -60,7 +60,7 @@ def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers:
         return AnswerState(findings.fold_offer(numbers, assessed).items.value)
     if not numbers or answer not in _FOLDED:
         return answer
-    return AnswerState(items.fold(numbers, Said.kept(said)).items.value)
+    return AnswerState(items.fold(numbers, ItemLog.kept(said)).items.value)
 
 
 def _listed(words: Words, name: str) -> Sequence[object]:
@@ -74,11 +74,11 @@ def _surer(before: object, said: object) -> object:
 
 
 def handed(clear: TransferOfferedClear | ClaimGrantedClear) -> dict[str, object]:
-    """Return the transfer fields of the message in JSON, named as in `TransferWords`."""
+    """Return the transfer fields of the message in JSON, named as in `TransferCodes`."""
     if isinstance(clear, ClaimGrantedClear):
-        words = TransferWords(done=clear.done)
+        words = TransferCodes(done=clear.done)
     else:
-        words = TransferWords(transfer=clear.reason)
+        words = TransferCodes(transfer=clear.reason)
     return words.model_dump(mode="json", exclude_none=True)
 
 
@@ -91,7 +91,7 @@ _RESTRICTS: Final = frozenset({NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, 
 
 def reason_to_keep(
     subject: Subject, said: Mapping[str, object], *, retention: RetentionClass | None, at: datetime
-) -> Keeping | None:
+) -> RetentionStatement | None:
     """Return the retention grounds of a record that is withdrawn at `at`, or None if there are none.
 
     Offers at hotlines have no grounds. Of several grounds, the one that lasts longest is returned.
@@ -104,7 +104,7 @@ def reason_to_keep(
     if subject is not Subject.NOTICE:
         return None
     reasons = []
-    for each in Said.kept(said).answers:
+    for each in ItemLog.kept(said).answers:
         since = min(each.effective_at or at, at)  # a future time, as stated, must not prolong retention
         if each.action is NoticeAction.PRESERVED:
             reasons.append(_until(since, PRESERVED_DAYS, KeptBasis.PRESERVATION, retention=kept_as))
@@ -113,5 +113,5 @@ def reason_to_keep(
     return max((each for each in reasons if each.until >= at.date()), key=lambda each: each.until, default=None)
 
 
-def _until(since: datetime, days: int, basis: KeptBasis, *, retention: RetentionClass) -> Keeping:
-    return Keeping(retention=retention, basis=basis, until=(since + timedelta(days=days)).date())
+def _until(since: datetime, days: int, basis: KeptBasis, *, retention: RetentionClass) -> RetentionStatement:
+    return RetentionStatement(retention=retention, basis=basis, until=(since + timedelta(days=days)).date())

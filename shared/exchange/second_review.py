@@ -11,7 +11,7 @@ from shared.guard.edition import RELEASED
 from shared.kernel.errors import Refused
 
 
-class Released(NamedTuple):
+class SecondReview(NamedTuple):
     """The submitter and the approver of a record, as opaque ids (32 hexadecimal digits)."""
 
     filed_by: str

@@ -23,7 +23,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import Shelf
+from shared.routing.documents import DocumentSeries
 from shared.vocabulary.routing import PartyStatus
 
 #: Maximum time by which the broker's clock may be ahead of the own clock.
@@ -62,7 +62,7 @@ class SigningKeys:
 
     __slots__ = ("_clock", "_directories")
 
-    def __init__(self, directories: Shelf[DirectoryIndex], clock: Clock) -> None:
+    def __init__(self, directories: DocumentSeries[DirectoryIndex], clock: Clock) -> None:
         self._directories = directories
         self._clock = clock
 
@@ -132,7 +132,7 @@ def _verify_key(public: bytes) -> VerifyKey:
     return VerifyKey(public)
 
 
-class Served(Enum):
+class ServingStatus(Enum):
     """The relation of the recipient to this instance."""
 
     NOW = "now"
@@ -140,30 +140,30 @@ class Served(Enum):
     PERHAPS_SOON = "perhaps_soon"
 
 
-def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
+def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> ServingStatus:
     """Return the recipient's relation to this instance, by the broker's time and by our own clock.
 
     Raises `Refused("recipient_not_served")`.
     """
     if in_force.served_before(instance, recipient):
-        return Served.BEFORE_IT_MOVED
+        return ServingStatus.BEFORE_IT_MOVED
     if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
-        return Served.NOW
+        return ServingStatus.NOW
     here, there = in_force.instance(instance), in_force.instance_of(recipient)
     if here is not None and there is not None and here.kind == there.kind:
-        return Served.PERHAPS_SOON
+        return ServingStatus.PERHAPS_SOON
     raise Refused("recipient_not_served", field="ce_recipient")
 
 
-def check_served(message: MessageType, served: Served) -> None:
+def check_served(message: MessageType, served: ServingStatus) -> None:
     """Check that a message is for a party here, or an answer or withdrawal for a party that has moved.
 
     A party may have moved here by a directory that has not arrived yet; then the record waits for the directory.
     Withdrawals do not wait.
     """
-    if served is Served.PERHAPS_SOON and message not in WITHDRAWALS:
+    if served is ServingStatus.PERHAPS_SOON and message not in WITHDRAWALS:
         raise Refused("recipient_awaited", field="ce_recipient")
-    if served is Served.BEFORE_IT_MOVED and message.edge:
+    if served is ServingStatus.BEFORE_IT_MOVED and message.edge:
         raise Refused("recipient_moved", field="ce_recipient")
 
 

@@ -23,12 +23,12 @@ from shared.exchange.act import (
     ASKED_BY_AGENCIES,
     SERVICE,
     Act,
-    Asked,
+    AskState,
     CaseState,
     Cause,
     Move,
     NoticeState,
-    Offered,
+    Offering,
     OfferState,
     PreservationState,
     Subject,
@@ -59,14 +59,14 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 )
 #: The roles that may read the subjects of their party.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
-_OFFERED: Final = tuple(Offered)
+_OFFERED: Final = tuple(Offering)
 #: States of the origin's track that are shown instead of an answer.
-_PREVAILS: Final = any_of(Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN)
+_PREVAILS: Final = any_of(Offering.TRANSFERRED, Offering.GONE, Offering.WITHDRAWN)
 #: The answers to a withdrawal.
 WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})
 
 
-class Standing(NamedTuple):
+class TrackState(NamedTuple):
     """Both tracks of a subject. A referral at its origin has only the first."""
 
     offered: str
@@ -92,7 +92,7 @@ def collection(act: Act) -> str:
     """Return the collection under `/v1` in which the act's route finds its subject."""
     if act.subject is Subject.CASE:
         # A withdrawn referral is not a case to work on. It is found in the inbox, where it arrived.
-        return "inbox" if Offered.WITHDRAWN.value in act.needs else "cases"
+        return "inbox" if Offering.WITHDRAWN.value in act.needs else "cases"
     return _COLLECTIONS[act.subject]
 
 
@@ -101,32 +101,32 @@ def rows_for(message: MessageType, track: Track) -> tuple[Act, ...]:
     return tuple(each for each in ACTS if each.message is message and each.track is track)
 
 
-def shown(subject: Subject, standing: Standing) -> str:
+def shown(subject: Subject, standing: TrackState) -> str:
     """Return the state that a party sees: the fold of both tracks."""
     if subject is Subject.REFERRAL:
         return standing.offered
     if standing.answer in WITHDRAWAL_NOTED:
         return standing.answer
     if standing.offered in _PREVAILS or (
-        standing.offered == Offered.CLAIMABLE.value and standing.answer != AnswerState.CLAIMED.value
+        standing.offered == Offering.CLAIMABLE.value and standing.answer != AnswerState.CLAIMED.value
     ):
         return standing.offered
-    if (standing.offered, standing.answer) == (Asked.EXTENDED.value, PreservationState.PRESERVED.value):
+    if (standing.offered, standing.answer) == (AskState.EXTENDED.value, PreservationState.PRESERVED.value):
         return PreservationState.EXTENSION_REQUESTED.value
     return _UNANSWERED[subject] if standing.answer == AnswerState.NONE.value else standing.answer
 
 
 def answer_of(subject: Subject, state: str) -> AnswerState | None:
     """Return the answer that is shown as `state`, or None if the state shows an act of the origin."""
-    found = {shown(subject, each): each.answer for each in standings(subject) if each.offered == Offered.OPEN.value}
+    found = {shown(subject, each): each.answer for each in standings(subject) if each.offered == Offering.OPEN.value}
     return AnswerState(found[state]) if state in found else None
 
 
 @cache
-def standings(subject: Subject) -> frozenset[Standing]:
+def standings(subject: Subject) -> frozenset[TrackState]:
     """Return every standing that the rows can reach."""
-    found: set[Standing] = set()
-    coming = {Standing(move.to) for each in rows_of(subject) for move in each.moves if not move.before}
+    found: set[TrackState] = set()
+    coming = {TrackState(move.to) for each in rows_of(subject) for move in each.moves if not move.before}
     while coming:
         found |= coming
         coming = {
@@ -149,7 +149,7 @@ def may_come_in(act: Act) -> frozenset[str]:
 
     For an act that begins its subject: its first states.
     """
-    begun = frozenset(shown(act.subject, Standing(move.to)) for move in act.moves if not move.before)
+    begun = frozenset(shown(act.subject, TrackState(move.to)) for move in act.moves if not move.before)
     return begun or frozenset(state for (each, state) in _transitions() if each is act)
 
 
@@ -173,7 +173,7 @@ def follow(act: Act, state: str, said: Contract | None = None) -> str:
 
 
 def answer_follows(
-    message: MessageType, present: AnswerState, said: Contract, *, offered: Offered
+    message: MessageType, present: AnswerState, said: Contract, *, offered: Offering
 ) -> AnswerState | None:
     """Return the origin's copy of the answer track after a message, or None if no row allows it.
 
@@ -181,7 +181,7 @@ def answer_follows(
     An answer may cross a later move of the origin, but it cannot precede the move that it needs.
     """
     for each in rows_for(message, Track.ANSWER):
-        needed = min((_OFFERED.index(Offered(state)) for state in each.needs), default=0)
+        needed = min((_OFFERED.index(Offering(state)) for state in each.needs), default=0)
         for move in each.moves:
             if present.value in move.before and says(move, said) and _OFFERED.index(offered) >= needed:
                 return AnswerState(move.to)
@@ -229,7 +229,7 @@ def final_answers() -> frozenset[str]:
     """Return the answers that only the acknowledgement of a withdrawal can follow."""
     recipients = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
     # After a decline or close a hotline may claim the offer if asked, but no party waits for that.
-    answering = [each for each in recipients if not reopens(each) and Offered.CLAIMABLE.value not in each.needs]
+    answering = [each for each in recipients if not reopens(each) and Offering.CLAIMABLE.value not in each.needs]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return any_of(*AnswerState) - {state for move in moves for state in move.before}
 
@@ -263,7 +263,7 @@ def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
     return MappingProxyType({where: steps for where, steps in found.items() if steps})
 
 
-def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
+def _moved(act: Act, move: Move, standing: TrackState) -> TrackState | None:
     """Return the standing after one move, or None if the move is not possible."""
     if act.track is Track.OFFER:
         own, other, after = standing.offered, standing.answer, standing._replace(offered=move.to)

@@ -1,8 +1,8 @@
 """Timers and deadlines: the open runs of clocks that fall due, and the times of notifications. Pure.
 
 A timer is derived from two things that are stored: the steps of its edge, and the published law. A notification is a
-step of its own (`Did.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row for
-row. After an outage, only the newest of the missed notifications is sent.
+step of its own (`Effect.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row
+for row. After an outage, only the newest of the missed notifications is sent.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked, Happened, begun, clocked
+from shared.exchange.clocks import EdgeClock, EdgeStep, begun, clocked
 from shared.exchange.preservation import preserved
 from shared.kernel.clock import EPOCH
-from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
+from shared.routing.clocks import ClockedEdge, ClockRun, Effect, Law, LawAt, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
 
@@ -42,7 +42,7 @@ _SUBJECTS: Final = {
 }
 
 
-class Telling(StrEnum):
+class TimerNotice(StrEnum):
     """The type of a notification in a party's feed.
 
     `clock.ran_out`: a preservation has ended, and nothing is overdue. `p0.unclaimed`: a child is at risk, and no
@@ -55,40 +55,40 @@ class Telling(StrEnum):
     P0_UNCLAIMED = "p0.unclaimed"
 
 
-class Fires(NamedTuple):
+class TimerFiring(NamedTuple):
     """The time and type of a notification."""
 
     at: datetime
-    telling: Telling
+    telling: TimerNotice
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
     """An open run with a due time. `fires` is its next notification; None after the last one."""
 
-    run: Run
+    run: ClockRun
     due_at: datetime
-    fires: Fires | None
+    fires: TimerFiring | None
 
-    def fires_by(self, now: datetime) -> Fires | None:
+    def fires_by(self, now: datetime) -> TimerFiring | None:
         """Return the newest notification that is due at `now`, a confirmed time. None: no notification is due."""
         newest, coming = None, self.fires
         while coming is not None and coming.at <= now:
             newest, coming = coming, _following(self.run, coming.at, self.due_at)
         return newest
 
-    def told(self, fires: Fires) -> Step:
+    def told(self, fires: TimerFiring) -> Step:
         """Return the step that records a notification."""
-        return Step(fires.at, Did.TOLD, self.run.clock, self.run.number)
+        return Step(fires.at, Effect.TOLD, self.run.clock, self.run.number)
 
 
-def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
+def timers_of(edge: EdgeClock, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
     """Return the timers of an edge. `steps` are its steps since it began."""
     law = law_at(edge.begun_at)
     begun_at = max(edge.begun_at, law.since)
     steps = counted(steps, begun_at)
     if edge.begins:
-        first = Step(begun_at, Did.STARTS, edge.begins)
+        first = Step(begun_at, Effect.STARTS, edge.begins)
         return timers(preserved(edge.origin, edge.recipient, edge.instrument), [first, *steps], law_at)
     party = law.directory.party(edge.recipient)
     if party is None:
@@ -135,31 +135,31 @@ def _told(steps: Iterable[Step]) -> dict[tuple[str, int], datetime]:
     """Return the time of the newest notification of each run."""
     newest: dict[tuple[str, int], datetime] = {}
     for step in steps:
-        if step.did is Did.TOLD:
+        if step.did is Effect.TOLD:
             newest[step.code, step.of] = max(step.at, newest.get((step.code, step.of), step.at))
     return newest
 
 
-def _following(run: Run, after: datetime | None, due_at: datetime) -> Fires | None:
+def _following(run: ClockRun, after: datetime | None, due_at: datetime) -> TimerFiring | None:
     """Return the next notification later than `after`. None as `after`: the first one."""
     for fires in _once(run, due_at):
         if after is None or fires.at > after:
             return fires
     again = None if after is None or run.every is None else due_after(run, after)
-    return None if again is None else Fires(again, _at_end(run))
+    return None if again is None else TimerFiring(again, _at_end(run))
 
 
-def _once(run: Run, due_at: datetime) -> Iterator[Fires]:
+def _once(run: ClockRun, due_at: datetime) -> Iterator[TimerFiring]:
     if run.every is None:
         lead = min(SOON, (due_at - run.started_at) // _SOON_PART)
-        yield Fires(due_at - timedelta(seconds=lead // timedelta(seconds=1)), Telling.DUE_SOON)
-    yield Fires(due_at, _at_end(run))
+        yield TimerFiring(due_at - timedelta(seconds=lead // timedelta(seconds=1)), TimerNotice.DUE_SOON)
+    yield TimerFiring(due_at, _at_end(run))
 
 
-def _at_end(run: Run) -> Telling:
+def _at_end(run: ClockRun) -> TimerNotice:
     if run.due == ClockDue.CLAIM:
-        return Telling.P0_UNCLAIMED
-    return Telling.RAN_OUT if run.then == ClockConsequence.ERASE else Telling.OVERDUE
+        return TimerNotice.P0_UNCLAIMED
+    return TimerNotice.RAN_OUT if run.then == ClockConsequence.ERASE else TimerNotice.OVERDUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Deadline:
     code of a failed computation.
     """
 
-    edge: Clocked
+    edge: EdgeClock
     steps: tuple[StepEntry, ...] = ()
     timers: tuple[TimerEntry, ...] | None = None
     due_at: datetime | None = AT_ONCE
@@ -179,14 +179,14 @@ class Deadline:
     aside: str | None = None
 
 
-def step_entry(step: Step | Happened) -> StepEntry:
+def step_entry(step: Step | EdgeStep) -> StepEntry:
     """Return a step as the column holds it."""
     return to_microseconds(step.at), str(step.did), step.code, step.of
 
 
 def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
     """Return the steps of a row. Raises ValueError for a step that this release does not know."""
-    return [Step(to_time(at), Did(did), code, of) for at, did, code, of in entries]
+    return [Step(to_time(at), Effect(did), code, of) for at, did, code, of in entries]
 
 
 def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:

@@ -42,14 +42,14 @@ KNOWN = frozenset({*COLUMNS, *ASIDE})
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReferralTable:
     """The first line, read: the separator, and the columns in their order."""
 
     separator: str
     columns: tuple[str, ...]
 
     @classmethod
-    def from_first_line(cls, line: str, known: Container[str] = KNOWN, *, page: str = "docs/csv.md") -> Table:
+    def from_first_line(cls, line: str, known: Container[str] = KNOWN, *, page: str = "docs/csv.md") -> ReferralTable:
         """Parse the first line.
 
         Raises `Refused` for unknown or repeated columns, whose data would be lost silently.

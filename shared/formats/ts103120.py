@@ -24,14 +24,14 @@ _LINES: Final = Path(__file__).with_suffix(".xml.j2").read_text(encoding="utf-8"
 _MESSAGE: Final = Environment(autoescape=True, undefined=StrictUndefined).from_string("".join(map(str.strip, _LINES)))
 
 
-class Endpoint(NamedTuple):
+class Hi1Endpoint(NamedTuple):
     """A party and its country (ISO 3166-1 alpha-2), or `NO_COUNTRY`."""
 
     party: str
     country: str
 
 
-class Step(NamedTuple):
+class ActionStep(NamedTuple):
     """One act: its party, the resulting state, its content as JSON, and the time of its message."""
 
     by: str
@@ -40,7 +40,7 @@ class Step(NamedTuple):
     at: datetime
 
 
-class Flow(NamedTuple):
+class ActionFlow(NamedTuple):
     """A preservation as one of its parties stores it. `locations` are (kind, value)."""
 
     preservation_id: UUID
@@ -50,12 +50,12 @@ class Flow(NamedTuple):
     until: date | None
     order_reference: str | None
     locations: Sequence[tuple[str, str]]
-    agency: Endpoint
-    provider: Endpoint
-    steps: Sequence[Step]
+    agency: Hi1Endpoint
+    provider: Hi1Endpoint
+    steps: Sequence[ActionStep]
 
 
-def written(flow: Flow) -> bytes:
+def written(flow: ActionFlow) -> bytes:
     """Return the whole flow as XML, UTF-8. The same flow always gives the same bytes."""
     transaction = uuid5(flow.preservation_id, str(len(flow.steps)))
     return _MESSAGE.render(flow=flow, transaction=transaction, utc=_utc).encode()

@@ -12,12 +12,12 @@ The guard does not detect encodings: by Kraft's inequality no encoding carries m
 
 from __future__ import annotations
 
-from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, check_budget
+from shared.guard.budget import ADDED, BUDGET, CEILING, Limits, RecordCost, check_budget
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.tripwire import trips, trips_by_part
-from shared.guard.url_redaction import WasCut, as_kept, cuts, kept_locator
+from shared.guard.url_redaction import Redaction, as_kept, cuts, kept_locator
 
 __all__ = [
     "ADDED",
@@ -25,10 +25,10 @@ __all__ = [
     "BUDGET",
     "CEILING",
     "SEALED_NODES_MAX",
-    "Charged",
     "Limits",
+    "RecordCost",
+    "Redaction",
     "Stage",
-    "WasCut",
     "as_kept",
     "check_budget",
     "cost",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 
 from shared.guard.charge import BIT, BYTE, Model, coded
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from shared.guard.leaves import INSTANT, TEXT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
@@ -41,7 +41,7 @@ CEILING: Final = Limits(640, 2_560, 4_096)
 ADDED: Final = 16
 
 
-class Charged(NamedTuple):
+class RecordCost(NamedTuple):
     """The cost of a record in sixteenths of a bit, and its most expensive field."""
 
     record: int
@@ -56,7 +56,7 @@ class Charged(NamedTuple):
         return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
 
 
-def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits | None = None) -> Charged:
+def charged(found: list[Leaf], closed: int, edition: GuardVersion, *, ceiling: Limits | None = None) -> RecordCost:
     """Return the cost of a record's leaves in an edition, plus `closed` for the rest of it.
 
     With a `ceiling`, stop at the first value by which a field, or the record without its hashes, exceeds it.
@@ -78,7 +78,7 @@ def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits
             dearest, where = cost, path
         if ceiling is not None and (cost > ceiling.field * BYTE or record > ceiling.record * BYTE):
             break
-    return Charged(record, hashes, dearest, where)
+    return RecordCost(record, hashes, dearest, where)
 
 
 @lru_cache(4096)
@@ -91,7 +91,7 @@ def _ip_cost(text: str) -> int:
     return BIT + (128 * BIT if ":" in text else 32 * BIT)
 
 
-def check_budget(spent: Charged, *, limits: Limits = BUDGET, added: int = 0) -> None:
+def check_budget(spent: RecordCost, *, limits: Limits = BUDGET, added: int = 0) -> None:
     """Refuse a cost above the ceiling, or above `limits`: the budget, or the ceiling for a second review.
 
     `added` bytes are reserved for later additions to the record. Raises `Refused`: `guard_over_ceiling` or

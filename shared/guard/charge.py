@@ -110,7 +110,7 @@ class Model:
     starts: Mapping[str, State]
 
 
-class Coded(NamedTuple):
+class TextCoding(NamedTuple):
     """One coding of a text: its symbols, the runs that each `OPAQUE` among them stands for, and its cost."""
 
     symbols: str
@@ -187,7 +187,7 @@ def charge(text: str, kind: str) -> int:
     return coded(text, kind, shipped()).charge
 
 
-def coded(text: str, kind: str, model: Model) -> Coded:
+def coded(text: str, kind: str, model: Model) -> TextCoding:
     """Return the cheaper coding of a text: the plain one, or the one with opaque runs.
 
     Raises `KeyError` for a character that no canonical text has.
@@ -202,8 +202,8 @@ def coded(text: str, kind: str, model: Model) -> Coded:
         shorter += plain[at:]
         cheaper = sum(_costs(start, shorter)) + sum([cost for _, _, cost in spans])
         if cheaper < spent:
-            return Coded(shorter, tuple([plain[begin:end] for begin, end, _ in spans]), cheaper)
-    return Coded(plain, (), spent)
+            return TextCoding(shorter, tuple([plain[begin:end] for begin, end, _ in spans]), cheaper)
+    return TextCoding(plain, (), spent)
 
 
 def symbols(text: str) -> str:

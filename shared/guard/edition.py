@@ -21,7 +21,7 @@ _DIGITS: Final = 32
 NORMAL, RELEASED = " normal", " released"
 
 
-class Edition(NamedTuple):
+class GuardVersion(NamedTuple):
     """One edition: the numbers of its canonical form (with rules and walk), its model and its templates."""
 
     form: int
@@ -47,22 +47,22 @@ class Edition(NamedTuple):
 
 
 #: All known editions, the oldest first. The last is the current one.
-EDITIONS: tuple[Edition, ...] = (Edition(form=1, model=1, templates=1),)
+EDITIONS: tuple[GuardVersion, ...] = (GuardVersion(form=1, model=1, templates=1),)
 
 
 @lru_cache(64)
-def _name(edition: Edition) -> str:
+def _name(edition: GuardVersion) -> str:
     model, rows = MODELS_SHA256[edition.model], TEMPLATES_SHA256[edition.templates]
     told = f"canonical {edition.form}\nmodel {model}\ntemplates {rows}\n"
     return hashlib.sha256(told.encode()).hexdigest()[:_DIGITS]
 
 
-def own() -> Edition:
+def own() -> GuardVersion:
     """Return the current edition, by which an origin checks submissions."""
     return EDITIONS[-1]
 
 
-def known() -> Mapping[str, Edition]:
+def known() -> Mapping[str, GuardVersion]:
     """Return all known editions by name, after a check of their files. Raises as `check_files` does."""
     check_files()
     return {each.name: each for each in EDITIONS}
@@ -83,7 +83,7 @@ def check_files() -> None:
 
 
 @lru_cache(4)
-def _checked(editions: tuple[Edition, ...]) -> None:
+def _checked(editions: tuple[GuardVersion, ...]) -> None:
     for each in editions:
         verified(f"charge-{each.model}.model", MODELS_SHA256[each.model])
         verified(f"templates-{each.templates}.json", TEMPLATES_SHA256[each.templates])

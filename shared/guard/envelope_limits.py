@@ -54,7 +54,7 @@ def parse_body(
     return _plain(text, nodes_max) or _within_limits(_load(text), nodes_max)
 
 
-class Item(NamedTuple):
+class ListItem(NamedTuple):
     """One item of a list: its value or its error, and its bytes as sent, without surrounding white space."""
 
     read: dict[str, Any] | Refused
@@ -63,7 +63,7 @@ class Item(NamedTuple):
 
 def parse_list(
     content_type: str | None, content_encoding: str | None, body: bytes, *, name: str, items_max: int
-) -> Iterator[Item]:
+) -> Iterator[ListItem]:
     """Yield the objects of `{name: [ … ]}`, each within the limits of a body.
 
     An invalid one is yielded as its error. Items are parsed lazily, one at a time. No text longer than a body is parsed
@@ -80,7 +80,7 @@ def parse_list(
         raise misshapen()
     for place in range(items_max):
         tree, raw = _cut_out(text, at, field=f"/{name}/{place}")
-        yield Item(_item(tree), raw.encode())
+        yield ListItem(_item(tree), raw.encode())
         at = _past_space(text, at + len(raw))
         if not text.startswith(",", at):
             break

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, charged, check_budget
-from shared.guard.edition import Edition, own
+from shared.guard.budget import ADDED, BUDGET, CEILING, Limits, RecordCost, charged, check_budget
+from shared.guard.edition import GuardVersion, own
 from shared.guard.leaves import leaves
 from shared.guard.rules import check_rules
 from shared.guard.url_redaction import check_kept
@@ -22,9 +22,9 @@ def inspect(
     *,
     now: datetime | None = None,
     limits: Limits = BUDGET,
-    edition: Edition | None = None,
+    edition: GuardVersion | None = None,
     stages: frozenset[Stage] = ALL_STAGES,
-) -> Charged:
+) -> RecordCost:
     """Return the cost of `record`.
 
     Raise if a value breaks the rules of its kind, or the cost exceeds `limits`. `record` has passed its schema. `now`
@@ -44,6 +44,6 @@ def inspect(
     return spent
 
 
-def cost(record: BaseModel) -> Charged:
+def cost(record: BaseModel) -> RecordCost:
     """Return the cost of `record`, whose values have passed the rules."""
     return charged(*leaves(record), own())

@@ -21,13 +21,13 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from shared.contracts.fields import Kind
+from shared.contracts.fields import ValueKind
 from shared.guard.charge import BIT, choices
 
 #: A path is a linked list, so that the JSON pointer is built only for an error.
 Path = tuple["Path", str | int] | None
 
-#: The kind of a leaf: a `KindName`, or one of these for values without a `Kind`. `CLOSED` values are never leaves.
+#: The kind of a leaf: a `KindName`, or one of these for values without a `ValueKind`. `CLOSED` values are never leaves.
 TEXT, INSTANT, CLOSED = "text", "instant", "closed"
 
 #: The cost of a value of a type: milliseconds over 69 years, a day of any year, all bits of a UUID.
@@ -40,7 +40,7 @@ _UUID_COST: Final = 128 * BIT
 Leaf = tuple[str, Any, Path]
 
 
-class Step(NamedTuple):
+class WalkStep(NamedTuple):
     """One field of a model to visit: its name, its kind of value, and the cost of each without its text."""
 
     name: str
@@ -48,13 +48,13 @@ class Step(NamedTuple):
     cost: int
 
 
-class Plan(NamedTuple):
+class WalkPlan(NamedTuple):
     """The plan for walking a model: the fields to visit, and the fixed cost of an instance.
 
     The fixed cost is for single choices, the presence of members and the lengths of lists.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[WalkStep, ...]
     cost: int
 
 
@@ -104,12 +104,12 @@ def _walk(record: Any, path: Path, found: list[Leaf]) -> int:
 
 
 @functools.cache
-def plan(model: type) -> Plan:
+def plan(model: type) -> WalkPlan:
     """Return the plan for walking instances of `model`, a Pydantic model or a named tuple.
 
     Raises `TypeError` for a field without a defined cost.
     """
-    steps: list[Step] = []
+    steps: list[WalkStep] = []
     spent = 0
     for name, annotation, metadata in _members(model):
         roles = sorted(set(_roles(annotation, metadata)))
@@ -126,8 +126,8 @@ def plan(model: type) -> Plan:
         elif kind == CLOSED and type(None) not in typing.get_args(annotation):
             spent += cost
             continue
-        steps.append(Step(name, kind, cost))
-    return Plan(tuple(steps), spent)
+        steps.append(WalkStep(name, kind, cost))
+    return WalkPlan(tuple(steps), spent)
 
 
 def _members(model: type) -> Iterator[tuple[str, object, tuple[object, ...]]]:
@@ -162,7 +162,7 @@ def _roles(annotation: object, metadata: tuple[object, ...]) -> Iterator[tuple[s
 
     Literals with one value have no cost. A union of models yields one entry for each model, distinguished by position.
     """
-    marks = [mark for mark in metadata if isinstance(mark, Kind)]
+    marks = [mark for mark in metadata if isinstance(mark, ValueKind)]
     if marks:
         yield marks[0].name, 0
         return

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from shared.guard.leaves import INSTANT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
@@ -32,7 +32,7 @@ _PLAIN: Final = re.compile(r"(?:[a-z0-9]++[.-])*+[a-z0-9]++")
 _AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 
 
-def check_rules(found: list[Leaf], now: datetime | None, edition: Edition) -> None:
+def check_rules(found: list[Leaf], now: datetime | None, edition: GuardVersion) -> None:
     """Check every value on its own, by an edition.
 
     `now` limits instants. Without it, only the range of their cost does.
@@ -80,7 +80,7 @@ _MULTICAST: Final = ipaddress.IPv4Address("224.0.0.0")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 
 
-def _check_address(kind: str, text: str, path: Path, *, edition: Edition) -> None:
+def _check_address(kind: str, text: str, path: Path, *, edition: GuardVersion) -> None:
     if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
         _check_authority(found[1].lower(), path)
     if edition.canonical(text, kind) != text:

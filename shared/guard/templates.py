@@ -34,7 +34,7 @@ class Names(NamedTuple):
         ]
 
 
-class Row(NamedTuple):
+class TemplateRule(NamedTuple):
     """One service. `cuts` are the redacted parameters, `unwrap` the parameters that hold a target."""
 
     name: str
@@ -49,12 +49,12 @@ class Row(NamedTuple):
 class Templates(NamedTuple):
     """All rows, also by host suffix of at most `labels_max` labels, and the names redacted everywhere."""
 
-    rows: tuple[Row, ...]
-    by_host: dict[str, list[Row]]
+    rows: tuple[TemplateRule, ...]
+    by_host: dict[str, list[TemplateRule]]
     labels_max: int
     everywhere: Names
 
-    def row(self, address: str) -> Row | None:
+    def row(self, address: str) -> TemplateRule | None:
         """Return the row of the service of an address, None if there is none."""
         rest = address.partition("://")[2]
         host, _, path = rest.partition("/")
@@ -80,7 +80,7 @@ def templates(number: int = NUMBER) -> Templates:
     """Return the rows of one number. Raises `ValueError` if its file was altered."""
     told = json.loads(verified(f"templates-{number}.json", TEMPLATES_SHA256[number]))
     rows = tuple(
-        Row(
+        TemplateRule(
             name=row["name"],
             hosts=tuple(row["hosts"]),
             path=re.compile(row.get("path", ".*")),
@@ -91,7 +91,7 @@ def templates(number: int = NUMBER) -> Templates:
         )
         for row in told["rows"]
     )
-    by_host: dict[str, list[Row]] = {}
+    by_host: dict[str, list[TemplateRule]] = {}
     for row in rows:
         for host in row.hosts:
             by_host.setdefault(host, []).append(row)

@@ -27,8 +27,8 @@ from shared.contracts.referral import (
     UrlLocator,
 )
 from shared.guard.charge import BYTE, coded
-from shared.guard.edition import Edition, own
-from shared.guard.templates import Names, Row
+from shared.guard.edition import GuardVersion, own
+from shared.guard.templates import Names, TemplateRule
 from shared.kernel.errors import Refused
 
 _CHEAP: Final = 128 * BYTE
@@ -43,14 +43,14 @@ _LOCATED: Final = frozenset({"url", "onion"})
 ContentT = TypeVar("ContentT", bound=ReferralContent)
 
 
-class Kept(NamedTuple):
+class RedactedUrl(NamedTuple):
     """An address in stored form, and the rules that redacted it."""
 
     text: str
     rules: tuple[str, ...]
 
 
-class WasCut(NamedTuple):
+class Redaction(NamedTuple):
     """The redaction rules of item `n`, counted from 1.
 
     `target` is the destination of a redirector's address.
@@ -68,10 +68,10 @@ def as_kept(content: ContentT) -> ContentT:
     return content.model_copy(update={"items": items}) if changed else content
 
 
-def cuts(content: ReferralContent) -> tuple[WasCut, ...]:
+def cuts(content: ReferralContent) -> tuple[Redaction, ...]:
     """Return the redacted items."""
     places = [(n, item.locator) for n, item in enumerate(content.items, 1)]
-    return tuple([WasCut(n, rules, _led_to(each)) for n, each in places if (rules := cut_of(each))])
+    return tuple([Redaction(n, rules, _led_to(each)) for n, each in places if (rules := cut_of(each))])
 
 
 def cut_of(locator: Locator) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ def _led_to(locator: Locator) -> str | None:
     return None if redirectors.isdisjoint(cut_of(locator)) else locator.value
 
 
-def kept_locator(locator: Locator, edition: Edition) -> Locator:
+def kept_locator(locator: Locator, edition: GuardVersion) -> Locator:
     """Return a location in the canonical form of an edition, redacted.
 
     Comparison of locations uses this form, even if a record stores the location unredacted.
@@ -97,7 +97,7 @@ def kept_locator(locator: Locator, edition: Edition) -> Locator:
     return UrlLocator(kind="url", value=kept_one.value) if isinstance(kept_one, CutUrl) else _plain(kept_one)
 
 
-def check_kept(record: BaseModel, edition: Edition) -> None:
+def check_kept(record: BaseModel, edition: GuardVersion) -> None:
     """Check that the items are in the stored form of this edition, which is unique.
 
     Raises `Refused` if not.
@@ -117,7 +117,7 @@ def _kept_item(item: Item) -> Item:
     return item if locator is item.locator else item.model_copy(update={"locator": locator})
 
 
-def _kept_locator(locator: Locator, edition: Edition, *, uncut: bool) -> Locator:
+def _kept_locator(locator: Locator, edition: GuardVersion, *, uncut: bool) -> Locator:
     if uncut or locator.kind not in _LOCATED:
         return _spelt(locator, edition.canonical(locator.value, _KINDS.get(locator.kind, locator.kind)))
     text, rules = kept(locator.value, locator.kind, edition)
@@ -141,7 +141,7 @@ def _spelt(locator: Locator, text: str) -> Locator:
     return locator if text == locator.value else locator.model_copy(update={"value": text})
 
 
-def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kept:
+def kept(address: str, kind: str = "url", edition: GuardVersion | None = None) -> RedactedUrl:
     """Return a web or onion address in stored form, with the rules that redacted it.
 
     Default: the current edition.
@@ -154,16 +154,16 @@ def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kep
             if (without := _without(address, row.cuts)) != address:
                 address = without
                 rules.append(row.name)
-            return Kept(address, tuple(rules))
+            return RedactedUrl(address, tuple(rules))
         address = target
         rules.append(row.name)
     cut = _without(address, edition.rows().everywhere)
     if cut != address and _cost_or_more(address, kind, edition) > _CHEAP:
-        return Kept(cut, (*rules, TRACKERS))
-    return Kept(address, tuple(rules))
+        return RedactedUrl(cut, (*rules, TRACKERS))
+    return RedactedUrl(address, tuple(rules))
 
 
-def _cost_or_more(address: str, kind: str, edition: Edition) -> int:
+def _cost_or_more(address: str, kind: str, edition: GuardVersion) -> int:
     """Return the cost of an address.
 
     One with non-canonical characters counts as too expensive: the rules reject it.
@@ -174,7 +174,7 @@ def _cost_or_more(address: str, kind: str, edition: Edition) -> int:
         return _CHEAP + 1
 
 
-def _target(address: str, row: Row, edition: Edition) -> str | None:
+def _target(address: str, row: TemplateRule, edition: GuardVersion) -> str | None:
     """Return the target of a redirector's address, None if it has none."""
     query = address.partition("#")[0].partition("?")[2]
     for pair in query.split("&") if row.unwrap else ():

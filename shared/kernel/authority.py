@@ -24,7 +24,7 @@ class Role(StrEnum):
 GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
 
 
-class Scope(NamedTuple):
+class AccessScope(NamedTuple):
     """The parties that an auditor may see: parties below one of these jurisdictions, and the named parties."""
 
     jurisdictions: tuple[str, ...] = ()

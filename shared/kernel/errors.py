@@ -2,7 +2,7 @@
 
     CausewayError
     ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
-    │   └── NotNow         a budget is used up: the request may be sent again later          HTTP 429
+    │   └── RetryLater     a budget is used up: the request may be sent again later          HTTP 429
     ├── Unavailable        a dependency is unavailable: retry with back-off                  HTTP 503, no receipt
     ├── Defect             the program is wrong: stop that partition, raise an alarm         HTTP 500, record parked
     └── EvidenceRejected   a proof is invalid: the only error of a verifier                  exit code 1
@@ -38,7 +38,7 @@ class Refused(CausewayError):
         self.status = status
 
 
-class NotNow(Refused):
+class RetryLater(Refused):
     """A used-up budget. The same request may be sent again, after the time in `headers` (RFC 9110 §10.2.3)."""
 
     def __init__(self, code: str, detail: str, *, headers: Mapping[str, str]) -> None:

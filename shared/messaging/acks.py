@@ -92,7 +92,7 @@ class Ack:
     heads: tuple[LaneEnd, LaneEnd] | None = None
 
 
-class Opening(Enum):
+class OpeningReason(Enum):
     """The reason why an acknowledgement, or a read-back, opens a new incarnation."""
 
     AHEAD = "ahead"
@@ -102,7 +102,7 @@ class Opening(Enum):
 
 
 #: Reasons that also go on the operator's list: the database was restored, or the reader states nonsense.
-LISTED: Final = frozenset({Opening.AHEAD, Opening.OTHER_CHAIN})
+LISTED: Final = frozenset({OpeningReason.AHEAD, OpeningReason.OTHER_CHAIN})
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class AckEffects:
     never had. `is_listed`: one line on the operator's list.
     """
 
-    opens: Opening | None = None
+    opens: OpeningReason | None = None
     unknown: UUID | None = None
     is_listed: bool = False
 
@@ -129,7 +129,7 @@ class _Statement:
     now: datetime
     effects: AckEffects = field(default_factory=AckEffects)
 
-    def open(self, why: Opening, unknown: UUID | None = None) -> None:
+    def open(self, why: OpeningReason, unknown: UUID | None = None) -> None:
         """Open an incarnation, unless this reader caused one within the hour: then ask again when the hour is over."""
         self.effects.is_listed = why in LISTED
         last = self.outgoing.opened_at.get(self.reader)
@@ -164,20 +164,20 @@ def apply_ack(
     if is_answer and reader is Reader.RECIPIENT:
         outgoing.awaited_since = None
     if ack.closed == outgoing.incarnation:
-        statement.open(Opening.CLOSED)
+        statement.open(OpeningReason.CLOSED)
         return statement.effects
     lanes = ack.lanes
     if ack.incarnation != outgoing.incarnation:
         if ack.incarnation is not None and ack.incarnation not in known:
-            statement.open(Opening.AHEAD, ack.incarnation)
+            statement.open(OpeningReason.AHEAD, ack.incarnation)
             return statement.effects
         # An older incarnation: nothing of the present one was taken.
         lanes = _none_taken(lanes[0]), _none_taken(lanes[1])
     elif any(said.through > own.last for said, own in zip(lanes, outgoing.lanes, strict=True)):
-        statement.open(Opening.AHEAD)
+        statement.open(OpeningReason.AHEAD)
         return statement.effects
     elif any(not _is_on_chain(said, chains.get(lane)) for lane, said in zip(LANES, lanes, strict=True)):
-        statement.open(Opening.OTHER_CHAIN)
+        statement.open(OpeningReason.OTHER_CHAIN)
         return statement.effects
     for lane, said in zip(LANES, lanes, strict=True):
         if statement.effects.opens is None:
@@ -234,7 +234,7 @@ def _may_return(own: OutgoingLane, number: int, now: datetime) -> bool:
 def _return_to(statement: _Statement, own: OutgoingLane, number: int) -> None:
     """Make the relay append again from the number after this one, or open an incarnation if that is not kept."""
     if number < own.kept_above:
-        statement.open(Opening.NOT_KEPT)
+        statement.open(OpeningReason.NOT_KEPT)
         return
     own.sent, own.moved_at = min(own.sent, number), statement.now
     own.returned_to, own.returned_at = number, statement.now
@@ -243,7 +243,7 @@ def _return_to(statement: _Statement, own: OutgoingLane, number: int) -> None:
 def _copy(statement: _Statement, own: OutgoingLane) -> None:
     """Send audit copies of the messages that it lacks: the addressee does not read its stream again."""
     if own.audit_acked < own.kept_above:
-        statement.open(Opening.NOT_KEPT)
+        statement.open(OpeningReason.NOT_KEPT)
     else:
         own.copy_above = own.audit_acked
 
@@ -344,7 +344,7 @@ ACK_BYTES_MAX: Final = 4096
 _NAME: Final = pattern("[a-z][a-z0-9_-]{0,63}")
 
 
-class _Stated(BaseModel):
+class _AckText(BaseModel):
     """An acknowledgement as its record states it: bytes in hexadecimal, a lane as a list of its members."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="hex", val_json_bytes="hex")
@@ -357,7 +357,7 @@ class _Stated(BaseModel):
 
 def build_ack_record(ack: Ack, key: SigningKey) -> RecordBytes:
     """Sign an acknowledgement and return its record."""
-    stated = _Stated(ack=replace(ack, at=coarse(ack.at)), key_id=key.key_id)
+    stated = _AckText(ack=replace(ack, at=coarse(ack.at)), key_id=key.key_id)
     signed = stated.model_dump(mode="json", exclude={"signature"})
     signature = to_base64url(key.sign(signed_statement(CONTEXT, signed)))
     return RecordBytes(b"", ((KIND, ACK),), canonical_json(signed | {"signature": signature}))
@@ -372,7 +372,7 @@ def parse_ack_record(value: bytes, keys: PlaceKeys, at: datetime) -> Ack:
     if len(value) > ACK_BYTES_MAX:
         raise Refused("ack_malformed")
     try:
-        stated = _Stated.model_validate_json(value)
+        stated = _AckText.model_validate_json(value)
         signature = from_base64url(stated.signature)
     except (ValidationError, ValueError):
         raise Refused("ack_malformed") from None

@@ -25,7 +25,7 @@ from shared.messaging.placement import (
     parse_place,
     parse_proof_record,
 )
-from shared.messaging.streams import Lane, Pair, Place
+from shared.messaging.streams import Lane, Pair, StreamPlace
 
 
 class RawRecord(NamedTuple):
@@ -45,7 +45,7 @@ class PlacedMessage(NamedTuple):
     """
 
     raw: RawRecord
-    place: Place
+    place: StreamPlace
     digest: bytes
     is_signed: bool
     wrap: bytes
@@ -61,14 +61,14 @@ class StatedAck:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableRecord:
     """A record without effect. `code` is None for a proof record, which is not counted as a fault."""
 
     raw: RawRecord
     code: str | None
 
 
-Verified = PlacedMessage | StatedAck | Unreadable
+Verified = PlacedMessage | StatedAck | UnreadableRecord
 
 
 class PartitionVerifier:
@@ -100,7 +100,7 @@ class PartitionVerifier:
                 return self._hear(raw)
             return self._place(raw)
         except Refused as error:
-            return Unreadable(raw, error.code)
+            return UnreadableRecord(raw, error.code)
 
     def _hear(self, raw: RawRecord) -> Verified:
         ack = parse_ack_record(raw.value or b"", self._keys, raw.broker_time)
@@ -114,7 +114,7 @@ class PartitionVerifier:
         if (proven.pair, proven.lane) != (self._pair, self._lane):
             raise Refused("topic_wrong")
         self.proven, self.proof_offset = proven, raw.offset
-        return Unreadable(raw, None)
+        return UnreadableRecord(raw, None)
 
     def _place(self, raw: RawRecord) -> Verified:
         place = parse_place(_single(raw.headers, PLACE), self._lane)
@@ -148,7 +148,7 @@ class CopyVerifier:
             if _single(record.headers, KIND) == PROOF:
                 self._begin(record)
             verifier = self._verifier
-            found += [Unreadable(record, "proof_missing")] if verifier is None else verifier.verify([record])
+            found += [UnreadableRecord(record, "proof_missing")] if verifier is None else verifier.verify([record])
         return found
 
     def _begin(self, record: RawRecord) -> None:

@@ -24,10 +24,10 @@ from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import write_hex
-from shared.messaging.ports import Draft
+from shared.messaging.ports import MessageDraft
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced, pack_messages
-from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, pack_messages
+from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, WireRole
 
 #: A transaction with this number of referrals or more has one group per instance instead of one per recipient party.
 SHARED_GROUP_REFERRALS: Final = 16
@@ -36,7 +36,7 @@ RECORD_BYTES_MAX: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Letter:
+class DraftBody:
     """The body of a feature's draft: recipient, covered headers, clear part and sealed plaintext.
 
     `headers`: the covered headers with their values (`ce_…` and the content type). `origin`: the referral, or the
@@ -71,7 +71,7 @@ SealingKeys = Callable[[str, str], RecipientKey]
 
 
 #: A message of the protocol (peer, role, body) → its letter.
-ControlLetters = Callable[[str, Role, ControlBody], Letter]
+ControlLetters = Callable[[str, WireRole, ControlBody], DraftBody]
 
 
 class SegmentComposer:
@@ -82,7 +82,7 @@ class SegmentComposer:
         self._sealing_keys = sealing_keys
         self._control_letters = control_letters
 
-    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[MessageDraft]]) -> list[NewMessages]:
         """Seal and prove the messages of one transaction to one instance: a part for each lane, in the order given.
 
         Raises `Refused` with `sealed_too_large` or `record_too_large`.
@@ -102,13 +102,13 @@ class SegmentComposer:
         for lane, part in lanes.items():
             end = first + len(part)
             messages, part_proof = tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))
-            parts.append(Unplaced(pair, lane, messages, part_proof, pack_messages(messages)))
+            parts.append(NewMessages(pair, lane, messages, part_proof, pack_messages(messages)))
             first = end
         return parts
 
-    def _letter(self, draft: Draft) -> Letter:
+    def _letter(self, draft: MessageDraft) -> DraftBody:
         match draft.body:
-            case Letter():
+            case DraftBody():
                 return draft.body
             case OutcomeList() | ResyncRequest() | Holdings():
                 return self._control_letters(draft.peer, draft.role, draft.body)
@@ -116,7 +116,7 @@ class SegmentComposer:
                 raise Defect("draft_without_letter")
 
     def _group(
-        self, addressee: str, drafts: Sequence[Draft], letters: Sequence[Letter]
+        self, addressee: str, drafts: Sequence[MessageDraft], letters: Sequence[DraftBody]
     ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
         """Yield the groups of messages: the key to seal for (None: nothing is sealed), and the indexes of letters.
 
@@ -153,7 +153,7 @@ def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:
     return (members[start : start + size] for start in range(0, len(members), size))
 
 
-def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingMessage:
+def _seal(draft: MessageDraft, letter: DraftBody, sealer: GroupSealer | None) -> OutgoingMessage:
     sealed = b""
     if sealer is not None and letter.plaintext is not None and letter.context is not None:
         sealed = sealer.seal(letter.plaintext, letter.context)

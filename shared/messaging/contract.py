@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.exchange.record_table import RECORD_TABLE
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Refused
-from shared.messaging.exceptions import CODE, MALFORMED, NUMBER_MAX, Outcome, OutcomeList, Refusal, is_well_formed
+from shared.messaging.exceptions import CODE, MALFORMED, NUMBER_MAX, Outcome, OutcomeList, RefusalCode, is_well_formed
 from shared.messaging.resync import FIRST_DAY, Holdings, ResyncRequest
-from shared.messaging.streams import DIGEST_BYTES, Role
+from shared.messaging.streams import DIGEST_BYTES, WireRole
 
 ControlBody = OutcomeList | ResyncRequest | Holdings
 
 #: The codes of outcomes that are kept and shown, and the code that stands for any other.
-KNOWN_CODES: Final = frozenset({*ERRORS, *RECORD_TABLE, *Refusal, MALFORMED})
+KNOWN_CODES: Final = frozenset({*ERRORS, *RECORD_TABLE, *RefusalCode, MALFORMED})
 CODE_UNKNOWN: Final = "code_unknown"
 
 
@@ -41,19 +41,19 @@ class _Holdings(_Body):
     body: Holdings
 
 
-_MODELS: Final[Mapping[Role, type[_Outcomes | _Resync | _Holdings]]] = {
-    Role.OUTCOMES: _Outcomes,
-    Role.RESYNC: _Resync,
-    Role.HOLDINGS: _Holdings,
+_MODELS: Final[Mapping[WireRole, type[_Outcomes | _Resync | _Holdings]]] = {
+    WireRole.OUTCOMES: _Outcomes,
+    WireRole.RESYNC: _Resync,
+    WireRole.HOLDINGS: _Holdings,
 }
 
 
-def encode_control(role: Role, body: ControlBody) -> dict[str, object]:
+def encode_control(role: WireRole, body: ControlBody) -> dict[str, object]:
     """Return the clear part of a message of the protocol."""
     return _MODELS[role].model_validate({"body": body}).model_dump(mode="json")
 
 
-def decode_control(role: Role, clear: bytes) -> ControlBody:
+def decode_control(role: WireRole, clear: bytes) -> ControlBody:
     """Read the clear part of a message of the protocol. Raises `Refused("body_invalid")`.
 
     Kinds and codes are codes, digests have 32 bytes, and numbers have bounds, so the message can carry no free text. An

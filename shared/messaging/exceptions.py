@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.exchange.message import Record
-from shared.messaging.streams import DIGEST_BYTES, Place, Role
+from shared.messaging.streams import DIGEST_BYTES, StreamPlace, WireRole
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.
 EXCEPTIONS_MAX: Final = 100_000
@@ -45,7 +45,7 @@ class OutcomeKind(StrEnum):
 OPEN: Final = frozenset({OutcomeKind.DEFERRED, OutcomeKind.WAITING, OutcomeKind.DEAD})
 
 
-class Refusal(StrEnum):
+class RefusalCode(StrEnum):
     """The refusals that messaging itself reacts to. A feature has further codes, for the owner of the subject."""
 
     UNKNOWN = "unknown"
@@ -66,7 +66,7 @@ class Coordinates(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedMessage:
     """The name of a message in an outcome: its subject, its revision and content, and its acts.
 
     `revision` is None for a message without content. `content` is the digest of the subject's content, 32 bytes.
@@ -74,7 +74,7 @@ class Named:
     """
 
     message_id: UUID
-    role: Role
+    role: WireRole
     kind: str
     subject: UUID | None = None
     revision: int | None = None
@@ -83,7 +83,7 @@ class Named:
     after: UUID | None = None
 
 
-def is_well_formed(named: Named) -> bool:
+def is_well_formed(named: NamedMessage) -> bool:
     """Return whether the name of a message is within the bounds, so that it can be stored and sent."""
     return (
         CODE.fullmatch(named.kind) is not None
@@ -93,32 +93,32 @@ def is_well_formed(named: Named) -> bool:
     )
 
 
-def bound_name(named: Named) -> Named:
+def bound_name(named: NamedMessage) -> NamedMessage:
     """Return the name, or one of the kind `malformed` with only id, role and subject."""
-    return named if is_well_formed(named) else Named(named.message_id, named.role, MALFORMED, named.subject)
+    return named if is_well_formed(named) else NamedMessage(named.message_id, named.role, MALFORMED, named.subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of one taken message. `held` is the revision that the recipient holds, with `behind`."""
 
-    named: Named
+    named: NamedMessage
     kind: OutcomeKind
     code: str | None = None
     held: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenMessage:
     """A message of another instance whose number was taken. `record`: as it arrived, or its stored bytes.
 
     `chain`: the chain after it.
     """
 
     writer: str
-    place: Place
+    place: StreamPlace
     chain: bytes
-    named: Named
+    named: NamedMessage
     record: bytes | Record
     where: Coordinates
 
@@ -127,7 +127,7 @@ class Taken:
 class OpenException:
     """A taken message that is kept here. The code of its outcome names the version or document that it waits for."""
 
-    taken: Taken
+    taken: TakenMessage
     outcome: Outcome
     since: datetime
 

@@ -17,10 +17,10 @@ from shared.messaging.streams import (
     Lane,
     Outgoing,
     Pair,
-    Place,
     Reader,
     Source,
     SourceLane,
+    StreamPlace,
     begin_outgoing,
     extend_chain,
 )
@@ -68,7 +68,7 @@ async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARR
 
     States and answers whose subject was erased here are not carried. The places of the others are rewritten.
     """
-    places: dict[UUID, Place] = {}
+    places: dict[UUID, StreamPlace] = {}
     left = messages_max
     while outgoing.sources and left > 0:
         source = outgoing.sources[0]
@@ -85,7 +85,7 @@ async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARR
 
 
 async def _carry_lane(
-    scope: Scope, outgoing: Outgoing, lane: Lane, *, messages_max: int, places: dict[UUID, Place]
+    scope: Scope, outgoing: Outgoing, lane: Lane, *, messages_max: int, places: dict[UUID, StreamPlace]
 ) -> int:
     """Carry the next segments of the first source; return how many messages were read."""
     tx, peer, source = scope.tx, outgoing.pair.addressee, outgoing.sources[0]

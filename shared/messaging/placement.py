@@ -36,7 +36,7 @@ from shared.envelope.headers import PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, Place, extend_chain
+from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, StreamPlace, extend_chain
 
 CONTEXT: Final = "causeway-place/v1"
 KIND: Final = "causeway"
@@ -87,7 +87,7 @@ class ProvenSegment:
         """Return the proof of one message for outsiders."""
         return message_proof(self.proof, self.members[number - self.first], salt)
 
-    def has(self, place: Place) -> bool:
+    def has(self, place: StreamPlace) -> bool:
         """Return whether this place lies in the segment."""
         is_here = place.incarnation == self.incarnation and place.lane is self.lane
         return is_here and self.first <= place.number < self.first + len(self.digests)
@@ -100,20 +100,14 @@ def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
     members = [index[message.digest] for message in segment.messages]
     signature = key.sign(_signed_bytes(segment))
     head = _HEAD.pack(
-        _VERSION,
-        segment.incarnation.bytes,
-        segment.lane,
-        segment.first,
-        len(members),
-        segment.chain_before,
-        signature,
+        _VERSION, segment.incarnation.bytes, segment.lane, segment.first, len(members), segment.chain_before, signature
     )
     names = [bytes([len(text)]) + text.encode("ascii") for text in (*segment.pair, key.key_id)]
     value = b"".join((head, *names, pack(f">{len(members)}H", *members), segment.proof))
     return RecordBytes(b"", ((KIND, PROOF),), value)
 
 
-def place_record(record: RecordBytes, place: Place) -> RecordBytes:
+def place_record(record: RecordBytes, place: StreamPlace) -> RecordBytes:
     """Return a record with its place."""
     header = PLACE, write_hex(_PLACE.pack(place.incarnation.bytes, place.number))
     return record._replace(headers=(*record.headers, header))
@@ -143,13 +137,13 @@ def parse_proof_record(value: bytes, keys: PlaceKeys, at: datetime) -> ProvenSeg
     return ProvenSegment(*where, digests, signed, proof, members)
 
 
-def parse_place(value: bytes | None, lane: Lane) -> Place | None:
+def parse_place(value: bytes | None, lane: Lane) -> StreamPlace | None:
     """Read the place of a message record in this lane's partition; return None if it is malformed."""
     packed = read_hex(value, _PLACE.size)
     if packed is None:
         return None
     incarnation, number = _PLACE.unpack(packed)
-    return Place(UUID(bytes=incarnation), lane, number) if number else None
+    return StreamPlace(UUID(bytes=incarnation), lane, number) if number else None
 
 
 def write_hex(raw: bytes) -> bytes:
@@ -202,7 +196,7 @@ def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
     return None if salt is None or head.count(b"\n") > len(covered) + 1 else leaf_digest(salt, head + value)
 
 
-class _Stated(NamedTuple):
+class _ProofText(NamedTuple):
     pair: Pair
     incarnation: UUID
     lane: Lane
@@ -213,7 +207,7 @@ class _Stated(NamedTuple):
     proof_bytes: int = 0
 
 
-def _read_proof(value: bytes) -> tuple[_Stated, ContentProof, tuple[int, ...]]:
+def _read_proof(value: bytes) -> tuple[_ProofText, ContentProof, tuple[int, ...]]:
     version, incarnation, lane, first, count, chain_before, signature = _HEAD.unpack_from(value)
     if version != _VERSION or not first or not count:
         raise ValueError(version)
@@ -227,16 +221,16 @@ def _read_proof(value: bytes) -> tuple[_Stated, ContentProof, tuple[int, ...]]:
     proof = unpack_proof(packed)
     writer, addressee, key_id = texts
     where = Pair(writer, addressee), UUID(bytes=incarnation), Lane(lane), first, chain_before
-    stated = _Stated(*where, signature, key_id, len(packed))
+    stated = _ProofText(*where, signature, key_id, len(packed))
     return stated, proof, members
 
 
 def _signed_bytes(segment: Segment) -> bytes:
     where = segment.pair, segment.incarnation, segment.lane, segment.first, segment.chain_before
-    return _statement(_Stated(*where, b"", ""), segment.chain, segment.proof, count=len(segment.messages))
+    return _statement(_ProofText(*where, b"", ""), segment.chain, segment.proof, count=len(segment.messages))
 
 
-def _statement(stated: _Stated, chain: bytes, proof: bytes, *, count: int) -> bytes:
+def _statement(stated: _ProofText, chain: bytes, proof: bytes, *, count: int) -> bytes:
     """Return the bytes under a place signature: one line each, in this order."""
     lines = (
         CONTEXT,

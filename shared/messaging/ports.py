@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.messaging.exceptions import EXCEPTIONS_MAX, OutcomeKind
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import Lane, Pair, Place, Role
+from shared.messaging.streams import Lane, Pair, StreamPlace, WireRole
 
 
 class OperatorKind(StrEnum):
@@ -86,7 +86,7 @@ class PeerResync:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class SubjectHolding:
     """A subject as one side holds it, or as the other side expects.
 
     `revision` 0 with `is_withdrawn`: a tombstone, which names no acts. `is_erased`: content and acts were erased; the
@@ -159,7 +159,7 @@ class Subjects(Protocol):
         """Return the digests of the holdings here, by day, for days that are not closed."""
         ...
 
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]: ...
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]: ...
 
     async def list_own_days(self, side: Side, peer: str) -> list[DayDigest]:
         """Return the digests that the peer states if it lacks nothing (`resync.expect_holding`)."""
@@ -198,7 +198,7 @@ class Subjects(Protocol):
         """Note that the peer has erased these own subjects."""
         ...
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         """Note the places of own messages, by peer: of new ones, and of those that a new incarnation carries."""
         ...
 
@@ -207,11 +207,11 @@ class Subjects(Protocol):
         ...
 
 
-class Draft(NamedTuple):
+class MessageDraft(NamedTuple):
     """A message before it is sealed and proven. `body` belongs to the feature, or is a body of the protocol."""
 
     peer: str
-    role: Role
+    role: WireRole
     kind: str
     subject: UUID | None
     body: object
@@ -222,11 +222,11 @@ class PlacedRecord(NamedTuple):
     """A record as the relay appends it. `segment` names its stream; a copy for audit goes to another topic."""
 
     segment: Segment
-    place: Place
+    place: StreamPlace
     record: RecordBytes
 
 
-class Appended(NamedTuple):
+class AppendPosition(NamedTuple):
     """The position of an append: the topic's id, the offset of its first record, and the offset after its last one.
 
     The append may have more records than messages, because proofs have no number. `broker_at`: the broker's time of the
@@ -242,4 +242,4 @@ class Appended(NamedTuple):
 class Log(Protocol):
     """The partitions that this instance writes."""
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended: ...
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition: ...

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import OperatorKind, OperatorLine, OwnTrack, Side
-from shared.messaging.streams import SUBJECT_ROLES, Role
+from shared.messaging.streams import SUBJECT_ROLES, WireRole
 
 #: Refusals that the whole state answers.
-RESENT: Final = frozenset({Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD})
+RESENT: Final = frozenset({RefusalCode.UNKNOWN, RefusalCode.GAP, RefusalCode.DEAD})
 #: Adoptions from one message after which a subject that is unknown here is not adopted.
 ADOPTED_MAX: Final = 500
 
@@ -63,9 +63,9 @@ class Actions:
             left -= len(subjects)
 
 
-def side_of(role: Role) -> Side:
+def side_of(role: WireRole) -> Side:
     """Return the side of a message that this instance sent: its own subject, or an answer."""
-    return Side.ANSWERED if role is Role.ANSWER else Side.HELD
+    return Side.ANSWERED if role is WireRole.ANSWER else Side.HELD
 
 
 def react(actions: Actions, outcome: Outcome, own: OwnTrack | None) -> None:
@@ -76,17 +76,17 @@ def react(actions: Actions, outcome: Outcome, own: OwnTrack | None) -> None:
         return
     if outcome.kind is not OutcomeKind.REFUSED:
         add_differences(actions, named, own)
-    elif outcome.code == Refusal.ERASED:
-        if own is not None and named.role is not Role.ANSWER:
+    elif outcome.code == RefusalCode.ERASED:
+        if own is not None and named.role is not WireRole.ANSWER:
             actions.erased[subject] = None
-    elif named.role is Role.ANSWER:
-        if outcome.code == Refusal.UNKNOWN:
+    elif named.role is WireRole.ANSWER:
+        if outcome.code == RefusalCode.UNKNOWN:
             actions.list_subject(OperatorKind.UNKNOWN, subject)
         elif outcome.code in RESENT and own is not None and own.acts:
             actions.answers[subject] = None
     elif own is None:
         actions.list_subject(OperatorKind.UNKNOWN, subject)
-    elif outcome.code == Refusal.WITHDRAWN:
+    elif outcome.code == RefusalCode.WITHDRAWN:
         actions.adopt(subject, own)
     elif not own.is_withdrawn:
         _react_to_state(actions, outcome, own)
@@ -97,13 +97,13 @@ def _react_to_state(actions: Actions, outcome: Outcome, own: OwnTrack) -> None:
     if outcome.code in RESENT:
         if own.is_placed:
             actions.states[own.subject] = None
-    elif outcome.code == Refusal.LAW and is_current:
+    elif outcome.code == RefusalCode.LAW and is_current:
         actions.decisions[own.subject] = None
-    elif outcome.code == Refusal.BEHIND and is_current and own.revision <= (outcome.held or 0):
+    elif outcome.code == RefusalCode.BEHIND and is_current and own.revision <= (outcome.held or 0):
         actions.list_subject(OperatorKind.BEHIND, own.subject)
 
 
-def add_differences(actions: Actions, named: Named, own: OwnTrack | None) -> None:
+def add_differences(actions: Actions, named: NamedMessage, own: OwnTrack | None) -> None:
     """List the subject, revision, content and acts that the peer names and this side does not know.
 
     A subject that the peer names was sent there once, even if this side was restored since.
@@ -111,7 +111,7 @@ def add_differences(actions: Actions, named: Named, own: OwnTrack | None) -> Non
     subject = named.subject
     if subject is None or named.role not in SUBJECT_ROLES:
         return
-    is_state = named.role is Role.STATE
+    is_state = named.role is WireRole.STATE
     if own is not None and own.is_erased:
         if is_state and own.is_withdrawn:
             _note_sent(actions, own)

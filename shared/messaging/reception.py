@@ -21,13 +21,13 @@ from shared.messaging.exceptions import (
     MALFORMED,
     OPEN,
     Coordinates,
-    Named,
+    NamedMessage,
     OpenException,
     Outcome,
     OutcomeKind,
     OutcomeList,
-    Refusal,
-    Taken,
+    RefusalCode,
+    TakenMessage,
     bound_name,
 )
 from shared.messaging.ports import OperatorKind, OperatorLine
@@ -35,27 +35,18 @@ from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.resync_steps import apply_outcomes, take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
-from shared.messaging.streams import (
-    ENTERED_MAX,
-    Fit,
-    Incoming,
-    Lane,
-    Pair,
-    Place,
-    Reader,
-    Role,
-)
+from shared.messaging.streams import ENTERED_MAX, Incoming, Lane, Pair, Reader, RecordFit, StreamPlace, WireRole
 
 #: Exceptions that are read at once, bytes included.
 ROWS_MAX: Final = 100
 
 
-class Arrived(NamedTuple):
+class ArrivedMessage(NamedTuple):
     """A numbered message as the consumer has verified it. `body` is that of a message of the protocol."""
 
-    place: Place
+    place: StreamPlace
     digest: bytes
-    named: Named
+    named: NamedMessage
     record: bytes | Record
     is_p0: bool = False
     body: OutcomeList | ResyncRequest | Holdings | None = None
@@ -67,7 +58,7 @@ class ArrivedRecord(NamedTuple):
     topic_id: UUID
     offset: int
     broker_time: datetime
-    content: Arrived | Ack | None
+    content: ArrivedMessage | Ack | None
 
 
 @dataclass(slots=True)
@@ -77,7 +68,7 @@ class BatchPlan:
     `read_count`: the records before the end of the batch, or before the record where reading stopped.
     """
 
-    taken: list[tuple[Taken, Arrived]] = field(default_factory=list)
+    taken: list[tuple[TakenMessage, ArrivedMessage]] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     read_count: int = 0
 
@@ -100,8 +91,8 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
             plan.acks.append(content)
         elif content is not None and content.place.lane is lane:
             fit = incoming.fit(content.place, record.broker_time)
-            if fit is not Fit.DROP:
-                if content.body is None and content.named.role is not Role.WITHDRAWAL:
+            if fit is not RecordFit.DROP:
+                if content.body is None and content.named.role is not WireRole.WITHDRAWAL:
                     if exception_count >= room:
                         position.is_stopped = position.is_stopped or room <= 0
                         break
@@ -112,11 +103,11 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
     return plan
 
 
-def _take(incoming: Incoming, fit: Fit, record: ArrivedRecord, *, arrived: Arrived) -> Taken:
-    if fit is Fit.ENTER:
+def _take(incoming: Incoming, fit: RecordFit, record: ArrivedRecord, *, arrived: ArrivedMessage) -> TakenMessage:
+    if fit is RecordFit.ENTER:
         incoming.enter(arrived.place.incarnation, record.broker_time)
     incoming.take(arrived.place, arrived.digest, is_p0=arrived.is_p0)
-    return Taken(
+    return TakenMessage(
         writer=incoming.pair.writer,
         place=arrived.place,
         chain=incoming.lanes[arrived.place.lane].chain,
@@ -156,7 +147,7 @@ def find_room(incoming: Incoming, lane: Lane, *, exceptions_max: int = EXCEPTION
     return 0 if is_full else exceptions_max - incoming.exception_counts[lane]
 
 
-async def apply_inbound(scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+async def apply_inbound(scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
     """Have the features apply messages, and return their outcomes. A malformed one is dead; no feature sees it."""
     readable = [each for each in taken if not _is_malformed(each.named)]
     found = iter(await scope.inbound.apply(scope, readable) if readable else ())
@@ -165,12 +156,12 @@ async def apply_inbound(scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
     ]
 
 
-def _is_malformed(named: Named) -> bool:
+def _is_malformed(named: NamedMessage) -> bool:
     """Return whether a message cannot be applied. A withdrawal needs its subject alone."""
-    return named.kind == MALFORMED and named.role is not Role.WITHDRAWAL
+    return named.kind == MALFORMED and named.role is not WireRole.WITHDRAWAL
 
 
-async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, room: int) -> None:
+async def apply_messages(scope: Scope, writer: str, taken: Sequence[TakenMessage], *, room: int) -> None:
     """Apply messages of one writer, keep those that are exceptions, and send each outcome but `applied`.
 
     `room`: as in `plan_batch`. A withdrawal is always read, but is refused if it would become an exception without
@@ -182,16 +173,16 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
     withdrawn = {
         each.named.subject
         for each, outcome in zip(taken, outcomes, strict=True)
-        if each.named.role is Role.WITHDRAWAL and outcome.kind is OutcomeKind.APPLIED
+        if each.named.role is WireRole.WITHDRAWAL and outcome.kind is OutcomeKind.APPLIED
     }
     kept: dict[UUID, OpenException] = {}
     settled: dict[UUID, Outcome] = {}
     for each, outcome in zip(taken, outcomes, strict=True):
         said = outcome
         if outcome.kind in OPEN:
-            if each.named.role is Role.STATE and each.named.subject in withdrawn:
-                said = replace(outcome, kind=OutcomeKind.REFUSED, code=Refusal.WITHDRAWN)
-            elif each.named.role is Role.WITHDRAWAL and len(kept) >= room:
+            if each.named.role is WireRole.STATE and each.named.subject in withdrawn:
+                said = replace(outcome, kind=OutcomeKind.REFUSED, code=RefusalCode.WITHDRAWN)
+            elif each.named.role is WireRole.WITHDRAWAL and len(kept) >= room:
                 said = replace(outcome, kind=OutcomeKind.REFUSED)
             else:
                 kept[each.named.message_id] = keep(scope, OpenException(each, outcome, scope.now))
@@ -206,7 +197,9 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
     if subjects:
         after = None
         while rows := await scope.tx.list_exceptions(writer=writer, subjects=subjects, after=after, rows_max=ROWS_MAX):
-            await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
+            await end_exceptions(
+                scope, [row for row in rows if row.taken.named.role is WireRole.STATE], RefusalCode.WITHDRAWN
+            )
             after = rows[-1].since, rows[-1].taken.named.message_id
 
 
@@ -228,7 +221,7 @@ async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome
             scope.say(writer, outcome)
 
 
-async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refusal) -> None:
+async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: RefusalCode) -> None:
     """End exceptions with this refusal, bytes included, and inform their writers."""
     by_writer: dict[str, list[UUID]] = {}
     for row in rows:
@@ -239,7 +232,7 @@ async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refu
         scope.say(row.taken.writer, Outcome(row.taken.named, OutcomeKind.REFUSED, code))
 
 
-async def _take_control(scope: Scope, incoming: Incoming, taken: Taken, *, arrived: Arrived) -> None:
+async def _take_control(scope: Scope, incoming: Incoming, taken: TakenMessage, *, arrived: ArrivedMessage) -> None:
     """Take a message of the protocol itself. A message that breaks this code becomes a dead letter."""
     try:
         async with scope.savepoint():
@@ -248,11 +241,11 @@ async def _take_control(scope: Scope, incoming: Incoming, taken: Taken, *, arriv
         raise
     except Exception:
         if find_room(incoming, taken.place.lane) > 0:
-            named = Named(taken.named.message_id, Role.FACT, MALFORMED)
+            named = NamedMessage(taken.named.message_id, WireRole.FACT, MALFORMED)
             await apply_messages(scope, taken.writer, [replace(taken, named=named)], room=1)
 
 
-async def _act_on(scope: Scope, incoming: Incoming, arrived: Arrived) -> None:
+async def _act_on(scope: Scope, incoming: Incoming, arrived: ArrivedMessage) -> None:
     peer = incoming.pair.writer
     match arrived.body:
         case OutcomeList(outcomes):
@@ -282,7 +275,7 @@ def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
         scope.acks.append((ack.pair.addressee, Reader.AUDIT, ack))
 
 
-def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord]) -> list[Taken]:
+def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord]) -> list[TakenMessage]:
     """Take one batch as audit, which reads the streams of others by the same rules and answers no message.
 
     Return the messages that are taken. The caller loads and saves the receive state.
@@ -295,7 +288,7 @@ def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecor
     return [taken for taken, _ in plan.taken]
 
 
-def observe_copies(incoming: Incoming, copies: Sequence[ArrivedRecord]) -> list[Taken]:
+def observe_copies(incoming: Incoming, copies: Sequence[ArrivedRecord]) -> list[TakenMessage]:
     """Take copies of one pair's messages as audit. They are in another topic, so no position moves.
 
     A copy never enters an incarnation: audit enters those that the addressee can read, and only from the same topic.
@@ -303,8 +296,8 @@ def observe_copies(incoming: Incoming, copies: Sequence[ArrivedRecord]) -> list[
     taken = []
     for record in copies:
         arrived = record.content
-        if isinstance(arrived, Arrived) and arrived.place.incarnation == incoming.incarnation:
+        if isinstance(arrived, ArrivedMessage) and arrived.place.incarnation == incoming.incarnation:
             fit = incoming.fit(arrived.place, record.broker_time)
-            if fit is Fit.TAKE:
+            if fit is RecordFit.TAKE:
                 taken.append(_take(incoming, fit, record, arrived=arrived))
     return taken

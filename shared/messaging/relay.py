@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.ports import Appended, Log, PlacedRecord
+from shared.messaging.ports import AppendPosition, Log, PlacedRecord
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import LANES, Lane, Pair, Place
+from shared.messaging.streams import LANES, Lane, Pair, StreamPlace
 
 #: Messages of one append.
 APPENDED_MAX: Final = 500
@@ -29,7 +29,7 @@ class AppendWatch:
 
     ends: dict[tuple[Pair, Lane], tuple[UUID, int]] = field(default_factory=dict)
 
-    def note(self, topic: Pair, lane: Lane, at: Appended) -> bool:
+    def note(self, topic: Pair, lane: Lane, at: AppendPosition) -> bool:
         """Note an append; return whether the partition has lost records before it."""
         before = self.ends.get((topic, lane))
         self.ends[topic, lane] = at.topic_id, at.end
@@ -41,7 +41,7 @@ HANDED_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingSegments:
     """The segments of one stream that wait, by their first number, and the bytes of their messages."""
 
     segments: dict[int, Segment] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class HandedSegments:
     database.
     """
 
-    appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
-    _waiting: dict[tuple[str, Lane], _Waiting] = field(default_factory=dict)
+    appended: dict[tuple[str, Lane], StreamPlace] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Lane], _WaitingSegments] = field(default_factory=dict)
 
     def add(self, segment: Segment) -> Sequence[Lane]:
         """Add a committed segment; return the lanes that may have an append due. Commits are reported in any order.
@@ -69,11 +69,11 @@ class HandedSegments:
         is_begun = last is not None and last.incarnation == segment.incarnation
         if last is not None and is_begun and segment.last <= last.number:
             return ()
-        waiting = self._waiting.setdefault(stream, _Waiting())
+        waiting = self._waiting.setdefault(stream, _WaitingSegments())
         waiting.segments[segment.first] = replace(segment, packed=None)
         waiting.byte_count += _count_bytes(segment)
         if waiting.byte_count > HANDED_BYTES_MAX:
-            self._waiting[stream] = _Waiting()
+            self._waiting[stream] = _WaitingSegments()
         return (segment.lane,) if is_begun else LANES
 
     def take(self, peer: str, lane: Lane, now: datetime) -> Append | None:
@@ -145,7 +145,7 @@ async def load_copies(tx: PostgresMessagingTx, peer: str, lane: Lane, *, audit: 
 def list_records(segments: Sequence[Segment], *, above: int) -> list[PlacedRecord]:
     """Return the records of these segments with numbers above `above`."""
     return [
-        PlacedRecord(segment, Place(segment.incarnation, segment.lane, number), message.record)
+        PlacedRecord(segment, StreamPlace(segment.incarnation, segment.lane, number), message.record)
         for segment in segments
         for number, message in enumerate(segment.messages, segment.first)
         if number > above

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.messaging.acks import is_over
 from shared.messaging.exceptions import Outcome
-from shared.messaging.ports import DayDigest, Holding, OperatorKind, OwnTrack, PeerResync, Side
+from shared.messaging.ports import DayDigest, OperatorKind, OwnTrack, PeerResync, Side, SubjectHolding
 from shared.messaging.reactions import Actions
 from shared.messaging.streams import LaneEnd
 
@@ -73,7 +73,7 @@ class HoldingsPart:
     """Rows of one day, complete for the subjects above `above` up to `through` (no bound where None)."""
 
     of: SideDay
-    rows: tuple[Holding, ...]
+    rows: tuple[SubjectHolding, ...]
     above: UUID | None = None
     through: UUID | None = None
 
@@ -94,15 +94,15 @@ class Holdings:
     parts: tuple[HoldingsPart, ...] = ()
 
 
-def digest_days(rows: Iterable[Holding], day_of: Callable[[UUID], date]) -> list[DayDigest]:
+def digest_days(rows: Iterable[SubjectHolding], day_of: Callable[[UUID], date]) -> list[DayDigest]:
     """Return the digest of each day: SHA-256 over its rows, sorted by subject."""
-    days: dict[date, list[Holding]] = {}
+    days: dict[date, list[SubjectHolding]] = {}
     for row in rows:
         days.setdefault(day_of(row.subject), []).append(row)
     return [DayDigest(day, len(of_day), _digest_rows(of_day)) for day, of_day in sorted(days.items())]
 
 
-def _digest_rows(rows: list[Holding]) -> bytes:
+def _digest_rows(rows: list[SubjectHolding]) -> bytes:
     digest = hashlib.sha256()
     for row in sorted(rows, key=lambda each: each.subject):
         content = row.content or b""
@@ -112,17 +112,17 @@ def _digest_rows(rows: list[Holding]) -> bytes:
     return digest.digest()
 
 
-def expect_holding(own: OwnTrack) -> Holding | None:
+def expect_holding(own: OwnTrack) -> SubjectHolding | None:
     """Return the row that the peer states if it lacks nothing of this track, or None if none is due there.
 
     A subject that is due there and was never sent makes a row that no peer states: its day differs.
     """
     if own.is_withdrawn:
-        return Holding(own.subject, 0, None, is_withdrawn=True) if own.was_sent else None
+        return SubjectHolding(own.subject, 0, None, is_withdrawn=True) if own.was_sent else None
     if own.was_sent:
-        return Holding(own.subject, own.revision, own.content, own.acts, is_erased=own.is_erased)
+        return SubjectHolding(own.subject, own.revision, own.content, own.acts, is_erased=own.is_erased)
     is_due = own.is_placed and not own.is_finished and not own.is_erased
-    return Holding(own.subject, 0, None) if is_due else None
+    return SubjectHolding(own.subject, 0, None) if is_due else None
 
 
 def find_differing_days(
@@ -157,7 +157,7 @@ def _is_within(part: HoldingsPart, subject: UUID) -> bool:
     return (part.above is None or subject > part.above) and (part.through is None or subject <= part.through)
 
 
-def _compare_subject(actions: Actions, row: Holding, track: OwnTrack | None) -> None:
+def _compare_subject(actions: Actions, row: SubjectHolding, track: OwnTrack | None) -> None:
     if track is not None and not track.was_sent:
         actions.sent[row.subject] = None
     if row.is_withdrawn:
@@ -175,14 +175,14 @@ def _compare_subject(actions: Actions, row: Holding, track: OwnTrack | None) -> 
         _list_acts(actions, row, track)
 
 
-def _list_acts(actions: Actions, row: Holding, track: OwnTrack | None) -> None:
+def _list_acts(actions: Actions, row: SubjectHolding, track: OwnTrack | None) -> None:
     known = set() if track is None else set(track.acts)
     for act in row.acts:
         if act not in known:
             actions.list_subject(OperatorKind.ACT, row.subject, act)
 
 
-def _send_subject(actions: Actions, track: OwnTrack, row: Holding | None) -> None:
+def _send_subject(actions: Actions, track: OwnTrack, row: SubjectHolding | None) -> None:
     if row is not None and row.is_withdrawn:
         return
     if track.is_withdrawn:
@@ -202,7 +202,7 @@ def _send_subject(actions: Actions, track: OwnTrack, row: Holding | None) -> Non
             actions.list_subject(OperatorKind.ACT, track.subject, act)
 
 
-def _lacks_answers(track: OwnTrack, row: Holding | None) -> bool:
+def _lacks_answers(track: OwnTrack, row: SubjectHolding | None) -> bool:
     """Return whether the own answers go to the peer again. Answers on a withdrawn or erased subject do not."""
     if track.is_withdrawn or track.is_erased or (row is not None and row.is_erased):
         return False
@@ -238,12 +238,12 @@ def exception_bytes(outcome: Outcome) -> int:
     return 640 + 48 * len(outcome.named.acts)
 
 
-def holding_bytes(row: Holding) -> int:
+def holding_bytes(row: SubjectHolding) -> int:
     """Return an upper bound of the bytes of a holding."""
     return 256 + 48 * len(row.acts)
 
 
-def split_rows(of: SideDay, rows: Iterable[Holding]) -> list[HoldingsPart]:
+def split_rows(of: SideDay, rows: Iterable[SubjectHolding]) -> list[HoldingsPart]:
     """Return the rows of one day in parts of at most `PAGE_BYTES`, each complete for its range of subjects."""
     stated = [replace(row, acts=row.acts[:STATED_ACTS_MAX]) for row in rows]
     pages = paginate(sorted(stated, key=lambda row: row.subject), holding_bytes)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.messaging.acks import is_over
 from shared.messaging.exceptions import OPEN, Outcome
-from shared.messaging.ports import Draft, OpenOutcome, Side
+from shared.messaging.ports import MessageDraft, OpenOutcome, Side
 from shared.messaging.reactions import Actions, react, side_of
 from shared.messaging.resync import (
     DIGEST_BYTES,
@@ -33,7 +33,7 @@ from shared.messaging.resync import (
     split_rows,
 )
 from shared.messaging.scope import Scope
-from shared.messaging.streams import Incoming, Outgoing, Role
+from shared.messaging.streams import Incoming, Outgoing, WireRole
 
 #: Days of one request whose rows are stated.
 DAYS_MAX: Final = 4000
@@ -46,14 +46,14 @@ SHARE_MAX: Final = 10_000
 SHARE_PAUSE: Final = timedelta(hours=1)
 
 
-async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[Draft]:
+async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[MessageDraft]:
     """Return the messages of a request: all open exceptions of the peer's messages, in pages."""
     pages = paginate(await list_open(scope, peer), exception_bytes)
     return [
-        Draft(
+        MessageDraft(
             peer,
-            Role.RESYNC,
-            Role.RESYNC,
+            WireRole.RESYNC,
+            WireRole.RESYNC,
             None,
             ResyncRequest(nonce, is_first, exceptions, page, is_last=page == len(pages) - 1),
         )
@@ -134,7 +134,7 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
 
 
 def _send(scope: Scope, peer: str, answer: Holdings) -> None:
-    scope.send(Draft(peer, Role.HOLDINGS, Role.HOLDINGS, None, answer))
+    scope.send(MessageDraft(peer, WireRole.HOLDINGS, WireRole.HOLDINGS, None, answer))
 
 
 async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, answer: Holdings) -> None:
@@ -169,7 +169,7 @@ async def _take_first_step(scope: Scope, peer: str, answer: Holdings, *, excepti
     days = find_differing_days(here, answer.digests)[:DAYS_MAX]
     if days:
         request = ResyncRequest(answer.nonce, of=answer.nonce, days=days)
-        scope.send(Draft(peer, Role.RESYNC, Role.RESYNC, None, request))
+        scope.send(MessageDraft(peer, WireRole.RESYNC, WireRole.RESYNC, None, request))
     else:
         scope.answered[peer] = answer.nonce
 

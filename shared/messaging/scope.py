@@ -11,9 +11,9 @@ from uuid import UUID
 
 from shared.messaging.acks import Ack
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Draft, Subjects
-from shared.messaging.segments import Segment, Unplaced
+from shared.messaging.exceptions import Outcome, TakenMessage
+from shared.messaging.ports import MessageDraft, Subjects
+from shared.messaging.segments import NewMessages, Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
 
@@ -21,16 +21,16 @@ from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
 class Inbound(Protocol):
     """The features that messages are for."""
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         """Apply messages in order and return their outcomes in the same order. Nothing is raised for one message."""
         ...
 
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         """Return the bytes to store for an exception: the record, or its coordinates if no check has passed it."""
         ...
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Note the outcomes of own messages at a peer. Return them with the codes of `Refusal` where one applies."""
+        """Note the outcomes of own messages at a peer. Return them with codes of `RefusalCode` where one applies."""
         ...
 
 
@@ -54,14 +54,14 @@ class Scope:
     composer: SegmentComposer
     new_id: Callable[[], UUID]
     now: datetime
-    drafts: dict[tuple[str, Lane], list[Draft]] = field(default_factory=dict)
+    drafts: dict[tuple[str, Lane], list[MessageDraft]] = field(default_factory=dict)
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     asks: dict[str, UUID] = field(default_factory=dict)
     answered: dict[str, UUID] = field(default_factory=dict)
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
     finished: list[Segment] = field(default_factory=list)
-    compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
+    compose_apart: Callable[[Callable[[], list[NewMessages]]], Awaitable[list[NewMessages]]] | None = None
     before_lock: Callable[[], Awaitable[None]] | None = None
     on_restore: Callable[[], Awaitable[None]] | None = None
     is_careful: bool = True
@@ -79,7 +79,7 @@ class Scope:
             self.drafts, self.outcomes, self.asks, self.answered = drafts, outcomes, asks, answered
             raise
 
-    def send(self, draft: Draft) -> None:
+    def send(self, draft: MessageDraft) -> None:
         """Place this message at the end of the transaction."""
         lane = find_lane(draft.role, is_p0=draft.is_p0)
         self.drafts.setdefault((draft.peer, lane), []).append(draft)

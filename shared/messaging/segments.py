@@ -31,9 +31,9 @@ from shared.messaging.streams import (
     Lane,
     OutgoingLane,
     Pair,
-    Place,
-    Role,
     SourceLane,
+    StreamPlace,
+    WireRole,
     extend_chain,
 )
 
@@ -62,7 +62,7 @@ class OutgoingMessage:
     """
 
     message_id: UUID
-    role: Role
+    role: WireRole
     kind: str
     subject: UUID | None
     digest: bytes
@@ -111,15 +111,15 @@ class Segment:
         taken = self.messages[: number - self.first + 1]
         return extend_chain(self.chain_before, (message.digest for message in taken))
 
-    def places(self) -> dict[UUID, Place]:
+    def places(self) -> dict[UUID, StreamPlace]:
         """Return the place of each message by its id."""
         return {
-            message.message_id: Place(self.incarnation, self.lane, number)
+            message.message_id: StreamPlace(self.incarnation, self.lane, number)
             for number, message in enumerate(self.messages, self.first)
         }
 
 
-class Unplaced(NamedTuple):
+class NewMessages(NamedTuple):
     """The messages of one transaction for one stream, before they have numbers.
 
     `packed`: as they are stored; so the streams are not locked meanwhile.
@@ -132,7 +132,7 @@ class Unplaced(NamedTuple):
     packed: PackedMessages | None = None
 
 
-def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
+def place_segment(unplaced: NewMessages, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
     """Number the messages after the last number of the lane, and move the lane's end to the last of them."""
     segment = Segment(
         pair=unplaced.pair,
@@ -151,7 +151,7 @@ def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | So
     return segment
 
 
-def select_kept(segment: Segment, *, above: int, erased: frozenset[UUID]) -> Unplaced | None:
+def select_kept(segment: Segment, *, above: int, erased: frozenset[UUID]) -> NewMessages | None:
     """Return the messages of a segment that a new incarnation carries, or None if no message is left.
 
     They have numbers above `above`. Resync requests are left out: the incarnation has its own. States and answers on
@@ -161,14 +161,14 @@ def select_kept(segment: Segment, *, above: int, erased: frozenset[UUID]) -> Unp
         message
         for number, message in enumerate(segment.messages, segment.first)
         if number > above
-        and message.role is not Role.RESYNC
+        and message.role is not WireRole.RESYNC
         and not (message.role in SUBJECT_ROLES and message.subject in erased)
     )
-    return Unplaced(segment.pair, segment.lane, kept, segment.proof) if kept else None
+    return NewMessages(segment.pair, segment.lane, kept, segment.proof) if kept else None
 
 
 class _Head(NamedTuple):
-    role: Role
+    role: WireRole
     kind: str
     subject: UUID | None
     is_p0: bool

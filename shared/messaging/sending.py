@@ -9,17 +9,17 @@ from uuid import UUID
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Outcome, OutcomeList
 from shared.messaging.incarnations import handle_ack, open_incarnation
-from shared.messaging.ports import Draft
+from shared.messaging.ports import MessageDraft
 from shared.messaging.resync import exception_bytes, paginate
 from shared.messaging.scope import Scope
-from shared.messaging.segments import Segment, Unplaced, place_segment
-from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Place, Reader, Role
+from shared.messaging.segments import NewMessages, Segment, place_segment
+from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reader, StreamPlace, WireRole
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
 #: Messages of a transaction above which they are sealed off the event loop.
 APART_MIN: Final = 100
-_FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, Role.WITHDRAWAL})
+_FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, WireRole.WITHDRAWAL})
 
 
 async def finish(scope: Scope) -> list[Segment]:
@@ -77,7 +77,7 @@ async def finish(scope: Scope) -> list[Segment]:
 async def _note_places(scope: Scope, segments: list[Segment]) -> None:
     """Have the features note the places of their own messages, once for all peers."""
     own = {message.message_id for each in segments for message in each.messages if message.role in _FEATURE_ROLES}
-    places: dict[str, dict[UUID, Place]] = {}
+    places: dict[str, dict[UUID, StreamPlace]] = {}
     for each in segments:
         if of_features := {at: place for at, place in each.places().items() if at in own}:
             places.setdefault(each.pair.addressee, {}).update(of_features)
@@ -85,26 +85,26 @@ async def _note_places(scope: Scope, segments: list[Segment]) -> None:
         await scope.subjects.note_places(places)
 
 
-def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:
+def place(scope: Scope, outgoing: Outgoing, unplaced: NewMessages) -> Segment:
     """Place messages at the end of their stream.
 
     While messages of a former incarnation are still carried, new ones are placed behind them and carried, too. A resync
     request is placed in the present incarnation: a carried one would be dropped.
     """
-    is_request = unplaced.messages[0].role is Role.RESYNC
+    is_request = unplaced.messages[0].role is WireRole.RESYNC
     target = outgoing.sources[-1] if outgoing.sources and not is_request else outgoing
     return place_segment(unplaced, target.incarnation, target.lanes[unplaced.lane], day=scope.now.date())
 
 
-def _compose(scope: Scope) -> list[Unplaced]:
+def _compose(scope: Scope) -> list[NewMessages]:
     """Seal and prove all messages by peer, outcomes first. Resync requests have segments of their own."""
     said = {peer: _draft_outcomes(peer, outcomes) for peer, outcomes in scope.outcomes.items() if outcomes}
     unplaced = []
     for peer in sorted({*said, *(peer for peer, _ in scope.drafts)}):
         lanes = {lane: scope.drafts.get((peer, lane), []) for lane in LANES}
         urgent = said.get(peer, []) + lanes[Lane.URGENT]
-        requests = [draft for draft in urgent if draft.role is Role.RESYNC]
-        lanes[Lane.URGENT] = [draft for draft in urgent if draft.role is not Role.RESYNC]
+        requests = [draft for draft in urgent if draft.role is WireRole.RESYNC]
+        lanes[Lane.URGENT] = [draft for draft in urgent if draft.role is not WireRole.RESYNC]
         for start in range(0, max(map(len, lanes.values())), SEGMENT_MESSAGES_MAX):
             parts = {lane: drafts[start : start + SEGMENT_MESSAGES_MAX] for lane, drafts in lanes.items()}
             unplaced += scope.composer.compose(
@@ -115,7 +115,7 @@ def _compose(scope: Scope) -> list[Unplaced]:
     return unplaced
 
 
-def _draft_outcomes(peer: str, outcomes: list[Outcome]) -> list[Draft]:
+def _draft_outcomes(peer: str, outcomes: list[Outcome]) -> list[MessageDraft]:
     """Return one message with these outcomes, or several if one would be too large."""
     pages = paginate(outcomes, exception_bytes)
-    return [Draft(peer, Role.OUTCOMES, Role.OUTCOMES, None, OutcomeList(page)) for page in pages]
+    return [MessageDraft(peer, WireRole.OUTCOMES, WireRole.OUTCOMES, None, OutcomeList(page)) for page in pages]

@@ -31,7 +31,7 @@ class Lane(IntEnum):
 LANES: Final = tuple(Lane)
 
 
-class Role(StrEnum):
+class WireRole(StrEnum):
     """The role of a message in the protocol; a feature's message kinds each have one.
 
     `state`: an own subject, its acts, or both. `answer`: own acts on a subject of the addressee. `fact`: for audit.
@@ -47,13 +47,13 @@ class Role(StrEnum):
 
 
 #: Messages that carry a subject or an act on it. A withdrawal has a role of its own.
-SUBJECT_ROLES: Final = frozenset({Role.STATE, Role.ANSWER})
-CONTROL_ROLES: Final = frozenset({Role.OUTCOMES, Role.RESYNC, Role.HOLDINGS})
+SUBJECT_ROLES: Final = frozenset({WireRole.STATE, WireRole.ANSWER})
+CONTROL_ROLES: Final = frozenset({WireRole.OUTCOMES, WireRole.RESYNC, WireRole.HOLDINGS})
 
 
-def find_lane(role: Role, *, is_p0: bool) -> Lane:
+def find_lane(role: WireRole, *, is_p0: bool) -> Lane:
     """Return the lane of a message with this role."""
-    return Lane.URGENT if is_p0 or role is Role.WITHDRAWAL or role in CONTROL_ROLES else Lane.ORDINARY
+    return Lane.URGENT if is_p0 or role is WireRole.WITHDRAWAL or role in CONTROL_ROLES else Lane.ORDINARY
 
 
 class Reader(Enum):
@@ -70,7 +70,7 @@ class Pair(NamedTuple):
     addressee: str
 
 
-class Place(NamedTuple):
+class StreamPlace(NamedTuple):
     """The position of a message in the streams of its pair. It is never part of evidence."""
 
     incarnation: UUID
@@ -215,7 +215,7 @@ ENTERED_MAX: Final = 10
 ENTERED_PAUSE: Final = timedelta(hours=1)
 
 
-class Fit(Enum):
+class RecordFit(Enum):
     """The decision on one record before its content is read."""
 
     TAKE = "take"
@@ -265,7 +265,7 @@ class Incoming:
     exception_counts: tuple[int, int] = (0, 0)
     exception_bytes: tuple[int, int] = (0, 0)
 
-    def fit(self, place: Place, at: datetime) -> Fit:
+    def fit(self, place: StreamPlace, at: datetime) -> RecordFit:
         """Decide whether a record at this place, of this broker's time, is taken; note gaps and closed incarnations.
 
         A record is taken only if it has the next number of the present incarnation. An unknown incarnation is entered
@@ -275,18 +275,18 @@ class Incoming:
         if place.incarnation != self.incarnation:
             if place.incarnation in self.closed:
                 self.dropped_closed = place.incarnation
-                return Fit.DROP
+                return RecordFit.DROP
             is_begin = place.number == 1 and place.lane is Lane.URGENT
             if not is_begin or (self.entered_count >= ENTERED_MAX and not self._is_pause_over(at)):
                 self.missed = place.incarnation
-                return Fit.DROP
-            return Fit.ENTER
+                return RecordFit.DROP
+            return RecordFit.ENTER
         if place.number <= lane.through:
-            return Fit.DROP
+            return RecordFit.DROP
         if place.number > lane.through + 1:
             lane.has_gap = True
-            return Fit.DROP
-        return Fit.TAKE
+            return RecordFit.DROP
+        return RecordFit.TAKE
 
     def _is_pause_over(self, at: datetime) -> bool:
         return self.entered_since is None or not timedelta() <= at - self.entered_since < ENTERED_PAUSE
@@ -306,7 +306,7 @@ class Incoming:
         # Ordinary records before the entry into the incarnation were dropped: the writer must return.
         self.lanes[Lane.ORDINARY].has_gap = was_missed
 
-    def take(self, place: Place, digest: bytes, *, is_p0: bool) -> None:
+    def take(self, place: StreamPlace, digest: bytes, *, is_p0: bool) -> None:
         """Take the record at this place. The caller has asked `fit`."""
         lane = self.lanes[place.lane]
         lane.through, lane.chain = place.number, extend_chain(lane.chain, (digest,))

@@ -17,8 +17,8 @@ from shared.exchange.act import Track
 from shared.exchange.acts import ACTS
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid_of
-from shared.messaging.exceptions import MALFORMED, Named
-from shared.messaging.streams import DIGEST_BYTES, Role
+from shared.messaging.exceptions import MALFORMED, NamedMessage
+from shared.messaging.streams import DIGEST_BYTES, WireRole
 
 #: All content consists of acts, so a held subject always has this revision and these bytes as content.
 REVISION: Final = 1
@@ -34,16 +34,16 @@ _FORM_OF_8: Final = (0x8 << 76) | (0b10 << 62)
 
 
 @cache
-def role_of(message: MessageType) -> Role:
+def role_of(message: MessageType) -> WireRole:
     """Return the role of a message type in the protocol. Raises `Defect` for a type that no row of `ACTS` has."""
     if message in WITHDRAWALS:
-        return Role.WITHDRAWAL
+        return WireRole.WITHDRAWAL
     if message.family is Family.FACT:
-        return Role.FACT
+        return WireRole.FACT
     tracks = {row.track for row in ACTS if row.message is not None and row.message.name == message.name}
     if len(tracks) != 1:
         raise Defect("message_without_track")
-    return Role.ANSWER if tracks == {Track.ANSWER} else Role.STATE
+    return WireRole.ANSWER if tracks == {Track.ANSWER} else WireRole.STATE
 
 
 def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID) -> UUID | None:
@@ -53,7 +53,7 @@ def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID
     and subject. The owner is the sender, or the recipient of an answer.
     """
     role = role_of(message)
-    if role is Role.FACT:
+    if role is WireRole.FACT:
         return None
     return key_of(*parties_of(role, sender, recipient), subject=subject)
 
@@ -64,9 +64,9 @@ def key_of(owner: str, other: str, *, subject: UUID) -> UUID:
     return _form(subject.int >> 80, sha256(named).digest())
 
 
-def parties_of(role: Role, sender: str, recipient: str) -> tuple[str, str]:
+def parties_of(role: WireRole, sender: str, recipient: str) -> tuple[str, str]:
     """Return owner and other party of a track."""
-    return (recipient, sender) if role is Role.ANSWER else (sender, recipient)
+    return (recipient, sender) if role is WireRole.ANSWER else (sender, recipient)
 
 
 def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
@@ -89,14 +89,14 @@ def edge_act(edge_id: UUID, revision: object) -> UUID:
 
 def named_of(
     message_id: UUID, message: MessageType, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
-) -> Named:
+) -> NamedMessage:
     """Return the name of a message for messaging. Raises `ValueError` for invalid ids in `clear`."""
     role = role_of(message)
     track = track_of(message, sender, recipient, subject=subject)
-    if role in (Role.FACT, Role.WITHDRAWAL):
-        return Named(message_id, role, message.name, track)
-    has_content = role is Role.STATE and message.edge
-    return Named(
+    if role in (WireRole.FACT, WireRole.WITHDRAWAL):
+        return NamedMessage(message_id, role, message.name, track)
+    has_content = role is WireRole.STATE and message.edge
+    return NamedMessage(
         message_id,
         role,
         message.name,
@@ -109,7 +109,7 @@ def named_of(
 
 def name_unread(
     message_id: UUID, type_text: str, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
-) -> Named:
+) -> NamedMessage:
     """Return the name of a message whose CloudEvents type this release may not read.
 
     Another version of a known message is named as the newest that is known. An unknown message has no track: it is
@@ -119,7 +119,7 @@ def name_unread(
     if type_text in BY_TYPE or name in NAMES:
         message = BY_TYPE.get(type_text) or newest(name)
         return named_of(message_id, message, sender=sender, recipient=recipient, subject=subject, clear=clear)
-    return Named(message_id, Role.FACT, UNKNOWN if name else MALFORMED, None)
+    return NamedMessage(message_id, WireRole.FACT, UNKNOWN if name else MALFORMED, None)
 
 
 def _form(high: int, digest: bytes) -> UUID:

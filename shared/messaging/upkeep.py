@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.messaging.acks import Ack, AckTurn, build_ack, find_ack_turn
-from shared.messaging.exceptions import OPEN, OpenException, Outcome, OutcomeKind, Refusal
+from shared.messaging.exceptions import OPEN, OpenException, Outcome, OutcomeKind, RefusalCode
 from shared.messaging.incarnations import await_reply, carry_on, lift_limit
 from shared.messaging.reception import apply_inbound, end_exceptions, keep
 from shared.messaging.resync_steps import answer_request, ask
@@ -126,11 +126,11 @@ async def discard_dead(scope: Scope, writer: str, message_ids: Sequence[UUID]) -
     """End dead letters of one writer as a person decided: refused, so that the writer sends the whole state."""
     dead = {OutcomeKind.DEAD}
     while rows := await scope.tx.list_exceptions(writer=writer, message_ids=message_ids, kinds=dead):
-        await end_exceptions(scope, rows, Refusal.DEAD)
+        await end_exceptions(scope, rows, RefusalCode.DEAD)
     await finish(scope)
 
 
 async def erase_exceptions(scope: Scope, subject: UUID) -> None:
     """End the exceptions of an erased subject, bytes included. The caller finishes the scope."""
     while rows := await scope.tx.list_exceptions(subjects=[subject]):
-        await end_exceptions(scope, rows, Refusal.ERASED)
+        await end_exceptions(scope, rows, RefusalCode.ERASED)

@@ -24,10 +24,19 @@ from shared.exchange.act import Subject
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.clock import EPOCH, Clock
-from shared.party.attention_item import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act
+from shared.party.attention_item import (
+    OVERDUE,
+    RANK_MAX,
+    AttentionItem,
+    AttentionPage,
+    AttentionRow,
+    ListPlace,
+    Remedy,
+    owed_act,
+)
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits
-from shared.party.serving import Serving, viewed
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
@@ -35,39 +44,39 @@ from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.timers.store import DueAfter, OverdueEdge, read_overdue
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
-_BEGINNING: Final = Place(-1, EPOCH, UUID(int=0))
+_BEGINNING: Final = ListPlace(-1, EPOCH, UUID(int=0))
 
 
-class Look(Protocol):
+class AttentionQuery(Protocol):
     """The read function of a source: returns at most `limit` items after `above`, in order, up to rank `rank_max`."""
 
     async def __call__(
-        self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-    ) -> list[Waits]: ...
+        self, driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+    ) -> list[AttentionRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AttentionSource:
     """A source of attention items. The reader needs the permit to read `resource` in `state`."""
 
     resource: str
     state: str
-    look: Look
+    look: AttentionQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionRoutes:
     """The service behind the route."""
 
-    serving: Serving
-    sources: Sequence[Source]
+    serving: RouteContext
+    sources: Sequence[AttentionSource]
 
     async def page(self, identity: Identity, cursor: str | None, *, rank_max: int, limit: int) -> AttentionPage:
         """Return the first `limit` items after the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         for source in self.sources:
             self.serving.authority.require(source.resource, identity.role, action="read", state=source.state)
-        above = _BEGINNING if cursor is None else Place(*read_place(cursor))
-        found: list[Waits] = []
+        above = _BEGINNING if cursor is None else ListPlace(*read_place(cursor))
+        found: list[AttentionRow] = []
         async with self.serving.reading(identity) as session:
             for each in self.sources:
                 found += await each.look(session.driver, identity.party, above, rank_max=rank_max, limit=limit + 1)
@@ -76,9 +85,9 @@ class Attention:
         return AttentionPage(items=tuple(waits.row for waits in found[:limit]), next=following)
 
 
-def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
+def attention_router(serving: RouteContext, sources: Sequence[AttentionSource]) -> APIRouter:
     """Build the route /v1/attention, which is the same in all services of parties."""
-    router, attention = APIRouter(prefix="/v1", tags=["attention"]), Attention(serving, sources)
+    router, attention = APIRouter(prefix="/v1", tags=["attention"]), AttentionRoutes(serving, sources)
     who = Depends(serving.identified)
 
     @router.get("/attention", name="read_attention", **shows(AttentionPage))
@@ -92,7 +101,7 @@ def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
     return router
 
 
-def questions_router(serving: Serving) -> APIRouter:
+def questions_router(serving: RouteContext) -> APIRouter:
     """Build the route /v1/questions, which is the same in all services of parties."""
     router, who = APIRouter(prefix="/v1", tags=["questions"]), Depends(serving.identified)
 
@@ -112,22 +121,22 @@ def questions_router(serving: Serving) -> APIRouter:
     return router
 
 
-def overdue(clock: Clock, received: Subject) -> Source:
+def overdue(clock: Clock, received: Subject) -> AttentionSource:
     """Build the source of overdue edges. `received` is the kind of subject that parties of this service receive."""
-    return Source(PERMIT.resource, NUMBERED, partial(_overdue, now=clock.now, received=received))
+    return AttentionSource(PERMIT.resource, NUMBERED, partial(_overdue, now=clock.now, received=received))
 
 
 async def _overdue(
     driver: asyncpg.Connection,
     party: str,
-    above: Place,
+    above: ListPlace,
     /,
     *,
     now: Callable[[], datetime],
     received: Subject,
     rank_max: int,
     limit: int,
-) -> list[Waits]:
+) -> list[AttentionRow]:
     """Return the first `limit` entries after `above`, oldest first."""
     if rank_max < RANK_MAX:
         return []
@@ -135,11 +144,11 @@ async def _overdue(
     return [_waits(edge, received) for edge in found]
 
 
-def _waits(edge: OverdueEdge, received: Subject) -> Waits:
+def _waits(edge: OverdueEdge, received: Subject) -> AttentionRow:
     kind = Subject.REFERRAL if edge.is_own else received
     kind = Subject.PRESERVATION if edge.is_preservation else kind
     latest = edge.latest
-    waiting = Waiting(
+    waiting = AttentionItem(
         kind=kind,
         subject=latest.subject,
         party=latest.counterpart,
@@ -147,15 +156,15 @@ def _waits(edge: OverdueEdge, received: Subject) -> Waits:
         reasons=(OVERDUE,),
         clock=latest.clock,
         since=edge.since,
-        mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Mend.CALL,
+        mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Remedy.CALL,
     )
-    return Waits(Place(RANK_MAX, *edge.place), waiting)
+    return AttentionRow(ListPlace(RANK_MAX, *edge.place), waiting)
 
 
 #: Sources for referrals that the party has submitted itself, in all services that are origins.
 ORIGIN_WAITS: Final = (
-    Source("referral", ReferralState.ROUTED, origin_waits),
-    Source("referral", ReferralState.ROUTED, unclaimed_waits),
-    Source("referral", ReferralState.ROUTED, expired_holds),
-    Source("referral", ReferralState.ROUTED, asked_waits),
+    AttentionSource("referral", ReferralState.ROUTED, origin_waits),
+    AttentionSource("referral", ReferralState.ROUTED, unclaimed_waits),
+    AttentionSource("referral", ReferralState.ROUTED, expired_holds),
+    AttentionSource("referral", ReferralState.ROUTED, asked_waits),
 )

@@ -59,7 +59,7 @@ Reason = (
 )
 
 
-class Mend(StrEnum):
+class Remedy(StrEnum):
     """The one suggested act.
 
     `reroute`: send the item to the provider that the answer names. `release`: release or drop the referral as a second
@@ -92,7 +92,7 @@ class Mend(StrEnum):
 RANK_MAX: Final = 1
 
 
-class Place(NamedTuple):
+class ListPlace(NamedTuple):
     """The sort key of a row: `rank` is 0 if a child is at risk, else 1; then its time, then its id."""
 
     rank: int
@@ -104,7 +104,7 @@ class Place(NamedTuple):
         return (self.since, self.id) if self.rank >= RANK_MAX else (EPOCH, UUID(int=0))
 
 
-class Waiting(Contract):
+class AttentionItem(Contract):
     """One thing that needs a person: your referral, one of its edges, or an item that was sent to you.
 
     `subject` is your id of it. `party` is the other side; null for a whole referral. `code` is the reason of a refusal
@@ -121,94 +121,94 @@ class Waiting(Contract):
     code: ErrorCode | None = None
     clock: RuleId | None = None
     since: Instant
-    mend: Mend
+    mend: Remedy
 
 
 class AttentionPage(Contract):
     """Tasks that need a person. Those with a child at risk come first, then the oldest."""
 
-    items: tuple[Waiting, ...]
+    items: tuple[AttentionItem, ...]
     next: NextCursor
 
 
-class Waits(NamedTuple):
+class AttentionRow(NamedTuple):
     """One row of the list with its sort key."""
 
-    place: Place
-    row: Waiting
+    place: ListPlace
+    row: AttentionItem
 
 
-_MENDS: Final[Mapping[str, Mend]] = {
-    WorkReason.OVER_BUDGET: Mend.RELEASE,
-    WorkReason.OVER_DAY: Mend.RELEASE,
-    WorkReason.RECIPIENT_CANNOT_READ: Mend.OPERATOR,
-    "recipient_ahead": Mend.OPERATOR,
-    ReceiptOutcome.DEFERRED: Mend.OPERATOR,
-    ReceiptOutcome.WAITING: Mend.OPERATOR,
-    ReceiptOutcome.PARKED: Mend.OPERATOR,
-    AnswerState.REAPPEARED: Mend.CALL,
-    P0_OPEN: Mend.CALL,
-    HOLD_EXPIRED: Mend.CALL,
-    UNCLAIMED: Mend.CALL,
-    CAME_BACK: Mend.CALL,
-    CLAIMABLE: Mend.CLAIM,
-    HANDED_OVER: Mend.FILE,
-    "needs_info": Mend.REPLY,
-    "disputed": Mend.UPHOLD,
+_MENDS: Final[Mapping[str, Remedy]] = {
+    WorkReason.OVER_BUDGET: Remedy.RELEASE,
+    WorkReason.OVER_DAY: Remedy.RELEASE,
+    WorkReason.RECIPIENT_CANNOT_READ: Remedy.OPERATOR,
+    "recipient_ahead": Remedy.OPERATOR,
+    ReceiptOutcome.DEFERRED: Remedy.OPERATOR,
+    ReceiptOutcome.WAITING: Remedy.OPERATOR,
+    ReceiptOutcome.PARKED: Remedy.OPERATOR,
+    AnswerState.REAPPEARED: Remedy.CALL,
+    P0_OPEN: Remedy.CALL,
+    HOLD_EXPIRED: Remedy.CALL,
+    UNCLAIMED: Remedy.CALL,
+    CAME_BACK: Remedy.CALL,
+    CLAIMABLE: Remedy.CLAIM,
+    HANDED_OVER: Remedy.FILE,
+    "needs_info": Remedy.REPLY,
+    "disputed": Remedy.UPHOLD,
 }
 #: The next act of a recipient, by kind and state of the item.
-_NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
-    (Subject.OFFER, "offered"): Mend.ACCEPT,
-    (Subject.OFFER, "accepted"): Mend.ASSESS,
-    (Subject.OFFER, "in_part"): Mend.ASSESS,
-    (Subject.OFFER, "claimable"): Mend.CLAIM,
-    (Subject.CASE, "offered"): Mend.ACCEPT,
-    (Subject.CASE, "accepted"): Mend.OUTCOME,
-    (Subject.CASE, "ongoing"): Mend.OUTCOME,
-    (Subject.NOTICE, "issued"): Mend.ANSWER,
-    (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
-    (Subject.NOTICE, "in_part"): Mend.ANSWER,
-    (Subject.NOTICE, "reappeared"): Mend.ANSWER,
+_NEXT: Final[Mapping[tuple[Subject, str], Remedy]] = {
+    (Subject.OFFER, "offered"): Remedy.ACCEPT,
+    (Subject.OFFER, "accepted"): Remedy.ASSESS,
+    (Subject.OFFER, "in_part"): Remedy.ASSESS,
+    (Subject.OFFER, "claimable"): Remedy.CLAIM,
+    (Subject.CASE, "offered"): Remedy.ACCEPT,
+    (Subject.CASE, "accepted"): Remedy.OUTCOME,
+    (Subject.CASE, "ongoing"): Remedy.OUTCOME,
+    (Subject.NOTICE, "issued"): Remedy.ANSWER,
+    (Subject.NOTICE, "acknowledged"): Remedy.ANSWER,
+    (Subject.NOTICE, "in_part"): Remedy.ANSWER,
+    (Subject.NOTICE, "reappeared"): Remedy.ANSWER,
 }
 
 
 #: The act that meets an overdue duty, by kind of subject and duty.
-_OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
-    (Subject.CASE, ClockDue.CLAIM): Mend.CLAIM,
-    (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
-    (Subject.CASE, ClockDue.FEEDBACK): Mend.OUTCOME,
-    (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,
-    (Subject.NOTICE, ClockDue.REMOVAL): Mend.ANSWER,
-    (Subject.REFERRAL, ClockDue.RECHECK): Mend.RECHECK,
-    (Subject.REFERRAL, ClockDue.INFORMATION): Mend.REPLY,
-    (Subject.REFERRAL, ClockDue.VERDICT): Mend.UPHOLD,
-    (Subject.PRESERVATION, ClockDue.DATA): Mend.ANSWER,
+_OWED: Final[Mapping[tuple[Subject, str], Remedy]] = {
+    (Subject.CASE, ClockDue.CLAIM): Remedy.CLAIM,
+    (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Remedy.ACCEPT,
+    (Subject.CASE, ClockDue.FEEDBACK): Remedy.OUTCOME,
+    (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Remedy.ANSWER,
+    (Subject.NOTICE, ClockDue.REMOVAL): Remedy.ANSWER,
+    (Subject.REFERRAL, ClockDue.RECHECK): Remedy.RECHECK,
+    (Subject.REFERRAL, ClockDue.INFORMATION): Remedy.REPLY,
+    (Subject.REFERRAL, ClockDue.VERDICT): Remedy.UPHOLD,
+    (Subject.PRESERVATION, ClockDue.DATA): Remedy.ANSWER,
 }
 
 
-def owed_act(subject: Subject, due: str) -> Mend:
+def owed_act(subject: Subject, due: str) -> Remedy:
     """Return the act by which a party meets an overdue duty for a subject."""
-    return _OWED.get((subject, due), Mend.READ)
+    return _OWED.get((subject, due), Remedy.READ)
 
 
-def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:
+def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Remedy:
     """Return the suggested act of an origin for the first of the reasons. `suggested`: the answer names a provider."""
     if reasons[0] == AnswerState.NOT_OURS and suggested:
-        return Mend.REROUTE
-    return _MENDS.get(reasons[0], Mend.REFILE)
+        return Remedy.REROUTE
+    return _MENDS.get(reasons[0], Remedy.REFILE)
 
 
-def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Mend | None = None) -> Waits:
-    """Build an attention item from a row with an `id`, a `since`, and columns named as the fields of `Waiting`.
+def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Remedy | None = None) -> AttentionRow:
+    """Build an attention item from a row with an `id`, a `since`, and columns named as the fields of `AttentionItem`.
 
     Without a `rank`, the row has the last one. Without `mend`, the item suggests the origin's act for its reasons.
     """
-    told = {name: row[name] for name in Waiting.model_fields if row.get(name) is not None}
+    told = {name: row[name] for name in AttentionItem.model_fields if row.get(name) is not None}
     said = {"kind": kind, "priority": row.get("priority"), "reasons": reasons, "mend": mend or mend_of(reasons)}
     place = cast("int", row.get("rank", RANK_MAX)), cast("datetime", row["since"]), cast("UUID", row["id"])
-    return Waits(Place(*place), Waiting.model_validate(told | said))
+    return AttentionRow(ListPlace(*place), AttentionItem.model_validate(told | said))
 
 
-def next_act(subject: Subject, state: str) -> Mend:
+def next_act(subject: Subject, state: str) -> Remedy:
     """Return the next act of a recipient for an open item."""
-    return _NEXT.get((subject, state), Mend.READ)
+    return _NEXT.get((subject, state), Remedy.READ)

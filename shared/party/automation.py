@@ -28,17 +28,17 @@ from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.attention import Source
-from shared.party.failure_isolation import Apart, Taking
+from shared.party.attention import AttentionSource
+from shared.party.failure_isolation import ClaimedBatch, Isolation
 from shared.party.questions.store import PostgresQuestions, raised_waits
-from shared.party.recipient.domain import Item, ItemKey, RecipientKind
+from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
-from shared.party.recipient.use_cases import Acting, carry_out
+from shared.party.recipient.use_cases import ItemActor, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
@@ -50,7 +50,7 @@ ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByRule:
+class Automation:
     """An instance that acts by rule for its parties. Any number of processes can do this at once."""
 
     recipient: RecipientKind
@@ -60,23 +60,23 @@ class ByRule:
     instance: str
     directory: Callable[[], DirectoryIndex]
     clock: Clock
-    aside: SetAside = field(default_factory=SetAside)
+    aside: RetryBackoff = field(default_factory=RetryBackoff)
 
     async def batch(
-        self, work: str, do: Callable[[Ruling], Awaitable[object]], parties: Sequence[str] | None = None
+        self, work: str, do: Callable[[AutomatedAct], Awaitable[object]], parties: Sequence[str] | None = None
     ) -> int:
-        """Process a batch of due items in one transaction; after a failure, each alone (`Apart`). Return their number.
+        """Process a batch of due items in one transaction; after a failure, each alone. Return their number.
 
         The batch covers `parties`; by default all parties that are not suspended. Raises `Unavailable`.
         """
         directory = self.directory()
         of = directory.heard_of(directory.parties_of(self.instance)) if parties is None else parties
 
-        async def in_transaction(taking: Taking) -> None:
+        async def in_transaction(taking: ClaimedBatch) -> None:
             async with self.database.transaction(RowScope(of, Role.SERVICE, "apply")) as session:
-                await do(Ruling(self, session, self.items(session.driver, self.kek), directory, taking))
+                await do(AutomatedAct(self, session, self.items(session.driver, self.kek), directory, taking))
 
-        return await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
+        return await Isolation(self.aside, self.clock).batch(work, BATCH, in_transaction)
 
     def unheard(self) -> Sequence[str]:
         """Return the suspended parties. Other instances refuse all messages from them."""
@@ -85,22 +85,22 @@ class ByRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class AutomatedAct:
     """Acts by rule in one transaction, limited to the rows of its `taking`."""
 
-    rule: ByRule
+    rule: Automation
     session: Session
     items: PostgresItems
     directory: DirectoryIndex
-    taking: Taking
+    taking: ClaimedBatch
 
-    async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> None:
+    async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[HeldItem], Contract]) -> None:
         """Do the act on each due item, and inform its origin. Each key occurs once."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
             item, at = found[key], self.rule.clock.now()
             actor = self.rule.kek.actor_id(item.party, b"")
-            acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
+            acting = ItemActor(item.party, Role.SERVICE, actor, self.items, self.directory, at)
             await carry_out(act, item, said=said(item), acting=acting)
 
     async def erase(self, due: Sequence[ItemKey]) -> None:
@@ -136,7 +136,7 @@ class Withdrawals:
     People have `answer_h` hours to answer before the rule does.
     """
 
-    def __init__(self, rule: ByRule, *, answer_h: float) -> None:
+    def __init__(self, rule: Automation, *, answer_h: float) -> None:
         self._rule = rule
         self._answer_h = answer_h
 
@@ -159,25 +159,25 @@ class Withdrawals:
                 erased += await self._rule.batch(_ERASE_UNTOLD, self._erase_untold, unheard)
         return answered + erased
 
-    async def _answer(self, act: Act, ruling: Ruling) -> None:
+    async def _answer(self, act: Act, ruling: AutomatedAct) -> None:
         due = await ruling.items.taken_back(self._answer_h * 3600, ruling.taking.limit, but=ruling.taking.but)
         ruling.taking.note(list(due))
         await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
 
-    async def _erase(self, act: Act, ruling: Ruling) -> None:
+    async def _erase(self, act: Act, ruling: AutomatedAct) -> None:
         await ruling.act(act, await self._over(ruling), lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
-    async def _erase_untold(self, ruling: Ruling) -> None:
+    async def _erase_untold(self, ruling: AutomatedAct) -> None:
         """Erase records of suspended parties on their day, too. `_erase` sends the message after the suspension."""
         await ruling.erase(await self._over(ruling, there=True))
 
-    async def _over(self, ruling: Ruling, *, there: bool = False) -> Sequence[ItemKey]:
+    async def _over(self, ruling: AutomatedAct, *, there: bool = False) -> Sequence[ItemKey]:
         before, taking = self._rule.clock.now().date(), ruling.taking
         due = await ruling.items.kept_until(before, taking.limit, but=taking.but, there=there)
         taking.note(due)
         return due
 
-    def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:
+    def _said(self, item: HeldItem, classes: Sequence[str]) -> WithdrawalAnswer:
         """Return the answer to a withdrawal. Of several retention classes the longest counts.
 
         A record that is erased already is reported as erased.
@@ -190,10 +190,10 @@ class Withdrawals:
         return WithdrawalAnswer(fate=WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT, kept=kept)
 
 
-class Lapses:
+class QuestionExpiry:
     """The lapsing of overdue questions that parties of one instance have asked."""
 
-    def __init__(self, rule: ByRule) -> None:
+    def __init__(self, rule: Automation) -> None:
         self._rule = rule
         self._act = row(rule.recipient.subject, LAPSE)
         self._open_in = sorted(may_come_in(self._act))
@@ -206,27 +206,24 @@ class Lapses:
         """Let a batch of overdue questions lapse and return their number. Raises `Unavailable`."""
         return await self._rule.batch(self._act.name, self._lapse_due)
 
-    async def _lapse_due(self, ruling: Ruling) -> None:
+    async def _lapse_due(self, ruling: AutomatedAct) -> None:
         taking = ruling.taking
         due = await PostgresQuestions(ruling.session.driver).lapsed(
-            self._rule.clock.now(),
-            open_in=self._open_in,
-            limit=taking.limit,
-            but=taking.but,
+            self._rule.clock.now(), open_in=self._open_in, limit=taking.limit, but=taking.but
         )
         taking.note([(subject, party) for party, subject, _ in due])
         for party, subject, number in due:
             await ruling.act(self._act, [(subject, party)], partial(_lapsed, number))
 
 
-def _lapsed(number: int, _: Item) -> LapsedQuestion:
+def _lapsed(number: int, _: HeldItem) -> LapsedQuestion:
     return LapsedQuestion(question=number)
 
 
 def with_rules(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
     """Return the service with two more parts: one for withdrawals and retention, one for overdue questions."""
     machinery = app.machinery
-    rule = ByRule(
+    rule = Automation(
         recipient=recipient,
         database=machinery.database,
         items=items,
@@ -237,12 +234,12 @@ def with_rules(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
         aside=machinery.aside,
     )
     withdrawals = Withdrawals(rule, answer_h=machinery.settings.withdrawal_answer_h)
-    return replace(app, parts=app.parts | {"withdrawals": withdrawals.run, "lapses": Lapses(rule).run})
+    return replace(app, parts=app.parts | {"withdrawals": withdrawals.run, "lapses": QuestionExpiry(rule).run})
 
 
-def own_questions(recipient: RecipientKind) -> Source:
+def own_questions(recipient: RecipientKind) -> AttentionSource:
     """Build the attention source of the party's own questions and disputes."""
     subject = recipient.subject
     open_in = sorted(may_come_in(row(subject, LAPSE)))
     look = partial(raised_waits, subject=subject, open_in=open_in)
-    return Source(subject.value, recipient.first, look)
+    return AttentionSource(subject.value, recipient.first, look)

@@ -24,9 +24,9 @@ from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, 
 from shared.exchange.act import Subject
 from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.errors import Refused, not_found
-from shared.party.revision_diff import Said, with_words
-from shared.party.serving import Serving, viewed
-from shared.runtime.database.feed_reading import Numbered, read_feed, read_subject
+from shared.party.revision_diff import ActCodes, with_words
+from shared.party.serving import RouteContext, viewed
+from shared.runtime.database.feed_reading import FeedEvent, read_feed, read_subject
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
@@ -81,11 +81,11 @@ class EventPage(Contract):
     items: tuple[ShownEvent, ...]
 
 
-class FeedBeganAnew(Problem):
+class EpochProblem(Problem):
     """The number is of another epoch. Read the feed again from 0."""
 
 
-class Asked(BaseModel):
+class EventsQuery(BaseModel):
     """The query parameters of the feed. Any other parameter is refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -102,9 +102,9 @@ class Asked(BaseModel):
 class Events:
     """The handler of the feed."""
 
-    serving: Serving
+    serving: RouteContext
 
-    async def page(self, identity: Identity, asked: Asked) -> EventPage:
+    async def page(self, identity: Identity, asked: EventsQuery) -> EventPage:
         """Return the events after a number; if there are none, wait for new ones.
 
         Raises `Refused`: `forbidden`, and `feed_began_anew` if the number is of another epoch.
@@ -121,7 +121,7 @@ class Events:
                     await news.wait()
         return await self._look(identity, asked)
 
-    async def _look(self, identity: Identity, asked: Asked) -> EventPage:
+    async def _look(self, identity: Identity, asked: EventsQuery) -> EventPage:
         async with self.serving.reading(identity) as session:
             read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)
         if asked.epoch not in (None, read.epoch) or asked.after > read.last:
@@ -134,14 +134,14 @@ class Events:
         return EventPage(epoch=read.epoch, last=read.last, items=tuple(map(_shown, read.events)))
 
 
-def events_router(serving: Serving) -> APIRouter:
+def events_router(serving: RouteContext) -> APIRouter:
     """Build the route of the feed."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
     events = Events(serving)
 
-    @router.get("/events", tags=["events"], **shows(EventPage, conflict=FeedBeganAnew))
-    async def page(asked: Annotated[Asked, Query()], request: Request, identity: Identity = who) -> Response:
+    @router.get("/events", tags=["events"], **shows(EventPage, conflict=EpochProblem))
+    async def page(asked: Annotated[EventsQuery, Query()], request: Request, identity: Identity = who) -> Response:
         """List the events of the party, each once, in the order in which they became visible.
 
         For the next page, set `after` and `epoch` to the last event that you have processed. With `wait`, the response
@@ -156,7 +156,7 @@ def events_router(serving: Serving) -> APIRouter:
     return router
 
 
-def _shown(event: Numbered) -> ShownEvent:
+def _shown(event: FeedEvent) -> ShownEvent:
     return ShownEvent(**{name: value for name, value in event._asdict().items() if value is not None})
 
 
@@ -213,7 +213,7 @@ class DuePage(Contract):
 class DueList:
     """The service behind the route."""
 
-    serving: Serving
+    serving: RouteContext
 
     async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
         """Return one page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
@@ -225,7 +225,7 @@ class DueList:
         return DuePage(items=tuple(_shown_timer(row, now) for row in rows[:limit]), next=following)
 
 
-def due_router(serving: Serving) -> APIRouter:
+def due_router(serving: RouteContext) -> APIRouter:
     """Build the route of deadlines."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
@@ -273,7 +273,7 @@ _EXAMPLE_TIMELINE: Final[dict[str, JsonValue]] = {
 
 
 #: Reads the words of the acts on a subject, in the order of the acts.
-Words = Callable[[asyncpg.Connection, str, UUID], Awaitable[Sequence[Said]]]
+Words = Callable[[asyncpg.Connection, str, UUID], Awaitable[Sequence[ActCodes]]]
 
 
 class ShownAct(ShownEvent):
@@ -292,7 +292,7 @@ class Timeline(Contract):
     next: Annotated[int, Field(ge=1)] | None
 
 
-async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Sequence[Said]:
+async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Sequence[ActCodes]:
     """Return no words, for services that store words only for a subject as a whole."""
     return ()
 
@@ -303,14 +303,14 @@ class Collection(NamedTuple):
     collection: str
     words: Words
 
-    def has(self, event: Numbered) -> bool:
+    def has(self, event: FeedEvent) -> bool:
         """Return whether an event can belong to this collection. Preservations have a collection of their own."""
         kind = event.type.partition(".")[0]
         return kind == _CLOCK or (kind == Subject.PRESERVATION) is (self.collection == _PRESERVATIONS)
 
 
 async def _read_timeline(
-    serving: Serving, identity: Identity, subject: UUID, *, listed: Collection, after: int, limit: int
+    serving: RouteContext, identity: Identity, subject: UUID, *, listed: Collection, after: int, limit: int
 ) -> Timeline:
     """Return one page. Raises `Refused`: `forbidden`; `not_found` for absent subjects and those of other parties."""
     async with serving.looking(identity) as session:
@@ -327,7 +327,7 @@ async def _read_timeline(
     )
 
 
-def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIRouter:
+def timelines_router(serving: RouteContext, collections: Mapping[str, Words]) -> APIRouter:
     """Build the routes /v1/COLLECTION/ID/timeline. `collections` has the reader of words for each collection."""
     router, who = APIRouter(prefix="/v1"), Depends(serving.identified)
 
@@ -351,6 +351,6 @@ def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIR
     return router
 
 
-def _shown_act(event: Numbered, words: dict[str, JsonValue] | None) -> ShownAct:
+def _shown_act(event: FeedEvent, words: dict[str, JsonValue] | None) -> ShownAct:
     found = event._asdict() | {"said": words}
     return ShownAct(**{name: value for name, value in found.items() if value is not None})

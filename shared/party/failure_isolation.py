@@ -2,12 +2,13 @@
 
     normal case      Take a batch · process it · commit, in one transaction.
     after a failure  Take one row · process it · commit, once for each row of the failed batch.
-    fails alone      The subject enters retry backoff (`SetAside`); the others go on.
+    fails alone      The subject enters retry backoff (`RetryBackoff`); the others go on.
 
 A failure at the commit itself is isolated in the same way. If the database is unavailable, no subject enters retry
 backoff.
 
-`Taking` holds the due rows that one transaction takes. A store records each subject there before it decrypts anything.
+`ClaimedBatch` holds the due rows that one transaction takes. A store records each subject there before it decrypts
+anything.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 
 #: A subject and its party.
 Key = tuple[UUID, str]
 
 
 @dataclass(slots=True)
-class Taking:
+class ClaimedBatch:
     """The rows of one transaction: at most `limit`, and none of the subjects `but`.
 
     `taken` are the subjects of these rows, whether or not they succeed. `again` are subjects that failed before and may
@@ -65,14 +66,14 @@ class Taking:
 
 
 #: Takes rows and processes them, in a transaction of its own.
-Act = Callable[[Taking], Awaitable[object]]
+Act = Callable[[ClaimedBatch], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class Isolation:
     """The subjects in retry backoff in this process, and the clock for their delays."""
 
-    aside: SetAside
+    aside: RetryBackoff
     clock: Clock
 
     async def batch(self, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
@@ -111,11 +112,11 @@ class Apart:
             if not alone.taken:
                 return
 
-    def _taking(self, work: str, limit: int) -> Taking:
+    def _taking(self, work: str, limit: int) -> ClaimedBatch:
         at = self.clock.now()
-        return Taking(limit, self.aside.waiting(work, at), self.aside.again(work, at))
+        return ClaimedBatch(limit, self.aside.waiting(work, at), self.aside.again(work, at))
 
-    def _done(self, work: str, taking: Taking, *, whole: bool) -> None:
+    def _done(self, work: str, taking: ClaimedBatch, *, whole: bool) -> None:
         found_nowhere = taking.again if whole and not taking.full else ()
         for key in (*taking.taken, *found_nowhere):
             self.aside.done(work, key)
@@ -141,7 +142,7 @@ async def apart_from_others(part: str, waits: Callable[[str], None] = lambda _: 
         log("part_failed", part=part, error=type(error).__name__)
 
 
-def set_aside(aside: SetAside, work: str, key: Key, *, clock: Clock, error: Exception) -> None:
+def set_aside(aside: RetryBackoff, work: str, key: Key, *, clock: Clock, error: Exception) -> None:
     """Put a subject whose work failed into retry backoff. The log names it by its id and a code."""
     aside.put(work, key, clock.now())
     code = error.code if isinstance(error, CausewayError) else "internal_error"

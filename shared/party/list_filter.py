@@ -15,7 +15,7 @@ OnlyP0 = Literal["p0"] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ListFilter:
     """A filter: a subject must match all of its fields. None matches anything.
 
     `party` is the other side. `reference` is a reference or id by which the list's own party knows a subject.
@@ -37,7 +37,7 @@ class Sought:
         priority: OnlyP0 = None,
         since: date | None = None,
         until: date | None = None,
-    ) -> Sought:
+    ) -> ListFilter:
         """Build a filter from whole days in UTC; `until` is the last one. Raises `Refused("period_empty")`."""
         if since is not None and until is not None and until < since:
             raise Refused("period_empty", "since must not be later than until", field="/query/until", status=400)
@@ -59,7 +59,7 @@ class Sought:
 
 
 #: The filter that matches all subjects.
-EVERYTHING = Sought()
+EVERYTHING = ListFilter()
 
 
 def _begin(day: date) -> datetime:

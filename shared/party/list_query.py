@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import ValidationError, validate_call
 
 from shared.contracts.base import PartyId
-from shared.party.list_filter import OnlyP0, Sought
+from shared.party.list_filter import ListFilter, OnlyP0
 from shared.runtime.http.problems import broken_places, invalid_parameters
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")
@@ -31,13 +31,13 @@ def _sought(
     priority: OnlyP0 = None,
     since: Since = None,
     until: Until = None,
-) -> Sought:
+) -> ListFilter:
     """Return the filter from the query parameters of any list of subjects."""
     days = {name: None if said is None else read_day(said, name) for name, said in (("since", since), ("until", until))}
-    return Sought.of(party=party, reference=reference, priority=priority, **days)
+    return ListFilter.of(party=party, reference=reference, priority=priority, **days)
 
 
-def sought_in(said: Callable[[str], str | None]) -> Sought:
+def sought_in(said: Callable[[str], str | None]) -> ListFilter:
     """Return the filter from the query of a console page. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
     try:
         return validate_call(_sought)(**{name: said(name) for name in FILTERS})  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ def sought_in(said: Callable[[str], str | None]) -> Sought:
 
 
 #: The filter of a list, from a route's query parameters.
-Finding = Annotated[Sought, Depends(_sought)]
+Finding = Annotated[ListFilter, Depends(_sought)]
 
 
 def read_day(said: str | None, name: str) -> date | None:

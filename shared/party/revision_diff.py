@@ -8,14 +8,14 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from shared.runtime.database.feed_reading import Numbered
+from shared.runtime.database.feed_reading import FeedEvent
 
 #: Fields that a page shows only when they are opened: locations, hashes and accounts.
 _CLOSED: Final = frozenset({"locator", "hashes", "subject_accounts"})
 Record = Mapping[str, JsonValue]
 
 
-class Changed(NamedTuple):
+class FieldChange(NamedTuple):
     """One field that differs, by its name in words. None: it was absent before, or is absent now."""
 
     field: str
@@ -24,27 +24,27 @@ class Changed(NamedTuple):
     closed: bool
 
 
-class Comparison(NamedTuple):
+class RevisionDiff(NamedTuple):
     """Two successive revisions, by their labels, with their differences; None if one of them was erased."""
 
     before: str
     now: str
-    changes: tuple[Changed, ...] | None
+    changes: tuple[FieldChange, ...] | None
 
 
-def compared(revisions: Sequence[tuple[str, Record | None]]) -> tuple[Comparison, ...]:
+def compared(revisions: Sequence[tuple[str, Record | None]]) -> tuple[RevisionDiff, ...]:
     """Compare each revision with the next stored one. The records are JSON, in ascending order."""
     return tuple(
-        Comparison(before, now, None if old is None or new is None else changed(old, new))
+        RevisionDiff(before, now, None if old is None or new is None else changed(old, new))
         for (before, old), (now, new) in pairwise(revisions)
     )
 
 
-def changed(before: Record, now: Record) -> tuple[Changed, ...]:
+def changed(before: Record, now: Record) -> tuple[FieldChange, ...]:
     """Return the fields that differ, in the order of the current record. Items are matched by their numbers."""
     old, new = dict(_leaves(before, ())), dict(_leaves(now, ()))
     return tuple(
-        Changed(" ".join(path).replace("_", " "), old.get(path), new.get(path), closed=_is_closed(path))
+        FieldChange(" ".join(path).replace("_", " "), old.get(path), new.get(path), closed=_is_closed(path))
         for path in dict.fromkeys((*new, *old))
         if old.get(path) != new.get(path)
     )
@@ -74,7 +74,7 @@ def _leaves(value: JsonValue | Record, path: tuple[str, ...]) -> Iterator[tuple[
         yield path, str(value)
 
 
-class Said(NamedTuple):
+class ActCodes(NamedTuple):
     """The words of one act: the party that did it (None: the party itself), the state after it, and the words.
 
     `types` are the event types that the act can have; None: any type that led to that state.
@@ -85,15 +85,15 @@ class Said(NamedTuple):
     words: dict[str, JsonValue]
     types: Collection[str] | None = None
 
-    def belongs_to(self, event: Numbered) -> bool:
+    def belongs_to(self, event: FeedEvent) -> bool:
         if self.types is not None and event.type not in self.types:
             return False
         return (self.by, self.state) == (event.by, event.state)
 
 
 def with_words(
-    events: Iterable[Numbered], said: Iterable[Said]
-) -> Iterator[tuple[Numbered, dict[str, JsonValue] | None]]:
+    events: Iterable[FeedEvent], said: Iterable[ActCodes]
+) -> Iterator[tuple[FeedEvent, dict[str, JsonValue] | None]]:
     """Yield each event with the words of its act. Acts with the same party and state are matched in order."""
     waiting = list(said)
     for event in events:

@@ -21,11 +21,11 @@ from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.identity import Identity, identified
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class RouteContext:
     """The dependencies of the routes of all kinds of subjects and of the party's event feed."""
 
     database: Database
@@ -63,9 +63,9 @@ def viewed(view: Contract) -> Response:
     return Response(view.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
-def serving(machinery: Machinery, authority: Authority) -> Serving:
+def serving(machinery: InstanceParts, authority: Authority) -> RouteContext:
     """Build the shared dependencies of the routes from the machinery."""
-    return Serving(
+    return RouteContext(
         database=machinery.database,
         acts=machinery.acts(),
         authority=authority,

@@ -16,7 +16,7 @@ import asyncpg
 
 from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import EdgeClock, EdgeStep
 from shared.exchange.message import Draft, compose_revealed
 from shared.exchange.states import Event
 from shared.messaging.ports import OperatorKind
@@ -27,7 +27,7 @@ from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
 from shared.runtime.timers.timers import clock
 
 
-class ShownLook(NamedTuple):
+class AccessLogRow(NamedTuple):
     """One opening of a record: time, actor, role, reason and display name. A machine has no reason and no name."""
 
     at: datetime
@@ -63,12 +63,12 @@ _CALLED: Final = "SELECT actor, called FROM console_person WHERE party = $1 AND 
 
 async def looks_at(
     driver: asyncpg.Connection, kek: KeyEncryptionKey, *, party: str, subject: UUID
-) -> Sequence[ShownLook]:
+) -> Sequence[AccessLogRow]:
     """Return the newest openings by people and machines of `party` only, newest first."""
     rows = await driver.fetch(_LOOKS, party, subject, _SHOWN_MAX)
     people = await driver.fetch(_CALLED, party) if rows else []
     called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["called"] for each in people}
-    return [ShownLook(**dict(each), called=called.get(each["actor"])) for each in rows]
+    return [AccessLogRow(**dict(each), called=called.get(each["actor"])) for each in rows]
 
 
 class PartyStore:
@@ -89,7 +89,7 @@ class PartyStore:
         """Log the opening of a record for the people of the party."""
         await self._driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
         """Begin the clocks of new edges, and store the steps of edges for their clocks."""
         await clock(self._driver, begun, steps)
 
@@ -101,7 +101,7 @@ class RecordStore(PartyStore):
         super().__init__(driver)
         self._kek = kek
 
-    async def looks_at(self, party: str, subject: UUID) -> Sequence[ShownLook]:
+    async def looks_at(self, party: str, subject: UUID) -> Sequence[AccessLogRow]:
         """Return the openings of a record by people and machines of the party."""
         return await looks_at(self._driver, self._kek, party=party, subject=subject)
 

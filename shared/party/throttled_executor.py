@@ -22,7 +22,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.runtime.admission.budgets import work_of
-from shared.runtime.http.acts import Sameness
+from shared.runtime.http.acts import RequestFingerprint
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 
 #: The pause after a step, as a multiple of its processor time.
@@ -74,7 +74,7 @@ def _some(steps: Iterator[_Made]) -> list[_Made]:
 Owe = Callable[[int], None]
 
 
-class PostedBody(NamedTuple):
+class RequestBody(NamedTuple):
     """A body as it came."""
 
     body: bytes
@@ -91,13 +91,13 @@ class ReadList(NamedTuple, Generic[_Made]):
 
 
 async def read_list(
-    posted: PostedBody, name: str, route: str, /, *, make: Callable[[int, JsonObject | Refused], _Made], owe: Owe
+    posted: RequestBody, name: str, route: str, /, *, make: Callable[[int, JsonObject | Refused], _Made], owe: Owe
 ) -> ReadList[_Made]:
     """Read `{name: [ … ]}` and call `make` with the place and value of each item.
 
     Raises `Refused` if the list as a whole is refused.
     """
-    same, refused = Sameness(route), 0
+    same, refused = RequestFingerprint(route), 0
 
     def steps() -> Iterator[tuple[_Made, str]]:
         nonlocal refused

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.states import WebhookState
-from shared.party.attention import Source, attention_router, questions_router
+from shared.party.attention import AttentionSource, attention_router, questions_router
 from shared.party.events import Words, due_router, events_router, timelines_router
-from shared.party.serving import Serving, viewed
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
-from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
+from shared.runtime.courier.endpoints import CreatedEndpoint, Delivery, WebhookEndpoint, WebhookEndpoints
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity, whoami_router
@@ -78,7 +78,7 @@ class WebhookSecret(Contract):
     secret: Annotated[str, StringConstraints(pattern=r"^whsec_[A-Za-z0-9+/]{43}=$")]
 
 
-class WebhookMoved(Contract):
+class WebhookTransition(Contract):
     """The webhook's state after an act. After a replay, `number` is the event after which deliveries continue."""
 
     webhook_id: Uuid
@@ -105,7 +105,7 @@ class ShownWebhook(Contract):
     made_at: Instant
 
 
-class Webhooks(Contract):
+class WebhookList(Contract):
     """The party's webhooks, in the order in which they were registered."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_WEBHOOK]}]})
@@ -134,7 +134,7 @@ class Deliveries(Contract):
     items: tuple[ShownDelivery, ...]
 
 
-class _Sealed(Contract):
+class _SealedSecret(Contract):
     """The stored form of a response with a secret, for repeated requests. The webhook's key encrypts the secret.
 
     Removing the webhook erases that key, so the stored secret cannot be read any more.
@@ -146,18 +146,18 @@ class _Sealed(Contract):
 
 
 #: The work of an act on the party's webhooks, within its transaction.
-Doing = Callable[[Endpoints], Awaitable[Contract]]
+Doing = Callable[[WebhookEndpoints], Awaitable[Contract]]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoutes:
     """The handlers of the routes."""
 
-    serving: Serving
+    serving: RouteContext
 
-    async def list(self, identity: Identity) -> Webhooks:
+    async def list(self, identity: Identity) -> WebhookList:
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
-            return Webhooks(items=tuple(map(_shown, await self._of(session, identity).list())))
+            return WebhookList(items=tuple(map(_shown, await self._of(session, identity).list())))
 
     async def show(self, identity: Identity, webhook_id: UUID) -> ShownWebhook:
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
@@ -181,7 +181,7 @@ class WebhookRoutes:
 
     async def shown(self, identity: Identity, answer: bytes) -> WebhookSecret:
         """Return the response for a stored one, with its secret decrypted."""
-        kept = _Sealed.model_validate_json(answer)
+        kept = _SealedSecret.model_validate_json(answer)
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
@@ -190,36 +190,36 @@ class WebhookRoutes:
         """Do an act on the party's webhooks within a transaction."""
         return await doing(self._of(session, identity))
 
-    async def register(self, said: Registration, mine: Endpoints) -> Contract:
+    async def register(self, said: Registration, mine: WebhookEndpoints) -> Contract:
         """Register a webhook. Raises `Refused` for an address to which nothing may be sent."""
         read_url(said.url, self.serving.address_rules)
         return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
 
-    async def rotate(self, webhook_id: UUID, mine: Endpoints) -> Contract:
+    async def rotate(self, webhook_id: UUID, mine: WebhookEndpoints) -> Contract:
         """Create a new secret."""
         return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
 
-    async def replay(self, webhook_id: UUID, said: Replay, mine: Endpoints) -> Contract:
+    async def replay(self, webhook_id: UUID, said: Replay, mine: WebhookEndpoints) -> Contract:
         """Send events again from a number."""
         number = await mine.replay(webhook_id, said.number)
-        return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
+        return WebhookTransition(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
 
-    async def trigger(self, webhook_id: UUID, mine: Endpoints) -> Contract:
+    async def trigger(self, webhook_id: UUID, mine: WebhookEndpoints) -> Contract:
         """Add a test event to the feed."""
-        return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
+        return WebhookTransition(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
 
-    async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
+    async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookTransition:
         self.serving.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
         scope = RowScope([identity.party], identity.role, "remove")
         async with self.serving.database.transaction(scope) as session:
             await self._of(session, identity).remove(webhook_id)
-        return WebhookMoved(webhook_id=webhook_id, state=WebhookState.REMOVED)
+        return WebhookTransition(webhook_id=webhook_id, state=WebhookState.REMOVED)
 
-    def _of(self, session: Session, identity: Identity) -> Endpoints:
-        return Endpoints(session.driver, self.serving.kek, identity.party)
+    def _of(self, session: Session, identity: Identity) -> WebhookEndpoints:
+        return WebhookEndpoints(session.driver, self.serving.kek, identity.party)
 
 
-def webhooks_router(serving: Serving) -> APIRouter:
+def webhooks_router(serving: RouteContext) -> APIRouter:
     """Build the routes under /v1/webhooks."""
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
     who = Depends(serving.identified)
@@ -237,13 +237,13 @@ def webhooks_router(serving: Serving) -> APIRouter:
         """Create a new secret. The old secret stays valid for 24 hours."""
         return await routes.make(request, identity, "rotate", doing=partial(routes.rotate, webhook_id))
 
-    @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
+    @router.post("/{webhook_id}:replay", **does(WebhookTransition, takes=[Replay]))
     async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Send events again from a number, in order and with the same ids. A paused webhook starts again."""
         said = read_model(Replay, await read_json(request))
         return await routes.act(request, identity, "replay", doing=partial(routes.replay, webhook_id, said))
 
-    @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
+    @router.post("/{webhook_id}:trigger", **does(WebhookTransition))
     async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Add a test event to the party's feed, to see it arrive."""
         return await routes.act(request, identity, "trigger", doing=partial(routes.trigger, webhook_id))
@@ -252,7 +252,7 @@ def webhooks_router(serving: Serving) -> APIRouter:
 
 
 def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
-    @router.get("", **shows(Webhooks))
+    @router.get("", **shows(WebhookList))
     async def page(identity: Identity = who) -> Response:
         """List the party's webhooks."""
         return viewed(await routes.list(identity))
@@ -262,7 +262,7 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
         """Show one webhook and the progress of its receiver."""
         return viewed(await routes.show(identity, webhook_id))
 
-    @router.delete("/{webhook_id}", **shows(WebhookMoved))
+    @router.delete("/{webhook_id}", **shows(WebhookTransition))
     async def remove(webhook_id: UUID, identity: Identity = who) -> Response:
         """Remove a webhook. Its address and secret are erased."""
         return viewed(await routes.remove(identity, webhook_id))
@@ -278,12 +278,12 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
         return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
 
 
-def sealed(made: Made) -> Contract:
+def sealed(made: CreatedEndpoint) -> Contract:
     """Return the stored form of a response with a secret."""
-    return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
+    return _SealedSecret(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
 
 
-def _shown(one: Endpoint) -> ShownWebhook:
+def _shown(one: WebhookEndpoint) -> ShownWebhook:
     said = {name: value for name, value in one._asdict().items() if value is not None}
     if not one.failures:
         said.pop("due_at")
@@ -295,7 +295,7 @@ def _shown_delivery(one: Delivery) -> ShownDelivery:
 
 
 def party_routers(
-    serving: Serving, sources: Sequence[Source] = (), words: Mapping[str, Words] = MappingProxyType({})
+    serving: RouteContext, sources: Sequence[AttentionSource] = (), words: Mapping[str, Words] = MappingProxyType({})
 ) -> Sequence[APIRouter]:
     """Return the routes that every party has, in any role.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 _DAY = timedelta(days=1)
 
 
-class _Span(NamedTuple):
+class _CalendarSpan(NamedTuple):
     """The data of one calendar, from its first day until before `after`."""
 
     first: date
@@ -27,7 +27,7 @@ class Calendars:
     """The calendars of one policy; `entries` are their JSON, valid by the contract."""
 
     def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        self._spans: dict[str, list[_Span]] = {}
+        self._spans: dict[str, list[_CalendarSpan]] = {}
         for entry in entries:
             self._spans.setdefault(entry["jurisdiction"], []).append(_span(entry))
 
@@ -66,12 +66,12 @@ class Calendars:
                     return end
         return None
 
-    def _on(self, jurisdiction: str, day: date) -> _Span | None:
+    def _on(self, jurisdiction: str, day: date) -> _CalendarSpan | None:
         return next((span for span in self._spans.get(jurisdiction, ()) if span.first <= day < span.after), None)
 
 
-def _span(entry: Mapping[str, Any]) -> _Span:
-    return _Span(
+def _span(entry: Mapping[str, Any]) -> _CalendarSpan:
+    return _CalendarSpan(
         date.fromisoformat(entry["valid_from"]),
         date.fromisoformat(entry["valid_to"]),
         frozenset(entry["working_weekdays"]),

@@ -35,7 +35,7 @@ _OF_ORIGIN: Final = frozenset(
 )
 
 
-class Did(StrEnum):
+class Effect(StrEnum):
     """The effect of a step on clocks. `ENDS`: no further duties, but a preservation continues.
 
     `TOLD` has no effect: a party was notified that one of its runs falls due (`shared.exchange.timers`).
@@ -60,7 +60,7 @@ class Step(NamedTuple):
     """
 
     at: datetime
-    did: Did
+    did: Effect
     code: str = ""
     of: int = 0
 
@@ -103,7 +103,7 @@ Stand = tuple[datetime, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ClockRun:
     """One run of a clock. `number` counts the runs of this clock on its edge, from 1.
 
     `due_at` is None while the clock is stopped, and if the calendar does not cover the time. `ended_at` is when the
@@ -151,7 +151,7 @@ class _Clock(NamedTuple):
         return self.due == ClockDue.END_OF_PRESERVATION
 
 
-class _Book(NamedTuple):
+class _ClockTable(NamedTuple):
     """The clocks and calendars of one policy, and the instruments that its rules cite."""
 
     clocks: tuple[_Clock, ...]
@@ -160,15 +160,15 @@ class _Book(NamedTuple):
     calendars: Calendars
 
 
-def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, ...]:
+def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[ClockRun, ...]:
     """Return every run of every clock of an edge, including ended ones. Runs without a due time come last."""
     # At the same time, a preservation starts before it is extended.
     ordered = sorted(steps, key=lambda step: (step.at, step.code == ClockEvent.PRESERVATION_EXTENDED, step))
-    found: list[Run] = []
+    found: list[ClockRun] = []
     counted: dict[str, int] = {}
     kept_until = _BEFORE_ALL
     for start in ordered:
-        if start.did is not Did.STARTS:
+        if start.did is not Effect.STARTS:
             continue
         law = law_at(start.at)
         # An extension is added to the planned end of the preservation.
@@ -188,10 +188,10 @@ def counted(steps: Iterable[Step], begun_at: datetime) -> list[Step]:
     Steps before the start of the edge count as of its start. A sender may date its message arbitrarily early, and a
     delayed message has an early date, too. Both ends know the start of the edge.
     """
-    return [step if step.did is Did.TOLD else step._replace(at=max(step.at, begun_at)) for step in steps]
+    return [step if step.did is Effect.TOLD else step._replace(at=max(step.at, begun_at)) for step in steps]
 
 
-def due_after(run: Run, after: datetime) -> datetime | None:
+def due_after(run: ClockRun, after: datetime) -> datetime | None:
     """Return the first due time of a run after `after`. A repeating run has infinitely many."""
     if run.due_at is None or run.due_at > after:
         return run.due_at
@@ -259,17 +259,10 @@ def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
 
 
 def _run(
-    clock: _Clock,
-    edge: ClockedEdge,
-    start: Step,
-    *,
-    begins: datetime,
-    steps: Sequence[Step],
-    number: int,
-    law: Law,
-) -> Run:
+    clock: _Clock, edge: ClockedEdge, start: Step, *, begins: datetime, steps: Sequence[Step], number: int, law: Law
+) -> ClockRun:
     stands = tuple(_stands(clock, begins, steps))
-    return Run(
+    return ClockRun(
         clock=clock.id,
         number=number,
         instrument=clock.instrument,
@@ -299,8 +292,8 @@ def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None
     It may precede the start, because messages can cross.
     """
     for step in steps:
-        done = step.did is Did.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
-        if done or (step.did is Did.ENDS and not clock.preserves):
+        done = step.did is Effect.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
+        if done or (step.did is Effect.ENDS and not clock.preserves):
             return max(step.at, start.at)
     return None
 
@@ -313,7 +306,7 @@ def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Itera
     spans: list[tuple[datetime, datetime]] = []
     for cause in sorted({(step.code, step.of) for step in steps if step.code in clock.stopped_by}):
         since: datetime | None = None
-        turns = [(step.at, step.did is Did.RESUMES) for step in steps if (step.code, step.of) == cause]
+        turns = [(step.at, step.did is Effect.RESUMES) for step in steps if (step.code, step.of) == cause]
         for at, resumes in sorted(turns):
             if not resumes:
                 since = since or at
@@ -349,7 +342,7 @@ def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> date
     return at + left
 
 
-def _ranked(found: Iterable[Run]) -> Iterator[Run]:
+def _ranked(found: Iterable[ClockRun]) -> Iterator[ClockRun]:
     """Yield runs by due time. Runs that escalate get their escalation level within their instrument."""
     rungs: dict[tuple[str, datetime], int] = {}
     for run in sorted(found, key=lambda run: (run.due_at is None, run.due_at or run.started_at, run.clock, run.number)):
@@ -362,10 +355,10 @@ def _ranked(found: Iterable[Run]) -> Iterator[Run]:
 
 
 @lru_cache(64)
-def _book(policy: PolicyIndex) -> _Book:
+def _book(policy: PolicyIndex) -> _ClockTable:
     document = policy.document
     instrument_of = {rule["id"]: rule["basis"]["instrument"] for rule in document["rules"]}
-    return _Book(
+    return _ClockTable(
         tuple(_clock(each) for each in document.get("clocks") or () if policy.confirms(each["basis"]["instrument"])),
         instrument_of,
         frozenset(instrument_of.values()),

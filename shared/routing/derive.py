@@ -13,7 +13,7 @@ from shared.contracts.decision import DecisionRef
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive, unfit
+from shared.routing.engine import ENGINE, RoutedEdge, RoutingInput, derive, unfit
 from shared.routing.facts import ITEMS
 from shared.routing.policy_index import CompiledRule, PolicyIndex
 from shared.vocabulary.judgement import Tlp
@@ -25,7 +25,7 @@ AHEAD_MAX = timedelta(seconds=60)
 
 
 #: The common data of a decision's edges is built once, for the few decisions whose messages are read now.
-_setting: Final = lru_cache(maxsize=16)(Setting)
+_setting: Final = lru_cache(maxsize=16)(RoutingInput)
 
 
 def derive_edge(
@@ -36,11 +36,11 @@ def derive_edge(
     policy: PolicyIndex,
     exercise: bool,
     stated: Mapping[str, Any] | None = None,
-) -> PlannedEdge:
+) -> RoutedEdge:
     """Derive the edge again from its own facts alone.
 
     Raises `Refused` unless the result equals it, byte for byte. `spelt` is its JSON, which its contract has accepted.
-    An edge has exactly one text, that of `PlannedEdge.as_json`. `stated` is the value that the caller has parsed from
+    An edge has exactly one text, that of `RoutedEdge.as_json`. `stated` is the value that the caller has parsed from
     it. Success does not mean that the facts are true. It does not exclude further permits in the origin's complete
     facts, which the recipient does not see. Origin and audit hold the decision that binds them.
     """
@@ -81,12 +81,12 @@ def check_time(
         raise another  # only the digest may differ, because it covers the time
 
 
-def _derived(stated: Mapping[str, Any], setting: Setting) -> PlannedEdge:
+def _derived(stated: Mapping[str, Any], setting: RoutingInput) -> RoutedEdge:
     """Return the edge that its own facts lead to at the setting's time. Raises `Refused`."""
     return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
 
 
-def check_onward(edge: Mapping[str, Any], setting: Setting, *, to: str) -> PartyEntry:
+def check_onward(edge: Mapping[str, Any], setting: RoutingInput, *, to: str) -> PartyEntry:
     """Return the party to which a holder may pass its edge on. `edge` is the holder's edge, as JSON.
 
     Raises `Refused`: `agency_unknown` if the party is unknown, or not another agency of the same status.

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
-from shared.routing.edition import Edition
+from shared.routing.edition import DocumentVersion
 from shared.vocabulary.jurisdiction import JurisdictionTree
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
@@ -31,7 +31,7 @@ BEAT_OWNER = "operator"
 _Name = TypeVar("_Name", str, int)
 
 
-class Purses(NamedTuple):
+class DayQuota(NamedTuple):
     """The daily quota of a party, in bytes of records without their hashes, and in bytes of hashes."""
 
     record: int
@@ -39,7 +39,7 @@ class Purses(NamedTuple):
 
 
 #: The smallest quota, for 20 records a day. Content of 10 KB exceeds it in either part.
-SMALLEST = Purses(6 * 1024, 6 * 1024)
+SMALLEST = DayQuota(6 * 1024, 6 * 1024)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class PartyEntry:
     mandates: tuple[tuple[str, str | None], ...]
     #: The instances that served it before it moved, the newest last.
     instances_before: tuple[str, ...] = ()
-    purses: Purses = SMALLEST
+    purses: DayQuota = SMALLEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class DirectoryIndex:
         _check(document)
         self.digest = digest
         self.document = document
-        self.edition = Edition.of(document)
+        self.edition = DocumentVersion.of(document)
         self.tree = tree
         self._parties = {entry["id"]: _party(entry) for entry in document["parties"]}
         self._served: dict[str, tuple[str, ...]] = {}
@@ -144,7 +144,7 @@ class DirectoryIndex:
     def party(self, party_id: str) -> PartyEntry | None:
         return self._parties.get(party_id)
 
-    def purses(self, party_id: str) -> Purses:
+    def purses(self, party_id: str) -> DayQuota:
         """Return the daily quota of the party, the smallest one for an unknown party."""
         party = self._parties.get(party_id)
         return SMALLEST if party is None else party.purses
@@ -335,11 +335,11 @@ def _opted_in(entry: Mapping[str, Any]) -> bool:
     return agency and bool((entry.get("annex") or {}).get("contact_suggestions"))
 
 
-def _purses(daily: Mapping[str, int] | None) -> Purses:
+def _purses(daily: Mapping[str, int] | None) -> DayQuota:
     """Return the daily quota: 1.5 times the declared records of the declared size."""
     if daily is None:
         return SMALLEST
-    return Purses(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)
+    return DayQuota(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)
 
 
 def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:

@@ -25,7 +25,7 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.edition import Edition
+from shared.routing.edition import DocumentVersion
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE, JurisdictionTree
 
@@ -107,13 +107,13 @@ def _signer(key: ApproverKey, approval: Approval, message: bytes, *, field: str)
 
 class Document(Protocol):
     digest: str
-    edition: Edition
+    edition: DocumentVersion
 
 
 _Document = TypeVar("_Document", bound=Document)
 
 
-class Shelf(Generic[_Document]):
+class DocumentSeries(Generic[_Document]):
     """All documents of one kind.
 
     Each takes over at its activation, if its version is above the one in force.
@@ -195,15 +195,15 @@ class Shelf(Generic[_Document]):
         raise Refused("document_lapsed")
 
 
-class DocumentShelf:
+class DocumentStore:
     """Directories and policies.
 
     The caller must verify the approvals of a document before (`verify_document`).
     """
 
     def __init__(self, tree: JurisdictionTree = TREE) -> None:
-        self.directories: Shelf[DirectoryIndex] = Shelf()
-        self.policies: Shelf[PolicyIndex] = Shelf()
+        self.directories: DocumentSeries[DirectoryIndex] = DocumentSeries()
+        self.policies: DocumentSeries[PolicyIndex] = DocumentSeries()
         self._tree = tree
 
     def place(self, activated: DocumentActivated, body: bytes) -> bool:

@@ -24,7 +24,7 @@ _STEPS: Final = ((7, Age.ENDS_IN_7D), (30, Age.ENDS_IN_30D), (90, Age.ENDS_IN_90
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class DocumentVersion:
     """The version, and the first day on which a newer document is overdue.
 
     Senders use it for `grace_days` more.
@@ -35,7 +35,7 @@ class Edition:
     grace_days: int
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Edition:
+    def of(cls, document: Mapping[str, Any]) -> DocumentVersion:
         """Return the edition of a document's JSON, valid by its contract."""
         return cls(document["version"], date.fromisoformat(document["valid_until"]), document.get("grace_days", 60))
 

@@ -18,9 +18,9 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect, Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.facts import ITEM_FACTS, ITEMS, JURISDICTION_FACTS, SINGLE_FACTS, FactsRead, FactView, Lead
+from shared.routing.facts import ITEM_FACTS, ITEMS, JURISDICTION_FACTS, SINGLE_FACTS, FactSource, FactsRead, FactView
 from shared.routing.policy_index import CompiledRule, EdgePlan, PolicyIndex
-from shared.routing.terms import Terms
+from shared.routing.terms import EdgeTerms
 from shared.vocabulary.routing import Disposition, Fact, PartyKind, Reason, WorkReason
 
 #: The version of these semantics. Recipients derive edges only of versions that they know.
@@ -33,7 +33,7 @@ RULES_PER_EDGE_MAX = 32
 
 
 @dataclass(slots=True)
-class Setting:
+class RoutingInput:
     """The common data of all edges of one decision: documents, time, exercise or not."""
 
     directory: DirectoryIndex
@@ -56,7 +56,7 @@ class Setting:
         on = self._decided_on
         return FactView(facts, self.directory, decided_on=on, known_on=known_on or on, exercise=self.exercise)
 
-    def edge(self, recipient_id: str, terms: Terms, facts: FactsRead, *, items: tuple[int, ...]) -> PlannedEdge:
+    def edge(self, recipient_id: str, terms: EdgeTerms, facts: FactsRead, *, items: tuple[int, ...]) -> RoutedEdge:
         """Return the edge with its digest, which covers the canonical JSON of the edge and its setting.
 
         It covers {decided_at, directory, edge, engine, exercise, policy}. The text is written piecewise because this is
@@ -64,17 +64,17 @@ class Setting:
         """
         text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
         covered = f"{self._before_edge}{text}{self._after_edge}"
-        return PlannedEdge(recipient_id, terms, facts.stated, digest(covered.encode()), items)
+        return RoutedEdge(recipient_id, terms, facts.stated, digest(covered.encode()), items)
 
 
-class PlannedEdge(NamedTuple):
+class RoutedEdge(NamedTuple):
     """One recipient for one purpose. `digest` covers the edge, the documents and the time.
 
     `items` are the positions of its items in the referral. The recipient gets no other items.
     """
 
     recipient: str
-    terms: Terms
+    terms: EdgeTerms
     facts: Mapping[str, Any]
     digest: str
     items: tuple[int, ...]
@@ -100,14 +100,14 @@ class PlannedEdge(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judged:
+class RoutingResult:
     """A decision: its disposition, edges and removed edges; sorted by (recipient, purpose)."""
 
-    setting: Setting
+    setting: RoutingInput
     salt: str
     disposition: Disposition
     work_reason: WorkReason | None = None
-    edges: tuple[PlannedEdge, ...] = ()
+    edges: tuple[RoutedEdge, ...] = ()
     not_sent: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
@@ -130,12 +130,12 @@ class Judged:
 
 def judge(
     facts: Mapping[str, Any],
-    setting: Setting,
+    setting: RoutingInput,
     *,
     salt: str,
     known_on: date | None = None,
     unknown: WorkReason | None = None,
-) -> Judged:
+) -> RoutingResult:
     """Decide. `facts` is JSON in the form of `Facts`.
 
     `unknown` is a code that their extraction could not resolve. `salt` is 64 hexadecimal digits that only origin and
@@ -146,8 +146,8 @@ def judge(
     if not all(map(view.stated.get, SINGLE_FACTS)):
         raise Defect("facts_incomplete")
     if unknown := unknown or unknown_code(view):
-        return Judged(setting, salt, Disposition.UNKNOWN_CODE, unknown)
-    edges: list[PlannedEdge] = []
+        return RoutingResult(setting, salt, Disposition.UNKNOWN_CODE, unknown)
+    edges: list[RoutedEdge] = []
     not_sent: list[Mapping[str, Any]] = []
     for (recipient_id, purpose), proposal in sorted(propose(setting.policy.candidates(view), view).items()):
         plan = setting.policy.plan(view.standing(proposal.recipient), _orders(proposal.permits), view.days)
@@ -155,10 +155,10 @@ def judge(
             not_sent.append({"purpose": purpose, "recipient": recipient_id, "rules": removing})
             continue
         edges.append(proposal.edge(plan, setting, view))
-    return _disposed(Judged(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
+    return _disposed(RoutingResult(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
 
 
-def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
+def derive(facts: Mapping[str, Any], setting: RoutingInput, *, recipient_id: str, claimed: Sequence[str]) -> RoutedEdge:
     """Return the edge to `recipient_id` that these facts lead to, if exactly `claimed` permits support it.
 
     Only permits are evaluated that read no more than the claimed ones entitle the recipient to, since it lacks the
@@ -204,10 +204,10 @@ class Proposal:
 
     recipient: PartyEntry
     permits: list[CompiledRule] = field(default_factory=list)
-    leads: list[Lead] = field(default_factory=list)
+    leads: list[FactSource] = field(default_factory=list)
     whole: bool = False
 
-    def note(self, rule: CompiledRule, lead: Lead | None) -> None:
+    def note(self, rule: CompiledRule, lead: FactSource | None) -> None:
         if rule not in self.permits[-1:]:  # a permit may select a party twice, for two places
             self.permits.append(rule)
         if lead is None:
@@ -226,7 +226,7 @@ class Proposal:
         seen = view.over(self.items(view))
         return [rule for rule in prohibitions if rule.holds(seen)]
 
-    def edge(self, plan: EdgePlan, setting: Setting, view: FactView) -> PlannedEdge:
+    def edge(self, plan: EdgePlan, setting: RoutingInput, view: FactView) -> RoutedEdge:
         items = self.items(view)
         facts = view.restricted(plan.reads, items, self.leads)
         return setting.edge(self.recipient.id, plan.terms, facts, items=items)
@@ -256,7 +256,7 @@ def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
     return proposed
 
 
-def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None, FactView]]:
+def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[FactSource | None, FactView]]:
     """Return the views for evaluating a rule: the whole referral, or each value that it may select by."""
     if rule.of_whole:
         return [(None, view)]
@@ -289,7 +289,7 @@ def _orders(permits: Sequence[CompiledRule]) -> tuple[int, ...]:
     return tuple([rule.order for rule in permits])
 
 
-def _disposed(outcome: Judged, view: FactView) -> Judged:
+def _disposed(outcome: RoutingResult, view: FactView) -> RoutingResult:
     """Set the disposition.
 
     Orphaned: a hotline gets it by its orphan mandate, and no hotline for another reason.
@@ -297,7 +297,7 @@ def _disposed(outcome: Judged, view: FactView) -> Judged:
     edges = outcome.edges
     rules = [*[edge.terms.rules for edge in edges], *[edge["rules"] for edge in outcome.not_sent]]
     if max(len(edges), len(outcome.not_sent)) > EDGES_MAX or max(map(len, rules), default=0) > RULES_PER_EDGE_MAX:
-        return Judged(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
+        return RoutingResult(outcome.setting, outcome.salt, Disposition.UNROUTABLE, WorkReason.TOO_WIDE)
     if not edges:
         reason = WorkReason.PROHIBITED if outcome.not_sent else _without_edges(view, outcome.setting.policy)
         return replace(outcome, disposition=Disposition.UNROUTABLE, work_reason=reason)

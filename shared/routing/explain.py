@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from shared.routing.engine import Judged, Setting, judge, questions, unfit
+from shared.routing.engine import RoutingInput, RoutingResult, judge, questions, unfit
 from shared.routing.facts import FactView
 from shared.routing.policy_index import CompiledRule, PolicyIndex
 from shared.vocabulary.routing import WorkReason
@@ -15,7 +15,7 @@ _VALUES_SHOWN = 5
 
 
 def explain(
-    facts: Mapping[str, Any], setting: Setting, *, known_on: date | None = None, unknown: WorkReason | None = None
+    facts: Mapping[str, Any], setting: RoutingInput, *, known_on: date | None = None, unknown: WorkReason | None = None
 ) -> dict[str, Any]:
     """Return the decision and the effect of every rule, or the reason for none.
 
@@ -43,7 +43,7 @@ def explanation_text(explanation: Mapping[str, Any]) -> str:
     return "\n".join(_lines(explanation))
 
 
-def _rule(rule: CompiledRule, view: FactView, outcome: Judged, *, policy: PolicyIndex) -> dict[str, Any]:
+def _rule(rule: CompiledRule, view: FactView, outcome: RoutingResult, *, policy: PolicyIndex) -> dict[str, Any]:
     judged_on = rule.judged_on(view.days)
     asked = [each for _, each in questions(rule, view)]
     conditions = [
@@ -71,7 +71,7 @@ def _rule(rule: CompiledRule, view: FactView, outcome: Judged, *, policy: Policy
     }
 
 
-def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
+def _said(rule: CompiledRule, view: FactView, outcome: RoutingResult) -> str:
     if outcome.disposition == "unknown_code":
         return "codes_unknown"
     if rule.known_from > view.days.known_on:

@@ -32,7 +32,7 @@ _NO_LEADS: dict[str, tuple[str, ...]] = dict.fromkeys(LEADING_FACTS, ())
 Stated = Mapping[str, tuple[str, ...]]
 
 
-class Days(NamedTuple):
+class DayFacts(NamedTuple):
     """The days for judging rules: of decision, of observation (None if absent), and of known law."""
 
     decided_on: date
@@ -40,7 +40,7 @@ class Days(NamedTuple):
     known_on: date
 
 
-class Standing(NamedTuple):
+class PartyNodes(NamedTuple):
     """A recipient, and its jurisdiction nodes with all nodes above on the day of decision."""
 
     recipient: PartyEntry
@@ -54,7 +54,7 @@ class FactsRead(NamedTuple):
     text: str
 
 
-class Lead(NamedTuple):
+class FactSource(NamedTuple):
     """One value of one item by which a permit selects. `fact` is one of the facts that name others."""
 
     item: int
@@ -73,13 +73,7 @@ class FactView:
     __slots__ = ("_narrowed", "days", "directory", "items", "stated", "status")
 
     def __init__(
-        self,
-        facts: Mapping[str, Any],
-        directory: DirectoryIndex,
-        *,
-        decided_on: date,
-        known_on: date,
-        exercise: bool,
+        self, facts: Mapping[str, Any], directory: DirectoryIndex, *, decided_on: date, known_on: date, exercise: bool
     ) -> None:
         self.directory = directory
         self.status = _SANDBOX if exercise else _LIVE
@@ -92,8 +86,8 @@ class FactView:
                 stated[name] = _sorted(value)
         self.stated: Stated = stated | _union(self.items)
         observed = stated[_OBSERVED_ON]
-        self.days = Days(decided_on, date.fromisoformat(observed[0]) if observed else None, known_on)
-        self._narrowed: dict[Lead, FactView] = {}
+        self.days = DayFacts(decided_on, date.fromisoformat(observed[0]) if observed else None, known_on)
+        self._narrowed: dict[FactSource, FactView] = {}
 
     def nodes(self, fact: str, on: date) -> frozenset[str]:
         """Return the jurisdictions of the fact and every node above them on that day."""
@@ -108,23 +102,23 @@ class FactView:
         """Return `DirectoryIndex.nearest` for the day of decision and the matching status."""
         return self.directory.nearest(mandate, kind, code, self.status, self.days.decided_on)
 
-    def standing(self, recipient: PartyEntry) -> Standing:
-        return Standing(recipient, self.directory.nodes(recipient.jurisdictions, self.days.decided_on))
+    def standing(self, recipient: PartyEntry) -> PartyNodes:
+        return PartyNodes(recipient, self.directory.nodes(recipient.jurisdictions, self.days.decided_on))
 
-    def leads(self, fact: str) -> Iterator[Lead]:
+    def leads(self, fact: str) -> Iterator[FactSource]:
         """Yield every value of the fact, item by item."""
         for number, item in enumerate(self.items):
             for value in item[fact]:
-                yield Lead(number, fact, value)
+                yield FactSource(number, fact, value)
 
-    def narrowed(self, lead: Lead) -> FactView:
+    def narrowed(self, lead: FactSource) -> FactView:
         """Return the view of a referral with only this item, and only this value of facts that name others."""
         found = self._narrowed.get(lead)
         if found is None:
             found = self._narrowed[lead] = self._with({**self.items[lead.item], **_NO_LEADS, **self.shown_by(lead)})
         return found
 
-    def shown_by(self, lead: Lead) -> dict[str, tuple[str, ...]]:
+    def shown_by(self, lead: FactSource) -> dict[str, tuple[str, ...]]:
         """Return the values that an edge of this lead may carry. A provider's edge also has its establishment."""
         shown: dict[str, tuple[str, ...]] = {lead.fact: (lead.value,)}
         if lead.fact == _PROVIDERS and (party := self.directory.party(lead.value)):
@@ -137,7 +131,7 @@ class FactView:
         """Return the view of a referral with only these items."""
         return self if len(items) == len(self.items) else self._with(_union([self.items[number] for number in items]))
 
-    def restricted(self, reads: frozenset[str], items: Sequence[int], leads: Iterable[Lead]) -> FactsRead:
+    def restricted(self, reads: frozenset[str], items: Sequence[int], leads: Iterable[FactSource]) -> FactsRead:
         """Return the facts in `reads` of these items.
 
         Lists may be empty; facts that name others have only `leads`.

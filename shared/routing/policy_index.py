@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
-from shared.routing.edition import Edition
-from shared.routing.facts import JURISDICTION_FACTS, LEADING_FACTS, Days, FactView, Standing
-from shared.routing.terms import Terms, combine
+from shared.routing.edition import DocumentVersion
+from shared.routing.facts import JURISDICTION_FACTS, LEADING_FACTS, DayFacts, FactView, PartyNodes
+from shared.routing.terms import EdgeTerms, combine
 from shared.vocabulary.jurisdiction import JurisdictionTree
 from shared.vocabulary.law import Confirmation
 from shared.vocabulary.routing import Fact, PartyKind
@@ -65,7 +65,7 @@ class Coverage:
     nodes: frozenset[str]
     parties: frozenset[str]
 
-    def covers(self, standing: Standing) -> bool:
+    def covers(self, standing: PartyNodes) -> bool:
         """Return whether it covers the recipient. The caller has checked the purpose."""
         return (
             standing.recipient.kind in self.kinds
@@ -97,7 +97,7 @@ class CompiledRule:
     confirmed: bool
     document: Mapping[str, Any]
 
-    def in_force(self, days: Days) -> bool:
+    def in_force(self, days: DayFacts) -> bool:
         """Return whether it is in force on its judged day and known by then, under a confirmed instrument.
 
         If that day is not among the facts, it is not in force.
@@ -110,7 +110,7 @@ class CompiledRule:
     def selected(self, view: FactView) -> Iterable[PartyEntry]:
         return self.selection.candidates(view) if self.selection else ()
 
-    def judged_on(self, days: Days) -> date:
+    def judged_on(self, days: DayFacts) -> date:
         return (self.by_observation and days.observed_on) or days.decided_on
 
     def holds(self, view: FactView) -> bool:
@@ -129,7 +129,7 @@ class EdgePlan(NamedTuple):
     force reads no facts. But if it is judged by observation, the edge also carries that day.
     """
 
-    terms: Terms
+    terms: EdgeTerms
     prohibitions: tuple[CompiledRule, ...]
     reads: frozenset[str]
 
@@ -143,7 +143,7 @@ class PolicyIndex:
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
         self.digest = digest
-        self.edition = Edition.of(document)
+        self.edition = DocumentVersion.of(document)
         self.document = document
         self.instruments = {entry["id"]: entry for entry in document.get("instruments") or ()}
         issued_on = date.fromisoformat(document["issued_on"])
@@ -170,9 +170,9 @@ class PolicyIndex:
                 self._prohibitions.setdefault(purpose, []).append(rule)
         # Caches of pure functions of this document; they only save time.
         self._under_any: Callable[[str, frozenset[str]], frozenset[int]] = _memo(self._find_under)
-        self._in_force: Callable[[Days], frozenset[int]] = lru_cache(256)(self._find_in_force)
-        self._terms: Callable[[tuple[int, ...]], Terms] = _memo(self._combine)
-        self.plan: Callable[[Standing, tuple[int, ...], Days], EdgePlan] = _memo(self._plan)
+        self._in_force: Callable[[DayFacts], frozenset[int]] = lru_cache(256)(self._find_in_force)
+        self._terms: Callable[[tuple[int, ...]], EdgeTerms] = _memo(self._combine)
+        self.plan: Callable[[PartyNodes, tuple[int, ...], DayFacts], EdgePlan] = _memo(self._plan)
 
     def confirms(self, instrument: str) -> bool:
         """Return whether the policy does not list the instrument as unconfirmed."""
@@ -222,10 +222,10 @@ class PolicyIndex:
         buckets = self._under[fact]
         return frozenset(order for node in nodes for order in buckets.get(node, ()))
 
-    def _find_in_force(self, days: Days) -> frozenset[int]:
+    def _find_in_force(self, days: DayFacts) -> frozenset[int]:
         return frozenset(rule.order for rule in self.permits.values() if rule.in_force(days))
 
-    def _plan(self, standing: Standing, permits: tuple[int, ...], days: Days) -> EdgePlan:
+    def _plan(self, standing: PartyNodes, permits: tuple[int, ...], days: DayFacts) -> EdgePlan:
         """Return the plan of an edge by `permits` (their orders, sorted)."""
         terms = self._terms(permits)
         reads = {_ORIGIN, _INCIDENT_KIND} if standing.recipient.accepts else {_ORIGIN}
@@ -242,7 +242,7 @@ class PolicyIndex:
                 reads |= rule.reads
         return EdgePlan(terms, tuple(prohibitions), frozenset(reads))
 
-    def _combine(self, permits: tuple[int, ...]) -> Terms:
+    def _combine(self, permits: tuple[int, ...]) -> EdgeTerms:
         return combine([self.rules[order].document for order in permits])
 
 

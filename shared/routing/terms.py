@@ -24,7 +24,7 @@ _RETENTION = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terms:
+class EdgeTerms:
     """All parts of an edge except its recipient and facts, as JSON values and as canonical text.
 
     The edge does not contain `hash_kinds` and `hold_window_h`; its rules state them.
@@ -45,7 +45,7 @@ class Terms:
     after_recipient: str
 
 
-def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
+def combine(rules: Sequence[Mapping[str, Any]]) -> EdgeTerms:
     """Return the terms of the permits `rules`, which are sorted by id and share one purpose."""
     ids = tuple(rule["id"] for rule in rules)
     basis = tuple({name: rule["basis"][name] for name in ("instrument", "article", "jurisdiction")} for rule in rules)
@@ -64,7 +64,7 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
         if (hours := _shortest((rule.get("deadlines") or {}).get(name) for rule in rules))
     }
     purpose, reason = rules[0]["purpose"], rules[0]["reason"]
-    return Terms(
+    return EdgeTerms(
         rules=ids,
         purpose=purpose,
         reason=reason,

@@ -10,15 +10,15 @@ from typing import Any
 
 from shared.contracts.decision import Facts
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
-from shared.routing.engine import Judged, Setting, judge
+from shared.routing.documents import DocumentStore
+from shared.routing.engine import RoutingInput, RoutingResult, judge
 from shared.routing.explain import explain
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import WorkReason
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedReferral:
+class DecisionInput:
     """The stored input of a decision, for deciding again."""
 
     facts: Facts
@@ -28,7 +28,7 @@ class DecidedReferral:
 
 
 @dataclass(slots=True)
-class Comparison:
+class DecisionDiff:
     """The number of changes by another policy, by (recipient, purpose) or (before, after).
 
     `rules` counts by (rule, direction), an edge once for each rule. `sends`: the rule now supports an edge that it did
@@ -44,19 +44,19 @@ class Comparison:
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date | None = None) -> dict[str, Any]:
+def preview(referral: DecisionInput, shelf: DocumentStore, *, known_on: date | None = None) -> dict[str, Any]:
     """Return the explained decision with the documents in force at `decided_at`.
 
     For a preview, that is now.
     """
     at = referral.decided_at
-    setting = Setting(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
+    setting = RoutingInput(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
     return explain(_stated(referral.facts), setting, known_on=known_on, unknown=referral.unknown)
 
 
 def replay(
-    referral: DecidedReferral,
-    shelf: DocumentShelf,
+    referral: DecisionInput,
+    shelf: DocumentStore,
     *,
     at: datetime,
     known_on: date | None = None,
@@ -68,18 +68,18 @@ def replay(
     that day applies to the observation, however late the decision is.
     """
     facts = referral.facts.model_copy(update={"observed_on": observed_on} if observed_on else {})
-    moved = DecidedReferral(facts, referral.exercise, at, referral.unknown)
+    moved = DecisionInput(facts, referral.exercise, at, referral.unknown)
     return preview(moved, shelf, known_on=known_on)
 
 
 def compare(
-    referrals: Iterable[DecidedReferral], *, directory: DirectoryIndex, old: PolicyIndex, new: PolicyIndex
-) -> Comparison:
+    referrals: Iterable[DecisionInput], *, directory: DirectoryIndex, old: PolicyIndex, new: PolicyIndex
+) -> DecisionDiff:
     """Decide each referral by both policies, at its own time.
 
     `altered` edges keep their key but change their terms.
     """
-    comparison = Comparison()
+    comparison = DecisionDiff()
     for referral in referrals:
         before, after = (_decided(referral, directory, policy) for policy in (old, new))
         had, has = _terms_by_key(before), _terms_by_key(after)
@@ -93,12 +93,12 @@ def compare(
     return comparison
 
 
-def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: PolicyIndex) -> Judged:
-    setting = Setting(directory, policy, referral.exercise, referral.decided_at)
+def _decided(referral: DecisionInput, directory: DirectoryIndex, policy: PolicyIndex) -> RoutingResult:
+    setting = RoutingInput(directory, policy, referral.exercise, referral.decided_at)
     return judge(_stated(referral.facts), setting, salt="", unknown=referral.unknown)
 
 
-def _moved(before: Judged, after: Judged) -> Iterator[tuple[str, str]]:
+def _moved(before: RoutingResult, after: RoutingResult) -> Iterator[tuple[str, str]]:
     """Yield (rule, direction), once for each edge that the rule supports or removes on one side only."""
     sides = (("sends", _sending(before), _sending(after)), ("stops", _stopping(before), _stopping(after)))
     for verb, had, has in sides:
@@ -106,15 +106,15 @@ def _moved(before: Judged, after: Judged) -> Iterator[tuple[str, str]]:
         yield from ((rule, f"{verb}_no_more") for _, _, rule in had - has)
 
 
-def _sending(outcome: Judged) -> set[tuple[str, str, str]]:
+def _sending(outcome: RoutingResult) -> set[tuple[str, str, str]]:
     return {(edge.recipient, edge.terms.purpose, rule) for edge in outcome.edges for rule in edge.terms.rules}
 
 
-def _stopping(outcome: Judged) -> set[tuple[str, str, str]]:
+def _stopping(outcome: RoutingResult) -> set[tuple[str, str, str]]:
     return {(edge["recipient"], edge["purpose"], rule) for edge in outcome.not_sent for rule in edge["rules"]}
 
 
-def _terms_by_key(outcome: Judged) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _terms_by_key(outcome: RoutingResult) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return each edge by its key, without the digest, which differs with the policy's digest."""
     edges = (edge.as_json() for edge in outcome.edges)
     return {(edge["recipient"], edge["purpose"]): edge | {"digest": None} for edge in edges}

@@ -12,9 +12,9 @@ from uuid import UUID
 from deploy.accounting.run import reconciled
 from deploy.site.endpoints import Endpoints
 from services.audit.domain import decisions
-from services.audit.domain.entries import KeptDecision
+from services.audit.domain.entries import AuditDecision
 from shared.contracts.facts import DecidedReferral
-from shared.exchange.decision_fact import ReadDecided
+from shared.exchange.decision_fact import ReadDecision
 
 #: Changes that a forger could make to a decision's sealed part.
 Alter = Callable[[dict[str, Any]], object]
@@ -32,7 +32,7 @@ def judged_again(endpoints: Endpoints, altered: int = 0) -> Judged:
     """Read all of Kafka again and judge the decisions. The first `altered` ones with edges are changed before that."""
     left, found, read, derived = [altered], Judged(), decisions.read_decided, decisions.Judge._derived
 
-    def altering(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:
+    def altering(plaintext: bytes, count: int) -> list[ReadDecision | ValueError]:
         told = json.loads(plaintext)
         for each in told["decisions"]:
             if each["edges"] and left[0]:
@@ -40,7 +40,7 @@ def judged_again(endpoints: Endpoints, altered: int = 0) -> Judged:
                 ALTERATIONS[left[0] % len(ALTERATIONS)](each)
         return read(json.dumps(told).encode(), count)
 
-    def noting(judge: decisions.Judge, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
+    def noting(judge: decisions.Judge, told: DecidedReferral, decided: ReadDecision | ValueError) -> AuditDecision:
         kept = derived(judge, told, decided)
         found.setdefault((told.referral_id, told.revision), kept.problem)
         return kept

@@ -10,13 +10,7 @@ import pytest
 
 from deploy.demo.run import SHOWN
 from deploy.scenarios.story import stories
-from tests.acceptance.demonstration import (
-    Demonstration,
-    counted,
-    recounted,
-    run_demo,
-    without_a_rule,
-)
+from tests.acceptance.demonstration import Demonstration, counted, recounted, run_demo, without_a_rule
 from tests.acceptance.flows import instances_of
 
 Record = Callable[[str, object], None]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.answers import CaseRecord, ItemStatement, Keeping, NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import CaseRecord, ItemStatement, NoticeStatements, RetentionStatement, WithdrawalAnswer
 from shared.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, WithdrawalFate, YesNoUnknown
 from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
@@ -25,7 +25,7 @@ ERASED = WithdrawalAnswer(fate=WithdrawalFate.ERASED)
 
 
 def kept(basis: KeptBasis) -> WithdrawalAnswer:
-    keeping = Keeping(retention=RetentionClass.MINIMAL, basis=basis, until=date(2099, 1, 1))
+    keeping = RetentionStatement(retention=RetentionClass.MINIMAL, basis=basis, until=date(2099, 1, 1))
     return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=keeping)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from shared.kernel.errors import NotNow, Refused, Unavailable
+from shared.kernel.errors import Refused, RetryLater, Unavailable
 from shared.runtime.http.problems import status_of
 from tests.architecture.source import Function, Module, modules
 
@@ -16,7 +16,7 @@ _ROOTS = frozenset({"CausewayError", "Objection", "_Unacceptable"})
 #: The HTTP status of errors of a class. A refusal may set another one.
 _STATUSES: Final[Mapping[str, int]] = {
     name: status_of(each("code")) for name, each in {"Refused": Refused, "Unavailable": Unavailable}.items()
-} | {"NotNow": status_of(NotNow("code", "", headers={}))}
+} | {"RetryLater": status_of(RetryLater("code", "", headers={}))}
 
 
 class Found(NamedTuple):

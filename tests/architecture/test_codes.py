@@ -98,10 +98,10 @@ def test_a_code_is_found_however_it_is_said(planted: str, codes: set[str]) -> No
         ('raise Refused("a")', 422),
         ('raise Refused("a", status=409)', 409),
         ('raise Refused("a", status=told)', None),
-        ('raise NotNow("a", "b", headers={})', 429),
+        ('raise RetryLater("a", "b", headers={})', 429),
         ('raise Unavailable("a")', 503),
         ('raise Defect("a")', None),
-        ('class Own(NotNow):\n    def __init__(self):\n        super().__init__("a", "b", headers={})', 429),
+        ('class Own(RetryLater):\n    def __init__(self):\n        super().__init__("a", "b", headers={})', 429),
     ],
     ids=["refused", "said", "computed", "not now", "unavailable", "ours", "own class"],
 )

@@ -11,7 +11,7 @@ from faststream import AckPolicy
 
 from shared.exchange.topics import inbox_topic
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.inbox_door import InboxDoor
+from shared.runtime.kafka.inbox_door import PartitionReader
 from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.architecture.source import Module, modules, parse
 
@@ -20,10 +20,7 @@ STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_
 CONSUMING = ("hotline", "law_enforcement", "industry")
 #: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents (decision
 #: 0022).
-PRODUCING = {
-    "shared/runtime/kafka/documents.py",
-    "shared/messaging/kafka/log.py",
-}
+PRODUCING = {"shared/runtime/kafka/documents.py", "shared/messaging/kafka/log.py"}
 PUBLISHING_NAMES = {"AIOKafkaProducer", "Producer", "KafkaProducer"}
 
 
@@ -62,7 +59,7 @@ def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
 @pytest.mark.parametrize("instance", CONSUMING)
 def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
     topic = inbox_topic(instance, "industry_two")
-    door = InboxDoor(KafkaAccess("broker.example:9092"), client_id=instance, handle=cast(Any, None))
+    door = PartitionReader(KafkaAccess("broker.example:9092"), client_id=instance, handle=cast(Any, None))
     broker, declared = door.declare([Coordinate(topic, 0), Coordinate(topic, 1)])
     assert list(broker.subscribers) == [declared]
     # There is no group: only our own database assigns topics and stores the position.

@@ -18,8 +18,8 @@ _DEAD: Final = "tests/shared/runtime/delivery/test_inbound.py::test_a_message_th
 _RELAY: Final = "tests/shared/runtime/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
 #: Loop → the test that provokes a defect in it, or the reason why it can stop no other subject.
 LOOPS: Final = {
-    "services/audit/bus.py:AuditDoor.run": "enters the one that follows",
-    "services/audit/bus.py:AuditDoor._follow": (
+    "services/audit/bus.py:AuditConsumer.run": "enters the one that follows",
+    "services/audit/bus.py:AuditConsumer._follow": (
         "tests/services/audit/test_flows.py::test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it"
     ),
     "services/audit/bus.py:AckWriter.run": (
@@ -28,9 +28,9 @@ LOOPS: Final = {
     "shared/party/automation.py:look_for_ever": (
         "tests/services/industry/test_withdrawals.py::test_one_that_fails_is_set_aside_and_keeps_nobody_waiting"
     ),
-    "shared/party/origin/bus.py:OriginBus.follow_moves": _APART,
-    "shared/party/origin/bus.py:OriginBus.issue_waiting": _APART,
-    "shared/party/origin/bus.py:OriginBus.run": _APART,
+    "shared/party/origin/bus.py:OriginHandler.follow_moves": _APART,
+    "shared/party/origin/bus.py:OriginHandler.issue_waiting": _APART,
+    "shared/party/origin/bus.py:OriginHandler.run": _APART,
     "shared/party/origin/store/locations.py:Locations.run": _APART,
     "shared/party/origin/bus.py:OriginTimers.run": _APART,
     "shared/party/origin/use_cases/alarms.py:Alarms.run": (
@@ -39,14 +39,14 @@ LOOPS: Final = {
     "shared/party/origin/use_cases/intake.py:Intake._run": (
         "tests/services/hotline/test_apart.py::test_a_request_that_breaks_its_batch_breaks_no_other"
     ),
-    "shared/runtime/courier/courier.py:Courier.run": (
+    "shared/runtime/courier/courier.py:WebhookDispatcher.run": (
         "tests/services/law_enforcement/test_webhooks.py::test_an_address_with_a_defect_stops_no_other"
     ),
     "shared/runtime/admission/key_table.py:KeyTable._follow": (
         "tests/shared/runtime/admission/test_key_table.py::test_following_begins_again_after_any_failure"
     ),
-    "shared/runtime/database/lease.py:Lease.wait": "one row, of the process itself",
-    "shared/runtime/database/lease.py:Lease.keep": "one row, of the process itself",
+    "shared/runtime/database/lease.py:ProcessLease.wait": "one row, of the process itself",
+    "shared/runtime/database/lease.py:ProcessLease.keep": "one row, of the process itself",
     "shared/runtime/delivery/loops.py:StreamRelay.run": _RELAY,
     "shared/runtime/delivery/loops.py:_Turn._run": _RELAY,
     "shared/runtime/delivery/reading.py:InboxReader.run": _DEAD,
@@ -63,14 +63,14 @@ LOOPS: Final = {
     "shared/runtime/instance/parts.py:keep_journalling": (
         "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
     ),
-    "shared/runtime/instance/readiness.py:LawWatch.run": (
+    "shared/runtime/instance/readiness.py:DocumentMonitor.run": (
         "tests/shared/runtime/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
     ),
     "shared/runtime/instance/parts.py:until": "asks whether there are documents",
     "shared/runtime/instance/parts.py:_kept_running": (
         "tests/shared/runtime/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
     ),
-    "shared/runtime/instance/readiness.py:PeerWatch.run": (
+    "shared/runtime/instance/readiness.py:PeerVersions.run": (
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),

@@ -24,8 +24,8 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting.book import opened
-from deploy.accounting.books import Books
-from deploy.accounting.edges import Sealed, sealable
+from deploy.accounting.books import Ledgers
+from deploy.accounting.edges import SealedDays, sealable
 from deploy.accounting.streams import NUMBERED
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
@@ -149,7 +149,7 @@ class Reading:
     messages: int
     seconds: float
     peak_mib: int
-    sealed: Sealed
+    sealed: SealedDays
 
     def __str__(self) -> str:
         found = f"{self.messages} messages, {self.differences} differences"
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
         for kind in KINDS:
             upgrade(kind, made[kind].owner_url)
             asyncio.run(_fill(made[kind], kind, rows))
-        whole = asyncio.run(_read(made, Sealed()))
+        whole = asyncio.run(_read(made, SealedDays()))
         print(f"whole: {whole}", flush=True)
         day = asyncio.run(_read(made, whole.sealed))
         print(f"the last day: {day}", flush=True)
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
         for kind in ("hotline", "law_enforcement"):
             asyncio.run(_retain(made[kind], kind))
         print(f"retention: {time.perf_counter() - began:.1f} s", flush=True)
-        after = asyncio.run(_read(made, Sealed()))
+        after = asyncio.run(_read(made, SealedDays()))
         print(f"whole after retention: {after}", flush=True)
     broken = any(each.differences for each in (whole, day, after)) or day.peak_mib > DAY_MIB_MAX
     return 1 if broken or not whole.messages == after.messages == 2 * rows else 0
@@ -200,20 +200,20 @@ async def _retain(made: DatabaseEndpoint, kind: str) -> None:
     await apply(OwnedDatabase(kind, made.owner_url), END)
 
 
-async def _read(made: Mapping[str, DatabaseEndpoint], sealed: Sealed) -> Reading:
+async def _read(made: Mapping[str, DatabaseEndpoint], sealed: SealedDays) -> Reading:
     _forget_peak()
     began, over = time.perf_counter(), sealable(END, None)
     async with AsyncExitStack() as stack:
         found = [
             await stack.enter_async_context(opened(made[kind].accountant_url, kind=kind, name=kind)) for kind in KINDS
         ]
-        books = Books(found[:2], found[2:], sealed, Sealed(), over)
+        books = Ledgers(found[:2], found[2:], sealed, SealedDays(), over)
         account = await books.streams()
         edges = await books.edges(account.sides)
         await books.referrals()
     for each in books.differences.sorted()[:5]:
         print(f"  {each.equation}: {each.what}: {each.where}")
-    following = Sealed(over, dict(account.seals()), edges.sealable(sealed.edges, until=over))
+    following = SealedDays(over, dict(account.seals()), edges.sealable(sealed.edges, until=over))
     seconds = time.perf_counter() - began
     count = len(books.differences.sorted())
     return Reading(count, account.totals()[NUMBERED], seconds, _peak_mib(), following)

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final
 from uuid import UUID
 
-from shared.party.list_filter import Sought
+from shared.party.list_filter import ListFilter
 from shared.party.origin.store import referrals
 from shared.party.recipient.store import listing
 from shared.runtime.database.columns import Statement
@@ -49,7 +49,7 @@ def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetim
     """Yield each query of an origin's list. `known`: a reference and an id."""
     for state, below, only in product((None, "withdrawn"), (None, half), (None, P0)):
         for name, since, until in (_EVER, *_periods(end)):
-            sought = Sought(None, None, only, since, until)
+            sought = ListFilter(None, None, only, since, until)
             bounds = _bounds(2 * half, since, until, end=end)
             statement, *asked = referrals.page_of(party, sought, bounds, state=state, below=below, most=limit)
             filters = f"state {state or 'any'}, {only or 'any'}, {name}"
@@ -57,7 +57,7 @@ def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetim
     for name, since, until in _periods(end):
         yield f"the numbers of {party}, {name}", referrals.BOUNDS, (party, since, until)
     for reference in known:
-        sought = Sought(reference=str(reference))
+        sought = ListFilter(reference=str(reference))
         statement, *asked = referrals.page_of(party, sought, state=None, below=None, most=limit)
         yield f"a referral of {party} by {reference}", str(statement), asked
 
@@ -66,7 +66,7 @@ def of_sent(party: str, *, half: int, end: datetime) -> Asked:
     """Yield each query of an origin's referrals to one party."""
     for to, state, below, only in product(_SENT_TO, (None, "withdrawn"), (None, half), (None, P0)):
         for name, since, until in (_EVER, *_periods(end)):
-            sought = Sought(to, None, only, since, until)
+            sought = ListFilter(to, None, only, since, until)
             statement, *asked = referrals.sent_of(party, sought, state=state, below=below, most=referrals.LOOKED_AT_MAX)
             filters = f"state {state or 'any'}, {only or 'any'}, {name}"
             yield f"referrals of {party} to {to}, {_from(below)}, {filters}", str(statement), asked

@@ -71,7 +71,7 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
     lying = [sha256(f"{GROUPED_BY} {party} {n // 3}".encode()).digest() for n in range(first, first + len(subjects))]
     if service == "law_enforcement":
         yield "cases at one place", arriving._ALIKE, (one, arriving.ALIKE_MAX), _AT_ONE
-        tokens = arriving._TOKENS.rows([arriving.Token(GROUPED_BY, each) for each in lying])
+        tokens = arriving._TOKENS.rows([arriving.LocationToken(GROUPED_BY, each) for each in lying])
         stand, *bound = arriving._STAND.bind(places=tokens, party=party)
         yield "whether a place has a hold", stand, bound, page
     if service == "industry":

@@ -25,13 +25,13 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from shared.exchange.locations import FORMS, locations
-from shared.party.failure_isolation import Apart
-from shared.party.origin.domain import Reply, Request
+from shared.party.failure_isolation import Isolation
+from shared.party.origin.domain import HttpReply, Request
 from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
-from shared.party.origin.store.filing import Otherwise, PostgresFiling, ToFile
+from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 from tests.services.databases import migrated, running_postgres
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
@@ -72,7 +72,7 @@ class Difference:
 class LookingFiling(PostgresFiling):
     """A forbidden intake: it looks for the place, and opens the records that name it, before it answers."""
 
-    async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
+    async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
         for each in filing.prepared:
             for place in locations(json.loads(each.content), max(FORMS)):
                 token = self._kek.location_token(each.origin, max(FORMS), place.form)
@@ -119,7 +119,7 @@ async def _filed(client: Any, path: str, reference: str) -> float:
 
 
 async def _linked(origin: Origin) -> None:
-    linking = Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
+    linking = Locations(origin.database, KEK, lambda: [HOTLINE], apart=Isolation(RetryBackoff(), origin.clock))
     while await linking.look():
         pass
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from client.api import CausewayClient
-from client.cli.answer_file import SUBJECTS, AnswerFile, Ended, answer_file, columns
+from client.cli.answer_file import SUBJECTS, AnswerFile, FileResult, answer_file, columns
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused, Unavailable
@@ -51,7 +51,7 @@ class Batches:
             results.append({"index": index} | (done if problem is None else {"status": 422, "problem": problem}))
         return JSONResponse({"results": results})
 
-    async def sent(self, path: Path, subject: Subject = Subject.NOTICE) -> Ended:
+    async def sent(self, path: Path, subject: Subject = Subject.NOTICE) -> FileResult:
         app = Starlette(routes=[Route("/v1/{kind:path}", self.answer, methods=["POST"])])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
             client = CausewayClient(BASE_URL, KEY, http=http, attempts_max=1)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.cli.rows import Row, RowFile
+from client.cli.rows import ImportRow, RowFile
 from shared.contracts.referral import ReferralSubmission
 from shared.formats.referral_table import ASIDE, COLUMNS, column_at
 from shared.kernel.errors import Refused
@@ -22,13 +22,13 @@ HEADER = "external_ref,incident_kind,observed_at,media_kind,locator_kind,locator
 GOOD = "CASE-1,csam,2026-03-15T12:00:00Z,image,url,https://provider-007.example/a,64496,NL;DE"
 
 
-def rows(tmp_path: Path, name: str, text: str | bytes, *, origin: str | None = None) -> list[Row]:
+def rows(tmp_path: Path, name: str, text: str | bytes, *, origin: str | None = None) -> list[ImportRow]:
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return [*RowFile(path).rows(origin)]
 
 
-def codes(found: list[Row]) -> list[tuple[int, str | None]]:
+def codes(found: list[ImportRow]) -> list[tuple[int, str | None]]:
     return [(row.number, row.error.code if row.error else None) for row in found]
 
 

@@ -11,7 +11,7 @@ import pytest
 from cyclopts import App
 
 from client import transport as address
-from client.cli.verb_table import Row, Word, table, vocabulary
+from client.cli.verb_table import VerbRow, VerbWord, table, vocabulary
 from client.transport import Transport
 from deploy.devstack.servers import make_certificates
 from shared.kernel.clock import SystemClock
@@ -19,7 +19,7 @@ from tests.client.fake_service import KEY, FakeService, referral
 from tests.client.prompt import Run, program, serving
 
 ID = "019ab0e5-1111-7111-8111-111111111111"
-ROWS: dict[str, Row] = {
+ROWS: dict[str, VerbRow] = {
     f"{name} {verb}".strip(): each
     for name, group in table()["groups"].items()
     for verb, each in group["verbs"].items()
@@ -51,13 +51,13 @@ LEAST: dict[str, list[str]] = {
 SAMPLES = {"id": ID, "integer": "1", "date": "2026-08-02", "path": "unwritten.json", "text": "police-2.example"}
 
 
-def least(verb: Row) -> list[str]:
+def least(verb: VerbRow) -> list[str]:
     """Return the words and options without which a verb is a wrong call."""
     listed = verb.get("statements", {})
     codes = [vocabulary(each) for each in (*listed.get("fields", {}).values(), *verb.get("vocabularies", ()))]
     numbered = "1=" if listed else ""
 
-    def sample(word: Word) -> str:
+    def sample(word: VerbWord) -> str:
         if word["type"].endswith("*"):
             return numbered + next(iter(codes[0])).value
         return next(iter(vocabulary(word["type"]))).value if "." in word["type"] else SAMPLES[word["type"]]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from client.cli.shown import filled
-from client.cli.verb_table import OWN, Row, parameters, table
+from client.cli.verb_table import OWN, VerbRow, parameters, table
 from client.cli.verbs import group
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
@@ -44,7 +44,7 @@ def unnamed(path: str) -> str:
     return re.sub(r"{[^}]+}", "{}", path)
 
 
-def calls(verb: Row) -> Iterator[tuple[str, str]]:
+def calls(verb: VerbRow) -> Iterator[tuple[str, str]]:
     """Return the methods and paths that a verb may call."""
     for call in (verb["call"], *verb.get("instead", {}).values()):
         method, spaced, path = call.partition(" ")
@@ -73,7 +73,7 @@ def known(document: Any, operation: Any) -> set[str]:
     return found
 
 
-def fields(verb: Row) -> set[str]:
+def fields(verb: VerbRow) -> set[str]:
     """Return the fields that a verb may send."""
     listed, named = verb.get("statements"), parameters(verb)
     left_out = SAID_OTHERWISE | set(re.findall(r"{([^}]+)}", verb["call"]))

@@ -20,10 +20,10 @@ import deploy.sandbox
 from client.api import CausewayClient
 from deploy.sandbox.party_agents import (
     SHARES,
-    Desk,
-    Draw,
-    Tally,
-    Work,
+    BehaviourDraw,
+    Duties,
+    PartyAgent,
+    RunStatistics,
     agency_acts,
     hotline_acts,
     provider_acts,
@@ -56,7 +56,7 @@ def ids(count: int, start: int = 0) -> list[UUID]:
 
 
 CLOCK = ManualClock(datetime(2026, 4, 1, tzinfo=UTC))
-WORK: dict[str, Work] = {
+WORK: dict[str, Duties] = {
     "hotline": work_of(PartyKind.HOTLINE, "hotline-nl.example", seed="1", clock=CLOCK),
     "agency": work_of(PartyKind.LAW_ENFORCEMENT, "police-nl.example", seed="1", clock=CLOCK),
     "provider": work_of(PartyKind.INDUSTRY, "provider-001.example", seed="1", clock=CLOCK, others=OTHERS),
@@ -65,9 +65,9 @@ WORK: dict[str, Work] = {
 NEW = {kind: work.new for kind, work in WORK.items()}
 
 
-def desk(kind: str, http: httpx.AsyncClient, tally: Tally | None = None) -> Desk:
+def desk(kind: str, http: httpx.AsyncClient, tally: RunStatistics | None = None) -> PartyAgent:
     client = CausewayClient(BASE_URL, KEY, http=http, attempts_max=1)
-    return Desk(client, kind, WORK[kind], tally=tally or Tally())
+    return PartyAgent(client, kind, WORK[kind], tally=tally or RunStatistics())
 
 
 def offered(count: int, state: str = "offered") -> FakeRecipients:
@@ -95,8 +95,8 @@ def test_the_readme_states_the_shares_that_the_code_draws_from() -> None:
 @settings(deadline=None)
 @given(st.text(), st.uuids())
 def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(seed: str, subject: UUID) -> None:
-    acts = agency_acts(Draw(seed, "police-nl.example", subject))
-    assert acts == agency_acts(Draw(seed, "police-nl.example", subject))
+    acts = agency_acts(BehaviourDraw(seed, "police-nl.example", subject))
+    assert acts == agency_acts(BehaviourDraw(seed, "police-nl.example", subject))
     reports = [act.said for act in acts if act.act == "outcome"]
     assert len(reports) <= 2
     assert not reports or acts[0].act == "accept"
@@ -110,7 +110,7 @@ def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(se
 
 @given(st.text(), st.uuids())
 def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed: str, subject: UUID) -> None:
-    first, *others = hotline_acts(Draw(seed, "hotline-nl.example", subject))
+    first, *others = hotline_acts(BehaviourDraw(seed, "hotline-nl.example", subject))
     assert first.act in ("accept", "decline")
     for assessed in others:
         findings = OfferFindings.model_validate(assessed.said)
@@ -120,13 +120,13 @@ def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed
 
 def test_answers_come_in_the_stated_shares() -> None:
     count = 10_000
-    drawn = Counter(Draw("1", "police-nl.example", one).one_of("agency") for one in ids(count))
+    drawn = Counter(BehaviourDraw("1", "police-nl.example", one).one_of("agency") for one in ids(count))
     assert all(abs(drawn[name] / count - share / 100) < 0.02 for name, share in SHARES["agency"].items())
 
 
 def test_another_seed_and_another_party_act_otherwise() -> None:
     def acts(seed: str, party: str) -> list[Any]:
-        return [agency_acts(Draw(seed, party, one)) for one in ids(50)]
+        return [agency_acts(BehaviourDraw(seed, party, one)) for one in ids(50)]
 
     usual = acts("1", "police-nl.example")
     assert usual != acts("2", "police-nl.example")
@@ -135,7 +135,7 @@ def test_another_seed_and_another_party_act_otherwise() -> None:
 
 def test_a_provider_points_to_another_and_never_to_itself_or_to_nobody_known() -> None:
     def pointed(others: Sequence[str]) -> set[str | None]:
-        acts = [act for one in ids(500) for act in provider_acts(Draw("1", "p", one), others, CLOCK.now())]
+        acts = [act for one in ids(500) for act in provider_acts(BehaviourDraw("1", "p", one), others, CLOCK.now())]
         return {act.said["disowned"][0].get("suggested") for act in acts if act.act == "not_ours"}
 
     assert pointed(OTHERS) == set(OTHERS)
@@ -151,7 +151,7 @@ async def test_an_agency_leaves_every_case_in_the_state_its_behaviour_leads_to()
         await desk("agency", http).look(thoroughly=False)
     expected: Counter[str] = Counter()
     for one in ids(200):
-        acts = agency_acts(Draw("1", "police-nl.example", one))
+        acts = agency_acts(BehaviourDraw("1", "police-nl.example", one))
         expected[{0: "offered", 2: "ongoing", 3: "closed"}.get(len(acts)) or acts[0].act] += 1
     found = service.states(KEY)
     assert found == Counter({{"accept": "accepted", "decline": "declined"}.get(k, k): v for k, v in expected.items()})
@@ -194,7 +194,7 @@ async def test_a_thousand_are_answered_in_as_few_requests_as_their_acts_take() -
 async def test_everybody_acknowledges_withdrawals_and_keeps_what_has_to_be_kept(kind: str, kept: str | None) -> None:
     service = offered(5, "withdrawn")
     service.kept = {one: kept for one in ids(2) if kept}
-    tally = Tally()
+    tally = RunStatistics()
     async with service.http() as http:
         await desk(kind, http, tally).look(thoroughly=False)
     assert service.states(KEY) == {"withdrawal_acknowledged": 5}
@@ -309,7 +309,7 @@ async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_other
                 item.state = "withdrawn" if item.state == "offered" else item.state
 
     service.fault = withdrawn_meanwhile
-    tally = Tally()
+    tally = RunStatistics()
     async with service.http() as http:
         await desk("agency", http, tally).look(thoroughly=True)
     assert tally.counts()["problems"] == {"state_forbids": service.states(KEY)["withdrawn"] - silent_before(service)}
@@ -318,7 +318,7 @@ async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_other
 def silent_before(service: FakeRecipients) -> int:
     """Return how many of the withdrawn items the agency would have left unanswered anyway."""
     withdrawn = [item.id for item in service.items[KEY] if item.state == "withdrawn"]
-    return sum(not agency_acts(Draw("1", "police-nl.example", one)) for one in withdrawn)
+    return sum(not agency_acts(BehaviourDraw("1", "police-nl.example", one)) for one in withdrawn)
 
 
 async def test_a_desk_looks_for_what_others_did_that_concerns_its_work_and_misses_nothing_before() -> None:

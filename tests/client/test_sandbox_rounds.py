@@ -8,7 +8,7 @@ import pytest
 
 from client.problem import ApiProblem
 from deploy.sandbox import party_agents as rounds
-from deploy.sandbox.party_agents import Rounds, Tally
+from deploy.sandbox.party_agents import AgentScheduler, RunStatistics
 from shared.kernel.errors import Unavailable
 
 
@@ -40,15 +40,15 @@ class Scripted:
         self.anew += 1
 
 
-async def paused(desk: Scripted) -> tuple[list[float], Tally]:
+async def paused(desk: Scripted) -> tuple[list[float], RunStatistics]:
     pauses: list[float] = []
-    tally = Tally()
+    tally = RunStatistics()
 
     async def sleep(pause_s: float) -> None:
         pauses.append(pause_s)
 
     with pytest.raises(BaseExceptionGroup) as ended:
-        await Rounds(tally, sleep=sleep).attend({"police-nl.example": desk})
+        await AgentScheduler(tally, sleep=sleep).attend({"police-nl.example": desk})
     assert ended.group_contains(Told)
     return pauses[1:], tally
 
@@ -98,7 +98,7 @@ async def test_no_more_than_sixteen_parties_look_at_once() -> None:
             present -= 1
 
     desks = {str(number): Busy() for number in range(60)}
-    task = asyncio.ensure_future(Rounds(Tally(), sleep=lambda _: asyncio.sleep(0)).attend(desks))
+    task = asyncio.ensure_future(AgentScheduler(RunStatistics(), sleep=lambda _: asyncio.sleep(0)).attend(desks))
     for _ in range(300):
         await asyncio.sleep(0)
     task.cancel()

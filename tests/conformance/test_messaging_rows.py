@@ -9,15 +9,9 @@ import pytest
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind
 from shared.messaging.ports import OperatorKind, OperatorLine, PeerResync
-from shared.messaging.streams import (
-    Lane,
-)
+from shared.messaging.streams import Lane
 from tests.conformance.test_messaging_store import PAIR, PEER, build_open, endpoint, memory, postgres, stores
-from tests.support.messaging_stores import (
-    AT,
-    MessagingStore,
-    build_exception,
-)
+from tests.support.messaging_stores import AT, MessagingStore, build_exception
 
 __all__ = ["endpoint", "memory", "postgres", "stores"]
 

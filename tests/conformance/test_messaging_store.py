@@ -20,11 +20,11 @@ from shared.messaging.streams import (
     LaneEnd,
     Outgoing,
     Pair,
-    Place,
     Probe,
     Reader,
     Source,
     SourceLane,
+    StreamPlace,
     begin_chain,
     extend_chain,
 )
@@ -129,7 +129,7 @@ async def test_the_pointer_moves_unless_its_stream_went_back(
     lane = outgoing.lanes[LANE]
     lane.sent, lane.returned_at = sent, None if returned_s is None else AT + returned_s * SECOND
     await save(stores, outgoing)
-    place = Place(uuid7() if is_other else outgoing.incarnation, LANE, number)
+    place = StreamPlace(uuid7() if is_other else outgoing.incarnation, LANE, number)
     async with stores.transaction() as tx:
         assert await tx.move_sent(PEER, place, sent_before=2, since=AT, at=AT + 9 * SECOND) is is_moved
     if is_moved:

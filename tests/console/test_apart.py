@@ -8,7 +8,7 @@ import pytest
 
 from deploy.operator.console_accounts import give_role
 from deploy.operator.keys import directory_of, issue
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.runtime.console.accounts import opaque_actor
 from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
@@ -88,7 +88,11 @@ async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_
 ) -> None:
     """Recounted from the page of an auditor without a scope."""
     pages = []
-    for person, scope in (("of-all", None), ("of-one", Scope((), (OTHER_HOTLINE,))), ("of-nobody", Scope())):
+    for person, scope in (
+        ("of-all", None),
+        ("of-one", AccessScope((), (OTHER_HOTLINE,))),
+        ("of-nobody", AccessScope()),
+    ):
         async with signed_in(exchange, AUDITOR, person=person) as client:
             await give_role(exchange.site, AUDITOR, opaque_actor(AUDITOR, person), role=Role.AUDITOR, scope=scope)
             pages.append((await client.get(f"/console/reconciliation?{WHY}")).text)
@@ -106,9 +110,11 @@ async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_
     assert not [party for party in hidden if party in pages[1]]
 
 
-@pytest.mark.parametrize("scope", [Scope(("JP",)), Scope((), ("police-de.example",)), Scope()], ids=str)
+@pytest.mark.parametrize(
+    "scope", [AccessScope(("JP",)), AccessScope((), ("police-de.example",)), AccessScope()], ids=str
+)
 async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_there(
-    scope: Scope, exchange: Exchange, subjects: Subjects
+    scope: AccessScope, exchange: Exchange, subjects: Subjects
 ) -> None:
     """On its page, in the API, and in searches for the names and ids of its participants."""
     async with signed_in(exchange, AUDITOR, person=f"sees-{scope}") as client:
@@ -135,7 +141,7 @@ async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties_and_no_othe
     """Recounted over all flows, from the directory and the view of an auditor without a scope."""
     directory = directory_of(exchange.site)
     everything = await issue(exchange.site, AUDITOR)
-    mine = await issue(exchange.site, AUDITOR, scope=Scope(("NL",)))
+    mine = await issue(exchange.site, AUDITOR, scope=AccessScope(("NL",)))
     dutch = {each["id"] for each in directory.document["parties"] if "NL" in each["jurisdictions"]}
     admin = await exchange.admin("audit")
     rows = await admin.fetch("SELECT DISTINCT referral_id::text AS subject FROM decision WHERE exercise")

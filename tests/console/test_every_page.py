@@ -41,11 +41,7 @@ async def test_what_shuts_somebody_out_is_found(exchange: Exchange, browser: Bro
 
 @pytest.mark.parametrize("party", PARTIES)
 async def test_every_page_fits_a_small_screen_is_small_and_asks_nobody_else(
-    party: str,
-    exchange: Exchange,
-    browser: Browser,
-    subjects: Subjects,
-    record_property: Callable[[str, object], None],
+    party: str, exchange: Exchange, browser: Browser, subjects: Subjects, record_property: Callable[[str, object], None]
 ) -> None:
     async with visiting(browser, viewport=NARROW) as visit:
         root = await sign_in(visit, exchange, party)

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from services.audit.domain.partitions import Life, Loss, LossReason, entry_of
+from services.audit.domain.partitions import Loss, LossReason, PartitionId, entry_of
 from services.audit.domain.reading import record_digest
 from services.law_enforcement.store import case_reference, protected_reference
 from shared.contracts.directory import DocumentActivated
@@ -28,10 +28,10 @@ from shared.exchange.accept import accept
 from shared.exchange.decision_fact import commitment, edge_salt
 from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
-from shared.exchange.second_review import Released
+from shared.exchange.second_review import SecondReview
 from shared.guard import kept_locator
 from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.amendments import revision_place
 from shared.party.origin.store.edge_rows import reference_place
@@ -39,8 +39,8 @@ from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.runtime.console.accounts import link_hash, opaque_actor
-from shared.runtime.courier.leases import Safe
-from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
+from shared.runtime.courier.leases import HookKey
+from shared.runtime.database.journal import BEGINNING, AccessEnd, ErasedRecord, Journal, KeptRecord
 from shared.runtime.delivery.arriving import pack, unpack
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.http.acts import body_hash, items_hash
@@ -66,7 +66,7 @@ PLACES: Final[Sequence[Locator]] = (
 )
 ASKED: Final = PreservationRecord(locations=PLACES[:1], order_reference="ORDER-1")
 ACTIVATED: Final = DocumentActivated.model_construct(kind="directory", digest=SALT, active_from=AT)
-LOST: Final = Loss(Life("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION)
+LOST: Final = Loss(PartitionId("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION)
 #: The places of an origin's wrapped key and of the content under it, by kind.
 ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "referral": places(SUBJECT, HOTLINE),
@@ -75,16 +75,16 @@ ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
 }
 #: Entries of an erasure that counts, of one that never committed, and of an access that ended.
 LINES: Final = (
-    Erased("referral", SUBJECT, HOTLINE),
-    Erased("referral", OTHER, HOTLINE),
-    Kept("referral", OTHER, HOTLINE),
-    Ended("api_key", UUID(ONE), HOTLINE),
+    ErasedRecord("referral", SUBJECT, HOTLINE),
+    ErasedRecord("referral", OTHER, HOTLINE),
+    KeptRecord("referral", OTHER, HOTLINE),
+    AccessEnd("api_key", UUID(ONE), HOTLINE),
 )
 
 
 def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
     """Return the stored bytes of golden records, in base64. The first record began an item."""
-    received, safe, keys = _received(here, records[0]), Safe.made(OTHER, HOTLINE), dict[str, Any]()
+    received, safe, keys = _received(here, records[0]), HookKey.made(OTHER, HOTLINE), dict[str, Any]()
     for name, (wrapped, content) in ORIGINS.items():
         key = DataKey.generate()
         keys[name] = [_text(wrap(key, KEK, wrapped)), _text(protect(TEXT.encode(), key, content))]
@@ -119,7 +119,7 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
         "origin": at_origin,
         "preservation": opened_record(_row(kept["preservation"], "content", "wrapped_key"), KEK),
         "case": case_reference(_row(kept["case"], "case_reference", "reference_key"), KEK),
-        "address": Safe.opened(OTHER, HOTLINE, under, kek=KEK).reveal("url", url),
+        "address": HookKey.opened(OTHER, HOTLINE, under, kek=KEK).reveal("url", url),
         "kept": [unpack(b64decode(each)) for each in kept["kept"]],
         "segment": parse_messages(PackedMessages(*map(b64decode, kept["segment"]))),
         "journal": _lines(kept["journal"]),
@@ -155,7 +155,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
         "location": KEK.location_token(HOTLINE, 1, TEXT).hex(),
         "reference": KEK.reference_token(HOTLINE, TEXT).hex(),
         "person": opaque_actor(HOTLINE, TEXT),
-        "released": " ".join(Released(ONE, TWO).as_told(HOTLINE)),
+        "released": " ".join(SecondReview(ONE, TWO).as_told(HOTLINE)),
         "link": link_hash(TEXT).hex(),
         "api_key": key_hash(TEXT).hex(),
         "edge_salt": edge_salt(SALT, SUBJECT),
@@ -208,7 +208,7 @@ def _outgoing(record: Record) -> OutgoingMessage:
     headers = tuple((name, value or b"") for name, value in record.headers)
     kept = RecordBytes(record.key or b"", headers, record.value or b"")
     message_id = UUID((dict(headers)["ce_id"]).decode())
-    return OutgoingMessage(message_id, Role.STATE, "notice_issued", SUBJECT, bytes(32), kept, is_p0=True)
+    return OutgoingMessage(message_id, WireRole.STATE, "notice_issued", SUBJECT, bytes(32), kept, is_p0=True)
 
 
 def _row(kept: Sequence[str], content: str, key: str) -> Any:

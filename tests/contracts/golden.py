@@ -26,8 +26,8 @@ from typing import Any, Final
 
 from deploy.directory.approval import approve_document, document_body, sample_directory, sign_beat
 from deploy.policy import sample_policy
-from services.audit.domain.entries import Read
-from services.audit.domain.reading import Observed, Reading, read_records
+from services.audit.domain.entries import AuditBatch
+from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from shared.contracts.directory import Beat, Directory
 from shared.contracts.policy import Policy
 from shared.contracts.registry import (
@@ -44,7 +44,7 @@ from shared.contracts.registry import (
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.acceptance import AcceptedItem, Acceptor
-from shared.exchange.authority import Cell, cells_of
+from shared.exchange.authority import AuthorityRow, cells_of
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Addressing, Draft, Record, compose
 from shared.exchange.read_capabilities import own_reads
@@ -126,10 +126,10 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
     }
 
 
-def audited(here: World, observed: Observed) -> dict[str, Any]:
+def audited(here: World, observed: ObservedRecord) -> dict[str, Any]:
     """Return the values that audit stores of the record."""
     clock = ManualClock(here.at + timedelta(days=1))
-    read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
+    read, reading = AuditBatch(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
     return {
@@ -244,7 +244,7 @@ def _record(here: World, message: MessageType) -> Golden:
     return replace(bare, reads=reads(here, observed.record), audited=audited(here, observed))
 
 
-def _said(here: World, message: MessageType, cell: Cell) -> Draft:
+def _said(here: World, message: MessageType, cell: AuthorityRow) -> Draft:
     """Return a message without an edge, from its example; for a passed-on case, with the edge of the first agency."""
     if message is REFERRAL_PASSED_ON:
         return genuine(here, *PARTIES[PartyKind.LAW_ENFORCEMENT])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.audit.domain.reading import Observed
+from services.audit.domain.reading import ObservedRecord
 from shared.exchange.message import Record
 from shared.exchange.sender_verification import SigningKeys
 from shared.kernel.clock import parse_rfc3339, rfc3339
@@ -77,7 +77,7 @@ class Golden:
         """Return the record with another value, which has no proof."""
         return replace(self, written=self.written._replace(record=self.written.record._replace(value=value)))
 
-    def observed(self, here: World) -> Observed:
+    def observed(self, here: World) -> ObservedRecord:
         """Return the record as audit stores it: the facts that its proof record proves, or the code of its failure."""
         pair, lane, record = self.written
         keys = SigningKeys(here.shelf.directories, ManualClock(here.at))
@@ -89,9 +89,9 @@ class Golden:
             bare = Record(
                 self.written.topic, int(lane), self.offset, self.broker_time, record.key, raw.headers, raw.value
             )
-            return Observed(replace(bare, topic_id=TOPIC_ID), pair, code=code)
+            return ObservedRecord(replace(bare, topic_id=TOPIC_ID), pair, code=code)
         taken = found.proven.digests[: found.place.number - found.proven.first + 1]
-        return Observed(
+        return ObservedRecord(
             accepted(found, self.written), pair, found.place, extend_chain(found.proven.chain_before, taken)
         )
 

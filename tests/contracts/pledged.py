@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from services.audit.domain.partitions import LossReason
 from shared.contracts.registry import ALL
-from shared.exchange.act import Asked, Offered, Subject, Track
+from shared.exchange.act import AskState, Offering, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.authority import cells
 from shared.exchange.states import PAUSED_EVENT, event_type
-from shared.exchange.timers import Telling
+from shared.exchange.timers import TimerNotice
 from shared.formats import referral_table
 from shared.kernel.codes import FAMILIES
-from shared.routing.clocks import Did
+from shared.routing.clocks import Effect
 from tests.architecture.codes import statuses
 
 API: Final = Path(__file__).parents[2] / "docs" / "api"
@@ -28,9 +28,9 @@ WORDS: Final = ": "
 
 
 #: Events without an act: of clocks, of retention, of webhooks.
-_OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PAUSED_EVENT)
+_OF_NO_ACT: Final = (*TimerNotice, *(f"{subject}.erased" for subject in Subject), PAUSED_EVENT)
 #: Codes that are stored unchanged, and that appear in no list of an API.
-_STORED: Final[tuple[type[StrEnum], ...]] = (Asked, Did, LossReason, Offered, Track)
+_STORED: Final[tuple[type[StrEnum], ...]] = (AskState, Effect, LossReason, Offering, Track)
 _BOUNDS: Final = (
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"),
     *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "uniqueItems", "pattern", "format"),

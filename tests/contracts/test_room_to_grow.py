@@ -13,7 +13,7 @@ from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 
 from deploy.artifacts.schemas import models
-from shared.contracts.answers import NoticeWords, OfferWords
+from shared.contracts.answers import NoticeCodes, OfferCodes
 from shared.contracts.base import Contract
 from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.items import ASSESSED_MAX, CHECKS_MAX, ITEM_ANSWERS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
@@ -134,7 +134,7 @@ def _found_of_offers() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("view", "said"), [(NoticeWords, _said_of_notices()), (OfferWords, _found_of_offers())], ids=["notice", "offer"]
+    ("view", "said"), [(NoticeCodes, _said_of_notices()), (OfferCodes, _found_of_offers())], ids=["notice", "offer"]
 )
 def test_what_was_said_of_items_of_all_revisions_is_kept_and_shown(view: type[Contract], said: dict[str, Any]) -> None:
     """The limits cover all items of all revisions.

@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.failures.budgets import (
-    OTHERS,
-    SLOW_CONNECTIONS,
-    one_party_over_its_budget,
-    slow_connections,
-)
+from tests.failures.budgets import OTHERS, SLOW_CONNECTIONS, one_party_over_its_budget, slow_connections
 from tests.failures.split import SplitExchange
 from tests.support.running import referral
 

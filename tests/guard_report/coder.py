@@ -19,9 +19,9 @@ from shared.guard.charge import (
     OPAQUE,
     RUN_MAX,
     RUN_MIN,
-    Coded,
     Model,
     State,
+    TextCoding,
     share,
 )
 
@@ -45,7 +45,7 @@ def _after(state: State, symbol: str) -> State:
     return state[1][ALPHABET.index(symbol)]
 
 
-def _steps(coded: Coded, kind: str, model: Model) -> Iterator[tuple[Offers, object]]:
+def _steps(coded: TextCoding, kind: str, model: Model) -> Iterator[tuple[Offers, object]]:
     """Yield each choice of the coding: the possible symbols, and the chosen one."""
     state, runs = model.starts[kind], iter(coded.runs)
     for symbol in coded.symbols + END:
@@ -60,7 +60,7 @@ def _steps(coded: Coded, kind: str, model: Model) -> Iterator[tuple[Offers, obje
                 yield _even(_MEMBERS[sort]), character
 
 
-def encode(coded: Coded, kind: str, model: Model) -> tuple[int, int]:
+def encode(coded: TextCoding, kind: str, model: Model) -> tuple[int, int]:
     """Return the code word: a number, and its length in bits. It is at most two bits longer than the charge."""
     low, width, scale = 0, 1, 0
     for offers, chosen in _steps(coded, kind, model):

@@ -11,21 +11,13 @@ from uuid import UUID
 import httpx
 
 from client.api import CausewayClient
-from shared.contracts.holds import Claim, HandOver
+from shared.contracts.holds import Assignment, CaseClaim
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from tests.contracts.described import Described
 from tests.support.driver import BODY_BYTES_MAX
-from tests.support.running import (
-    AGENCY,
-    HOTLINE,
-    OTHER_HOTLINE,
-    PROVIDER,
-    Exchange,
-    over_budget,
-    referral,
-)
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, over_budget, referral
 from tests.support.stack import INSTANCES
 
 AUDITOR = "auditor.example"
@@ -172,9 +164,9 @@ async def another(asked: Asked, free: str) -> str:
     """Return the name of another officer of the agency, as a case that this officer claimed shows it."""
     key = await asked.exchange.issued("law_enforcement", AGENCY, Role.ANALYST)
     async with CausewayClient(asked.exchange.endpoints.http["law_enforcement"], key) as officer:
-        await officer.act_on_case("claim", UUID(free), Claim(hours=1))
+        await officer.act_on_case("claim", UUID(free), CaseClaim(hours=1))
         found = (await officer.inbox_item(UUID(free))).claimed_by
-        await officer.act_on_case("hand_over", UUID(free), HandOver())
+        await officer.act_on_case("hand_over", UUID(free), Assignment())
     assert found is not None
     return found
 

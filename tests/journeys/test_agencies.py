@@ -10,8 +10,8 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem
-from shared.contracts.answers import Acceptance, OutcomeReport
-from shared.contracts.case_referral import Referring
+from shared.contracts.answers import CaseAcceptance, OutcomeReport
+from shared.contracts.case_referral import CaseReferral
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
@@ -21,8 +21,8 @@ OTHER = "police-de.example"
 APART = "police-fr.example"
 
 
-def to(agency: str) -> Referring:
-    return Referring(agency=agency, reason=CaseReferReason.SUSPECT_ELSEWHERE)
+def to(agency: str) -> CaseReferral:
+    return CaseReferral(agency=agency, reason=CaseReferReason.SUSPECT_ELSEWHERE)
 
 
 async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:
@@ -38,7 +38,7 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         referral_id = (await hotline.submit(referral())).referral_id
         await until(lambda: has_case(first, referral_id))
         assert not await has_case(second, referral_id)
-        await first.act_on_case("accept", referral_id, Acceptance(case_reference="NL-17"))
+        await first.act_on_case("accept", referral_id, CaseAcceptance(case_reference="NL-17"))
         for nobody in (PROVIDER, HOTLINE, AGENCY, "police-nowhere.example"):
             with pytest.raises(ApiProblem, match="agency_unknown"):
                 await first.act_on_case("refer", referral_id, to(nobody))

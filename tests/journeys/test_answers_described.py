@@ -28,14 +28,7 @@ from tests.journeys.answered import (
     transfers_answer,
     webhooks_answer,
 )
-from tests.support.running import (
-    AGENCY,
-    HOTLINE,
-    PROVIDER,
-    Exchange,
-    provider_filing,
-    referral,
-)
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, provider_filing, referral
 from tests.support.stack import INSTANCES
 
 #: The incident kind of all referrals in this exchange.

@@ -14,10 +14,10 @@ from uuid import UUID
 import pytest
 
 from client.api import CausewayClient
-from client.views import EdgeView, Page, View
+from client.views import EdgeView, PageView, View
 from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
-from shared.contracts.holds import Confirming, HoldRequest, Overriding
+from shared.contracts.holds import HoldOverride, HoldRequest, OverrideApproval
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
@@ -52,7 +52,7 @@ async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:
 
 
 async def holds_of(agency: CausewayClient, referral_id: UUID) -> list[str]:
-    pages = agency.pages("/v1/holds", Page[View], None, limit=200)
+    pages = agency.pages("/v1/holds", PageView[View], None, limit=200)
     found = [hold.model_dump(mode="json") async for page in pages for hold in page.items]
     return [hold["state"] for hold in found if hold["referral_id"] == str(referral_id)]
 
@@ -127,8 +127,8 @@ async def test_two_persons_override_what_is_held(windows: Exchange) -> None:
     url = windows.endpoints.http["hotline"]
     one, two = [await windows.issued("hotline", HOTLINE, Role.ANALYST) for _ in range(2)]
     async with CausewayClient(url, one) as first, CausewayClient(url, two) as second:
-        await first.override(referral_id, Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK))
-        assert (await second.override(referral_id, Confirming(hold=hold))).state == "overridden"
+        await first.override(referral_id, HoldOverride(hold=hold, basis=OverrideBasis.CHILD_AT_RISK))
+        assert (await second.override(referral_id, OverrideApproval(hold=hold))).state == "overridden"
     async with windows.client(HOTLINE) as hotline, windows.client(AGENCY) as agency:
 
         async def overridden() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.scenarios.player import over_http, play
-from deploy.scenarios.story import Story, stories
+from deploy.scenarios.story import Scenario, stories
 from tests.support.running import Exchange, running_exchange
 
 pytestmark = pytest.mark.long
@@ -24,7 +24,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-async def test_it_comes_out_as_it_is_told(hurried: Exchange, story: Story) -> None:
+async def test_it_comes_out_as_it_is_told(hurried: Exchange, story: Scenario) -> None:
     async with over_http(hurried.parties) as stage:
         played = await play(story, stage, patience_s=story.hours + PATIENCE_S)
     assert not played.differences, "\n".join(played.differences)

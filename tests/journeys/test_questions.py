@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from client.api import CausewayClient
-from client.views import Page, View
+from client.views import PageView, View
 from shared.contracts.questions import (
     Dispute,
     DisputeStatement,
     Question,
     Reply,
     ReplyStatement,
-    Verdict,
+    Ruling,
     VerdictStatement,
 )
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
@@ -44,7 +44,7 @@ def types(party: Party, subject: str) -> list[str]:
 
 
 async def questions_of(client: CausewayClient, referral_id: UUID, **filters: str) -> list[Any]:
-    pages = client.pages("/v1/questions", Page[View], None, limit=200, **filters)
+    pages = client.pages("/v1/questions", PageView[View], None, limit=200, **filters)
     return [each async for page in pages for each in page.items if each.subject == str(referral_id)]
 
 
@@ -110,7 +110,7 @@ async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Excha
         reply = Reply(party=AGENCY, question=numbers[AGENCY], replied=replied)
         await origin.act_on_referral("reply", referral_id, reply)
         decided = (VerdictStatement(verdict=DisputeVerdict.CONCEDED),)
-        verdict = Verdict(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
+        verdict = Ruling(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
         await origin.act_on_referral("uphold", referral_id, verdict)
         await exchange.until_taken()
         for party, word in ((agency, "not_permitted"), (other, "conceded")):

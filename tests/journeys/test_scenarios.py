@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.scenarios.player import Seen, over_http, play
-from deploy.scenarios.story import Story, stories
+from deploy.scenarios.player import ObservedTimeline, over_http, play
+from deploy.scenarios.story import Scenario, stories
 from tests.journeys.parties import Party
 from tests.support.running import Exchange
 
 STORIES = [story for story in stories() if not story.hours]
 
 
-def told(exchange: Exchange, seen: Seen) -> list[tuple[int, str]]:
+def told(exchange: Exchange, seen: ObservedTimeline) -> list[tuple[int, str]]:
     """Return the output of `causeway timeline` for the subject."""
     return [(each["number"], each["type"]) for each in Party(exchange, seen.party).told("timeline", str(seen.subject))]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 async def test_a_story_comes_out_as_it_is_told(
-    exchange: Exchange, story: Story, record_property: Callable[[str, object], None]
+    exchange: Exchange, story: Scenario, record_property: Callable[[str, object], None]
 ) -> None:
     async with over_http(exchange.parties) as stage:
         played = await play(story, stage)

@@ -15,11 +15,11 @@ import pytest
 from client.api import CausewayClient
 from client.views import NoticeView
 from deploy.accounting import books
-from deploy.accounting.edges import Sealed
+from deploy.accounting.edges import SealedDays
 from deploy.site.installation import environment
 from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.case_referral import Referring
+from shared.contracts.case_referral import CaseReferral
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
@@ -27,15 +27,7 @@ from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
 from tests.support.driver import has_document
 from tests.support.driver_delivery import list_parties_told
-from tests.support.running import (
-    AGENCY,
-    HOTLINE,
-    Exchange,
-    clean_environment,
-    referral,
-    running_exchange,
-    until,
-)
+from tests.support.running import AGENCY, HOTLINE, Exchange, clean_environment, referral, running_exchange, until
 
 #: One provider of each instance of the kind, both from the sample directory.
 pytestmark = pytest.mark.long
@@ -108,16 +100,16 @@ async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: 
     with monkeypatch.context() as patch:
         fewer = {name: kind for name, kind in INSTANCES.items() if name != "industry_two"}
         patch.setattr(books, "_kinds", lambda _: fewer)
-        found = (await books.read_books(two.endpoints, Sealed())).result.differences
+        found = (await books.read_books(two.endpoints, SealedDays())).result.differences
     assert {each.equation for each in found} >= {"II"}
     lacking = two.endpoints.model_copy(
         update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in fewer}}
     )
     lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in fewer}})
     with pytest.raises(Refused, match="instance_not_in_site"):
-        await books.read_books(lacking, Sealed())
+        await books.read_books(lacking, SealedDays())
     with pytest.raises(Refused, match="instance_of_another_kind"):
-        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}), Sealed())
+        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}), SealedDays())
 
 
 def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> None:
@@ -172,7 +164,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
         two.stop(AGENCIES)
         two.serve(AGENCIES, only=("api", "documents"))
         two.wait_ready(AGENCIES)
-        to = Referring(agency=OTHER, reason=CaseReferReason.SUSPECT_ELSEWHERE)
+        to = CaseReferral(agency=OTHER, reason=CaseReferReason.SUSPECT_ELSEWHERE)
         assert (await first.act_on_case("refer", referral_id, to)).state == "referred"
         await suspended(two, tmp_path)
         two.stop(AGENCIES)

@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.contracts.referral import (
     NoticeIssuedClear,
     NoticeRecord,
@@ -21,7 +21,7 @@ from shared.contracts.referral import (
 from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import OpenedPart
-from shared.exchange.message import Received, Record, Spelt
+from shared.exchange.message import Received, Record, WireForm
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
@@ -119,7 +119,7 @@ def issued(
     to: str = PROVIDER,
     notifier: str = HOTLINE,
     items: int = 1,
-    again: AnsweredSoFar | None = None,
+    again: AnswerTrack | None = None,
     revision: int | None = None,
     location: str = LOCATION,
     first: int = 1,
@@ -163,7 +163,7 @@ def received(
     recipient: str,
     sealed: Contract | None = None,
     edge: Edge | None = None,
-    again: AnsweredSoFar | None = None,
+    again: AnswerTrack | None = None,
     instance: str | None = None,
 ) -> Received:
     """Return a record as `accept` returns it, with the fields that a service reads."""
@@ -196,12 +196,12 @@ def instance_of(party: str) -> str:
     return {"police": "law_enforcement", "provider": "industry"}.get(party.partition("-")[0], "hotline")
 
 
-def _spelt(edge: Edge, record: Contract) -> Spelt:
+def _spelt(edge: Edge, record: Contract) -> WireForm:
     record_json = record.model_dump_json(exclude_none=True, exclude_defaults=True)
-    return Spelt(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
+    return WireForm(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
 
 
-def _plaintext(spelt: Spelt) -> bytes:
+def _plaintext(spelt: WireForm) -> bytes:
     return b'{"decision":{},"edge":%s,"salt":"","record":%s}' % spelt
 
 

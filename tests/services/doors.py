@@ -17,9 +17,9 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.attention import Attention
-from shared.party.recipient.domain import Page
-from shared.party.serving import Serving, viewed
+from shared.party.attention import AttentionRoutes
+from shared.party.recipient.domain import ItemQuery
+from shared.party.serving import RouteContext, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed_reading import FeedListener
@@ -63,12 +63,12 @@ def serving(
     signing: SigningKey | None = None,
     listener: FeedListener | None = None,
     owe: Callable[[str, int], None] = lambda _party, _work: None,
-) -> Serving:
+) -> RouteContext:
     """Return the dependencies of a recipient's routes, over a real database.
 
     Facts are signed with `signing`, or any key.
     """
-    return Serving(
+    return RouteContext(
         database=database,
         acts=Acts(database),
         authority=import_module(f"services.{kind}.domain").AUTHORITY,
@@ -98,14 +98,14 @@ async def paged(items: Any, party: str, state: str) -> list[str]:
     found: list[str] = []
     cursor: str | None = None
     while True:
-        page = as_told(await items.page(party, Page(state, cursor, 2)))
+        page = as_told(await items.page(party, ItemQuery(state, cursor, 2)))
         found += [item.get("notice_id") or item["referral_id"] for item in page["items"]]
         if (cursor := page["next"]) is None:
             return found
 
 
 async def attention_list(
-    door: Attention, party: str, kind: str, *, rank_max: int = 1, limit: int = 200
+    door: AttentionRoutes, party: str, kind: str, *, rank_max: int = 1, limit: int = 200
 ) -> list[dict[str, Any]]:
     """Return all attention items of the party, page after page."""
     who = Identity(party, Role.VIEWER, kind, exercise=True, actor=ACTOR)

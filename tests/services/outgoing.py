@@ -17,9 +17,9 @@ from shared.messaging.composition import RecipientKey, SegmentComposer
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES
 from shared.party.origin.store.locations import OriginTracks
-from shared.party.origin.use_cases.redecide import Law
+from shared.party.origin.use_cases.redecide import CurrentDocuments
 from shared.party.stores import ListedTracks
-from shared.runtime.database.journal import Forgotten
+from shared.runtime.database.journal import ErasureNote
 from shared.runtime.database.transactions import Database, LastStep, Session
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import StreamSending
@@ -36,7 +36,7 @@ def _none(*_: object) -> Documents:
 
 
 #: The documents of an instance that decides nothing.
-NO_LAW = Law(now=_none, at=_none)
+NO_LAW = CurrentDocuments(now=_none, at=_none)
 
 
 def features_of(instance: str) -> Callable[[asyncpg.Connection], FeatureTracks]:
@@ -71,7 +71,7 @@ def keep_sent(
 def _kept(then: LastStep, sent: list[Draft]) -> LastStep:
     async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
         # Journal lines are for `Erasures`, in tests with a journal.
-        known = [each for each in gathered if isinstance(each, Draft | Forgotten)]
+        known = [each for each in gathered if isinstance(each, Draft | ErasureNote)]
         await then(driver, known)
         sent.extend(each for each in known if isinstance(each, Draft))
 

@@ -26,20 +26,20 @@ from shared.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, 
 from shared.contracts.base import Contract
 from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
-from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
-from shared.exchange.clocks import Happened
+from shared.exchange.clocks import EdgeStep
 from shared.exchange.findings import fold_offer
-from shared.exchange.items import Said, fold
+from shared.exchange.items import ItemLog, fold
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered
-from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
+from shared.exchange.origin import EdgeAnswer
+from shared.exchange.states import TrackState, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
-from shared.party.origin.records import AnswerAct, OpenEdge, Taken
+from shared.party.origin.records import AnswerAct, EdgeUpdate, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.questions.store import ShownQuestion
-from shared.party.recipient.domain import Item, written
+from shared.party.recipient.domain import HeldItem, written
 from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
@@ -57,7 +57,7 @@ VIEWS: Mapping[Subject, type[Contract]] = {
     Subject.NOTICE: OpenedNotice,
 }
 #: A reinstated item was removed before.
-REMOVED = Said(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
+REMOVED = ItemLog(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
 RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
 #: An act that concerns only the holder of a case has no message.
 ANSWERS = [each for subject in HELD for each in personal(subject) if each.message is not None]
@@ -138,9 +138,9 @@ class OneEdge:
         withdrawn: bool,
         said: Mapping[str, object] | None = None,
     ) -> None:
-        answer, place = Answered(present, said or {}), instance_of(recipient)
+        answer, place = EdgeAnswer(present, said or {}), instance_of(recipient)
         self.edge = OpenEdge(EDGE_IDS[CASE_OF], subject, HOTLINE, recipient, subject, answer, withdrawn, (1, 2), place)
-        self.answered: Mapping[UUID, Taken] = {}
+        self.answered: Mapping[UUID, EdgeUpdate] = {}
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
@@ -157,7 +157,7 @@ class OneEdge:
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
 
-    async def answer(self, answered: Mapping[UUID, Taken], *_: object, steps: Sequence[Happened]) -> None:
+    async def answer(self, answered: Mapping[UUID, EdgeUpdate], *_: object, steps: Sequence[EdgeStep]) -> None:
         self.answered = answered
 
 
@@ -169,32 +169,32 @@ def examples(act: Act) -> list[Contract]:
     return [act.message.clear.model_validate(value) for value in values]
 
 
-def an_item(subject: UUID, party: str) -> Item:
+def an_item(subject: UUID, party: str) -> HeldItem:
     """Return an item with two numbers that was not acted on before."""
-    return Item(subject_id=subject, party=party, sender=HOTLINE, exercise=True, state="", numbers=(1, 2))
+    return HeldItem(subject_id=subject, party=party, sender=HOTLINE, exercise=True, state="", numbers=(1, 2))
 
 
 def deciding(said: Contract) -> Contract:
     """Return the part of an answer that decides its subject's next state."""
     match said:
         case ItemAnswers():
-            return fold((1, 2), Said(answers=said.items))
+            return fold((1, 2), ItemLog(answers=said.items))
         case DisownedItems():
-            return fold((1, 2), Said(disowned=said.disowned))
+            return fold((1, 2), ItemLog(disowned=said.disowned))
         case ReinstatedItems():
-            return fold((1, 2), REMOVED + Said(reinstated=said.reinstated))
+            return fold((1, 2), REMOVED + ItemLog(reinstated=said.reinstated))
         case AssessedItems():
             return fold_offer((1, 2), said.assessed)
         case _:
             return said
 
 
-async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:
+async def told(act: Act, said: Contract, standing: TrackState) -> tuple[dict[UUID, str], str | None]:
     """Return the origin's refusals and its copy of the answer, after the recipient in `standing` has done `act`."""
     assert act.message is not None
     subject, party = uuid7(), HELD[act.subject][1]
     clear, _ = written(act.message, an_item(subject, party), said, act=uuid4())
-    withdrawn = standing.offered == Offered.WITHDRAWN.value
+    withdrawn = standing.offered == Offering.WITHDRAWN.value
     said_before = REMOVED.words() if act.name == "reinstate" else None
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
@@ -217,7 +217,7 @@ async def test_the_addressee_accepts_what_the_act_tells_and_both_sides_agree(act
             assert answer is not None
             # Compare the state of the recipient's own machine with the fold of the origin's copy of the answer.
             here = follow(act, shown(act.subject, standing), deciding(said))
-            assert here == shown(act.subject, Standing(standing.offered, answer))
+            assert here == shown(act.subject, TrackState(standing.offered, answer))
             tried += 1
     assert tried > 0
 
@@ -228,7 +228,7 @@ async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch)
     (first, *_) = examples(outcome)
     closing = first.model_copy(update={"outcome": CaseOutcome.CONVICTION, "close_reason": None})
     monkeypatch.setattr("shared.exchange.states.says", lambda move, _said: not move.codes)
-    _, answer = await told(outcome, closing, Standing(Offered.OPEN.value, AnswerState.ACCEPTED.value))
+    _, answer = await told(outcome, closing, TrackState(Offering.OPEN.value, AnswerState.ACCEPTED.value))
     monkeypatch.undo()
     assert follow(outcome, "accepted", closing) != answer
 
@@ -257,7 +257,7 @@ async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest
     """Negative control: the origin reads another table of acts, in which this one is missing."""
     accept = row(Subject.CASE, "accept")
     monkeypatch.setattr("shared.exchange.states.ACTS", tuple(each for each in ACTS if each is not accept))
-    refused, answer = await told(accept, examples(accept)[0], Standing(Offered.OPEN.value))
+    refused, answer = await told(accept, examples(accept)[0], TrackState(Offering.OPEN.value))
     assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
 
 

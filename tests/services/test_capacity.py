@@ -17,19 +17,19 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain.entries import Read
-from services.audit.domain.reading import Observed, Reading, read_records
+from services.audit.domain.entries import AuditBatch
+from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from shared.contracts.registry import BY_TYPE
 from shared.envelope.headers import PLACE, SALT
 from shared.envelope.record_value import split_value
 from shared.exchange import prepare, record_table
 from shared.exchange.message import Record
-from shared.guard import Charged
+from shared.guard import RecordCost
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import parse_place
 from shared.messaging.streams import Lane, Pair
-from shared.party.origin.api.checking import Posted, check_posted
+from shared.party.origin.api.checking import CheckRequest, check_posted
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import CHANNELS, HASHES, OTHERS, Channel, Packed, fullest_record
@@ -88,7 +88,7 @@ class Exchange:
 
     def refusing(self, body: bytes) -> str | None:
         """Return why a check would not let it be sent at once, as the checking process computes it."""
-        posted = Posted(body, "application/json", None, HOTLINE, AT)
+        posted = CheckRequest(body, "application/json", None, HOTLINE, AT)
         (result,) = json.loads(check_posted(posted, self.between.world.documents).body)["results"]
         if result["ok"]:
             return result["work_reason"] if result["state"] == "unreleased" else None
@@ -100,9 +100,9 @@ class Exchange:
         return [hit.place for hit in search(self.folder, mark)] + ["row" for text in rows if mark in text]
 
 
-def unguarded(*_: object, **__: object) -> Charged:
+def unguarded(*_: object, **__: object) -> RecordCost:
     """Accept everything and charge nothing, in place of the guard."""
-    return Charged(0, 0, 0, None)
+    return RecordCost(0, 0, 0, None)
 
 
 def reaching(body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -119,11 +119,11 @@ def clear_part(record: Record) -> dict[str, Any]:
     return found
 
 
-def observed(record: Record) -> Observed:
+def observed(record: Record) -> ObservedRecord:
     """Return a record as audit stores it, at its place in the stream."""
     lane = Lane(record.partition)
     place = parse_place(dict(record.headers)[PLACE], lane)
-    return Observed(record, Pair(record.writer, record.topic.split(".")[2]), place, bytes(32))
+    return ObservedRecord(record, Pair(record.writer, record.topic.split(".")[2]), place, bytes(32))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
         await exchange.sent(lane)
     assert (await exchange.post(body, **headers)).status_code == 202
     records = [each for lane in LANES for each in await exchange.sent(lane)]
-    here, read = exchange.between.world, Read()
+    here, read = exchange.between.world, AuditBatch()
     reading = Reading(here.shelf, [here.keys[AUDIT].opening], ManualClock(here.at + LONG_AFTER))
     read_records([observed(each) for each in records], read, reading=reading)
     shown = [(each.topic, told_headers(each), clear_part(each)) for each in records]

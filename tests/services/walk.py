@@ -16,7 +16,7 @@ import httpx
 
 from services.hotline.bus import hotline_door
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from shared.kernel.authority import Role
 from shared.messaging.acks import ACK_PAUSE
 from shared.party.origin.store.locations import OriginTracks
@@ -57,7 +57,7 @@ class Exchanged:
         self.databases = {ORIGIN: hotline, AGENCIES: agencies}
         self.origin = Origin(hotline, self.world)
         clock = self.origin.clock
-        agency_door = AgencyDoor(kek=KEK, documents=lambda: self.world.documents, now=clock.now)
+        agency_door = AgencyHandler(kek=KEK, documents=lambda: self.world.documents, now=clock.now)
         origin_door = hotline_door(kek=KEK, origin=self.origin.bus)
         self.sites = {
             ORIGIN: Site(self.world, ORIGIN, hotline, origin_door, OriginTracks, clock=clock),

@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.contracts.case_referral import PassedAct, ReferralPassedOnClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
-from shared.exchange.case_referral import Passable
+from shared.exchange.case_referral import CaseFile
 from shared.exchange.message import Addressing, Draft, Received, compose
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason
@@ -23,11 +23,11 @@ def offered_to(here: World, agency: str) -> Received:
     return accept(here.anew().records([here.offered(agency)])[0], here.reader(INSTANCE))
 
 
-def passable(here: World, offered: Received) -> Passable:
+def passable(here: World, offered: Received) -> CaseFile:
     """Return the content that the agency can pass on after it has accepted the case."""
     decision = json.loads(offered.carried.decision.model_dump_json())
     history = [PassedAct(number=1, answer=AnswerState.ACCEPTED, at=here.at)]
-    return Passable(uuid4(), decision, offered.carried.salt, offered.spelt, 1, history)
+    return CaseFile(uuid4(), decision, offered.carried.salt, offered.spelt, 1, history)
 
 
 def passed_on(here: World, offered: Received, sealed: bytes, *, sender: str, to: str) -> Draft:

@@ -16,13 +16,13 @@ from shared.kernel.authority import Role
 from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken
-from shared.messaging.reception import Arrived, ArrivedRecord, receive_batch
+from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, TakenMessage
+from shared.messaging.reception import ArrivedMessage, ArrivedRecord, receive_batch
 from shared.messaging.relay import load_next, note_appended
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter
@@ -69,7 +69,7 @@ class NotedInbound(PartyInbound):
 
     noted: list[Outcome]
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         outcomes = await super().apply(scope, taken)
         self.noted += outcomes
         return outcomes
@@ -84,7 +84,7 @@ class Site:
     database: Database
     handler: Handler
     features: Callable[[asyncpg.Connection], FeatureTracks]
-    shelf: DocumentShelf | None = None
+    shelf: DocumentStore | None = None
     clock: ManualClock = field(default_factory=lambda: ManualClock(AT))
     outcomes: list[Outcome] = field(default_factory=list)
     _verifiers: dict[tuple[Pair, Lane], PartitionVerifier] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class Site:
             self._verifiers[where] = PartitionVerifier(each.pair, each.lane, self.here.place_key)
         raw = self.here.streams.raw(each, at)
         (found,) = self._verifiers[where].verify([raw])
-        content: Arrived | Ack | None = None
+        content: ArrivedMessage | Ack | None = None
         match found:
             case PlacedMessage():
                 record = Record(
@@ -202,7 +202,7 @@ class Site:
 
 async def _enter(scope: Scope, pair: Pair, records: Sequence[ArrivedRecord]) -> None:
     """Enter the incarnation of a world's stream. Worlds lack the first urgent message, which normally does this."""
-    places = [(each.content.place, each.broker_time) for each in records if isinstance(each.content, Arrived)]
+    places = [(each.content.place, each.broker_time) for each in records if isinstance(each.content, ArrivedMessage)]
     incoming = await scope.tx.load_incoming(pair, lock=True)
     for place, at in places:
         is_first = place.number == 1 and place.lane is Lane.URGENT

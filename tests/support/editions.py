@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifacts.charge_model import Draft, written
+from deploy.artifacts.charge_model import ModelDraft, written
 from shared.guard import canonical, charge, files, templates
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from tests.support.slow_charge import drafted
 
 #: The module. The package has a function of the same name.
 edition = import_module("shared.guard.edition")
-LATER = Edition(form=2, model=2, templates=2)
+LATER = GuardVersion(form=2, model=2, templates=2)
 ROW = {"name": "later", "hosts": ["later.example"], "cut": ["sig"], "examples": []}
 
 
@@ -34,7 +34,7 @@ def with_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let this release know both editions, and submit under the later one."""
     folder = copied_data(monkeypatch, tmp_path)
     first = drafted((folder / "charge-1.model").read_bytes())
-    dearer = written(Draft({key: min(255, 2 * cost) for key, cost in first.costs.items()}, first.escapes))
+    dearer = written(ModelDraft({key: min(255, 2 * cost) for key, cost in first.costs.items()}, first.escapes))
     rows = json.loads((folder / "templates-1.json").read_text("utf-8"))
     more = json.dumps(rows | {"rows": [*rows["rows"], ROW]}).encode()
     for name, data, digests in (
@@ -47,7 +47,7 @@ def with_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     reads(monkeypatch, *edition.EDITIONS[:1], LATER)
 
 
-def reads(monkeypatch: pytest.MonkeyPatch, *editions: Edition) -> None:
+def reads(monkeypatch: pytest.MonkeyPatch, *editions: GuardVersion) -> None:
     """Let this release know only these editions."""
     monkeypatch.setattr(edition, "EDITIONS", editions)
 

@@ -22,7 +22,7 @@ from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft, Record
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Documents, Prepared, prepare_again
 from shared.exchange.read_capabilities import PeerReads
@@ -32,7 +32,7 @@ from shared.kernel.clock import Clock
 from shared.messaging.composition import RecipientKey
 from shared.messaging.segments import Segment
 from shared.messaging.streams import Pair
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentStore, read_directory, read_policy
 from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.manual_clock import ManualClock
@@ -67,7 +67,7 @@ class World:
     document: Directory
     policy: Policy
     at: datetime = AT
-    shelf: DocumentShelf = field(default_factory=DocumentShelf)
+    shelf: DocumentStore = field(default_factory=DocumentStore)
     #: The message versions that instances have announced.
     reads: PeerReads = field(default_factory=PeerReads)
     streams: Streams = field(default_factory=Streams)
@@ -114,7 +114,7 @@ class World:
         """Return the single draft of a newly prepared referral to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
 
-    def issued_anew(self, first: Prepared, recipient: str, answered: Answered, *, restored: bool = False) -> Draft:
+    def issued_anew(self, first: Prepared, recipient: str, answered: EdgeAnswer, *, restored: bool = False) -> Draft:
         """Issue the edge of `first` to `recipient` again, with its answers so far, to the recipient's present instance.
 
         `restored`: the recipient's database was restored and lacks the edge.

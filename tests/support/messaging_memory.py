@@ -23,9 +23,9 @@ from shared.messaging.streams import (
     Outgoing,
     OutgoingLane,
     Pair,
-    Place,
     Source,
     SourceLane,
+    StreamPlace,
 )
 
 Table = dict[Any, Any]
@@ -102,7 +102,7 @@ class MemoryTx:
         self._add_segments(segments)
 
     async def move_sent(
-        self, peer: str, place: Place, *, sent_before: int, since: datetime | None, at: datetime
+        self, peer: str, place: StreamPlace, *, sent_before: int, since: datetime | None, at: datetime
     ) -> bool:
         outgoing = (await self.load_outgoing([peer], lock=True))[peer]
         own = outgoing.lanes[place.lane]

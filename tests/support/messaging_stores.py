@@ -16,10 +16,10 @@ import asyncpg
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
 from shared.messaging import store
-from shared.messaging.exceptions import Coordinates, Named, OpenException, Outcome, OutcomeKind, Taken
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
+from shared.messaging.exceptions import Coordinates, NamedMessage, OpenException, Outcome, OutcomeKind, TakenMessage
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment, place_segment
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import Lane, Outgoing, Pair, Place, Role, begin_outgoing
+from shared.messaging.streams import Lane, Outgoing, Pair, StreamPlace, WireRole, begin_outgoing
 from shared.runtime.database.transactions import Database
 from tests.services.databases import running_postgres
 from tests.support.messaging_memory import MemoryDatabase
@@ -91,7 +91,7 @@ def memory_store(database: MemoryDatabase) -> MessagingStore:
     return MessagingStore(transaction)
 
 
-def build_message(number: int = 0, *, role: Role = Role.STATE, is_p0: bool = False) -> OutgoingMessage:
+def build_message(number: int = 0, *, role: WireRole = WireRole.STATE, is_p0: bool = False) -> OutgoingMessage:
     """Return a message whose digest and value begin with a number."""
     record = RecordBytes(b"key", (("ce_type", b"state"), ("ce_id", b"%d" % number)), b"value %d" % number)
     digest = number.to_bytes(4, "big") + bytes(28)
@@ -109,7 +109,7 @@ def place_messages(
     """Number `count` new messages in a stream, as one segment."""
     first = outgoing.lanes[lane].last + 1
     messages = tuple(build_message(number) for number in range(first, first + count))
-    unplaced = Unplaced(outgoing.pair, lane, messages, proof)
+    unplaced = NewMessages(outgoing.pair, lane, messages, proof)
     return place_segment(unplaced, outgoing.incarnation, outgoing.lanes[lane], day=day)
 
 
@@ -123,7 +123,7 @@ def build_exception(
     acts: Sequence[UUID] = (),
 ) -> OpenException:
     """Return a message that is stored here since `age` seconds before `AT`."""
-    named = Named(uuid7(), Role.STATE, "referral.state", subject or uuid7(), 3, b"c" * 32, tuple(acts), uuid7())
+    named = NamedMessage(uuid7(), WireRole.STATE, "referral.state", subject or uuid7(), 3, b"c" * 32, (*acts,), uuid7())
     where = Coordinates(uuid7(), 17, AT - timedelta(seconds=age + 1))
-    taken = Taken(writer, Place(uuid7(), lane, 9), b"h" * 32, named, b"record", where)
+    taken = TakenMessage(writer, StreamPlace(uuid7(), lane, 9), b"h" * 32, named, b"record", where)
     return OpenException(taken, Outcome(named, kind, "directory:7"), AT - timedelta(seconds=age))

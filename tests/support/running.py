@@ -24,7 +24,7 @@ from client.api import CausewayClient
 from deploy.devstack.process import Process
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
-from deploy.scenarios.player import ISSUE_SLOT_S, Key
+from deploy.scenarios.player import ISSUE_SLOT_S, PartyKey
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
 from deploy.site.open import Site
@@ -89,7 +89,7 @@ class Exchange:
         } | dict(settings or {})
         self.installation: Installation = install(self.state, stack.endpoints)
         entries = json.loads(self.installation.parties_file.read_text())
-        self.parties: dict[str, Key] = {entry["party"]: Key(entry["url"], entry["key"]) for entry in entries}
+        self.parties: dict[str, PartyKey] = {entry["party"]: PartyKey(entry["url"], entry["key"]) for entry in entries}
 
     @property
     def state(self) -> Path:

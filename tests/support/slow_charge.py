@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from deploy.artifacts.charge_model import Draft
+from deploy.artifacts.charge_model import ModelDraft
 from shared.guard.charge import (
     BIT,
     END,
@@ -44,9 +44,9 @@ _RUN_MIN, _RUN_MAX = 8, 263
 _HEAD, _ABOUT = choices(8) + choices(256), 4 * BIT
 
 
-def drafted(data: bytes) -> Draft:
+def drafted(data: bytes) -> ModelDraft:
     """Return the costs and escapes in a model's file."""
-    draft = Draft({}, {})
+    draft = ModelDraft({}, {})
     for codes, (escape, pairs) in entries(data):
         context = "".join(SYMBOLS[code] for code in codes)
         draft.escapes[context] = escape
@@ -56,7 +56,7 @@ def drafted(data: bytes) -> Draft:
 
 
 @cache
-def shipped_draft() -> Draft:
+def shipped_draft() -> ModelDraft:
     """Return the costs and escapes of the current model."""
     return drafted(verified(f"charge-{NUMBER}.model", MODELS_SHA256[NUMBER]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
-from shared.exchange.accept import TurnedAway, accept, accept_batch
+from shared.exchange.accept import RejectedRecord, accept, accept_batch
 from shared.kernel.clock import SystemClock, parse_rfc3339
 from tests.support import faults
 from tests.support.builders import POLICE, PROVIDER
@@ -49,7 +49,7 @@ def test_an_older_release_turns_away_what_it_cannot_read(behind: Behind, code: s
     here = world()
     offer, notice = here.records([here.offered(POLICE), here.offered(PROVIDER)])
     with release_behind({REFERRAL_OFFERED.type: behind}):
-        with pytest.raises(TurnedAway) as turned:
+        with pytest.raises(RejectedRecord) as turned:
             accept(offer, here.reader(AGENCIES))
         assert accept(notice, here.reader("industry")).message is NOTICE_ISSUED
     assert turned.value.code == code

@@ -13,7 +13,7 @@ from deploy.site.access import kafka_access
 from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
 from shared.kernel.errors import Refused
-from shared.messaging.arrival import PartitionVerifier, PlacedMessage, Unreadable, Verified
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, UnreadableRecord, Verified
 from shared.messaging.streams import Lane
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import FROM_HOTLINE, INSTANCES, World, world
@@ -52,7 +52,7 @@ def test_a_forgery_with_another_key_is_refused(here: World, owner: str | None) -
     """The key is unknown, or another instance's in the directory. The record gets no place in any stream."""
     key = SigningKey.generate() if owner is None else here.keys[owner].signing
     found = read(here, offer(here, key=key))
-    assert [each.code for each in found if isinstance(each, Unreadable)] == ["key_unknown", "proof_missing"]
+    assert [each.code for each in found if isinstance(each, UnreadableRecord)] == ["key_unknown", "proof_missing"]
     assert forged(here, [here.offered(POLICE)], instance="hotline", key=key) == []
 
 

@@ -17,12 +17,12 @@ from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
-from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
+from shared.messaging.composition import DraftBody, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
 from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record, read_hex, write_hex
 from shared.messaging.relay import list_records
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
-from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment, place_segment
+from shared.messaging.streams import Lane, Outgoing, Pair, WireRole, begin_outgoing, find_lane
 from shared.messaging.tracks import role_of
 from shared.runtime.delivery.sending import draft_of
 from tests.support.kafka_records import StoredRecord
@@ -50,7 +50,7 @@ class Streams:
     offsets: dict[tuple[str, Lane], int] = field(default_factory=dict)
     topic_ids: dict[str, UUID] = field(default_factory=dict)
 
-    def place(self, unplaced: Unplaced, at: datetime) -> Segment:
+    def place(self, unplaced: NewMessages, at: datetime) -> Segment:
         """Number messages after those that their stream already has."""
         streams = self.outgoing.get(unplaced.pair)
         if streams is None:
@@ -71,9 +71,9 @@ def begin(pair: Pair, at: datetime, incarnation: UUID | None = None) -> Outgoing
     return begin_outgoing(pair, incarnation or uuid7(), at, is_audited=True, pause_s=PROBE_PAUSE_S)
 
 
-def compose(drafts: Sequence[Draft], instance: str, *, key: SigningKey, sealing_keys: SealingKeys) -> list[Unplaced]:
+def compose(drafts: Sequence[Draft], instance: str, *, key: SigningKey, sealing_keys: SealingKeys) -> list[NewMessages]:
     """Seal and prove drafts as the last step of one transaction does."""
-    pairs: dict[Pair, dict[Lane, list[ports.Draft]]] = {}
+    pairs: dict[Pair, dict[Lane, list[ports.MessageDraft]]] = {}
     for draft in drafts:
         lanes = pairs.setdefault(Pair(instance, draft.recipient_instance), {})
         lane = find_lane(role_of(draft.message), is_p0=draft.is_p0)
@@ -90,20 +90,20 @@ def write_segment(segment: Segment, key: SigningKey) -> list[Written]:
 
 def compose_altered(
     record: Record, headers: Sequence[tuple[str, bytes]], value: bytes, *, pair: Pair, key: SigningKey
-) -> Unplaced:
+) -> NewMessages:
     """Prove another message under the group's wrap of `record`, as its own group."""
     salt = draw_salt()
     digest = leaf_digest(salt, covered_bytes(headers, value))
     made = OutgoingMessage(
         message_id=uuid7(),
-        role=Role.STATE,
+        role=WireRole.STATE,
         kind="altered",
         subject=None,
         digest=digest,
         record=RecordBytes(record.key or b"", (*headers, (SALT, write_hex(salt))), value),
     )
     proof = prove_content([((0,), record.wrap)], [digest], key)
-    return Unplaced(pair, Lane(record.partition), (made,), pack_proof(proof))
+    return NewMessages(pair, Lane(record.partition), (made,), pack_proof(proof))
 
 
 def as_written(record: StoredRecord, pair: Pair) -> Written:
@@ -145,5 +145,5 @@ def accepted(placed: PlacedMessage, written: Written) -> Record:
     )
 
 
-def _no_letter(peer: str, role: Role, body: ControlBody) -> Letter:
+def _no_letter(peer: str, role: WireRole, body: ControlBody) -> DraftBody:
     raise Defect("control_in_a_test", "these records are messages of parties and facts")

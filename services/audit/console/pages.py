@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from services.audit import use_cases
 from services.audit.domain.entries import AUTHORITY
-from services.audit.domain.proof import Proof
-from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought, Within
+from services.audit.domain.proof import ProofView
+from services.audit.domain.shown import Access, Accounts, EntryView, FlowFilter, PairAccount, ScopeSet
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import PartyId
 from shared.contracts.registry import NAMES, name_of
@@ -22,18 +22,18 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.messaging.placement import PlaceKeys
-from shared.runtime.console.forms import Asked
-from shared.runtime.console.frame import HEADERS, ROOT, Entry, Frame
+from shared.runtime.console.forms import PageInput
+from shared.runtime.console.frame import HEADERS, ROOT, Frame, NavEntry
 from shared.runtime.http.identity import Identity
 
 PATH: Final = f"{ROOT}/flows"
 FOLDERS: Final = (__file__,)
 _LOOKING: Final = frozenset({Role.AUDITOR})
 MENU: Final = (
-    Entry("Flows", PATH, _LOOKING),
-    Entry("Record access", f"{ROOT}/looks", _LOOKING),
-    Entry("Reconciliation", f"{ROOT}/reconciliation", _LOOKING),
-    Entry("Topics", f"{ROOT}/topics", _LOOKING),
+    NavEntry("Flows", PATH, _LOOKING),
+    NavEntry("Record access", f"{ROOT}/looks", _LOOKING),
+    NavEntry("Reconciliation", f"{ROOT}/reconciliation", _LOOKING),
+    NavEntry("Topics", f"{ROOT}/topics", _LOOKING),
 )
 _ROWS_OF_A_PAGE: Final = 50
 #: The number of pairs, and of differences, on one page.
@@ -63,7 +63,7 @@ class FlowPages:
         partitions: PostgresPartitions,
         *,
         clock: Clock,
-        within: Callable[[Identity], Within | None],
+        within: Callable[[Identity], ScopeSet | None],
         keys: PlaceKeys,
     ) -> None:
         self._keys = keys
@@ -80,10 +80,10 @@ class FlowPages:
         self._get("/reconciliation", "flow", self._reconciliation)
         self._get("/topics", "topic", self._topics)
 
-    def _get(self, path: str, resource: str, shown: Callable[[Asked], Awaitable[Response]]) -> None:
+    def _get(self, path: str, resource: str, shown: Callable[[PageInput], Awaitable[Response]]) -> None:
         """Serve a page to auditors after they have stated their purpose."""
 
-        async def answer(asked: Asked) -> Response:
+        async def answer(asked: PageInput) -> Response:
             AUTHORITY.require(resource, asked.identity.role, action="read", state="any")
             if asked.query("purpose") is None:
                 return self._frame.page(asked, "purpose.html", {"path": asked.path})
@@ -91,7 +91,7 @@ class FlowPages:
 
         self._frame.get(path, answer)
 
-    async def _find(self, asked: Asked) -> Response:
+    async def _find(self, asked: PageInput) -> Response:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
         if asked.query("purpose") is None:
             return self._found(asked, None)
@@ -107,14 +107,14 @@ class FlowPages:
         return self._found(asked, found)
 
     def _found(
-        self, asked: Asked, found: object, *, status: int = 200, problems: list[tuple[str, str]] | None = None
+        self, asked: PageInput, found: object, *, status: int = 200, problems: list[tuple[str, str]] | None = None
     ) -> Response:
         said = {name: asked.query(name) or "" for name in ("purpose", "party", "since", "until", "reference")}
         again = urlencode({name: text for name, text in said.items() if text})
         views = {"found": found, "said": said, "again": again, "problems": problems or [], "keep": _kept_purpose(asked)}
         return self._frame.page(asked, "flows.html", views, status=status)
 
-    def _sought(self, asked: Asked) -> Sought:
+    def _sought(self, asked: PageInput) -> FlowFilter:
         """Return the search. Raises `Refused`: `parameter_invalid`, `day_malformed`, `reference_malformed`."""
         reference = asked.query("reference")
         try:
@@ -124,9 +124,9 @@ class FlowPages:
                 "reference_malformed", "the id of a referral, notice or message", field="/reference"
             ) from None
         days = {"since": _day(asked, "since"), "until": _day(asked, "until")}
-        return Sought.of(_party(asked), known, **days, now=self._clock.now())
+        return FlowFilter.of(_party(asked), known, **days, now=self._clock.now())
 
-    async def _flow(self, asked: Asked) -> Response:
+    async def _flow(self, asked: PageInput) -> Response:
         flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self._entries)
         arrows = [_arrow(each) for each in flow.messages]
         parties = (party for arrow in arrows[:MESSAGES_MAX] for party in (arrow.sender, arrow.recipient))
@@ -140,46 +140,46 @@ class FlowPages:
         }
         return self._frame.page(asked, "flow.html", views)
 
-    async def _proof(self, asked: Asked) -> Response:
+    async def _proof(self, asked: PageInput) -> Response:
         """Show the stored proof of one message of a flow."""
         entry, proof = await self._proven(asked)
         views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
         return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
 
-    async def _kept_proof(self, asked: Asked) -> Response:
+    async def _kept_proof(self, asked: PageInput) -> Response:
         """Return a proof as a file, for a check elsewhere."""
         _, proof = await self._proven(asked)
         name = f"record-{proof.digest[:16]}-proof.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(proof.model_dump_json(), media_type="application/json", headers=headers)
 
-    async def _proven(self, asked: Asked) -> tuple[KeptEntry, Proof]:
+    async def _proven(self, asked: PageInput) -> tuple[EntryView, ProofView]:
         digest = str(asked.request.path_params["digest"])
         return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self._entries, keys=self._keys)
 
-    async def _looks(self, asked: Asked) -> Response:
+    async def _looks(self, asked: PageInput) -> Response:
         """Show the accesses of the auditor's organisation. Record accesses at a party are shown in the flow."""
         look, cursor = self._look(asked), asked.query("cursor")
         found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
         return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
 
-    async def _reconciliation(self, asked: Asked) -> Response:
+    async def _reconciliation(self, asked: PageInput) -> Response:
         """Show the operator's comparison of all ledgers, within the scope. Differences come first."""
         look, cursor = self._look(asked), asked.query("cursor")
         shown = await use_cases.show_accounts(look, cursor=cursor, entries=self._entries)
         views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}
         return self._frame.page(asked, "reconciliation.html", views | {"sums": _sums(shown.accounts)})
 
-    async def _topics(self, asked: Asked) -> Response:
+    async def _topics(self, asked: PageInput) -> Response:
         found = await use_cases.show_topics(self._look(asked), entries=self._entries, partitions=self._partitions)
         return self._frame.page(asked, "topics.html", {"listed": found})
 
-    def _look(self, asked: Asked) -> Look:
+    def _look(self, asked: PageInput) -> Access:
         who = asked.identity
-        return Look(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who), who.actor)
+        return Access(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who), who.actor)
 
 
-def _kept_purpose(asked: Asked) -> str:
+def _kept_purpose(asked: PageInput) -> str:
     return urlencode({"purpose": asked.query("purpose") or ""})
 
 
@@ -189,7 +189,7 @@ def _sums(accounts: Accounts | None) -> Mapping[str, int]:
     return {name: sum(getattr(each, name) for each in pairs) for name in TERMS}
 
 
-def _party(asked: Asked) -> str | None:
+def _party(asked: PageInput) -> str | None:
     """Return the party of the search. It is stored with the access, so only a valid party id is accepted."""
     said = asked.query("party")
     try:
@@ -198,7 +198,7 @@ def _party(asked: Asked) -> str | None:
         raise Refused("parameter_invalid", "a party's id, such as police-nl.example", field="/party") from None
 
 
-def _day(asked: Asked, name: str) -> date | None:
+def _day(asked: PageInput, name: str) -> date | None:
     said = asked.query(name)
     if said is None:
         return None
@@ -212,7 +212,7 @@ def _day(asked: Asked, name: str) -> date | None:
     return found
 
 
-def _arrow(entry: KeptEntry) -> Arrow:
+def _arrow(entry: EntryView) -> Arrow:
     name = name_of(entry.type or "")
     name = name if name in NAMES else entry.kind.value
     sender = entry.sender or "unknown"

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from services.audit.domain.entries import UNREAD, EntryKind, KeptDecision, Link
+from services.audit.domain.entries import UNREAD, AuditDecision, EntryKind, Link
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
 from shared.contracts.case_referral import ContactSuggestedClear
@@ -42,15 +42,15 @@ from shared.envelope.attributes import Envelope
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
-from shared.exchange.decision_fact import ReadDecided, commitment, edge_salt, judged_edges, read_decided
+from shared.exchange.decision_fact import ReadDecision, commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record, seal_context
 from shared.exchange.record_table import only_codes_unknown, read_body
 from shared.exchange.sender_verification import check_stated_by
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.preservation.domain import check_may_ask
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
-from shared.routing.engine import Setting
+from shared.routing.documents import DocumentStore
+from shared.routing.engine import RoutingInput
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})
@@ -66,7 +66,7 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 }
 
 
-class Said(NamedTuple):
+class StatedFacts(NamedTuple):
     """The statement of a record, as its entry stores it."""
 
     kind: EntryKind = EntryKind.RECORD
@@ -74,7 +74,7 @@ class Said(NamedTuple):
     problem: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
-    decisions: tuple[KeptDecision, ...] = ()
+    decisions: tuple[AuditDecision, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,37 +84,37 @@ class Judge:
     record: Record
     envelope: Envelope
     directory: DirectoryIndex
-    shelf: DocumentShelf
+    shelf: DocumentStore
     opener: GroupOpener
     #: Most decisions of a message have the same documents and the same time.
-    _settings: dict[tuple[str, str, datetime], Setting] = field(default_factory=dict)
+    _settings: dict[tuple[str, str, datetime], RoutingInput] = field(default_factory=dict)
 
-    def judge(self, message: MessageType) -> Said:
+    def judge(self, message: MessageType) -> StatedFacts:
         """Return the statement of the message. Raises `Refused` for a body that cannot be read."""
         if not (
             message.edge or message.family is Family.FACT or message.clear is OutcomeReportedClear or message in _JUDGED
         ):
-            return Said()
+            return StatedFacts()
         try:
             clear, sealed = read_body(message, self.envelope.body)
         except Refused as error:
             told = list_unread(self.envelope, error.code, by=self.record.writer, directory=self.directory)
-            return Said(problem=error.code, decisions=told)
+            return StatedFacts(problem=error.code, decisions=told)
         if not self._may_state(clear, self.envelope.attributes.time):
-            return Said(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
+            return StatedFacts(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
         if message in _JUDGED and (code := self._unlawful(clear)) is not None:
-            return Said(EntryKind.NOT_ENTITLED, problem=code)
+            return StatedFacts(EntryKind.NOT_ENTITLED, problem=code)
         match clear:
             case EdgeClear():
-                return Said(edge_id=clear.edge_id, commitment=clear.commitment)
+                return StatedFacts(edge_id=clear.edge_id, commitment=clear.commitment)
             case ReferralDecidedClear():
                 return self._decided(clear.decisions, sealed or b"")
             case OutcomeReportedClear():
-                return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
+                return StatedFacts(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
             case _ if (kind := _KINDS.get(type(clear))) is not None:
-                return Said(kind, clear.model_dump_json(exclude_none=True))
+                return StatedFacts(kind, clear.model_dump_json(exclude_none=True))
             case _:
-                return Said()
+                return StatedFacts()
 
     def _may_state(self, fact: Contract, at: datetime) -> bool:
         """Return whether the sender may state the fact, by the directory of the record's time or of the fact's time.
@@ -157,7 +157,7 @@ class Judge:
             return error.code
         return None
 
-    def _decided(self, told: tuple[DecidedReferral, ...], sealed: bytes) -> Said:
+    def _decided(self, told: tuple[DecidedReferral, ...], sealed: bytes) -> StatedFacts:
         """Open the fact, and derive each of its decisions again."""
         attributes = self.envelope.attributes
         where = REFERRAL_DECIDED, attributes.id, attributes.subject
@@ -166,19 +166,19 @@ class Judge:
             found = read_decided(self.opener.open(sealed, self.record.wrap, context), len(told))
         except (Refused, ValueError) as error:
             code = _broken_as(error)
-            return Said(EntryKind.DECISION, problem=code, decisions=tuple(_unread(each, code) for each in told))
+            return StatedFacts(EntryKind.DECISION, problem=code, decisions=tuple(_unread(each, code) for each in told))
         decisions = tuple(map(self._derived, told, found))
         problem = next((each.problem for each in decisions if each.problem in UNREAD), None)
-        return Said(EntryKind.DECISION, problem=problem, decisions=decisions)
+        return StatedFacts(EntryKind.DECISION, problem=problem, decisions=decisions)
 
-    def _derived(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
+    def _derived(self, told: DecidedReferral, decided: ReadDecision | ValueError) -> AuditDecision:
         """Return one decision as audit stores it. A decision that cannot be derived again has a problem."""
         if isinstance(decided, ValueError):
             return _unread(told, _broken_as(decided))
         fact = decided.fact
         if not self._may_state(fact, fact.decision.decided_at):
             spoken_of = _spoken_of_as_json(fact) or ""
-            return KeptDecision(told.referral_id, spoken_of, entitled=False, problem=STATEMENT_NOT_YOURS)
+            return AuditDecision(told.referral_id, spoken_of, entitled=False, problem=STATEMENT_NOT_YOURS)
         problem, rules = None, dict[tuple[str, str], str]()
         try:
             at = self.envelope.attributes.time
@@ -200,9 +200,9 @@ class Judge:
             for edge in decided.edges
         )
         kept = _as_told(told, stated)
-        return KeptDecision(told.referral_id, kept, told.disposition, fact.origin, problem=problem, links=links)
+        return AuditDecision(told.referral_id, kept, told.disposition, fact.origin, problem=problem, links=links)
 
-    def _setting(self, made_by: DecisionRef) -> Setting:
+    def _setting(self, made_by: DecisionRef) -> RoutingInput:
         """Return the documents of a decision at its time. Raises `Refused` for one that is not known."""
         at = made_by.decided_at
         key = made_by.directory, made_by.policy, at
@@ -210,11 +210,11 @@ class Judge:
         if setting is None:
             directory = self.shelf.directories.get(made_by.directory, at)
             policy = self.shelf.policies.get(made_by.policy, at)
-            setting = self._settings[key] = Setting(directory, policy, self.envelope.attributes.exercise, at)
+            setting = self._settings[key] = RoutingInput(directory, policy, self.envelope.attributes.exercise, at)
         return setting
 
 
-def list_unread(envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex) -> tuple[KeptDecision, ...]:
+def list_unread(envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex) -> tuple[AuditDecision, ...]:
     """Return the referrals of decisions whose clear part this release cannot read; none for any other message.
 
     No version changes which instances may state decisions, so a decision of an unauthorized instance names none.
@@ -227,12 +227,12 @@ def list_unread(envelope: Envelope, problem: str, *, by: str, directory: Directo
         ids = [UUID(each["referral_id"]) for each in told]
     except (Refused, ValueError, LookupError, TypeError, AttributeError):
         return ()
-    return tuple(KeptDecision(each, to_json({"referral_id": each}).decode(), problem=problem) for each in ids)
+    return tuple(AuditDecision(each, to_json({"referral_id": each}).decode(), problem=problem) for each in ids)
 
 
-def _unread(told: DecidedReferral, problem: str) -> KeptDecision:
+def _unread(told: DecidedReferral, problem: str) -> AuditDecision:
     """Return a decision of which only the clear part could be read."""
-    return KeptDecision(told.referral_id, _as_told(told, {}), told.disposition, problem=problem)
+    return AuditDecision(told.referral_id, _as_told(told, {}), told.disposition, problem=problem)
 
 
 def _as_told(told: DecidedReferral, stated: dict[str, object]) -> str:

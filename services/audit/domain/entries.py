@@ -55,7 +55,7 @@ class Link(NamedTuple):
     commitment: str
 
 
-class KeptDecision(NamedTuple):
+class AuditDecision(NamedTuple):
     """One decision of a message, as audit stores it. `detail` is the JSON of the decision without its edges.
 
     `entitled`: the sender may speak for the origin. Otherwise `detail` has only the party that the decision names.
@@ -72,7 +72,7 @@ class KeptDecision(NamedTuple):
     links: tuple[Link, ...] = ()
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     """One Kafka record: its coordinates, its claims, and whether its sender's proof was valid. It has no body.
 
     `problem` is the reason why the proof was invalid, or the error in the statement of a proven record. `digest` is
@@ -116,10 +116,10 @@ class Entry(NamedTuple):
     leaf_position: int | None = None
     path: bytes | None = None
     salt: bytes | None = None
-    decisions: tuple[KeptDecision, ...] = ()
+    decisions: tuple[AuditDecision, ...] = ()
 
 
-def folded_as(entry: Entry) -> str | None:
+def folded_as(entry: AuditEntry) -> str | None:
     """Return the reason under which a record is counted by the day; None for a record that has its own entry.
 
     Only records without a number are counted, because no instance has proven that it wrote them. The first record of a
@@ -199,10 +199,10 @@ class ClosedEnd(NamedTuple):
 
 
 @dataclass(slots=True)
-class Read:
+class AuditBatch:
     """A batch of records as audit stores it."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[AuditEntry] = field(default_factory=list)
     dropped: list[DroppedMessage] = field(default_factory=list)
     outcomes: list[ReportedOutcome] = field(default_factory=list)
     acknowledgements: list[Acknowledgement] = field(default_factory=list)

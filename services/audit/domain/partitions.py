@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Entry, EntryKind
+from services.audit.domain.entries import AuditEntry, EntryKind
 from shared.kernel.canonical import digest as sha256
 from shared.messaging.streams import IncomingLane
 
@@ -36,7 +36,7 @@ class LossReason(StrEnum):
     TOPIC_MADE_AGAIN = "topic_made_again"
 
 
-class Life(NamedTuple):
+class PartitionId(NamedTuple):
     """One partition under one topic id. A topic that is deleted and created again has another `topic_id`."""
 
     topic: str
@@ -51,20 +51,20 @@ class Loss(NamedTuple):
     retain messages until audit has acknowledged them.
     """
 
-    life: Life
+    life: PartitionId
     first: int
     last: int | None
     reason: LossReason
 
 
-class Beginning(NamedTuple):
+class ReadStart(NamedTuple):
     """The status of a partition when audit begins to read it, and its losses since the last read."""
 
     status: PartitionStatus
     losses: tuple[Loss, ...] = ()
 
 
-def find_beginning(life: Life, read: IncomingLane, *, first: int, end: int) -> Beginning:
+def find_beginning(life: PartitionId, read: IncomingLane, *, first: int, end: int) -> ReadStart:
     """Compare the position that was read with the offsets that a partition holds: from `first` to before `end`.
 
     `Incoming.seek` then returns the offset to read on from.
@@ -81,15 +81,15 @@ def find_beginning(life: Life, read: IncomingLane, *, first: int, end: int) -> B
     elif following < first:
         losses.append(Loss(life, following, first - 1, LossReason.RETENTION))
         status = PartitionStatus.GAP if status is PartitionStatus.READING else status
-    return Beginning(status, tuple(losses))
+    return ReadStart(status, tuple(losses))
 
 
-def entry_of(loss: Loss, at: datetime) -> Entry:
+def entry_of(loss: Loss, at: datetime) -> AuditEntry:
     """Return the entry of a loss. The same loss has the same digest, so it is stored once. `at` is audit's own time."""
     said = {"first": loss.first, "last": loss.last, "reason": loss.reason.value}
     detail = to_json({name: value for name, value in said.items() if value is not None}).decode()
     named = f"{loss.life.topic}\n{loss.life.topic_id}\n{loss.life.partition}\n{detail}"
-    return Entry(
+    return AuditEntry(
         topic=loss.life.topic,
         topic_id=loss.life.topic_id,
         partition=loss.life.partition,

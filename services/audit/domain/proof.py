@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from services.audit.domain.shown import Count, KeptEntry
+from services.audit.domain.shown import Count, EntryView
 from shared.contracts.base import Contract, Digest, Instant, Uuid
 from shared.envelope.base64url import to_base64url
 from shared.envelope.content_proof import TREE_SIZES, MessageProof, signed_bytes
@@ -13,7 +13,7 @@ from shared.kernel.errors import EvidenceRejected, Refused
 from shared.ledger.tree import root_from_inclusion
 
 
-class SignatureIs(StrEnum):
+class SignatureStatus(StrEnum):
     """The present result of a check of the signature over the tree's root, and of the path to the root."""
 
     VALID = "valid"
@@ -22,7 +22,7 @@ class SignatureIs(StrEnum):
     OF_NO_KEY = "of_no_key"
 
 
-class Proof(Contract):
+class ProofView(Contract):
     """The proof of one message, and the coordinates of its record.
 
     `path` leads from `digest`, the leaf at `position` of `size`, to the root. `signature` is over the root and the
@@ -44,24 +44,24 @@ class Proof(Contract):
     path: tuple[Digest, ...]
     salt: str
     signature: str
-    signature_is: SignatureIs
+    signature_is: SignatureStatus
 
 
-def proof_of(entry: KeptEntry, writer: str, proof: MessageProof, *, key: VerifyKey | None) -> Proof:
+def proof_of(entry: EntryView, writer: str, proof: MessageProof, *, key: VerifyKey | None) -> ProofView:
     """Return the proof, after another check of its path and its signature with this key of the writer."""
     told = {name: getattr(entry, name) for name in ("topic", "topic_id", "partition", "offset", "at", "digest")}
     told |= {"salt": to_base64url(proof.salt), "signature_is": _signature(entry.digest, proof, key)}
-    return Proof.model_validate(told | proof.members() | {"signed_by": None if key is None else writer})
+    return ProofView.model_validate(told | proof.members() | {"signed_by": None if key is None else writer})
 
 
-def _signature(digest: str, proof: MessageProof, key: VerifyKey | None) -> SignatureIs:
+def _signature(digest: str, proof: MessageProof, key: VerifyKey | None) -> SignatureStatus:
     if key is None:
-        return SignatureIs.OF_NO_KEY
+        return SignatureStatus.OF_NO_KEY
     if proof.size not in TREE_SIZES:
-        return SignatureIs.INVALID
+        return SignatureStatus.INVALID
     try:
         head = root_from_inclusion(bytes.fromhex(digest), proof.position, proof.size, path=proof.path)
         key.verify(proof.signature, signed_bytes(head, proof.size))
     except (Refused, EvidenceRejected):
-        return SignatureIs.INVALID
-    return SignatureIs.VALID
+        return SignatureStatus.INVALID
+    return SignatureStatus.VALID

@@ -9,13 +9,13 @@ from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from services.audit.domain.decisions import Judge, Said, list_unread
+from services.audit.domain.decisions import Judge, StatedFacts, list_unread
 from services.audit.domain.entries import (
     Acknowledgement,
+    AuditBatch,
+    AuditEntry,
     ClosedEnd,
-    Entry,
     EntryKind,
-    Read,
     ReportedOutcome,
     StreamEnd,
 )
@@ -37,9 +37,9 @@ from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import Holdings
-from shared.messaging.streams import LANES, Pair, Place
+from shared.messaging.streams import LANES, Pair, StreamPlace
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 #: The problems of a record whose sender has not proven to have written it.
@@ -52,7 +52,7 @@ _RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 class Reading:
     """Dependencies for reading records: the documents that audit has seen, the keys that open facts, and the clock."""
 
-    shelf: DocumentShelf
+    shelf: DocumentStore
     opening_keys: Sequence[OpeningKey]
     clock: Clock
 
@@ -62,7 +62,7 @@ class Reading:
         return SigningKeys(self.shelf.directories, self.clock)
 
 
-class Observed(NamedTuple):
+class ObservedRecord(NamedTuple):
     """A record that audit stores: a message that was taken, or a record without effect.
 
     `pair` names the streams of the message. `place` and `chain` (32 bytes, after the message) are None for a record
@@ -71,12 +71,12 @@ class Observed(NamedTuple):
 
     record: Record
     pair: Pair
-    place: Place | None = None
+    place: StreamPlace | None = None
     chain: bytes | None = None
     code: str | None = None
 
 
-def read_records(observed: Sequence[Observed], read: Read, *, reading: Reading) -> None:
+def read_records(observed: Sequence[ObservedRecord], read: AuditBatch, *, reading: Reading) -> None:
     """Add the statements of records, each judged by the directory at the record's own broker time.
 
     A broker time ahead of audit's clock is refused. Every record gets an entry, in the order of the records; an entry
@@ -99,12 +99,12 @@ def record_digest(record: Record) -> str:
     return known.hexdigest()
 
 
-def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpener) -> Entry:
+def _read(observed: ObservedRecord, read: AuditBatch, *, reading: Reading, opener: GroupOpener) -> AuditEntry:
     record = observed.record
     try:
         envelope = record.decoded.envelope if record.decoded else decode_headers(record.headers, record.value or b"")
     except Refused as error:
-        return _entry(observed, Said(EntryKind.UNREADABLE, problem=observed.code or error.code))
+        return _entry(observed, StatedFacts(EntryKind.UNREADABLE, problem=observed.code or error.code))
     message = BY_TYPE.get(envelope.attributes.type)
     directory, unproven = None, observed.code
     if unproven is None:
@@ -114,34 +114,34 @@ def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpen
         except (Refused, Unavailable) as error:
             unproven = error.code
     if observed.code is not None or unproven in _OF_NOBODY:
-        said = Said(EntryKind.UNPROVEN, problem=unproven)
+        said = StatedFacts(EntryKind.UNPROVEN, problem=unproven)
     elif unproven == STATEMENT_NOT_YOURS:
-        said = Said(EntryKind.NOT_ENTITLED, problem=unproven)
+        said = StatedFacts(EntryKind.NOT_ENTITLED, problem=unproven)
     elif directory is None or unproven is not None:
-        said = Said(problem=unproven)
+        said = StatedFacts(problem=unproven)
     elif envelope.attributes.type in ROLE_BY_TYPE:
         said = _tried(lambda: _note_body(observed, envelope, read))
     elif message is None:
         code = unread_as(envelope.attributes.type)
         told = list_unread(envelope, code, by=observed.pair.writer, directory=directory)
-        said = Said(problem=code, decisions=told)
+        said = StatedFacts(problem=code, decisions=told)
     else:
         said = _tried(partial(Judge(record, envelope, directory, reading.shelf, opener).judge, message))
     return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
 
 
-def _tried(read: Callable[[], Said]) -> Said:
+def _tried(read: Callable[[], StatedFacts]) -> StatedFacts:
     """Return the statement of a proven record. After any defect, this record and the others are still stored."""
     try:
         return read()
     except Refused as error:
-        return Said(problem=error.code)
+        return StatedFacts(problem=error.code)
     except Exception:
-        return Said(problem="accept_defect")
+        return StatedFacts(problem="accept_defect")
 
 
 def _check_sender(
-    observed: Observed,
+    observed: ObservedRecord,
     envelope: Envelope,
     message: MessageType | None,
     *,
@@ -163,7 +163,9 @@ def _check_sender(
         check_stated_by(message, attributes, observed.pair.writer, directory=directory)
 
 
-def _entry(observed: Observed, said: Said, envelope: Envelope | None = None, *, is_verified: bool = False) -> Entry:
+def _entry(
+    observed: ObservedRecord, said: StatedFacts, envelope: Envelope | None = None, *, is_verified: bool = False
+) -> AuditEntry:
     """Return the entry of a record: its place, its proof, the claims in its headers, and its statement."""
     record, pair, place, chain, _ = observed
     assert record.topic_id is not None
@@ -175,7 +177,7 @@ def _entry(observed: Observed, said: Said, envelope: Envelope | None = None, *, 
         digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
     attributes = None if envelope is None else envelope.attributes
     proof = None if place is None else record.proof
-    return Entry._make(
+    return AuditEntry._make(
         (
             *(record.topic, record.topic_id, record.partition, record.offset, record.broker_time),
             *(said.kind, digest, is_verified, said.problem),
@@ -188,7 +190,7 @@ def _entry(observed: Observed, said: Said, envelope: Envelope | None = None, *, 
     )
 
 
-def _note_body(observed: Observed, envelope: Envelope, read: Read) -> Said:
+def _note_body(observed: ObservedRecord, envelope: Envelope, read: AuditBatch) -> StatedFacts:
     """Add the outcomes or closed incarnations that a proven message of the protocol states.
 
     Raises `Refused("body_invalid")`.
@@ -211,7 +213,7 @@ def _note_body(observed: Observed, envelope: Envelope, read: Read) -> Said:
             )
             for position, outcome in enumerate(body.outcomes)
         ]
-        return Said(EntryKind.OUTCOMES)
+        return StatedFacts(EntryKind.OUTCOMES)
     if isinstance(body, Holdings):
         # The instance that states holdings has left these incarnations of the other instance's streams.
         read.closed_ends += [
@@ -220,10 +222,10 @@ def _note_body(observed: Observed, envelope: Envelope, read: Read) -> Said:
             for lane, end in zip(LANES, closed.lanes, strict=True)
             if end.number
         ]
-    return Said()
+    return StatedFacts()
 
 
-def note_ack(stated: StatedAck, pair: Pair, read: Read) -> None:
+def note_ack(stated: StatedAck, pair: Pair, read: AuditBatch) -> None:
     """Note the statements of an acknowledgement in the topic of this pair.
 
     The writer of the topic states the numbers that it took of the other instance's streams, and the ends of its own.

@@ -26,7 +26,7 @@ from shared.contracts.base import (
 )
 from shared.contracts.facts import TopicName
 from shared.exchange.topics import AUDIT
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ReceiptOutcome
@@ -46,7 +46,7 @@ class Partition:
     topic_id: UUID | None
 
 
-class Within(NamedTuple):
+class ScopeSet(NamedTuple):
     """The scope of an auditor: parties and instances whose entries the auditor may read.
 
     `parties` are in scope. All parties of each of `instances` are in scope, so that its topics have no other pair.
@@ -59,7 +59,7 @@ class Within(NamedTuple):
     places: frozenset[str] = frozenset()
 
 
-def within(auditor: str, scope: Scope | None, directory: DirectoryIndex, *, on: date) -> Within | None:
+def within(auditor: str, scope: AccessScope | None, directory: DirectoryIndex, *, on: date) -> ScopeSet | None:
     """Return the part of the organisation's scope that the scope of the person's role permits; None for everything.
 
     An organisation with jurisdictions in the directory sees the parties below these. Without any, it sees all parties.
@@ -80,11 +80,11 @@ def within(auditor: str, scope: Scope | None, directory: DirectoryIndex, *, on: 
     served = {name: directory.parties_of(name) for name in directory.kinds() if name != AUDIT}
     instances = frozenset(name for name, all_of in served.items() if all_of and parties.issuperset(all_of))
     places = frozenset(place for each in parties for place in directory.places_of(each) if place != AUDIT)
-    return Within(parties, instances, places)
+    return ScopeSet(parties, instances, places)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Access:
     """A reader of the audit log: organisation, role, sandbox or live traffic, purpose and scope.
 
     `within` is None for everything. `actor` is the opaque name of the organisation's person or machine.
@@ -94,7 +94,7 @@ class Look:
     role: Role
     exercise: bool
     purpose: str | None
-    within: Within | None = None
+    within: ScopeSet | None = None
     actor: str | None = None
 
     @property
@@ -103,7 +103,7 @@ class Look:
         return None if self.within is None else self.within.parties
 
 
-class KeptEntry(Contract):
+class EntryView(Contract):
     """The audit entry of one record: its coordinates, its claims, and whether its sender's proof was valid.
 
     A topic that was deleted and created again has another `topic_id`. `problem` is the reason why a record is not
@@ -145,11 +145,11 @@ class Flow(Contract):
     """All messages of one referral, in the order of the broker's time."""
 
     referral_id: Uuid
-    messages: Annotated[tuple[KeptEntry, ...], Field(min_length=1)]
+    messages: Annotated[tuple[EntryView, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class FlowFilter:
     """A search for flows: by a party and a period, or by the id of a referral, a notice or a message.
 
     The period is that of the origin's first decision, and for a recipient that of the first message to it. `reference`
@@ -164,7 +164,7 @@ class Sought:
     @classmethod
     def of(
         cls, party: str | None, reference: UUID | None, *, since: date | None, until: date | None, now: datetime
-    ) -> Sought:
+    ) -> FlowFilter:
         """Return the search for a period of whole UTC days, including `until`. Without `since`, it is the last 30 days.
 
         Raises `Refused("period_empty")`.
@@ -176,7 +176,7 @@ class Sought:
         return cls(party, begins, ends, reference)
 
 
-class FoundFlow(Contract):
+class FlowSummary(Contract):
     """A referral in the audit log: its origin, the time of the first decision, and its recipients."""
 
     referral_id: Uuid
@@ -185,14 +185,14 @@ class FoundFlow(Contract):
     recipients: tuple[PartyId, ...]
 
 
-class FoundFlows(Contract):
+class FlowPage(Contract):
     """A page of flows, the newest first."""
 
-    items: tuple[FoundFlow, ...]
+    items: tuple[FlowSummary, ...]
     next: NextCursor
 
 
-class NotedLook(Contract):
+class AccessLogEntry(Contract):
     """One record access by an auditor's organisation: object, purpose, time and the person's opaque name."""
 
     actor: ActorId | None = None
@@ -201,10 +201,10 @@ class NotedLook(Contract):
     at: Instant
 
 
-class NotedLooks(Contract):
+class AccessLogPage(Contract):
     """The record accesses of an organisation, the newest first."""
 
-    items: tuple[NotedLook, ...]
+    items: tuple[AccessLogEntry, ...]
     next: NextCursor
 
 
@@ -298,7 +298,7 @@ class EntryPage(Contract):
     """Entries of one partition in the order of their offsets, and all ids that its topic has had, the newest last."""
 
     topic_ids: tuple[Uuid, ...]
-    items: tuple[KeptEntry, ...]
+    items: tuple[EntryView, ...]
 
 
 class TopicState(Contract):
@@ -324,8 +324,8 @@ class TopicStates(Contract):
     items: tuple[TopicState, ...]
 
 
-class FlowRead(NamedTuple):
+class FlowContent(NamedTuple):
     """All messages of a flow. `seen` are the positions of messages of a pair, or about a party, in scope."""
 
-    messages: list[KeptEntry]
+    messages: list[EntryView]
     seen: frozenset[int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.audit.domain.entries import UNREAD, EntryKind
-from services.audit.domain.shown import KeptEntry
+from services.audit.domain.shown import EntryView
 from shared.contracts.registry import (
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,
@@ -22,14 +22,14 @@ from shared.contracts.registry import (
     name_of,
     newest,
 )
-from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
+from shared.exchange.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
 #: Pairs of an agency and the provider from which it requested preservation.
 _Asked = frozenset[tuple[str | None, str | None]]
 
 
-def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
+def judged(messages: Sequence[EntryView]) -> tuple[EntryView, ...]:
     """Return the entries of one flow, with unauthorized statements marked.
 
     The origin of a referral is the party of the first decision that was stated. Until audit has read a decision, it
@@ -57,29 +57,29 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     )
 
 
-def _between(entry: KeptEntry, asked: _Asked) -> bool:
+def _between(entry: EntryView, asked: _Asked) -> bool:
     """Return whether a statement about a preservation is between the requesting agency and the asked provider.
 
     A preservation has one request. If there are two, audit cannot tell which came first and accepts neither.
     """
     match _relation(entry):
-        case Relation.ASKED_IT:
+        case SenderRelation.ASKED_IT:
             only = len(asked) == 1 or not _is(entry, PRESERVATION_REQUESTED)
             return only and (entry.sender, entry.recipient) in asked
-        case Relation.WAS_ASKED:
+        case SenderRelation.WAS_ASKED:
             return (entry.recipient, entry.sender) in asked
         case _:
             return True
 
 
-def _of_one(entry: KeptEntry, asked: _Asked) -> bool:
+def _of_one(entry: EntryView, asked: _Asked) -> bool:
     """Return whether the party of a record access is one of the two parties of the preservation."""
-    if not asked or _relation(entry) is not Relation.SERVES_WHO_HAS_IT:
+    if not asked or _relation(entry) is not SenderRelation.SERVES_WHO_HAS_IT:
         return True
     return any(_party(entry, "party") in both for both in asked)
 
 
-def _relation(entry: KeptEntry) -> Relation | None:
+def _relation(entry: EntryView) -> SenderRelation | None:
     """Return the relation that the sender must have to the subject; None if the entry already has a problem."""
     message = _message(entry)
     if message is None or not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
@@ -89,21 +89,21 @@ def _relation(entry: KeptEntry) -> Relation | None:
     return cells_of(message)[0].relation
 
 
-def _message(entry: KeptEntry) -> MessageType | None:
+def _message(entry: EntryView) -> MessageType | None:
     """Return the entry's message type in its newest version. No version changes which parties may send a message."""
     name = name_of(entry.type or "")
     return newest(name) if name in NAMES else None
 
 
-def _is(entry: KeptEntry, message: MessageType) -> bool:
+def _is(entry: EntryView, message: MessageType) -> bool:
     return name_of(entry.type or "") == message.name
 
 
-def _grants(entry: KeptEntry) -> bool:
+def _grants(entry: EntryView) -> bool:
     return _is(entry, CLAIM_GRANTED) and entry.kind is not EntryKind.NOT_ENTITLED
 
 
-def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
+def _once(entry: EntryView, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
     """Return whether a granted claim is the referral's only one, by a party that was sent the referral.
 
     If there are two, audit cannot tell which came first and accepts neither.
@@ -111,32 +111,32 @@ def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str 
     return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
 
 
-def _to_who_has_it(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
+def _to_who_has_it(entry: EntryView, origin: str, sent: _Sent) -> bool:
     """Return whether a contact suggestion goes to an agency that has the referral, directly or passed on to it."""
     told = _is(entry, CONTACT_SUGGESTED) and entry.kind is not EntryKind.NOT_ENTITLED
     return not told or (entry.subject, origin, entry.recipient) in sent
 
 
-def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
+def _entitled(entry: EntryView, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
     """Return whether the sender may state this. `speakers` are the instances that stated decisions of the origin."""
     match _relation(entry):
-        case Relation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
+        case SenderRelation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
             spoken_of = _party(entry, "origin")
             return spoken_of == origin or (spoken_of is None and entry.sender in speakers)
-        case Relation.SERVES_WHO_HAS_IT:
+        case SenderRelation.SERVES_WHO_HAS_IT:
             party = _party(entry, "party")
             return party == origin or (entry.subject, origin, party) in sent
-        case Relation.FILED_IT:
+        case SenderRelation.FILED_IT:
             return entry.sender == origin
-        case Relation.PASSED_IT_ON:
+        case SenderRelation.PASSED_IT_ON:
             return (entry.subject, origin, entry.sender) in sent
-        case Relation.WAS_SENT_IT:
+        case SenderRelation.WAS_SENT_IT:
             return entry.recipient == origin and (entry.subject, origin, entry.sender) in sent
         case _:
             return True
 
 
-def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent:
+def _passed_on(messages: Sequence[EntryView], origin: str, sent: _Sent) -> _Sent:
     """Add the subjects that an agency passed on after it was sent them. The new agency answers the origin, too."""
     passed = [each for each in messages if each.verified and _is(each, REFERRAL_PASSED_ON)]
     return sent | {
@@ -144,15 +144,15 @@ def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent
     }
 
 
-def _carries_an_edge(entry: KeptEntry, origin: str) -> bool:
+def _carries_an_edge(entry: EntryView, origin: str) -> bool:
     message = _message(entry)
     return message is not None and message.edge and entry.verified and entry.sender == origin
 
 
-def _marked(entry: KeptEntry) -> KeptEntry:
+def _marked(entry: EntryView) -> EntryView:
     return entry.model_copy(update={"kind": EntryKind.NOT_ENTITLED, "problem": STATEMENT_NOT_YOURS, "rules": ()})
 
 
-def _party(entry: KeptEntry, name: str) -> str | None:
+def _party(entry: EntryView, name: str) -> str | None:
     party = (entry.detail or {}).get(name)
     return party if isinstance(party, str) else None

@@ -8,20 +8,20 @@ from typing import Final
 from services.audit.domain.entries import (
     NUMBER_TAKEN,
     Acknowledgement,
+    AuditBatch,
+    AuditDecision,
+    AuditEntry,
     ClosedEnd,
     DroppedMessage,
-    Entry,
-    KeptDecision,
     Link,
-    Read,
     ReportedOutcome,
     StreamEnd,
     folded_as,
 )
-from services.audit.domain.partitions import Life
+from services.audit.domain.partitions import PartitionId
 from shared.exchange.topics import AUDIT
 from shared.messaging.store import PostgresMessagingTx
-from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Session
 
@@ -33,9 +33,9 @@ _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
     "edge_rules": ("text[]", lambda link: link.rules),
     "edge_commitments": ("bytea[]", lambda link: f"\\x{link.commitment}"),
 }
-_ENTRY = Columns.of(Entry, without=("decisions",), detail="jsonb", digest="bytea", commitment="bytea")
+_ENTRY = Columns.of(AuditEntry, without=("decisions",), detail="jsonb", digest="bytea", commitment="bytea")
 _DECISION = Columns.of(
-    KeptDecision,
+    AuditDecision,
     without=("links",),
     detail="bytea",
     message_id="uuid",
@@ -51,7 +51,7 @@ _OUTCOME = Columns.of(ReportedOutcome)
 _ACKNOWLEDGEMENT = Columns.of(Acknowledgement)
 _STREAM_END = Columns.of(StreamEnd)
 _CLOSED_END = Columns.of(ClosedEnd)
-_LIFE = Columns.of(Life)
+_LIFE = Columns.of(PartitionId)
 # A batch is one statement, so it needs one round trip. It runs in the transaction that moves the positions, under the
 # locks of their rows.
 # A folded record has no number that shows whether it was read before. It is still counted once: records at or before
@@ -194,7 +194,7 @@ class EntryTables:
         self._session = session
         self.messaging = PostgresMessagingTx(session, AUDIT)
 
-    async def append(self, read: Read) -> None:
+    async def append(self, read: AuditBatch) -> None:
         """Store a batch. Records that are already stored stay unchanged and are counted once.
 
         A different record at a stored coordinate is stored in addition, and an entry `conflict` names both.
@@ -213,12 +213,12 @@ class EntryTables:
         )
         await self._session.driver.execute(*bound)
 
-    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
+    async def begin(self, losses: Sequence[AuditEntry], lives: Sequence[PartitionId]) -> None:
         """Store losses, and the topic ids that are read from now on."""
         bound = _BEGIN.bind(losses=_entry_rows(losses), lives=_LIFE.rows(lives))
         await self._session.driver.execute(*bound)
 
-    async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
+    async def find_replaced(self, life: PartitionId, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
         """Return the first of these offsets at which another message is stored and no loss of it."""
         first: int | None = await self._session.driver.fetchval(
             _REPLACED, *life, *map(list, zip(*digests, strict=True))
@@ -226,7 +226,7 @@ class EntryTables:
         return first
 
 
-def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
+def _entry_rows(entries: Sequence[AuditEntry]) -> BoundRows[AuditEntry]:
     return _ENTRY.rows(
         entries,
         digest=[bytes.fromhex(each.digest) for each in entries],
@@ -234,7 +234,7 @@ def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
     )
 
 
-def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
+def _decision_rows(entries: Sequence[AuditEntry]) -> BoundRows[AuditDecision]:
     of = [(entry, ordinal, each) for entry in entries for ordinal, each in enumerate(entry.decisions)]
     rows = [each for _, _, each in of]
     links = {name: [[read(link) for link in each.links] or None for each in rows] for name, (_, read) in _LINKS.items()}

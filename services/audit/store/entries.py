@@ -13,16 +13,16 @@ from pydantic_core import from_json
 from services.audit.domain.entries import NOBODYS
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.shown import (
+    Access,
+    AccessLogEntry,
+    AccessLogPage,
     Accounts,
     AccountsPage,
-    FlowRead,
-    FoundFlows,
-    KeptEntry,
-    Look,
-    NotedLook,
-    NotedLooks,
+    EntryView,
+    FlowContent,
+    FlowFilter,
+    FlowPage,
     Partition,
-    Sought,
     TopicState,
 )
 from services.audit.store import flow_search
@@ -235,13 +235,13 @@ class PostgresEntries:
             rows: list[asyncpg.Record] = await session.driver.fetch(query, *arguments)
             return rows
 
-    async def flow(self, referral_id: UUID, look: Look) -> FlowRead:
+    async def flow(self, referral_id: UUID, look: Access) -> FlowContent:
         """Return all messages of one referral, live or sandbox as the reader, in order of broker time."""
         rows = await self._fetch(_FLOW, referral_id, look.exercise, _listed(look))
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
-        return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
+        return FlowContent(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
-    async def proof(self, of: KeptEntry) -> tuple[str, MessageProof] | None:
+    async def proof(self, of: EntryView) -> tuple[str, MessageProof] | None:
         """Return the writer of a record and the proof that came with it; None if it had none."""
         where = of.topic, of.topic_id, of.partition, of.offset, bytes.fromhex(of.digest)
         for writer, *proof, path, salt in await self._fetch(_PROOF, *where):
@@ -249,7 +249,7 @@ class PostgresEntries:
             return writer, MessageProof._make((*proof, hashes, salt))
         return None
 
-    async def find(self, sought: Sought, look: Look, *, limit: int, cursor: str | None = None) -> FoundFlows:
+    async def find(self, sought: FlowFilter, look: Access, *, limit: int, cursor: str | None = None) -> FlowPage:
         """Return referrals, live or sandbox as the reader, the newest first.
 
         With a scope, only pairs with a party in scope find a referral. Raises `Refused("cursor_invalid")`.
@@ -267,12 +267,12 @@ class PostgresEntries:
                 "INSERT INTO reading (auditor, purpose, what, actor) VALUES ($1, $2, $3, $4)", *values
             )
 
-    async def looks(self, look: Look, *, cursor: str | None, limit: int) -> NotedLooks:
+    async def looks(self, look: Access, *, cursor: str | None, limit: int) -> AccessLogPage:
         """Return the accesses of the auditor's organisation, the newest first, without those outside the scope."""
         where = look.auditor, read_cursor(cursor), limit + 1
         rows = await self._fetch(_LOOKS, *where, _listed(look), look.exercise)
-        items = [NotedLook(**{name: each[name] for name in NotedLook.model_fields}) for each in rows[:limit]]
-        return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
+        items = [AccessLogEntry(**{name: each[name] for name in AccessLogEntry.model_fields}) for each in rows[:limit]]
+        return AccessLogPage(items=tuple(items), next=next_cursor(rows, limit))
 
     async def accounts(self, cursor: str | None) -> AccountsPage:
         """Return the newest reconciliation, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
@@ -284,14 +284,14 @@ class PostgresEntries:
         """Return the ids that a topic had when it was read, the newest last."""
         return [row["topic_id"] for row in await self._fetch(_TOPIC_IDS, topic)]
 
-    async def page(self, place: Partition, topic_id: UUID, look: Look, *, limit: int) -> list[KeptEntry]:
+    async def page(self, place: Partition, topic_id: UUID, look: Access, *, limit: int) -> list[EntryView]:
         """Return entries of one partition in order, limited to the scope and to live or sandbox traffic."""
         where = place.topic, topic_id, place.partition, place.from_offset
         rows = await self._fetch(_PAGE, *where, look.exercise, limit, _listed(look), sorted(NOBODYS))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
-def _listed(look: Look) -> list[str] | None:
+def _listed(look: Access) -> list[str] | None:
     return None if look.parties is None else sorted(look.parties)
 
 
@@ -303,7 +303,7 @@ def open_detail(stored: bytes | None) -> object:
         return None
 
 
-def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
+def _kept(position: int, row: asyncpg.Record) -> EntryView:
     made = {
         "position": position,
         "at": row["broker_time"],
@@ -313,4 +313,4 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         "rules": tuple(row["rules"].split(",")) if row["rules"] else (),
         "outcome": _OUTCOMES.get(row["outcome"], row["outcome"]),
     }
-    return KeptEntry.model_validate(made | {name: row[name] for name in KeptEntry.model_fields.keys() - made.keys()})
+    return EntryView.model_validate(made | {name: row[name] for name in EntryView.model_fields.keys() - made.keys()})

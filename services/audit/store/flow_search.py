@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain.shown import FoundFlow, FoundFlows, Sought
+from services.audit.domain.shown import FlowFilter, FlowPage, FlowSummary
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import Session
 
@@ -120,15 +120,15 @@ _BY_ID: Final = _FLOW.format(referral=_OF_ID, in_scope=_SENT_IN_SCOPE) + _ONE_PA
 
 
 async def find(
-    session: Session, sought: Sought, *, exercise: bool, parties: list[str] | None, limit: int, cursor: str | None
-) -> FoundFlows:
+    session: Session, sought: FlowFilter, *, exercise: bool, parties: list[str] | None, limit: int, cursor: str | None
+) -> FlowPage:
     """Return a page of flows, the newest first. Raises `Refused("cursor_invalid")`.
 
     The work of a page does not grow with the flows of a party, or of others.
     """
     if sought.reference is not None:
         rows = await session.driver.fetch(_BY_ID, exercise, sought.reference, parties, limit)
-        return FoundFlows(items=tuple(map(_found, rows)), next=None)
+        return FlowPage(items=tuple(map(_found, rows)), next=None)
     whose = [sought.party] if sought.party is not None else parties
     statement = _OF_ANYBODY if whose is None else _OF_PARTIES
     asked: tuple[object, ...] = () if whose is None else (whose,)
@@ -143,10 +143,10 @@ async def find(
     if len(found) > limit:
         place = _place(found[limit - 1])
     following = None if place is None else place_cursor((0, *place))
-    return FoundFlows(items=tuple(map(_found, found[:limit])), next=following)
+    return FlowPage(items=tuple(map(_found, found[:limit])), next=following)
 
 
-def _begin(sought: Sought, cursor: str | None) -> tuple[datetime, UUID]:
+def _begin(sought: FlowFilter, cursor: str | None) -> tuple[datetime, UUID]:
     """Return the place before which a page begins. The lowest id is before all entries of its moment."""
     if cursor is not None:
         _, at, message_id = read_place(cursor)
@@ -159,6 +159,6 @@ def _place(row: asyncpg.Record) -> tuple[datetime, UUID]:
     return row["broker_time"], UUID(int=row["id"].int)
 
 
-def _found(row: asyncpg.Record) -> FoundFlow:
-    read = {name: row[name] for name in FoundFlow.model_fields}
-    return FoundFlow.model_validate(read | {"recipients": row["recipients"] or ()})
+def _found(row: asyncpg.Record) -> FlowSummary:
+    read = {name: row[name] for name in FlowSummary.model_fields}
+    return FlowSummary.model_validate(read | {"recipients": row["recipients"] or ()})

@@ -14,7 +14,7 @@ from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
 from shared.party.list_query import read_date
 from shared.party.recipient.api import ItemRoutes
-from shared.runtime.console.forms import Asked, problems_of
+from shared.runtime.console.forms import PageInput, problems_of
 from shared.runtime.console.frame import HEADERS, Frame
 
 PLACE: Final = "report"
@@ -29,7 +29,7 @@ class ReportPages:
         frame.get(f"/{PLACE}", self._page)
         frame.get(f"/{PLACE}/dsa-notices.csv", self._table)
 
-    async def _page(self, asked: Asked) -> Response:
+    async def _page(self, asked: PageInput) -> Response:
         """Show the form, and below it the counted columns of the requested report."""
         views: dict[str, object] = {"rows": None, "problems": [], "query": asked.request.url.query}
         status = 200
@@ -43,14 +43,14 @@ class ReportPages:
                 views["problems"], status = problems_of(error), error.status
         return self._frame.page(asked, "report.html", views, status=status)
 
-    async def _table(self, asked: Asked) -> Response:
+    async def _table(self, asked: PageInput) -> Response:
         period = _period(asked)
         found = dsa_notices.written(await self._read(asked, period), since=period.since, until=period.until)
         name = f"dsa-notices-{period.since}-{period.until}.csv"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
 
-    async def _read(self, asked: Asked, period: Period) -> Sequence[ReportedNotice]:
+    async def _read(self, asked: PageInput, period: Period) -> Sequence[ReportedNotice]:
         who, serving = asked.identity, self._notices.serving
         async with serving.reading(who) as session:
             acting = self._notices.acting(who, session)
@@ -59,5 +59,5 @@ class ReportPages:
         return found
 
 
-def _period(asked: Asked) -> Period:
+def _period(asked: PageInput) -> Period:
     return Period.of(*(read_date(asked.query(name) or "", name) for name in ("since", "until")))

@@ -11,14 +11,14 @@ from shared.contracts.referral import ReferralRecord
 from shared.party.console.subjects import SubjectKind
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import ShownItem
-from shared.party.recipient.use_cases import Acting
-from shared.party.revision_diff import Comparison, Record, compared
+from shared.party.recipient.use_cases import ItemActor
+from shared.party.revision_diff import Record, RevisionDiff, compared
 
 FOLDERS: Final = (__file__,)
 PATH, TITLE = "inbox", "Inbox"
 
 
-async def not_now(found: ShownItem, acting: Acting) -> frozenset[str]:
+async def not_now(found: ShownItem, acting: ItemActor) -> frozenset[str]:
     """Return the acts on holds and leases that are not possible now: nothing to end, or one exists already."""
     assert isinstance(found, CaseFields)
     assert isinstance(acting.items, PostgresCases)
@@ -28,11 +28,11 @@ async def not_now(found: ShownItem, acting: Acting) -> frozenset[str]:
     return frozenset(of_holds if lease.stands(acting.at) else of_holds | {"hand_over"})
 
 
-def amended(found: ShownItem) -> Sequence[Comparison]:
+def amended(found: ShownItem) -> Sequence[RevisionDiff]:
     """Compare each earlier revision of an accepted case with the next one, for each purpose."""
     assert isinstance(found, OpenedCase)
     stand = {found.purpose: found.record} | {each.purpose: each.record for each in found.further}
-    all_found: list[Comparison] = []
+    all_found: list[RevisionDiff] = []
     for purpose, record in stand.items():
         before = [(each.revision, each.record) for each in found.earlier if each.purpose is purpose]
         kept = [(f"revision {revision}", _as_json(each)) for revision, each in sorted(before, key=lambda each: each[0])]

@@ -24,12 +24,12 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck
 from shared.messaging.incarnations import Head
 from shared.messaging.placement import PlaceKeys, ProvenSegment, build_proof_record, place_record
-from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair, extend_chain
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.reader import next_batch, outside_groups
-from shared.runtime.kafka.topic_metadata import Bounds, Coordinate, bounds_of, describe_topics, metadata_client
+from shared.runtime.kafka.topic_metadata import Coordinate, Offsets, bounds_of, describe_topics, metadata_client
 
 #: The numbers of records that are read from the end: a few, more than one segment, and more than many copies for audit.
 WINDOWS: Final = (16, 640, 5_120)
@@ -55,7 +55,7 @@ async def read_own_heads(
                 if where.partition in LANES and held.first < held.end
             }
             for size in WINDOWS:
-                ends = {where: Bounds(max(held.first, held.end - size), held.end) for where, held in bounds.items()}
+                ends = {where: Offsets(max(held.first, held.end - size), held.end) for where, held in bounds.items()}
                 for where, records in (await _read(consumer, ends)).items():
                     pair, lane = pairs[where.topic], Lane(where.partition)
                     topic_id = described[where.topic].topic_id
@@ -104,7 +104,7 @@ def _head_of(proven: ProvenSegment) -> Head:
     return Head(proven.incarnation, proven.lane, last, chain=extend_chain(proven.chain_before, proven.digests))
 
 
-async def _read(consumer: AIOKafkaConsumer, ends: dict[Coordinate, Bounds]) -> dict[Coordinate, list[Record]]:
+async def _read(consumer: AIOKafkaConsumer, ends: dict[Coordinate, Offsets]) -> dict[Coordinate, list[Record]]:
     """Read each partition from its first offset up to its end."""
     consumer.assign([TopicPartition(*where) for where in ends])
     for where, held in ends.items():
@@ -135,7 +135,7 @@ class KafkaLog:
         self._key = key
         self._topics: dict[Pair, _Topic] = {}
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         """Append records in order, each segment's proof record before its first; durable on all in-sync replicas.
 
         Raises `Unavailable`: any part may have been appended. Raises `Refused("record_too_large")` for a record above
@@ -143,7 +143,7 @@ class KafkaLog:
         """
         return await self.append_bytes(topic, lane, list(self._with_proofs(records)))
 
-    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> AppendPosition:
         """Append records that have their final bytes, such as an acknowledgement."""
         found = self._topics.setdefault(topic, _Topic(self._access, topic))
         async with found.lock:
@@ -182,7 +182,7 @@ class _Topic:
         self._looked_at = 0.0
         self.lock = asyncio.Lock()
 
-    async def append(self, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+    async def append(self, lane: Lane, records: Sequence[RecordBytes]) -> AppendPosition:
         """Append records in as few record batches as hold them."""
         producer = await self._start()
         await producer.partitions_for(self._name)  # a missing topic, or a missing right, is an error here
@@ -194,7 +194,7 @@ class _Topic:
             first = told.offset if first is None else first
             end = told.offset + count
             broker_at = datetime.fromtimestamp(told.timestamp / 1000, UTC) if (told.timestamp or -1) > 0 else None
-        return Appended(topic_id, first or 0, end, broker_at)
+        return AppendPosition(topic_id, first or 0, end, broker_at)
 
     async def stop(self) -> None:
         """Stop the producer; the next append starts another one."""

@@ -11,17 +11,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.messaging import ports
-from shared.messaging.exceptions import (
-    Coordinates,
-    Named,
-    OpenException,
-    Outcome,
-    OutcomeKind,
-    Taken,
-)
+from shared.messaging.exceptions import Coordinates, NamedMessage, OpenException, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.ports import OpenOutcome
 from shared.messaging.store.outgoing import Tables, list_assignments
-from shared.messaging.streams import Lane, Place, Role
+from shared.messaging.streams import Lane, StreamPlace, WireRole
 from shared.runtime.database.columns import Columns, insert
 
 
@@ -164,8 +157,8 @@ def _format(exception: OpenException) -> _ExceptionRow:
 
 def _parse(row: asyncpg.Record) -> OpenException:
     found = _ExceptionRow(*(row[name] for name in _ExceptionRow._fields))
-    named = Named(found.message_id, Role(found.role), *found[7:11], tuple(row["acts"]), found.after)
-    place = Place(found.incarnation, Lane(found.lane), found.number)
+    named = NamedMessage(found.message_id, WireRole(found.role), *found[7:11], tuple(row["acts"]), found.after)
+    place = StreamPlace(found.incarnation, Lane(found.lane), found.number)
     where = Coordinates(found.topic_id, found.offset, found.broker_at)
-    taken = Taken(found.writer, place, found.chain, named, found.record, where)
+    taken = TakenMessage(found.writer, place, found.chain, named, found.record, where)
     return OpenException(taken, Outcome(named, OutcomeKind(found.outcome), found.code, found.held), found.opened_at)

@@ -23,13 +23,13 @@ from shared.messaging.streams import (
     Outgoing,
     OutgoingLane,
     Pair,
-    Place,
     Probe,
     Reader,
     Source,
+    StreamPlace,
     extend_chain,
 )
-from shared.runtime.database.columns import Bound, Columns, Row, Statement, insert, join
+from shared.runtime.database.columns import BoundRows, Columns, Row, Statement, insert, join
 from shared.runtime.database.transactions import Session, take_parts
 
 
@@ -107,7 +107,7 @@ class SegmentTables(Tables):
         await self._driver.execute(_DROP, peer, incarnation, lane, through)
 
 
-def bind_segments(segments: Sequence[Segment]) -> Bound[Segment]:
+def bind_segments(segments: Sequence[Segment]) -> BoundRows[Segment]:
     """Bind segments as the rows of an insert."""
     packed = [segment.packed or pack_messages(segment.messages) for segment in segments]
     return SEGMENT.rows(
@@ -133,7 +133,7 @@ def _parse_segment(own: str, row: asyncpg.Record) -> Segment:
     )
 
 
-class _State(BaseModel):
+class _PairState(BaseModel):
     """The members of `Outgoing` that change seldom, as `stream_pair` has them: JSON, with bytes in hexadecimal."""
 
     model_config = ConfigDict(from_attributes=True, ser_json_bytes="hex", val_json_bytes="hex")
@@ -238,7 +238,7 @@ class OutgoingTables(Tables):
         self._note(pairs, streams)
 
     async def move_sent(
-        self, peer: str, place: Place, *, sent_before: int, since: datetime | None, at: datetime
+        self, peer: str, place: StreamPlace, *, sent_before: int, since: datetime | None, at: datetime
     ) -> bool:
         """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation.
 
@@ -272,12 +272,12 @@ class OutgoingTables(Tables):
     def _parse(self, peer: str) -> Outgoing:
         row = self._pairs[peer]
         urgent, ordinary = (replace(self._streams[peer, lane].own) for lane in LANES)
-        state = _State.model_validate_json(row.state)
+        state = _PairState.model_validate_json(row.state)
         return Outgoing(Pair(self.own, peer), row.incarnation, (urgent, ordinary), **dict(state))
 
 
 def _format_pair(outgoing: Outgoing) -> _PairRow:
-    state = _State.model_validate(outgoing).model_dump_json()
+    state = _PairState.model_validate(outgoing).model_dump_json()
     return _PairRow(outgoing.pair.addressee, outgoing.incarnation, state)
 
 
@@ -286,7 +286,7 @@ def _format_streams(outgoing: Outgoing) -> list[_Stream]:
     return [_Stream(peer, lane, incarnation, replace(own)) for lane, own in zip(LANES, outgoing.lanes, strict=True)]
 
 
-def _bind(rows: Sequence[_Stream]) -> Bound[OutgoingLane]:
+def _bind(rows: Sequence[_Stream]) -> BoundRows[OutgoingLane]:
     return _STREAM.rows(
         [row.own for row in rows],
         peer=[row.peer for row in rows],

@@ -16,14 +16,14 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused
-from shared.party.bulk.store import KeyedLine, Line, LineKeys
+from shared.party.bulk.store import BatchedAct, KeyedLine, LineKeys
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.recipient.api import ItemRoutes
-from shared.party.recipient.use_cases import Acting
-from shared.party.throttled_executor import PostedBody, read_list
+from shared.party.recipient.use_cases import ItemActor
+from shared.party.throttled_executor import RequestBody, read_list
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.acts import items_hash
-from shared.runtime.http.batches import LIST, AnswerRefused, batched
+from shared.runtime.http.batches import LIST, RefusedAct, batched
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
@@ -33,15 +33,15 @@ from shared.runtime.http.problems import problem_body
 Named = Literal["notice_id", "referral_id"]
 
 
-class Posted(NamedTuple):
+class PostedLine(NamedTuple):
     """A valid line: the act, the line's own idempotency key if it has one, and a hash that equal lines share."""
 
-    line: Line
+    line: BatchedAct
     key: bytes | None
     same: bytes
 
 
-class Kind:
+class BatchSubject:
     """The request and response models of batches on one kind of subject, derived from its acts."""
 
     def __init__(self, subject: Subject, named: Named, moved: type[Contract]) -> None:
@@ -52,16 +52,16 @@ class Kind:
         takes = {name: row.takes for name, row in self._rows.items()}
         self.models = batched(subject.value.capitalize(), takes, named=named, moved=moved, about=f"{subject}s")
 
-    def read(self, place: int, value: Mapping[str, JsonValue], *, route: str) -> Posted:
+    def read(self, place: int, value: Mapping[str, JsonValue], *, route: str) -> PostedLine:
         """Read one line. Raises `Refused` with the places of its fields, as for a single request."""
         row = self._rows.get(str(value.get("act")))
         if row is None:
             detail = f"one of {', '.join(self._rows)}"
             raise Refused("act_unknown", detail, field="/act")
         read = read_model(self.models.lines[row.name], value)
-        line = Line(place, row, getattr(read, self._named), None if row.takes is None else _said(row.takes, read))
+        line = BatchedAct(place, row, getattr(read, self._named), None if row.takes is None else _said(row.takes, read))
         told = {name: value[name] for name in value if name != "key"}
-        return Posted(line, None if read.key is None else read_key(read.key), items_hash(route, [(told, b"")]))
+        return PostedLine(line, None if read.key is None else read_key(read.key), items_hash(route, [(told, b"")]))
 
 
 def _said(takes: type[Contract], line: Contract) -> Contract:
@@ -70,7 +70,7 @@ def _said(takes: type[Contract], line: Contract) -> Contract:
     return takes.model_construct(names, **{name: getattr(line, name) for name in takes.model_fields})
 
 
-def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: Kind) -> None:
+def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: BatchSubject) -> None:
     """Add the route for many acts on received subjects. `routes` performs each single act."""
     bulk, who = BulkRoutes(routes, kind), Depends(routes.serving.identified)
 
@@ -87,27 +87,27 @@ def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: Kind) -
 class BulkRoutes:
     """The handler of the route."""
 
-    def __init__(self, routes: ItemRoutes, kind: Kind) -> None:
+    def __init__(self, routes: ItemRoutes, kind: BatchSubject) -> None:
         self._routes = routes
         self._kind = kind
 
     async def act(self, request: Request, identity: Identity) -> Response:
         """Do the posted acts, once for the idempotency key of the request."""
         route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
-        body = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        body = RequestBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)
         do, acts = partial(self._done, read.made, identity), self._routes.serving.acts
         roles = self._kind.roles
         return await acts.once(request, identity, "read", roles=roles, act=do, status=200, wanted=read.same)
 
-    def _read(self, place: int, value: Mapping[str, JsonValue] | Refused, *, route: str) -> Posted | Refused:
+    def _read(self, place: int, value: Mapping[str, JsonValue] | Refused, *, route: str) -> PostedLine | Refused:
         try:
             return value if isinstance(value, Refused) else self._kind.read(place, value, route=route)
         except Refused as error:
             return error
 
-    async def _done(self, posted: Sequence[Posted | Refused], identity: Identity, session: Session) -> Contract:
-        read = [each for each in posted if isinstance(each, Posted)]
+    async def _done(self, posted: Sequence[PostedLine | Refused], identity: Identity, session: Session) -> Contract:
+        read = [each for each in posted if isinstance(each, PostedLine)]
         keyed = [KeyedLine(each.line.place, each.key, each.same) for each in read if each.key is not None]
         keys = LineKeys(session.driver, identity.party, keyed)
         before = await keys.claim()
@@ -135,8 +135,8 @@ class BulkRoutes:
         return self._kind.models.moved.model_validate(from_json(answer) | {"index": place, "status": 202})
 
 
-def _refused(place: int, error: Refused) -> AnswerRefused:
-    return AnswerRefused(index=place, status=error.status, problem=problem_body(error))
+def _refused(place: int, error: Refused) -> RefusedAct:
+    return RefusedAct(index=place, status=error.status, problem=problem_body(error))
 
 
 class BatchTransaction:
@@ -147,7 +147,7 @@ class BatchTransaction:
         self._session = session
         self._identity = identity
 
-    async def acting(self, action: str) -> Acting:
+    async def acting(self, action: str) -> ItemActor:
         await self._session.bind(RowScope([self._identity.party], self._identity.role, action))
         return self._routes.acting(self._identity, self._session)
 

@@ -17,7 +17,7 @@ from shared.contracts.answers import NoticeStatements
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.kernel.errors import Refused
-from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
+from shared.runtime.database.idempotency import ClaimKind, KeyClaim, claim_many, forget_many, store_many
 from shared.vocabulary.answers import NoticeAction
 
 _DONE = 202
@@ -66,7 +66,7 @@ class LineKeys:
             await forget_many(self._driver, refused)
 
 
-def _settled(claimed: Claim) -> bytes | Refused:
+def _settled(claimed: KeyClaim) -> bytes | Refused:
     if claimed.kind is ClaimKind.STORED and claimed.answer is not None:
         return claimed.answer
     return Refused("idempotency_key_reused", "the key was used for another act", field="/key")
@@ -93,7 +93,7 @@ _OF_ITEMS: Final = ("items", "assessed", "disowned", "reinstated", "disputed", "
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BatchedAct:
     """One act of a batch: its place from 0, its row of the act table, its subject and its content."""
 
     place: int
@@ -119,9 +119,9 @@ class Line:
         return sum(len(getattr(self.said, name, None) or ()) for name in _OF_ITEMS)
 
 
-def groups(lines: Sequence[Line]) -> Iterator[list[Line]]:
+def groups(lines: Sequence[BatchedAct]) -> Iterator[list[BatchedAct]]:
     """Yield the lines in order, in groups of the same act on different subjects. Lines of a group are independent."""
-    group: list[Line] = []
+    group: list[BatchedAct] = []
     for line in lines:
         named = {each.subject_id for each in group}
         if group and (line.row is not group[0].row or line.subject_id in named or line.alone or group[0].alone):

@@ -12,15 +12,15 @@ from datetime import datetime
 from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import EdgeClock, EdgeStep
 from shared.exchange.message import Draft
 from shared.exchange.states import Event
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
-from shared.party.bulk.store import Line, groups
-from shared.party.recipient.domain import Item, ItemAct, ItemKey
+from shared.party.bulk.store import BatchedAct, groups
+from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey
 from shared.party.recipient.store.items import PostgresItems
-from shared.party.recipient.use_cases import Acting, ActOn
+from shared.party.recipient.use_cases import ActUseCase, ItemActor
 
 #: The result of a line: the state after its act, or the refusal.
 Outcome = str | Refused
@@ -29,7 +29,7 @@ Outcome = str | Refused
 class Batch(Protocol):
     """One transaction in which a party acts on many items."""
 
-    async def acting(self, action: str) -> Acting:
+    async def acting(self, action: str) -> ItemActor:
         """Bind the transaction to the permit of this action, and return the inputs of an act."""
         ...
 
@@ -50,29 +50,29 @@ class Removable(Protocol):
 class GatheredItems:
     """The items of one line. It collects the writes of the act and passes everything else on to the real items."""
 
-    def __init__(self, items: PostgresItems, found: Mapping[ItemKey, Item]) -> None:
+    def __init__(self, items: PostgresItems, found: Mapping[ItemKey, HeldItem]) -> None:
         self._items = items
         self._found = found
         self.acts: list[ItemAct] = []
-        self.steps: list[Happened] = []
+        self.steps: list[EdgeStep] = []
         self.events: list[Event] = []
         self.drafts: list[Draft] = []
-        self.erased: list[Item] = []
-        self.kept: list[Item] = []
+        self.erased: list[HeldItem] = []
+        self.kept: list[HeldItem] = []
 
-    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, HeldItem]:
         return {key: item for key, item in self._found.items() if key[0] in subjects}
 
     async def act(self, act: ItemAct, at: datetime) -> None:
         self.acts.append(act)
 
-    async def erase(self, item: Item) -> None:
+    async def erase(self, item: HeldItem) -> None:
         self.erased.append(item)
 
-    async def keep(self, item: Item) -> None:
+    async def keep(self, item: HeldItem) -> None:
         self.kept.append(item)
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
         assert not begun
         self.steps += steps
 
@@ -86,7 +86,7 @@ class GatheredItems:
         return getattr(self._items, name)
 
 
-async def act_on_many(lines: Sequence[Line], act_on: ActOn, batch: Batch) -> dict[int, Outcome]:
+async def act_on_many(lines: Sequence[BatchedAct], act_on: ActUseCase, batch: Batch) -> dict[int, Outcome]:
     """Do the acts of a batch in order. Return the result of each line, by its place.
 
     Locations are locked first, for all lines together. Locking them line by line could cause a deadlock.
@@ -105,7 +105,7 @@ async def act_on_many(lines: Sequence[Line], act_on: ActOn, batch: Batch) -> dic
     return outcomes
 
 
-async def _alone(line: Line, act_on: ActOn, acting: Acting, *, batch: Batch) -> dict[int, Outcome]:
+async def _alone(line: BatchedAct, act_on: ActUseCase, acting: ItemActor, *, batch: Batch) -> dict[int, Outcome]:
     try:
         async with batch.aside():
             return {line.place: await act_on(line.row, line.subject_id, said=line.said, acting=acting)}
@@ -113,7 +113,7 @@ async def _alone(line: Line, act_on: ActOn, acting: Acting, *, batch: Batch) -> 
         return {line.place: error}
 
 
-async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dict[int, Outcome]:
+async def _together(group: Sequence[BatchedAct], act_on: ActUseCase, acting: ItemActor) -> dict[int, Outcome]:
     """Decide each line by the stored items, then write the changes of all lines that were not refused."""
     found = await acting.items.find([line.subject_id for line in group])
     outcomes: dict[int, Outcome] = {}

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from shared.exchange.act import Subject
 from shared.exchange.states import LOOKING, row
-from shared.party.attention import Attention, Source
-from shared.party.console.lists import HookPages, ListPages, Live
+from shared.party.attention import AttentionRoutes, AttentionSource
+from shared.party.console.lists import ListPages, LiveStream, WebhookPages
 from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.events import DueList, Events
@@ -17,76 +17,76 @@ from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
 from shared.party.preservation.api import PreservationRoutes
-from shared.party.serving import Serving
+from shared.party.serving import RouteContext
 from shared.party.webhooks import WebhookRoutes
-from shared.runtime.console.frame import ROOT, Entry, Frame
+from shared.runtime.console.frame import ROOT, Frame, NavEntry
 from shared.runtime.console.rendering import folders_of
 from shared.runtime.instance.app import gate_of
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 
 _HERE: Final = __file__
 
 
-class Door(NamedTuple):
+class ConsoleRouter(NamedTuple):
     """The console to which pages are added before it is `closed`."""
 
     frame: Frame
-    live: Live
+    live: LiveStream
 
 
 def party_door(
-    machinery: Machinery,
-    serving: Serving,
+    machinery: InstanceParts,
+    serving: RouteContext,
     *,
     title: str,
-    menu: Sequence[Entry],
+    menu: Sequence[NavEntry],
     kinds: Sequence[SubjectKind],
-    sources: Sequence[Source],
+    sources: Sequence[AttentionSource],
     folders: Sequence[str],
     places: Mapping[Subject, str] = MappingProxyType({}),
     preservations: PreservationRoutes | None = None,
-) -> Door:
+) -> ConsoleRouter:
     """Build the pages that every party has, and the pages of its received subjects.
 
     `folders` are modules with a template folder. `sources` are the sources of the attention list. `places` are the
     paths of further kinds of subjects below /console. `preservations` is set for agencies and providers only.
     """
     frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
-    live = Live(frame, Events(serving))
+    live = LiveStream(frame, Events(serving))
     for kind in kinds:
         SubjectPages(frame, kind, live=live)
     found = {kind.routes.recipient.subject: kind.path for kind in kinds} | dict(places)
     if preservations is not None:
         PreservationPages(frame, preservations, live=live)
         found |= {Subject.PRESERVATION: PLACE}
-    attention, due = Attention(serving, sources), DueList(serving)
+    attention, due = AttentionRoutes(serving, sources), DueList(serving)
     ListPages(frame, live, attention, due=due, places=found)
-    HookPages(frame, WebhookRoutes(serving))
-    return Door(frame, live)
+    WebhookPages(frame, WebhookRoutes(serving))
+    return ConsoleRouter(frame, live)
 
 
-def entry(title: str, path: str) -> Entry:
+def entry(title: str, path: str) -> NavEntry:
     """Return a menu entry for all roles that may read."""
-    return Entry(title, f"{ROOT}/{path}", LOOKING)
+    return NavEntry(title, f"{ROOT}/{path}", LOOKING)
 
 
-def around(*own: Entry) -> Sequence[Entry]:
+def around(*own: NavEntry) -> Sequence[NavEntry]:
     """Return a menu: attention first, then the party's own entries, then deadlines and webhooks."""
     return entry("Attention", "attention"), *own, entry("Due", "due"), entry("Webhooks", "webhooks")
 
 
 def origin_door(
-    machinery: Machinery,
-    serving: Serving,
+    machinery: InstanceParts,
+    serving: RouteContext,
     *,
     title: str,
     use: OriginApi,
     kind: SubjectKind,
-    sources: Sequence[Source],
+    sources: Sequence[AttentionSource],
     folders: Sequence[str],
-    more: Sequence[Entry] = (),
+    more: Sequence[NavEntry] = (),
     preservations: PreservationRoutes | None = None,
-) -> Door:
+) -> ConsoleRouter:
     """Build the pages of a party that submits its own referrals and receives one `kind` of subject.
 
     `more` are menu entries for pages that its service adds.
@@ -94,8 +94,8 @@ def origin_door(
     files = row(Subject.REFERRAL, "submit").roles
     menu = around(
         entry("My referrals", "referrals"),
-        Entry("New referral", f"{ROOT}/new", files),
-        Entry("Import", f"{ROOT}/import", files),
+        NavEntry("New referral", f"{ROOT}/new", files),
+        NavEntry("Import", f"{ROOT}/import", files),
         entry(kind.title, kind.path),
         *more,
     )

@@ -11,7 +11,7 @@ from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.party.list_query import FILTERS
-from shared.runtime.console.forms import ONCE, Asked, read_inputs
+from shared.runtime.console.forms import ONCE, PageInput, read_inputs
 from shared.runtime.http.acts import Act as Doing
 from shared.runtime.http.acts import Acts, body_hash
 from shared.runtime.http.edge import read_key, read_model
@@ -20,14 +20,14 @@ from shared.vocabulary.reveal import RevealReason
 Said = TypeVar("Said", bound=Contract)
 
 
-def filters_of(asked: Asked) -> dict[str, object]:
+def filters_of(asked: PageInput) -> dict[str, object]:
     """Return the filter values for the form (`said`) and the start of the next page's query string (`keep`)."""
     said = {name: asked.query(name) or "" for name in ("state", "claimed", *FILTERS)}
     keep = urlencode({name: value for name, value in said.items() if value})
     return {"said": said, "keep": keep and f"{keep}&"}
 
 
-def read_reason(asked: Asked) -> RevealReason:
+def read_reason(asked: PageInput) -> RevealReason:
     """Return the chosen reason. Raises `Refused("reason_missing")`."""
     try:
         return RevealReason(asked.said("reason"))
@@ -35,7 +35,7 @@ def read_reason(asked: Asked) -> RevealReason:
         raise Refused("reason_missing", "choose what you need the record for", field="/reason") from None
 
 
-def chosen_state(asked: Asked, known: Collection[str]) -> str | None:
+def chosen_state(asked: PageInput, known: Collection[str]) -> str | None:
     """Return the state by which a list is filtered, if any. Raises `Refused("not_found")`."""
     state = asked.query("state")
     if state is not None and state not in known:
@@ -43,7 +43,7 @@ def chosen_state(asked: Asked, known: Collection[str]) -> str | None:
     return state
 
 
-def chosen_act(asked: Asked, acts: Mapping[str, Act]) -> Act:
+def chosen_act(asked: PageInput, acts: Mapping[str, Act]) -> Act:
     """Return the act that the form's path names. Raises `Refused("not_found")`, also if the role may not do it."""
     act = acts.get(asked.request.path_params["act"])
     if act is None or asked.identity.role not in act.roles:
@@ -51,13 +51,13 @@ def chosen_act(asked: Asked, acts: Mapping[str, Act]) -> Act:
     return act
 
 
-def read_said(takes: type[Said] | None, asked: Asked) -> Said | None:
+def read_said(takes: type[Said] | None, asked: PageInput) -> Said | None:
     """Return the content of the form as the model that the act takes; None if it takes none."""
     return None if takes is None else read_model(takes, read_inputs(takes, asked.form))
 
 
 async def done_once(
-    asked: Asked,
+    asked: PageInput,
     acts: Acts,
     action: str,
     *,

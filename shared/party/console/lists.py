@@ -15,13 +15,12 @@ from starlette.responses import Response
 
 from shared.exchange.act import ACTORS, Act, Subject
 from shared.kernel.errors import Refused
-from shared.party.attention import Attention
+from shared.party.attention import AttentionRoutes
 from shared.party.console.forms import chosen_act, done_once
-from shared.party.events import Asked as AskedOfFeed
-from shared.party.events import DueList, Events
+from shared.party.events import DueList, Events, EventsQuery
 from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
-from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
-from shared.runtime.console.forms import Asked, inputs_of, labels_of, problems_of, read_inputs
+from shared.party.work_items.api import TAKES, WorkResults, WorkRoutes
+from shared.runtime.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.identity import Identity
@@ -33,7 +32,7 @@ RETRY_MS: Final = 2000
 _EVENTS_MAX: Final = 50
 
 
-class Live:
+class LiveStream:
     """The event stream, and the event number after which a page starts to listen."""
 
     def __init__(self, frame: Frame, events: Events) -> None:
@@ -43,15 +42,15 @@ class Live:
     async def last(self, identity: Identity) -> int | None:
         """Return the number of the party's last event, which a page built now includes; None without a permit."""
         try:
-            return (await self._events.page(identity, AskedOfFeed(limit=1))).last
+            return (await self._events.page(identity, EventsQuery(limit=1))).last
         except Refused:
             return None
 
-    async def _stream(self, asked: Asked) -> Response:
+    async def _stream(self, asked: PageInput) -> Response:
         said = asked.request.headers.get("last-event-id") or asked.query("after") or "0"
         after = int(said) if said.isascii() and said.isdecimal() and len(said) < 19 else 0
         try:
-            found = await self._events.page(asked.identity, AskedOfFeed(after=after, limit=_EVENTS_MAX, wait=WAIT_S))
+            found = await self._events.page(asked.identity, EventsQuery(after=after, limit=_EVENTS_MAX, wait=WAIT_S))
             news = "".join(f"id: {each.number}\nevent: news\ndata: {each.subject}\n\n" for each in found.items)
         except Refused as error:
             if error.code != "feed_began_anew":
@@ -70,7 +69,7 @@ class ListPages:
     """The attention list and the deadlines. `places` are the paths of the kinds of subjects below /console."""
 
     def __init__(
-        self, frame: Frame, live: Live, attention: Attention, *, due: DueList, places: Mapping[Subject, str]
+        self, frame: Frame, live: LiveStream, attention: AttentionRoutes, *, due: DueList, places: Mapping[Subject, str]
     ) -> None:
         self._frame = frame
         self._live = live
@@ -80,7 +79,7 @@ class ListPages:
         frame.get("/attention", self._waiting)
         frame.get("/due", self._falling_due)
 
-    async def _waiting(self, asked: Asked) -> Response:
+    async def _waiting(self, asked: PageInput) -> Response:
         only = asked.query("priority")
         rank_max = _P0 if only == "p0" else _ALL
         after = await self._live.last(asked.identity)
@@ -90,7 +89,7 @@ class ListPages:
         views = {"listed": page, "only": only, "places": self._places, "after": after}
         return self._frame.page(asked, "attention.html", views)
 
-    async def _falling_due(self, asked: Asked) -> Response:
+    async def _falling_due(self, asked: PageInput) -> Response:
         after = await self._live.last(asked.identity)
         page = await self._due.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
         sent = [path for kind, path in self._places.items() if kind != Subject.REFERRAL]
@@ -101,7 +100,7 @@ PATH: Final = f"{ROOT}/webhooks"
 _ATTEMPTS: Final = 50
 
 
-class HookPages:
+class WebhookPages:
     """The webhook pages. The use cases check the roles."""
 
     def __init__(self, frame: Frame, routes: WebhookRoutes) -> None:
@@ -115,7 +114,7 @@ class HookPages:
         frame.post("/webhooks/{id}/rotate", self._rotate)
         frame.post("/webhooks/{id}/remove", self._remove)
 
-    async def _register(self, asked: Asked) -> Response:
+    async def _register(self, asked: PageInput) -> Response:
         try:
             said = read_model(Registration, read_inputs(Registration, asked.form))
             answer = await self._done(asked, "submit", said.spelt(), doing=partial(self._routes.register, said))
@@ -127,7 +126,7 @@ class HookPages:
 
     async def _listed(
         self,
-        asked: Asked,
+        asked: PageInput,
         *,
         status: int = 200,
         problems: list[tuple[str, str]] | None = None,
@@ -141,7 +140,7 @@ class HookPages:
         }
         return self._frame.page(asked, "webhooks.html", views, status=status)
 
-    async def _shown(self, asked: Asked, *, secret: WebhookSecret | None = None) -> Response:
+    async def _shown(self, asked: PageInput, *, secret: WebhookSecret | None = None) -> Response:
         identity, webhook_id = asked.identity, asked.id()
         views = {
             "it": await self._routes.show(identity, webhook_id),
@@ -152,24 +151,24 @@ class HookPages:
         }
         return self._frame.page(asked, "webhook.html", views)
 
-    async def _replay(self, asked: Asked) -> Response:
+    async def _replay(self, asked: PageInput) -> Response:
         said = read_model(Replay, read_inputs(Replay, asked.form))
         await self._done(asked, "replay", said.spelt(), doing=partial(self._routes.replay, asked.id(), said))
         return turned_to(f"{PATH}/{asked.id()}?done=replay")
 
-    async def _trigger(self, asked: Asked) -> Response:
+    async def _trigger(self, asked: PageInput) -> Response:
         await self._done(asked, "trigger", b"", doing=partial(self._routes.trigger, asked.id()))
         return turned_to(f"{PATH}/{asked.id()}?done=test")
 
-    async def _rotate(self, asked: Asked) -> Response:
+    async def _rotate(self, asked: PageInput) -> Response:
         answer = await self._done(asked, "rotate", b"", doing=partial(self._routes.rotate, asked.id()))
         return await self._shown(asked, secret=await self._routes.shown(asked.identity, answer))
 
-    async def _remove(self, asked: Asked) -> Response:
+    async def _remove(self, asked: PageInput) -> Response:
         await self._routes.remove(asked.identity, asked.id())
         return turned_to(PATH)
 
-    async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
+    async def _done(self, asked: PageInput, action: str, body: bytes, *, doing: Doing) -> bytes:
         """Do an act once for each sent form and return the stored response."""
         done = partial(self._routes.done, asked.identity, doing)
         return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)
@@ -190,13 +189,13 @@ class WorkPages:
         frame.get(f"/{PLACE}/{{id}}", self._shown)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
-    async def _list(self, asked: Asked) -> Response:
+    async def _list(self, asked: PageInput) -> Response:
         after = await self._last(asked.identity)
         found = await self._routes.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
         return self._frame.page(asked, "work.html", {"listed": found, "after": after})
 
     async def _shown(
-        self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
+        self, asked: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
     ) -> Response:
         found = await self._routes.show(asked.identity, asked.id())
         acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if asked.identity.role in row.roles]
@@ -205,7 +204,7 @@ class WorkPages:
         views = {"it": found, "acts": acts, "refused": refused, "problems": problems, "labels": labels_of(inputs)}
         return self._frame.page(asked, "work_item.html", views, status=status)
 
-    async def _act(self, asked: Asked) -> Response:
+    async def _act(self, asked: PageInput) -> Response:
         """Answer each notice of a work item. A refused notice does not stop the others."""
         row = chosen_act(asked, self._acts)
         try:
@@ -216,9 +215,9 @@ class WorkPages:
             return await self._shown(asked, status=error.status, refused=row.name, problem=error)
         return self._frame.page(asked, "work_done.html", {"row": row, "results": answered.results})
 
-    async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
+    async def _done(self, asked: PageInput, row: Act) -> WorkResults:
         said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
         doing = partial(self._routes.answered, row, asked.id(), said=said, identity=asked.identity)
         acts = self._routes.acts
         answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
-        return WorkAnswered.model_validate_json(answer)
+        return WorkResults.model_validate_json(answer)

@@ -21,22 +21,12 @@ from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.console.forms import chosen_act, chosen_state, done_once, read_reason, read_said, spelt
-from shared.party.console.lists import Live
+from shared.party.console.lists import LiveStream
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
-from shared.party.preservation.domain import (
-    LookedPreservation,
-    OpenedPreservation,
-    PreservationAsk,
-    PreservationAsked,
-)
-from shared.party.preservation.use_cases import (
-    export,
-    list_preservations,
-    look_at_preservation,
-    show_preservation,
-)
-from shared.party.stores import ShownLook, looks_at
-from shared.runtime.console.forms import Asked, inputs_of, labels_of, problems_of, read_inputs
+from shared.party.preservation.domain import AskResult, OpenedPreservation, PreservationAsk, PreservationSummary
+from shared.party.preservation.use_cases import export, list_preservations, look_at_preservation, show_preservation
+from shared.party.stores import AccessLogRow, looks_at
+from shared.runtime.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.edge import read_model
@@ -70,7 +60,7 @@ class NewPreservation(BaseModel):
 class PreservationPages:
     """The handlers of the pages. `routes` wire the use cases, as in the API."""
 
-    def __init__(self, frame: Frame, routes: PreservationRoutes, *, live: Live) -> None:
+    def __init__(self, frame: Frame, routes: PreservationRoutes, *, live: LiveStream) -> None:
         self._frame = frame
         self._routes = routes
         self._live = live
@@ -86,7 +76,7 @@ class PreservationPages:
         frame.post(f"/{PLACE}/{{id}}/export", self._export)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
-    async def _list(self, asked: Asked) -> Response:
+    async def _list(self, asked: PageInput) -> Response:
         known = sorted(states(Subject.PRESERVATION))
         state = chosen_state(asked, known)
         after = await self._live.last(asked.identity)
@@ -97,7 +87,7 @@ class PreservationPages:
         views = {"listed": found, "states": known, "state": state, "after": after, "asks": asks}
         return self._frame.page(asked, "preservations.html", views)
 
-    async def _form(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+    async def _form(self, asked: PageInput, *, status: int = 200, problem: Refused | None = None) -> Response:
         if asked.identity.role not in ASK.roles:
             raise not_found()
         problems = [] if problem is None else [(_field(path), said) for path, said in problems_of(problem)]
@@ -105,7 +95,7 @@ class PreservationPages:
         views = {"inputs": inputs, "labels": labels_of(inputs), "problems": problems}
         return self._frame.page(asked, "preservation_new.html", views, status=status)
 
-    async def _ask(self, asked: Asked) -> Response:
+    async def _ask(self, asked: PageInput) -> Response:
         try:
             said = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, asked.form)))
             answer = await self._done(asked, ASK, partial(self._routes.asked, said, asked.identity), body=said.spelt())
@@ -113,12 +103,12 @@ class PreservationPages:
             if error.status == 404 or error.code == "forbidden":
                 raise
             return await self._form(asked, status=error.status, problem=error)
-        told = PreservationAsked.model_validate_json(answer)
+        told = AskResult.model_validate_json(answer)
         warned = f"&warned={told.warnings[0].value}" if told.warnings else ""
         return turned_to(f"{PATH}/{told.preservation_id}?done={ASK.name}{warned}")
 
     async def _looked(
-        self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
+        self, asked: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
     ) -> Response:
         after = await self._live.last(asked.identity)
         async with self._routes.serving.reading(asked.identity) as session:
@@ -129,7 +119,7 @@ class PreservationPages:
         wrong["problems"] = [] if problem is None else problems_of(problem, inputs)
         return self._shown(asked, found, status=status, refused=refused, looks=looks, after=after, **wrong)
 
-    async def _reveal(self, asked: Asked) -> Response:
+    async def _reveal(self, asked: PageInput) -> Response:
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
@@ -139,12 +129,12 @@ class PreservationPages:
             looks = await self._looks(asked, session)
         return self._shown(asked, found, looks=looks, opened=found)
 
-    async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
+    async def _looks(self, asked: PageInput, session: Session) -> Sequence[AccessLogRow]:
         """Return the openings by people and machines of the party."""
         kek, party = self._routes.serving.kek, asked.identity.party
         return await looks_at(session.driver, kek, party=party, subject=asked.id())
 
-    async def _export(self, asked: Asked) -> Response:
+    async def _export(self, asked: PageInput) -> Response:
         """Export the whole flow as ETSI TS 103 120 XML. This opens the sealed part."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
@@ -155,7 +145,7 @@ class PreservationPages:
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return XmlResponse(found, headers=headers)
 
-    async def _act(self, asked: Asked) -> Response:
+    async def _act(self, asked: PageInput) -> Response:
         row = chosen_act(asked, self._acts)
         try:
             said = read_said(row.takes, asked)
@@ -167,12 +157,12 @@ class PreservationPages:
             return await self._looked(asked, status=error.status, refused=row.name, problem=error)
         return turned_to(f"{PATH}/{asked.id()}?done={row.name}")
 
-    async def _done(self, asked: Asked, row: Act, doing: Doing, *, body: bytes) -> bytes:
+    async def _done(self, asked: PageInput, row: Act, doing: Doing, *, body: bytes) -> bytes:
         """Do an act once for each sent form and return its response."""
         return await done_once(asked, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
 
     def _shown(
-        self, asked: Asked, found: LookedPreservation | OpenedPreservation, *, status: int = 200, **more: object
+        self, asked: PageInput, found: PreservationSummary | OpenedPreservation, *, status: int = 200, **more: object
     ) -> Response:
         open_acts = [
             (row, inputs_of(row.takes))

@@ -15,24 +15,16 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
-from shared.party.console.forms import (
-    chosen_act,
-    chosen_state,
-    done_once,
-    filters_of,
-    read_reason,
-    read_said,
-    spelt,
-)
-from shared.party.console.lists import Live
+from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
+from shared.party.console.lists import LiveStream
 from shared.party.list_query import sought_in
 from shared.party.questions.store import PostgresQuestions, ShownQuestion
 from shared.party.recipient.api import ItemRoutes
-from shared.party.recipient.domain import Page, ShownItem
-from shared.party.recipient.use_cases import Acting, list_items, look_at_item, show_evidence, show_item
-from shared.party.revision_diff import Comparison
-from shared.party.stores import ShownLook, looks_at
-from shared.runtime.console.forms import ALIKE, Asked, inputs_of, labels_of, problems_of
+from shared.party.recipient.domain import ItemQuery, ShownItem
+from shared.party.recipient.use_cases import ItemActor, list_items, look_at_item, show_evidence, show_item
+from shared.party.revision_diff import RevisionDiff
+from shared.party.stores import AccessLogRow, looks_at
+from shared.runtime.console.forms import ALIKE, PageInput, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.identity import Identity
@@ -48,7 +40,7 @@ _RAISES: Final = {QuestionKind.QUESTION: "ask", QuestionKind.DISPUTE: "dispute"}
 Beside = Mapping[UUID, Sequence[UUID]]
 
 
-class Listed(Protocol):
+class SubjectList(Protocol):
     """A list of subjects of any kind."""
 
     @property
@@ -78,8 +70,8 @@ class SubjectKind:
     bulk: Sequence[str] = ()
     claimed: bool = False
     beside: Callable[[asyncpg.Connection, str, Sequence[ShownItem]], Awaitable[Beside]] | None = None
-    not_now: Callable[[ShownItem, Acting], Awaitable[frozenset[str]]] | None = None
-    amended: Callable[[ShownItem], Sequence[Comparison]] = lambda _: ()
+    not_now: Callable[[ShownItem, ItemActor], Awaitable[frozenset[str]]] | None = None
+    amended: Callable[[ShownItem], Sequence[RevisionDiff]] = lambda _: ()
 
 
 class _Found(NamedTuple):
@@ -87,14 +79,14 @@ class _Found(NamedTuple):
 
     it: ShownItem
     raised: Sequence[ShownQuestion]
-    looks: Sequence[ShownLook]
+    looks: Sequence[AccessLogRow]
     closed: frozenset[str]
 
 
 class SubjectPages:
     """The handlers of the pages. They show the views that the use cases return."""
 
-    def __init__(self, frame: Frame, kind: SubjectKind, *, live: Live) -> None:
+    def __init__(self, frame: Frame, kind: SubjectKind, *, live: LiveStream) -> None:
         self._frame = frame
         self._routes, self._serving = kind.routes, kind.routes.serving
         self._live = live
@@ -109,16 +101,16 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk", self._confirm)
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
-    async def _list(self, asked: Asked) -> Response:
+    async def _list(self, asked: PageInput) -> Response:
         mine = asked.query("claimed") == "mine"
         known = sorted(states(self._routes.recipient.subject))
         state = chosen_state(asked, known)
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
-        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
+        page = ItemQuery(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
         async with self._serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
-            found = cast("Listed", await list_items(self._routes.recipient, page, acting))
+            found = cast("SubjectList", await list_items(self._routes.recipient, page, acting))
             beside = await self._beside(asked.identity, session, found.items)
         views: dict[str, object] = {
             "after": after,
@@ -136,11 +128,11 @@ class SubjectPages:
     async def _beside(self, who: Identity, session: Session, listed: Sequence[ShownItem]) -> Beside:
         return {} if self._kind.beside is None else await self._kind.beside(session.driver, who.party, listed)
 
-    async def _one(self, asked: Asked) -> Response:
+    async def _one(self, asked: PageInput) -> Response:
         after = await self._live.last(asked.identity)
         return self._shown(asked, await self._found(asked), after=after)
 
-    async def _reveal(self, asked: Asked) -> Response:
+    async def _reveal(self, asked: PageInput) -> Response:
         """Show the opened record. The reason is reported to audit."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
@@ -148,7 +140,7 @@ class SubjectPages:
         found = await self._found(asked, reason)
         return self._shown(asked, found, opened=found.it, compared=self._kind.amended(found.it))
 
-    async def _found(self, asked: Asked, reason: RevealReason | None = None) -> _Found:
+    async def _found(self, asked: PageInput, reason: RevealReason | None = None) -> _Found:
         """Load one subject for its page. With a `reason`, its record is opened."""
         recipient, subject_id, party = self._routes.recipient, asked.id(), asked.identity.party
         async with self._serving.reading(asked.identity) as session:
@@ -161,7 +153,7 @@ class SubjectPages:
             looks = await looks_at(session.driver, self._serving.kek, party=party, subject=subject_id)
             return _Found(found, raised, looks, await self._closed(found, raised, acting))
 
-    async def _evidence(self, asked: Asked) -> Response:
+    async def _evidence(self, asked: PageInput) -> Response:
         async with self._serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
             witness = self._serving.witness
@@ -170,10 +162,10 @@ class SubjectPages:
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(kept.model_dump_json(exclude_unset=True), media_type="application/json", headers=headers)
 
-    def _bulk_acts(self, asked: Asked) -> Sequence[Act]:
+    def _bulk_acts(self, asked: PageInput) -> Sequence[Act]:
         return [row for name, row in self._acts.items() if name in self._kind.bulk and asked.identity.role in row.roles]
 
-    def _chosen(self, asked: Asked) -> tuple[Act, Sequence[UUID]]:
+    def _chosen(self, asked: PageInput) -> tuple[Act, Sequence[UUID]]:
         """Return the act and the ticked subjects. Raises `Refused("nothing_chosen")`."""
         row = next((each for each in self._bulk_acts(asked) if each.name == asked.said("act")), None)
         try:
@@ -186,7 +178,7 @@ class SubjectPages:
             raise Refused("nothing_chosen", f"tick 1 to {ROWS_OF_A_PAGE} of the list", field="/id")
         return row, ids
 
-    async def _confirm(self, asked: Asked) -> Response:
+    async def _confirm(self, asked: PageInput) -> Response:
         """Show the act and its subjects for confirmation, before anything is done."""
         row, ids = self._chosen(asked)
         async with self._serving.reading(asked.identity) as session:
@@ -198,7 +190,7 @@ class SubjectPages:
         views = {"kind": self._kind, "row": row, "found": found, "left": left, "inputs": inputs}
         return self._frame.page(asked, "bulk.html", views)
 
-    async def _in_bulk(self, asked: Asked) -> Response:
+    async def _in_bulk(self, asked: PageInput) -> Response:
         """Do the act on each subject. A refused subject does not stop the others."""
         row, ids = self._chosen(asked)
         said = read_said(row.takes, asked)
@@ -212,7 +204,7 @@ class SubjectPages:
                 results.append((each, error))
         return self._frame.page(asked, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})
 
-    async def _act(self, asked: Asked) -> Response:
+    async def _act(self, asked: PageInput) -> Response:
         """Do one act, once for each sent form."""
         row = chosen_act(asked, self._acts)
         subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
@@ -225,29 +217,31 @@ class SubjectPages:
             return await self._refused(asked, row, error)
         return turned_to(f"{here}?done={row.name}")
 
-    async def _done(self, asked: Asked, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = "") -> None:
+    async def _done(
+        self, asked: PageInput, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = ""
+    ) -> None:
         move = partial(self._routes.move, row, subject_id, said=said, identity=asked.identity)
         acts = self._serving.acts
         await done_once(asked, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
 
-    async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
+    async def _refused(self, asked: PageInput, row: Act, error: Refused) -> Response:
         found = await self._found(asked)
         inputs = inputs_of(row.takes, rows=self._kind.numbers(found.it))
         wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
         here = found._replace(closed=found.closed - {row.name})
         return self._shown(asked, here, status=error.status, refused=row.name, **wrong)
 
-    async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
+    async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: ItemActor) -> frozenset[str]:
         """Return the acts that the state permits, but an open question or another row forbids now."""
         mine = [each for each in raised if each.own and each.state is QuestionState.OPEN]
         asked = frozenset(_RAISES[each.kind] for each in mine)
         return asked | (frozenset() if self._kind.not_now is None else await self._kind.not_now(found, acting))
 
-    async def _may(self, row: Act, found: ShownItem, acting: Acting) -> bool:
+    async def _may(self, row: Act, found: ShownItem, acting: ItemActor) -> bool:
         """Return whether the act is possible in the present state."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
-    def _shown(self, asked: Asked, found: _Found, *, status: int = 200, **more: object) -> Response:
+    def _shown(self, asked: PageInput, found: _Found, *, status: int = 200, **more: object) -> Response:
         numbers, state = self._kind.numbers(found.it), _state(found.it)
         open_acts = [
             (row, inputs_of(row.takes, rows=numbers))

@@ -11,21 +11,21 @@ from fastapi import FastAPI
 from shared.exchange.acceptance import Acceptor
 from shared.guard import edition
 from shared.kernel.errors import Unavailable
-from shared.party.failure_isolation import Apart
+from shared.party.failure_isolation import Isolation
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
-from shared.party.origin.api.checking import AsideChecking
-from shared.party.origin.bus import OriginBus, OriginTimers
+from shared.party.origin.api.checking import CheckWorker
+from shared.party.origin.bus import OriginHandler, OriginTimers
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.store.locations import Locations
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.redecide import Law
-from shared.party.serving import Serving
+from shared.party.origin.use_cases.redecide import CurrentDocuments
+from shared.party.serving import RouteContext
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from shared.runtime.instance.parts import first_of
 
 
@@ -34,13 +34,13 @@ class Origin:
     """The parts of an originating service: HTTP, Kafka, intake, alarms and timers."""
 
     api: OriginApi
-    bus: OriginBus
+    bus: OriginHandler
     intake: Intake
     alarms: Alarms
-    checking: AsideChecking
+    checking: CheckWorker
     timers: OriginTimers
 
-    def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
+    def app(self, machinery: InstanceParts, http: FastAPI, handler: Handler) -> App:
         """Return the service with its parts."""
 
         async def serve() -> None:
@@ -67,7 +67,7 @@ class Origin:
             machinery.database,
             machinery.keys.kek,
             lambda: machinery.directory().parties_of(machinery.instance),
-            apart=Apart(machinery.aside, machinery.clock),
+            apart=Isolation(machinery.aside, machinery.clock),
         )
         return App(
             machinery,
@@ -87,7 +87,7 @@ class Origin:
         )
 
 
-def assemble_origin(machinery: Machinery, serving: Serving) -> Origin:
+def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
     """Build an origin that acts by the permits of `serving`."""
     acceptor = Acceptor(
         machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
@@ -107,7 +107,7 @@ def assemble_origin(machinery: Machinery, serving: Serving) -> Origin:
         owe=machinery.budgets.owe,
         alarms=alarms,
     )
-    checking = AsideChecking(machinery.documents)
+    checking = CheckWorker(machinery.documents)
     api = OriginApi(
         serving=serving,
         intake=intake,
@@ -117,9 +117,9 @@ def assemble_origin(machinery: Machinery, serving: Serving) -> Origin:
         then=machinery.law.documents_at,
         instance=machinery.instance,
     )
-    bus = OriginBus(
+    bus = OriginHandler(
         machinery.database,
-        law=Law(machinery.documents, machinery.law.documents_at),
+        law=CurrentDocuments(machinery.documents, machinery.law.documents_at),
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,

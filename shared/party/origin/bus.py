@@ -16,31 +16,31 @@ from shared.exchange.read_capabilities import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.failure_isolation import Apart, Key, Taking, apart_from_others
-from shared.party.origin.records import Receipted
+from shared.party.failure_isolation import ClaimedBatch, Isolation, Key, apart_from_others
+from shared.party.origin.records import Receipt
 from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.questions import EXPIRED_MAX, Asked, expire_referrals
-from shared.party.origin.use_cases.redecide import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
-from shared.party.origin.use_cases.transfers import Claiming, suggest_contacts
+from shared.party.origin.use_cases.holds import HoldAnswers
+from shared.party.origin.use_cases.questions import EXPIRED_MAX, QuestionBatch, expire_referrals
+from shared.party.origin.use_cases.redecide import BATCH, DUE_MAX, CurrentDocuments, EdgeRedecider, IssuePlanned
+from shared.party.origin.use_cases.transfers import ClaimGrants, suggest_contacts
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 from shared.vocabulary.routing import PartyKind
 
 #: A step that processes the claimed rows in the transaction of a session.
-InSession = Callable[[Session, Taking], Awaitable[None]]
+InSession = Callable[[Session, ClaimedBatch], Awaitable[None]]
 #: A function that sends edges above an id, and returns the id to continue after.
-Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
+Issue = Callable[[PostgresEdges, UUID, ClaimedBatch], Awaitable[UUID | None]]
 #: Seconds between two searches for edges to decide again.
 LOOK_EVERY_S: Final = 5.0
 #: Seconds between two searches for notices whose slot has come.
@@ -58,7 +58,7 @@ LOOKED_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class RedecideRun:
     """The last pass over all waiting edges: its documents, the peers' message versions and its time.
 
     `twice`: the pass before it had the same documents and versions.
@@ -80,42 +80,42 @@ class Looked:
         return not timedelta(0) <= now - self.at < pause
 
     @classmethod
-    def now(cls, documents: Documents, at: datetime, before: Looked | None) -> Looked:
+    def now(cls, documents: Documents, at: datetime, before: RedecideRun | None) -> RedecideRun:
         """Return a pass by these documents, made now."""
         twice = before is not None and (before.law, before.reads) == (documents.law, documents.reads)
         return cls(documents.law, documents.reads, at, twice)
 
 
 @dataclass(eq=False)
-class OriginBus:
+class OriginHandler:
     """The receiver of answers and settlements in an originating service.
 
     `unreleased_days`: days that a referral waits for a second person. `aside`: the retry backoff of this process.
     """
 
     database: Database
-    law: Law
+    law: CurrentDocuments
     instance: str
     kek: KeyEncryptionKey
     clock: Clock
     unreleased_days: int
-    aside: SetAside = field(default_factory=SetAside)
+    aside: RetryBackoff = field(default_factory=RetryBackoff)
 
     def __post_init__(self) -> None:
-        self._again = DecideAgain(law=self.law, instance=self.instance, clock=self.clock)
-        self._apart = Apart(self.aside, self.clock)
+        self._again = EdgeRedecider(law=self.law, instance=self.instance, clock=self.clock)
+        self._apart = Isolation(self.aside, self.clock)
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """Return the edges that answers change, within the batch's transaction."""
         driver, now = unit.connection.driver, self.clock.now()
-        holding = Holding(PostgresHolds(driver), lambda: self.law.at(now), self.instance, now)
-        claiming = Claiming(PostgresTransfers(driver), lambda: self.law.at(now), self.instance, now, holding)
+        holding = HoldAnswers(PostgresHolds(driver), lambda: self.law.at(now), self.instance, now)
+        claiming = ClaimGrants(PostgresTransfers(driver), lambda: self.law.at(now), self.instance, now, holding)
         return EdgeAnswers(
             PostgresEdges(driver, self.kek),
             now,
             holding=holding,
             claiming=claiming,
-            asked=Asked(PostgresQuestions(driver), now),
+            asked=QuestionBatch(PostgresQuestions(driver), now),
             agency=lambda party: self._agency(party, now),
         )
 
@@ -127,7 +127,7 @@ class OriginBus:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Store outcomes on edges. An edge that was refused as stale is decided again, now or later."""
         edges = PostgresEdges(unit.connection.driver, self.kek)
-        outcomes = {each.message_id: Receipted(each.outcome, each.code, each.by) for each in settlements}
+        outcomes = {each.message_id: Receipt(each.outcome, each.code, each.by) for each in settlements}
         heard = await edges.note_outcomes(outcomes, self.clock.now())
         stale = [message_id for message_id in heard if outcomes[message_id].code in DECIDE_AGAIN]
         if stale:
@@ -168,7 +168,7 @@ class OriginBus:
                 aside.done("follow", key)
 
     async def _left_behind(
-        self, session: Session, taking: Taking, *, recipient: str, instance: str, tried: set[Key]
+        self, session: Session, taking: ClaimedBatch, *, recipient: str, instance: str, tried: set[Key]
     ) -> None:
         edges = PostgresEdges(session.driver, self.kek)
         try:
@@ -181,13 +181,13 @@ class OriginBus:
 
         `scope`: the instance with all parties that it serves.
         """
-        looked: Looked | None = None
+        looked: RedecideRun | None = None
         while True:
             async with apart_from_others("issue_waiting"):
                 documents, now = self.law.now(), self.clock.now()
                 if looked is None or looked.due(documents, now):
                     await self.issue(scope())
-                    looked = Looked.now(documents, now, looked)
+                    looked = RedecideRun.now(documents, now, looked)
             await asyncio.sleep(ISSUE_POLL_S)
 
     async def issue(self, scope: RowScope) -> None:
@@ -195,7 +195,7 @@ class OriginBus:
         for work, issue in (("issue", self._again.issue), ("issue_anew", self._again.issue_anew)):
             after: UUID | None = UUID(int=0)
 
-            async def of_these(taking: Taking, issue: Issue = issue) -> None:
+            async def of_these(taking: ClaimedBatch, issue: Issue = issue) -> None:
                 nonlocal after
                 async with self.database.transaction(scope) as session:
                     last = await issue(PostgresEdges(session.driver, self.kek), after or UUID(int=0), taking)
@@ -208,7 +208,7 @@ class OriginBus:
     async def due(self, scope: RowScope) -> int:
         """Decide the due edges again, and forward late answers. Return the number of edges. Raises `Unavailable`."""
 
-        async def decide(session: Session, taking: Taking) -> None:
+        async def decide(session: Session, taking: ClaimedBatch) -> None:
             await self._again.due(PostgresEdges(session.driver, self.kek), taking)
 
         return await self._all("decide_again", scope, decide)
@@ -216,10 +216,10 @@ class OriginBus:
     async def missing(self, scope: RowScope) -> int:
         """Send edges and withdrawals again that their recipients lack. Return the number. Raises `Unavailable`."""
 
-        async def untold(session: Session, taking: Taking) -> None:
+        async def untold(session: Session, taking: ClaimedBatch) -> None:
             await self._again.untold(PostgresMissing(session.driver), taking)
 
-        async def missing(session: Session, taking: Taking) -> None:
+        async def missing(session: Session, taking: ClaimedBatch) -> None:
             await self._again.missing(PostgresEdges(session.driver, self.kek), taking)
 
         return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
@@ -227,7 +227,7 @@ class OriginBus:
     async def suggest(self, scope: RowScope) -> int:
         """Suggest contact to agencies with a common case or location. Return the count. Raises `Unavailable`."""
 
-        async def suggest(session: Session, taking: Taking) -> None:
+        async def suggest(session: Session, taking: ClaimedBatch) -> None:
             contacts, directory = PostgresContacts(session.driver), self.law.now().directory
             await suggest_contacts(contacts, taking, directory, instance=self.instance, at=self.clock.now())
 
@@ -236,7 +236,7 @@ class OriginBus:
     async def expire(self, scope: RowScope) -> int:
         """Erase referrals that have waited too long for a second person. Return the number. Raises `Unavailable`."""
 
-        async def expire(session: Session, taking: Taking) -> None:
+        async def expire(session: Session, taking: ClaimedBatch) -> None:
             await expire_referrals(
                 PostgresReviews(session.driver, self.kek),
                 taking,
@@ -270,7 +270,7 @@ class OriginBus:
         return count
 
     async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int, whole: bool = True) -> int:
-        async def in_transaction(taking: Taking) -> None:
+        async def in_transaction(taking: ClaimedBatch) -> None:
             async with self.database.transaction(scope) as session:
                 await act(session, taking)
 
@@ -286,7 +286,7 @@ class OriginTimers:
     #: A test replaces the store to show which failure it prevents.
     store: type[PostgresPlanned] = PostgresPlanned
 
-    def __init__(self, bus: OriginBus, scope: Callable[[], RowScope], *, witness: Witness = database_time) -> None:
+    def __init__(self, bus: OriginHandler, scope: Callable[[], RowScope], *, witness: Witness = database_time) -> None:
         self._bus = bus
         self._scope = scope
         self._witness = witness
@@ -304,12 +304,12 @@ class OriginTimers:
         """Process at most `limit` due notices once. Return their number. Raises `Unavailable`."""
         return await self._bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
 
-    async def _issue(self, session: Session, taking: Taking) -> None:
+    async def _issue(self, session: Session, taking: ClaimedBatch) -> None:
         bus, now = self._bus, self._bus.clock.now()
         documents = bus.law.now()
         if abs(now - await self._witness(session.driver)) > CLOCK_TOLERANCE:
             return
         edges = PostgresEdges(session.driver, bus.kek)
         planned = self.store(session.driver, edges)
-        holding = Holding(planned, lambda: documents, bus.instance, now)
+        holding = HoldAnswers(planned, lambda: documents, bus.instance, now)
         await IssuePlanned(planned, edges, bus._again, holding).issue(taking)

@@ -11,21 +11,21 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import CaseWords, NoticeWords, OfferWords, TrackNumber
+from shared.contracts.answers import CaseCodes, NoticeCodes, OfferCodes, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.evidence import SignedAcceptance
 from shared.contracts.fields import CaseReference, ExternalRef
-from shared.contracts.holds import HoldWords, ShownHold
+from shared.contracts.holds import HoldCodes, ShownHold
 from shared.contracts.items import ItemNumber
-from shared.contracts.questions import QuestionWords
+from shared.contracts.questions import QuestionCodes
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
-from shared.kernel.errors import NotNow, Refused
-from shared.routing.directory_index import PartyEntry, Purses
+from shared.kernel.errors import Refused, RetryLater
+from shared.routing.directory_index import DayQuota, PartyEntry
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.preservation import HoldEnd
@@ -71,7 +71,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """Status and exact body of an answer. The stored bytes also answer each repetition of the request."""
 
     status: int
@@ -94,27 +94,27 @@ PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
 _UNITS: Final = 8 * 16
 
 
-class Spent(NamedTuple):
+class QuotaUsage(NamedTuple):
     """The total cost of records in sixteenths of a bit: without their hashes, and of the hashes alone."""
 
     record: int = 0
     hashes: int = 0
 
-    def plus(self, other: Spent) -> Spent:
-        return Spent(self.record + other.record, self.hashes + other.hashes)
+    def plus(self, other: QuotaUsage) -> QuotaUsage:
+        return QuotaUsage(self.record + other.record, self.hashes + other.hashes)
 
-    def less(self, other: Spent) -> Spent:
-        return Spent(self.record - other.record, self.hashes - other.hashes)
+    def less(self, other: QuotaUsage) -> QuotaUsage:
+        return QuotaUsage(self.record - other.record, self.hashes - other.hashes)
 
     @classmethod
-    def whole(cls, purses: Purses) -> Spent:
+    def whole(cls, purses: DayQuota) -> QuotaUsage:
         return cls(purses.record * _UNITS, purses.hashes * _UNITS)
 
-    def within(self, whole: Spent) -> bool:
+    def within(self, whole: QuotaUsage) -> bool:
         return self.record <= whole.record and self.hashes <= whole.hashes
 
 
-class DaySpent(NotNow):
+class QuotaExceeded(RetryLater):
     """The party's daily quota has no room for the submission before the next day."""
 
     def __init__(self, at: datetime) -> None:
@@ -214,7 +214,7 @@ class AnsweredQuestion(Contract):
     state: Literal["routed", "transferred"]
 
 
-class Overridden(Contract):
+class OverrideResult(Contract):
     """The state of a hold: `proposed` until a second person confirms the override."""
 
     referral_id: Uuid
@@ -274,7 +274,7 @@ class Ticks(Contract):
     acknowledged: Tick
 
 
-class AnswerDetail(NoticeWords, OfferWords, CaseWords):
+class AnswerDetail(NoticeCodes, OfferCodes, CaseCodes):
     """The codes and times of an answer. The fields depend on the answer. Items have the referral's own numbers.
 
     `number` is the answer's number in its recipient's track. An answer to it can quote the number.
@@ -296,7 +296,7 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     times: int | None = None
 
 
-class Told(AnswerDetail, HoldWords, QuestionWords):
+class GivenAnswer(AnswerDetail, HoldCodes, QuestionCodes):
     """One answer as it was given, the state of the edge after it, and the time when it was applied here."""
 
     answer: AnswerState
@@ -316,14 +316,14 @@ class SentEdge(Recipient):
     withdrawal: Delivery | None
     answer: AnswerState
     answer_detail: AnswerDetail | None
-    timeline: tuple[Told, ...] = ()
+    timeline: tuple[GivenAnswer, ...] = ()
     case_reference: CaseReference | None = None
     notice_id: Uuid | None
     #: The slot in which a planned notice will be sent, as planned now.
     issue_at: Instant | None = None
 
 
-class Related(Contract):
+class RelatedReferral(Contract):
     """Another of the party's own referrals, and its relation to this one."""
 
     referral_id: Uuid
@@ -339,12 +339,12 @@ class ShownReferral(ListedReferral):
 
     ticks: Ticks
     edges: tuple[SentEdge, ...]
-    relations: tuple[Related, ...] = ()
+    relations: tuple[RelatedReferral, ...] = ()
     revisions: tuple[ShownRevision, ...] = ()
     holds: tuple[ShownHold, ...] = ()
 
 
-class TransferStands(NamedTuple):
+class TransferStatus(NamedTuple):
     """The messages that a hotline has received about a transfer: the offer to claim, and its result.
 
     `claim` is the act by which the hotline claimed the referral. `gone`: another hotline has it.
@@ -357,7 +357,7 @@ class TransferStands(NamedTuple):
     gone: bool
 
 
-class ListedWork(Contract):
+class UnroutedReferral(Contract):
     """A referral that waits for a person, with the reason and the time since when."""
 
     referral_id: Uuid
@@ -370,11 +370,11 @@ class ListedWork(Contract):
 class WorkPage(Contract):
     """Referrals that wait for a person, newest first."""
 
-    items: tuple[ListedWork, ...]
+    items: tuple[UnroutedReferral, ...]
     next: NextCursor
 
 
-class Stood(NamedTuple):
+class EdgeStatus(NamedTuple):
     """The state of an edge as the ticks count it."""
 
     delivery: str
@@ -382,7 +382,7 @@ class Stood(NamedTuple):
     answer: str
 
 
-def ticks(state: ReferralState, edges: Sequence[SentEdge] | Sequence[Stood]) -> Ticks:
+def ticks(state: ReferralState, edges: Sequence[SentEdge] | Sequence[EdgeStatus]) -> Ticks:
     """Return the ticks of a referral. For a withdrawn one they count its withdrawals and their acknowledgements."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)

@@ -10,31 +10,31 @@ from uuid import UUID
 
 from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.amend import Standing
-from shared.exchange.items import Said
-from shared.exchange.origin import Answered
+from shared.exchange.amend import CurrentEdge
+from shared.exchange.items import ItemLog
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.outgoing_messages import StaleEdge
-from shared.exchange.second_review import Released
+from shared.exchange.second_review import SecondReview
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import Reply
+from shared.party.origin.domain import HttpReply
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Repeat:
     """A request that occurs twice in its batch, first at index `of`. One answer serves both."""
 
     of: int
 
 
 #: The result of an idempotency key: None for a new request, the earlier answer, a twin, or a refusal.
-Claimed = Reply | Twin | Refused | None
+Claimed = HttpReply | Repeat | Refused | None
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class StoredReferral:
     """The fields of a referral that its withdrawal needs."""
 
     state: str
@@ -43,7 +43,7 @@ class Filed:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Addressee:
     """A recipient of a referral: a provider by a notice, any other party by the referral itself.
 
     `instance` is the instance that it was sent to. `there`: the recipient is still served there.
@@ -56,7 +56,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreleased:
+class PendingReview:
     """A referral as a second person sees it. `content` is None after erasure; `filed_by` is opaque."""
 
     referral_id: UUID
@@ -83,22 +83,22 @@ class OpenEdge:
     party: str
     recipient: str
     subject: UUID
-    answer: Answered
+    answer: EdgeAnswer
     withdrawn: bool
     items: tuple[int, ...] = ()
     instance: str = ""
     instances_before: tuple[str, ...] = ()
-    told: tuple[Answered, ...] = ()
+    told: tuple[EdgeAnswer, ...] = ()
     gone: frozenset[int] = frozenset()
     revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class EdgeUpdate:
     """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance must get the answer."""
 
-    answer: Answered
-    told: tuple[Answered, ...] = ()
+    answer: EdgeAnswer
+    told: tuple[EdgeAnswer, ...] = ()
     retell: bool = False
 
 
@@ -111,7 +111,7 @@ class AnswerAct(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ActResult:
     """The first result of an act: the code of a refusal, or the new answer of its edges.
 
     `said` is the act's content in JSON. `reference` is the recipient's own for its case, in the clear.
@@ -120,7 +120,7 @@ class Judged:
     code: str | None
     referral_id: UUID
     party: str
-    answered: Answered | None = None
+    answered: EdgeAnswer | None = None
     said: Mapping[str, object] | None = None
     reference: str | None = None
 
@@ -143,13 +143,13 @@ class StaleReferral:
     decision: JsonObject
     content: ReferralRecord | None
     traceparent: str | None
-    released: Released | None
+    released: SecondReview | None
     stale: Mapping[tuple[str, str], StaleEdge]
     revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Retry:
     """The number of stale refusals of an edge, and the time at which it is decided again."""
 
     edge_id: UUID
@@ -158,7 +158,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Referred:
+class ReferredCase:
     """A case that one agency has referred: its edge `of`, and the `edge` on which the other agency answers now."""
 
     of: UUID
@@ -172,7 +172,7 @@ class Referred:
 FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED})
 
 
-class Receipted(NamedTuple):
+class Receipt(NamedTuple):
     """The outcome of a message, the code if it was not applied, and the instance `by` which it was stated."""
 
     outcome: ReceiptOutcome
@@ -181,11 +181,11 @@ class Receipted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Amendable:
+class AmendableReferral:
     """A referral for an amendment, locked with its edges. `content` is in the clear, None after erasure.
 
     `numbered` is the highest number that any of its items had, None if that is the highest of the present items.
-    `edges` are the current ones, `ended` as in `Amending`.
+    `edges` are the current ones, `ended` as in `AmendmentInput`.
     """
 
     referral_id: UUID
@@ -198,11 +198,11 @@ class Amendable:
     numbered: int | None
     body_sha256: str
     traceparent: str | None
-    edges: tuple[Standing, ...]
+    edges: tuple[CurrentEdge, ...]
     ended: frozenset[str]
 
 
-class DisownedItems(NamedTuple):
+class WrongProvider(NamedTuple):
     """The open items of a notice that its provider says it does not host.
 
     They have the origin's own numbers, each with the provider that the answer suggests, if any.
@@ -225,7 +225,7 @@ class IssuedEdge:
     instance: str
     items: tuple[int, ...]
     gone: frozenset[int]
-    answer: Answered
+    answer: EdgeAnswer
 
     @property
     def standing(self) -> list[int]:
@@ -233,27 +233,27 @@ class IssuedEdge:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Recheck:
     """One recheck of a notice's items: an act of its origin, `found` by the origin's own numbers."""
 
     act: UUID
     party: str
-    found: Said
+    found: ItemLog
     at: datetime
 
 
-class TakenBack(NamedTuple):
+class MissedWithdrawal(NamedTuple):
     """A withdrawal to send again to an instance that does not know it, with its edge and destination."""
 
     edge_id: UUID
     referral_id: UUID
     party: str
-    told: Told
-    filed: Filed
+    told: Addressee
+    filed: StoredReferral
     reason: WithdrawalReason
 
 
-class SaidRevision(NamedTuple):
+class RevisionContent(NamedTuple):
     """The record of one revision, as JSON."""
 
     revision: int
@@ -292,7 +292,7 @@ class HoldAct(NamedTuple):
     actor: str | None = None
 
 
-class PlannedEdge(NamedTuple):
+class PlannedNotice(NamedTuple):
     """A planned notice, locked: no other transaction sends it before this one has ended."""
 
     edge_id: UUID
@@ -301,14 +301,14 @@ class PlannedEdge(NamedTuple):
     rules: Sequence[str]
 
 
-class Issued(NamedTuple):
+class IssuedNotices(NamedTuple):
     """The number of sent notices of a referral, and the time of the last one; None if there is none."""
 
     notices: int
     last_at: datetime | None
 
 
-class Offered(NamedTuple):
+class TransferOffer(NamedTuple):
     """An edge of a referral itself: its recipient, the reason, and whether the recipient may claim the referral.
 
     `stands` is False after a withdrawal.
@@ -326,7 +326,7 @@ class Offered(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedReferral:
     """A locked referral for a transfer or the grant of a claim. No other transaction does either meanwhile."""
 
     referral_id: UUID
@@ -334,7 +334,7 @@ class Held:
     state: str
     exercise: bool
     revision: int
-    offered: Sequence[Offered]
+    offered: Sequence[TransferOffer]
 
     def claimable_by(self, party: str) -> bool:
         """Return whether the referral was ever transferred to the party."""
@@ -346,7 +346,7 @@ class Held:
         return frozenset(each.recipient for each in self.offered if each.claimable and each.stands)
 
 
-class Met(NamedTuple):
+class CaseMatch(NamedTuple):
     """An agency's case that is similar to another agency's case, with the reason to suggest contact.
 
     `their_referral_id` is the referral of the other's case; `revision` is that of the agency's own.

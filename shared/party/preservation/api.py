@@ -19,17 +19,17 @@ from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, personal
 from shared.party.preservation.domain import (
+    AskResult,
     OpenedPreservation,
     PreservationAsk,
-    PreservationAsked,
-    PreservationMoved,
     PreservationPage,
+    PreservationTransition,
 )
 from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.preservation.use_cases import Acting, act, ask, export, list_preservations, show_preservation
+from shared.party.preservation.use_cases import PreserveActor, act, ask, export, list_preservations, show_preservation
 from shared.party.recipient.api import Answering
-from shared.party.recipient.store.arriving import HeldPlaces
-from shared.party.serving import Serving, viewed
+from shared.party.recipient.store.arriving import HeldLocations
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -41,13 +41,13 @@ from shared.runtime.http.paging import Cursor, Limit
 class PreservationRoutes:
     """The handlers of the routes. `track` is the track of the service's parties; only agencies have `holds`."""
 
-    serving: Serving
+    serving: RouteContext
     track: Track
     documents: Callable[[], Documents]
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
-    holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldPlaces] | None = None
+    holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldLocations] | None = None
 
-    async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> PreservationAsked:
+    async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> AskResult:
         """Store one request, within a transaction. Raises `Refused` as `ask` does."""
         assert self.holds is not None
         holds, policy = self.holds(session.driver, self.serving.kek), self.documents().policy
@@ -63,14 +63,14 @@ class PreservationRoutes:
 
     async def act(
         self, row: Act, preservation_id: UUID, session: Session, *, said: Contract | None, identity: Identity
-    ) -> PreservationMoved:
+    ) -> PreservationTransition:
         """Do one act, within a transaction. Raises `Refused` as the use case does."""
         state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
-        return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
+        return PreservationTransition(preservation_id=preservation_id, state=PreservationState(state))
 
-    def acting(self, identity: Identity, session: Session) -> Acting:
+    def acting(self, identity: Identity, session: Session) -> PreserveActor:
         """Return the acting party and its preservations, within a transaction."""
-        return Acting(
+        return PreserveActor(
             party=identity.party,
             role=identity.role,
             actor=identity.actor,
@@ -110,7 +110,7 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
 
     if routes.track is ASK.track:
 
-        @router.post("", name="ask", **does(PreservationAsked, takes=[PreservationAsk]))
+        @router.post("", name="ask", **does(AskResult, takes=[PreservationAsk]))
         async def asked(request: Request, identity: Identity = who) -> Response:
             """Ask a provider to keep its data at some locations. No origin is informed."""
             begin = partial(routes.asked, read_model(PreservationAsk, await read_json(request)), identity)
@@ -138,7 +138,7 @@ def _add_acts(router: APIRouter, routes: PreservationRoutes) -> None:
             methods=["POST"],
             name=f"preservation_{row.name}",
             description=(row.message.clear.__doc__ or "").partition("\n")[0],
-            **does(PreservationMoved, takes=[] if row.takes is None else [row.takes]),
+            **does(PreservationTransition, takes=[] if row.takes is None else [row.takes]),
         )
 
 

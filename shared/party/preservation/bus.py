@@ -17,7 +17,7 @@ from shared.runtime.delivery.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class PreservationDoor:
+class PreservationHandler:
     """The handler of preservation messages in a service's consumer; `track` is the track of its own parties."""
 
     track: Track

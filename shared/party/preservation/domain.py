@@ -14,7 +14,7 @@ from shared.contracts.answers import Answer, TrackNumber
 from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
 from shared.contracts.preservation_api import PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Track
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import EdgeClock, EdgeStep
 from shared.exchange.message import Received
 from shared.exchange.preservation import (
     ASK,
@@ -27,7 +27,7 @@ from shared.exchange.preservation import (
     shown_state,
     told,
 )
-from shared.exchange.states import Standing
+from shared.exchange.states import TrackState
 from shared.guard import kept_locator
 from shared.guard.edition import own
 from shared.kernel.clock import coarse
@@ -57,7 +57,7 @@ class Preservation:
     party: str
     counterpart: str
     exercise: bool
-    standing: Standing
+    standing: TrackState
     kind: PreservationKind
     instrument: Instrument
     term: PreservationTerm | None
@@ -86,11 +86,11 @@ class Preservation:
             raise Refused(ACT_AWAITED)
         return replace(self, standing=told(row, self.standing, said), told=said.number)
 
-    def clocked(self, track: Track, sent_at: datetime) -> Clocked:
+    def clocked(self, track: Track, sent_at: datetime) -> EdgeClock:
         """Return its data for clocks; `track` is the track of its party, `sent_at` the time of the request."""
         asks = track is Track.OFFER
         agency, provider = (self.party, self.counterpart) if asks else (self.counterpart, self.party)
-        return Clocked(
+        return EdgeClock(
             edge_id=self.preservation_id,
             party=self.party,
             subject=self.preservation_id,
@@ -106,13 +106,13 @@ class Preservation:
             begins=BEGINS[self.kind].value,
         )
 
-    def happened(self, row: Act, before: Preservation, *, number: int, told_at: datetime) -> list[Happened]:
+    def happened(self, row: Act, before: Preservation, *, number: int, told_at: datetime) -> list[EdgeStep]:
         """Return the clock steps of the act that led to this state. Acts of the agency cause none."""
         if row.track is not Track.ANSWER:
             return []
         answers = before.standing.answer, self.standing.answer
         steps = clock_steps(self.kind, *answers, number=number, told_at=told_at)
-        return [Happened.by(self.party, self.preservation_id, self.counterpart, step=step) for step in steps]
+        return [EdgeStep.by(self.party, self.preservation_id, self.counterpart, step=step) for step in steps]
 
 
 def begun(
@@ -209,7 +209,7 @@ def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
 MATCHED_MAX = 100
 
 
-class Warned(StrEnum):
+class AskWarning(StrEnum):
     """Warnings to the officer with the answer.
 
     `hold_stands`: the agency has a hold there. The request reveals to the provider the interest that the hold conceals.
@@ -224,17 +224,17 @@ class PreservationAsk(PreservationRecord, PreservationTerms):
     provider: PartyId
 
 
-class PreservationMoved(Contract):
+class PreservationTransition(Contract):
     """The state after the act. A message informs the other side."""
 
     preservation_id: Uuid
     state: PreservationState
 
 
-class PreservationAsked(PreservationMoved):
+class AskResult(PreservationTransition):
     """The request is stored durably and will be sent. The officer decides about the `warnings`."""
 
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[AskWarning, ...] = ()
 
 
 class ShownPreservation(Contract):
@@ -281,7 +281,7 @@ class MatchedItem(Contract):
     n: int
 
 
-class LookedPreservation(ShownPreservation):
+class PreservationSummary(ShownPreservation):
     """A preservation with each act, oldest first, without its sealed part."""
 
     timeline: tuple[PreservationAct, ...]
@@ -298,7 +298,7 @@ class OpenedPreservation(ShownPreservation):
     matches: Annotated[tuple[MatchedItem, ...], Field(max_length=MATCHED_MAX)] = ()
 
 
-class Done(NamedTuple):
+class TimelineAct(NamedTuple):
     """One act in a timeline: `track` is that of its party, `said` its clear words in JSON, `state` the state after it.
 
     For the party's own acts, `message_id` is the message that carries the act to the other side.

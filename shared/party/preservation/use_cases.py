@@ -23,15 +23,15 @@ from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.party.preservation.domain import (
-    Done,
-    LookedPreservation,
+    AskResult,
+    AskWarning,
     OpenedPreservation,
     Preservation,
     PreservationAsk,
-    PreservationAsked,
     PreservationKey,
     PreservationPage,
-    Warned,
+    PreservationSummary,
+    TimelineAct,
     begun,
     check_may_ask,
     one_spelling,
@@ -49,7 +49,7 @@ Held = Callable[[PreservationRecord], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acting:
+class PreserveActor:
     """The acting party, its role, its preservations and the time; `track` is the track of this service's parties."""
 
     party: str
@@ -62,7 +62,7 @@ class Acting:
     at: datetime
 
 
-async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, held: Held) -> PreservationAsked:
+async def ask(said: PreservationAsk, *, acting: PreserveActor, policy: PolicyIndex, held: Held) -> AskResult:
     """Ask a provider to keep its data at some locations. `held` returns whether the agency has a hold at any of them.
 
     Raises `Refused` as `check_may_ask`, `check_day` and the guard do.
@@ -82,13 +82,11 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hel
     await acting.preservations.add(asked, record, coarse(acting.at))
     await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
     await _tell(ASK, asked, terms, acting=acting, record=record)
-    warnings = (Warned.HOLD_STANDS,) if await held(record) else ()
-    return PreservationAsked(
-        preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings
-    )
+    warnings = (AskWarning.HOLD_STANDS,) if await held(record) else ()
+    return AskResult(preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings)
 
 
-async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: PreserveActor) -> str:
     """Do the party's own act on a preservation, store it and send it to the other side. Return the new state.
 
     Raises `Refused`: `forbidden`; `not_found` for absent preservations and those of other parties; `state_forbids`;
@@ -148,20 +146,22 @@ async def receive(
     return refusals
 
 
-async def list_preservations(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> PreservationPage:
+async def list_preservations(
+    acting: PreserveActor, *, state: str | None, cursor: str | None, limit: int
+) -> PreservationPage:
     """Return the party's own preservations, newest first, without their sealed parts."""
     _require_look(acting)
     return await acting.preservations.page(acting.party, state, cursor, limit=limit)
 
 
-async def look_at_preservation(preservation_id: UUID, acting: Acting) -> LookedPreservation:
+async def look_at_preservation(preservation_id: UUID, acting: PreserveActor) -> PreservationSummary:
     """Return one preservation without its locations. Nothing is opened, so nothing is reported to audit."""
     _require_look(acting)
     return await acting.preservations.look(preservation_id)
 
 
 async def show_preservation(
-    preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None
+    preservation_id: UUID, acting: PreserveActor, *, reason: RevealReason | None = None
 ) -> OpenedPreservation:
     """Return one preservation with its locations. The same transaction reports the opening and its reason to audit."""
     _require_look(acting)
@@ -173,7 +173,7 @@ async def show_preservation(
     return shown
 
 
-async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None) -> bytes:
+async def export(preservation_id: UUID, acting: PreserveActor, *, reason: RevealReason | None = None) -> bytes:
     """Return the whole flow as ETSI TS 103 120 XML. This opens the sealed part.
 
     Raises `Refused` as `show_preservation` does, and `record_erased` if the record was erased.
@@ -184,7 +184,7 @@ async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason 
     asks = acting.track is Track.OFFER
     agency, provider = (acting.party, shown.counterpart) if asks else (shown.counterpart, acting.party)
     return ts103120.written(
-        ts103120.Flow(
+        ts103120.ActionFlow(
             preservation_id,
             shown.kind is PreservationKind.PRESERVE,
             shown.instrument.value,
@@ -194,32 +194,37 @@ async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason 
             [(each.kind, each.value) for each in shown.record.locations],
             _endpoint(agency, acting),
             _endpoint(provider, acting),
-            [ts103120.Step(each.by, each.state.value, each.said, each.at) for each in shown.timeline],
+            [ts103120.ActionStep(each.by, each.state.value, each.said, each.at) for each in shown.timeline],
         )
     )
 
 
-def _endpoint(party: str, acting: Acting) -> ts103120.Endpoint:
+def _endpoint(party: str, acting: PreserveActor) -> ts103120.Hi1Endpoint:
     """Return the endpoint of a party, with its first country that is not a bloc."""
     entry = acting.directory.party(party)
     places = () if entry is None else entry.jurisdictions
     country = next((place[:2] for place in places if not place.startswith("BLOC-")), ts103120.NO_COUNTRY)
-    return ts103120.Endpoint(party, country)
+    return ts103120.Hi1Endpoint(party, country)
 
 
-def require_role(row: Act, acting: Acting) -> None:
+def require_role(row: Act, acting: PreserveActor) -> None:
     """Check that the role may do the act and that it is an act of this side. Raises `Refused("forbidden")`."""
     if acting.role not in row.roles or row.track is not acting.track:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
-def _require_look(acting: Acting) -> None:
+def _require_look(acting: PreserveActor) -> None:
     if acting.role not in LOOKING:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
 async def _tell(
-    row: Act, after: Preservation, said: Contract | None, *, acting: Acting, record: PreservationRecord | None = None
+    row: Act,
+    after: Preservation,
+    said: Contract | None,
+    *,
+    acting: PreserveActor,
+    record: PreservationRecord | None = None,
 ) -> None:
     """Store the party's own act, add it to its event feed and send it."""
     clear = _written(row, after, said)
@@ -238,7 +243,7 @@ def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
 
 
 def _letters(
-    row: Act, after: Preservation, clear: Contract, *, acting: Acting, record: PreservationRecord | None
+    row: Act, after: Preservation, clear: Contract, *, acting: PreserveActor, record: PreservationRecord | None
 ) -> list[Draft]:
     """Return the message of an act; none if the other side has left the directory. A request must have a recipient."""
     assert row.message is not None
@@ -260,6 +265,6 @@ def _letters(
 _NAMING = {"preservation_id", "act", "number"}
 
 
-def _done(row: Act, after: Preservation, clear: Contract, *, number: int, at: datetime) -> Done:
+def _done(row: Act, after: Preservation, clear: Contract, *, number: int, at: datetime) -> TimelineAct:
     said = clear.model_dump_json(exclude_none=True, exclude=_NAMING)
-    return Done(after.preservation_id, after.party, row.track.value, number, row.name, after.state, said, at)
+    return TimelineAct(after.preservation_id, after.party, row.track.value, number, row.name, after.state, said, at)

@@ -24,24 +24,24 @@ from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant,
 from shared.contracts.items import ItemNumber
 from shared.contracts.questions import (
     AskedClear,
-    Contested,
     DecidedItem,
     DisputedClear,
     DisputedItems,
     DueQuestion,
+    ItemContest,
     RepliedItem,
 )
 from shared.contracts.referral import Revision
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.exchange.questions import BEFORE, Raised, about
-from shared.party.attention_item import RANK_MAX, Place, Waits, next_act, waits_of
+from shared.exchange.questions import BEFORE, RaisedQuestion, about
+from shared.party.attention_item import RANK_MAX, AttentionRow, ListPlace, next_act, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState
 
 
-class Between(NamedTuple):
+class QuestionKey(NamedTuple):
     """The party, subject and counterpart of questions. With `own`, `party` has raised them."""
 
     party: str
@@ -50,10 +50,10 @@ class Between(NamedTuple):
     own: bool
 
 
-class NotRaised(NamedTuple):
+class RefusedQuestion(NamedTuple):
     """A question or dispute that its origin's instance has refused, with the time at which it was raised."""
 
-    between: Between
+    between: QuestionKey
     kind: QuestionKind
     number: int
     raised_at: datetime
@@ -86,7 +86,7 @@ class NewQuestion:
         cls,
         clear: AskedClear | DisputedClear,
         told: DueQuestion | DisputedItems,
-        between: Between,
+        between: QuestionKey,
         *,
         subject: UUID,
         revision: int,
@@ -144,7 +144,7 @@ class ShownQuestion(Contract):
     over_at: Instant | None
 
 
-class ShownContest(Contested):
+class ShownContest(ItemContest):
     """The challenge to one item."""
 
     n: ItemNumber
@@ -264,15 +264,15 @@ class PostgresQuestions:
 
     driver: asyncpg.Connection
 
-    async def raised(self, between: Collection[Between]) -> dict[Between, list[Raised]]:
+    async def raised(self, between: Collection[QuestionKey]) -> dict[QuestionKey, list[RaisedQuestion]]:
         """Return the questions and disputes so far, in the order of their numbers. Keys without any are left out."""
         keys = sorted(between)
         columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
-        found: dict[Between, list[Raised]] = {}
+        found: dict[QuestionKey, list[RaisedQuestion]] = {}
         for row in await self.driver.fetch(_RAISED, *columns) if keys else []:
-            of = Between(row["party"], row["told_by"], row["counterpart"], row["own"])
+            of = QuestionKey(row["party"], row["told_by"], row["counterpart"], row["own"])
             kind, state = QuestionKind(row["kind"]), QuestionState(row["state"])
-            found.setdefault(of, []).append(Raised(kind, row["number"], state, frozenset(row["about"])))
+            found.setdefault(of, []).append(RaisedQuestion(kind, row["number"], state, frozenset(row["about"])))
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
@@ -285,7 +285,7 @@ class PostgresQuestions:
                 await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, about=about, said=said)))
 
     async def over(
-        self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
+        self, between: QuestionKey, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
     ) -> None:
         """Store the final state of a question and its answer `said`, if its present state permits that."""
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
@@ -295,16 +295,16 @@ class PostgresQuestions:
         """Store the id of the message that carries a question to its origin."""
         await self.driver.execute(_SENT, question_id, message_id)
 
-    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[NotRaised]:
+    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[RefusedQuestion]:
         """Mark the questions of these messages to the parties `by` as refused, and return them."""
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
-        of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
+        of = [QuestionKey(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
-            NotRaised(between, QuestionKind(row["kind"]), row["number"], row["raised_at"])
+            RefusedQuestion(between, QuestionKind(row["kind"]), row["number"], row["raised_at"])
             for between, row in zip(of, rows, strict=True)
         ]
 
-    async def seen(self, between: Sequence[Between]) -> None:
+    async def seen(self, between: Sequence[QuestionKey]) -> None:
         """Mark all answers so far as seen. The party has acted on the subject, so they need no attention any more."""
         if between:
             await self.driver.execute(_SEEN, *(list(column) for column in zip(*between, strict=True)))
@@ -318,12 +318,7 @@ class PostgresQuestions:
         return OpenQuestion(**dict(row) | {"kind": kind, "state": state})
 
     async def lapsed(
-        self,
-        at: datetime,
-        *,
-        open_in: Sequence[str],
-        limit: int,
-        but: Sequence[tuple[UUID, str]] = (),
+        self, at: datetime, *, open_in: Sequence[str], limit: int, but: Sequence[tuple[UUID, str]] = ()
     ) -> list[tuple[str, UUID, int]]:
         """Return party, subject and number of each overdue question without an answer, and lock their rows.
 
@@ -356,8 +351,8 @@ def _shown(row: asyncpg.Record) -> ShownQuestion:
 
 
 async def asked_waits(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return open questions and disputes about the party's referrals, and the disputes that it has conceded."""
     rows = await driver.fetch(_ASKED, party, *above, rank_max, limit, sorted(UNFINISHED))
     return [waits_of(row, _REASON_ASKED[row["kind"], row["state"]], kind=Subject.REFERRAL) for row in rows]
@@ -366,14 +361,14 @@ async def asked_waits(
 async def raised_waits(
     driver: asyncpg.Connection,
     party: str,
-    above: Place,
+    above: ListPlace,
     /,
     *,
     subject: Subject,
     open_in: Sequence[str],
     rank_max: int,
     limit: int,
-) -> list[Waits]:
+) -> list[AttentionRow]:
     """Return the party's own open disputes, and those of its questions that ended since its last act.
 
     `open_in` are the item states in which the party can still act on the item.

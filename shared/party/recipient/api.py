@@ -15,10 +15,10 @@ from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.states import personal
-from shared.party.recipient.domain import Page, RecipientKind
+from shared.party.recipient.domain import ItemQuery, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
-from shared.party.recipient.use_cases import Acting, ActOn, list_items, show_evidence, show_item
-from shared.party.serving import Serving, viewed
+from shared.party.recipient.use_cases import ActUseCase, ItemActor, list_items, show_evidence, show_item
+from shared.party.serving import RouteContext, viewed
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -32,13 +32,13 @@ Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
 class ItemRoutes:
     """The handlers of the routes of one kind of item. `moved` builds an act's answer: the subject and its new state."""
 
-    serving: Serving
+    serving: RouteContext
     recipient: RecipientKind
     moved: Callable[[UUID, str], Contract]
     items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
-    act_on: ActOn
+    act_on: ActUseCase
 
-    async def page(self, identity: Identity, page: Page) -> Response:
+    async def page(self, identity: Identity, page: ItemQuery) -> Response:
         """Return the party's items, newest first."""
         async with self.serving.reading(identity) as session:
             found = await list_items(self.recipient, page, self.acting(identity, session))
@@ -70,10 +70,10 @@ class ItemRoutes:
         state = await self.act_on(row, subject_id, said=said, acting=self.acting(identity, session))
         return self.moved(subject_id, state)
 
-    def acting(self, identity: Identity, session: Session) -> Acting:
+    def acting(self, identity: Identity, session: Session) -> ItemActor:
         """Return the acting party and its items within a transaction."""
         serving = self.serving
-        return Acting(
+        return ItemActor(
             party=identity.party,
             role=identity.role,
             actor=identity.actor,

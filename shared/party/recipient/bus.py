@@ -27,7 +27,7 @@ class OriginSide(Protocol):
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None: ...
 
 
-class AskedSide(Protocol):
+class PreservationSide(Protocol):
     """The Kafka handler of preservation requests, at the services of agencies and providers."""
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
@@ -35,7 +35,7 @@ class AskedSide(Protocol):
     async def refused(self, unit: Unit, codes: Mapping[UUID, str], by: Collection[str]) -> None: ...
 
 
-class RecipientDoor:
+class RecipientHandler:
     """The consumer's handler. A recipient that submits no referrals has no `origin`, and no decisions to repeat."""
 
     def __init__(
@@ -45,7 +45,7 @@ class RecipientDoor:
         items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems],
         kek: KeyEncryptionKey,
         origin: OriginSide | None = None,
-        asked: AskedSide | None = None,
+        asked: PreservationSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
     ) -> None:
         """Set up the handler. `check` raises `Refused` for a message that its recipient may not get in any state."""

@@ -24,21 +24,21 @@ from shared.contracts.answers import (
 )
 from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.holds import HoldState
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.contracts.referral import NoticeRecord, ReferralRecord, Revision
 from shared.contracts.registry import MessageType
 from shared.exchange import findings, items
-from shared.exchange.act import Act, CaseState, Offered, Subject, Track
+from shared.exchange.act import Act, CaseState, Offering, Subject, Track
 from shared.exchange.acts import AMEND
-from shared.exchange.clocks import Happened
-from shared.exchange.items import Said
+from shared.exchange.clocks import EdgeStep
+from shared.exchange.items import ItemLog
 from shared.exchange.message import Received
 from shared.exchange.retention_grounds import after_amendment, folded, handed
-from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
+from shared.exchange.states import WITHDRAWAL_NOTED, TrackState, answer_of, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.party.list_filter import EVERYTHING, Sought
+from shared.party.list_filter import EVERYTHING, ListFilter
 from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
 from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel
@@ -49,7 +49,7 @@ ItemKey = tuple[UUID, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class HeldItem:
     """An offer, case or notice as its state machine sees it. Answers go to the party `sender`.
 
     `revision` is the newest one; a notice counts its own revisions. `purposes` maps each purpose of the item to its
@@ -86,7 +86,7 @@ class RecipientKind:
     subject: Subject
     audience: str
     authority: Authority
-    again: Callable[[Item, Received], Item] | None = None
+    again: Callable[[HeldItem, Received], HeldItem] | None = None
     #: Acts by the messages that others may send; acts that amend; messages that begin an item; its first state.
     arriving: Mapping[MessageType, Act] = field(init=False)
     amending: Mapping[MessageType, Act] = field(init=False)
@@ -101,10 +101,10 @@ class RecipientKind:
         object.__setattr__(self, "beginning", beginning)
         # A message that begins an item amends it if its revision is higher.
         object.__setattr__(self, "amending", {message: row for message in beginning for row in more})
-        object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
+        object.__setattr__(self, "first", shown(self.subject, TrackState(Offering.OPEN.value)))
 
 
-def applied(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
+def applied(recipient: RecipientKind, item: HeldItem | None, message: Received) -> HeldItem:
     """Return the item after a message of its sender. Raises `Refused` with the code for the sender's receipt."""
     row = recipient.arriving.get(message.message)
     if row is None:
@@ -128,7 +128,7 @@ def require_role(row: Act, role: Role) -> None:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
-class Words(NamedTuple):
+class AnswerCodes(NamedTuple):
     """The words that an act sends, and the words that decide the next state.
 
     For answers about items, the second is the combined result of all answers so far.
@@ -138,32 +138,34 @@ class Words(NamedTuple):
     deciding: Contract | None
 
 
-def words_of(item: Item, said: Contract | None) -> Words:
+def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
     """Return the words that this statement sends. Raises `Refused` as `items.answered` and `items.disowned` do."""
     match said:
         case NoticeStatements():
-            before = Said.kept(item.said)
+            before = ItemLog.kept(item.said)
             stated = items.answered(said.items, item.numbers, before)
-            return Words(ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
+            return AnswerCodes(ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
         case NoticeDisowning():
-            before = Said.kept(item.said)
+            before = ItemLog.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
-            return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
+            return AnswerCodes(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
         case Reinstatement():
-            before = Said.kept(item.said)
+            before = ItemLog.kept(item.said)
             stated = items.reinstated(said.reinstated, item.numbers, before)
-            return Words(ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated))
+            return AnswerCodes(ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated))
         case OfferFindings():
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
-            return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
+            return AnswerCodes(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
         case WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
             raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
-            return Words(said, said)
+            return AnswerCodes(said, said)
 
 
-def written(message: MessageType, item: Item, said: Contract | None, *, act: UUID) -> tuple[Contract, Contract | None]:
+def written(
+    message: MessageType, item: HeldItem, said: Contract | None, *, act: UUID
+) -> tuple[Contract, Contract | None]:
     """Return the clear and the sealed part of an answer. Words that have a field in the sealed part go there."""
     words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
     subject_id = item.subject_id
@@ -183,25 +185,25 @@ def item_numbers(message: Received) -> list[str]:
 
 #: The answers of an agency that has accepted a case.
 _TAKEN_UP: Final = frozenset({AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerState.CLOSED})
-_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
+_TAKEN_BACK: Final = frozenset({Offering.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
-def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
+def _checked(item: HeldItem, clear: ItemsCheckedClear, *, at: datetime) -> HeldItem:
     """Store the sender's checks in the item; an item that reappeared makes the notice open again.
 
     `at` is the time of the message. Raises `Refused` with `time_ahead`, and as `items.check_found`.
     """
     for place, each in enumerate(clear.checked):
         items.check_time(each.at, at, field=f"/checked/{place}/at")
-    found = Said(checks=clear.checked)
-    items.check_found(clear.checked, item.numbers, Said.kept(item.said))
+    found = ItemLog(checks=clear.checked)
+    items.check_found(clear.checked, item.numbers, ItemLog.kept(item.said))
     state, said = item.state, folded(item.said, found.words())
     if any(each.found is ItemFound.REAPPEARED for each in clear.checked):
-        state = items.fold(item.numbers, Said.kept(said)).items.value
+        state = items.fold(item.numbers, ItemLog.kept(said)).items.value
     return replace(item, state=state, said=said)
 
 
-def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
+def _begun(recipient: RecipientKind, item: HeldItem | None, message: Received) -> HeldItem:
     """Return the item that a message begins, or that the party had begun before it moved to this instance."""
     assert message.edge is not None
     purpose = message.edge.purpose.value
@@ -214,7 +216,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         if recipient.again is None:
             raise Refused(f"{recipient.subject}_exists")
         return recipient.again(item, message)
-    begun = Item(
+    begun = HeldItem(
         subject_id=UUID(message.subject),
         party=message.recipient,
         sender=message.filed_by,
@@ -228,7 +230,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     return begun if message.again is None else _answered(recipient, begun, message, again=message.again)
 
 
-def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose: str) -> Item:
+def _amended(recipient: RecipientKind, item: HeldItem, message: Received, *, purpose: str) -> HeldItem:
     """Return the item with its amended content. The party's answers stay, and are applied to the new content."""
     # A later revision comes from the same parties as the first one.
     if (item.sender, item.passed_by or item.sender) != (message.filed_by, message.sender):
@@ -238,7 +240,7 @@ def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose
     purposes = {**item.purposes, purpose: revision}
     if (answer := answer_of(recipient.subject, state)) is not None:
         after = after_amendment(answer, item.said, numbers=numbers)
-        state = shown(recipient.subject, Standing(Offered.OPEN.value, after.value))
+        state = shown(recipient.subject, TrackState(Offering.OPEN.value, after.value))
     newest = max(item.revision, revision)
     amended = replace(item, state=state, numbers=numbers, revision=newest, purposes=purposes)
     return amended if message.again is None else _taken_up(recipient, amended, message, again=message.again)
@@ -255,7 +257,7 @@ def numbers_of(message: Received) -> tuple[int, ...]:
     return tuple(item.n for item in record.items) if isinstance(record, ReferralRecord | NoticeRecord) else ()
 
 
-def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
+def _taken_up(recipient: RecipientKind, item: HeldItem, message: Received, *, again: AnswerTrack) -> HeldItem:
     """Apply the reported answers of another instance, unless the party has acted here since.
 
     Answers that this database has lost in a restore count again, unless the party has done as many acts meanwhile.
@@ -269,9 +271,9 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
     return _answered(recipient, item, message, again=again)
 
 
-def _answered(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
-    state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
-    of_items = Said(again.items, again.disowned, again.checked, again.reinstated)
+def _answered(recipient: RecipientKind, item: HeldItem, message: Received, *, again: AnswerTrack) -> HeldItem:
+    state = shown(recipient.subject, TrackState(Offering.OPEN.value, again.answer.value))
+    of_items = ItemLog(again.items, again.disowned, again.checked, again.reinstated)
     said = of_items.words() | findings.kept(again.assessed)
     # An accepted case wins over a withdrawal here, too. The message does not state when the case was accepted.
     taken_up = recipient.subject is Subject.CASE and again.answer in _TAKEN_UP
@@ -290,7 +292,7 @@ class ShownItem(Contract):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ItemQuery:
     """The query of a list: at most `limit` items in `state` (None: any state) after `cursor` that match `sought`.
 
     `claimed_by` limits the list to the claims of one person, by an opaque name.
@@ -299,21 +301,21 @@ class Page:
     state: str | None = None
     cursor: str | None = None
     limit: int = 50
-    sought: Sought = EVERYTHING
+    sought: ListFilter = EVERYTHING
     claimed_by: str | None = None
 
 
 class ItemAct(NamedTuple):
     """An act on an item: the state after it, its clear and its sealed words, and its clock steps."""
 
-    item: Item
+    item: HeldItem
     following: str
     clear: Contract
     sealed: Contract | None = None
-    steps: tuple[Happened, ...] = ()
+    steps: tuple[EdgeStep, ...] = ()
 
 
-class AskedHold(Contract):
+class RequestedHold(Contract):
     """A hold that this agency has requested. The origin holds until `not_after`; null before it has answered.
 
     `held` counts the notices that wait, `issued` the notices that were sent before the hold. If the hold came too late,
@@ -338,11 +340,11 @@ class AskedHold(Contract):
 class HoldPage(Contract):
     """The agency's holds, newest first."""
 
-    items: tuple[AskedHold, ...]
+    items: tuple[RequestedHold, ...]
     next: NextCursor
 
 
-class AlikeCase(Contract):
+class SimilarCase(Contract):
     """Another open case of the agency at the same location, from any origin. `held`: it has a hold."""
 
     referral_id: Uuid
@@ -360,7 +362,7 @@ class OpenHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class CaseLease:
     """The `number`th lease of a case, held by `actor` until `until`. If `actor` is None, no officer holds the case."""
 
     number: int
@@ -377,7 +379,7 @@ class Lease:
 
 
 #: The lease of a case that was never claimed.
-UNCLAIMED = Lease(0, None, datetime.min.replace(tzinfo=UTC))
+UNCLAIMED = CaseLease(0, None, datetime.min.replace(tzinfo=UTC))
 
 
 def claimed() -> Refused:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, OnTransfer, WithdrawalAnswer
+from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
@@ -20,8 +20,8 @@ from shared.exchange.act import Act, Subject
 from shared.exchange.acts import STAYING
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import (
-    Clocked,
-    Happened,
+    EdgeClock,
+    EdgeStep,
     answered,
     awaits_claim,
     began_again,
@@ -40,12 +40,12 @@ from shared.exchange.states import Event, answer_of, follow, happened
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.questions.store import Between
+from shared.party.questions.store import QuestionKey
 from shared.party.recipient.domain import (
-    Item,
+    HeldItem,
     ItemAct,
     ItemKey,
-    Page,
+    ItemQuery,
     RecipientKind,
     ShownItem,
     applied,
@@ -74,7 +74,7 @@ class OwnEdges(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Acting:
+class ItemActor:
     """The acting party, its role, its items and the time, for all acts on items. `actor` is opaque, for audit."""
 
     party: str
@@ -85,10 +85,10 @@ class Acting:
     at: datetime
 
 
-class ActOn(Protocol):
+class ActUseCase(Protocol):
     """A service's use case for its own acts: its own checks, then `use_cases.act`. It returns the new state."""
 
-    async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: Acting) -> str: ...
+    async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: ItemActor) -> str: ...
 
 
 async def receive(
@@ -108,8 +108,8 @@ async def receive(
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
     before = {} if are_new else await items.lock([UUID(message.subject) for message in incoming])
-    now, refusals = dict[ItemKey, Item](before), dict[UUID, str]()
-    came, events, taken = _Came(), list[Event](), list[Received]()
+    now, refusals = dict[ItemKey, HeldItem](before), dict[UUID, str]()
+    came, events, taken = _InboundChanges(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Another party may replay our own answers only after our database was restored.
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
@@ -142,7 +142,7 @@ async def receive(
 
 
 @dataclass(slots=True)
-class _Came:
+class _InboundChanges:
     """Changes of the applied messages, by kind.
 
     `new` items, `further` purposes, `changed` states, `resumed` answers, `amending` revisions, `heard` checks.
@@ -155,12 +155,12 @@ class _Came:
     amending: list[Received] = field(default_factory=list)
     heard: set[ItemKey] = field(default_factory=set)
 
-    def sort_in(self, message: Received, known: Item | None, item: Item) -> bool:
+    def sort_in(self, message: Received, known: HeldItem | None, item: HeldItem) -> bool:
         """Note how the message changes an item that was `known` before. Return whether it amends the item."""
         key = _key(message)
         if message.again is not None:
             self.resumed.add(key)
-        if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
+        if isinstance(message.clear, ItemsCheckedClear | TransferAnswer):
             self.heard.add(key)
         if known is None:
             self.new.append(message)
@@ -175,7 +175,12 @@ class _Came:
 
 
 async def _keep(
-    came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: PostgresItems, count: int
+    came: _InboundChanges,
+    before: Mapping[ItemKey, HeldItem],
+    now: Mapping[ItemKey, HeldItem],
+    *,
+    items: PostgresItems,
+    count: int,
 ) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
@@ -201,7 +206,7 @@ def _is_urgent(message: Received) -> bool:
     return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
-def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, Item]) -> list[Received]:
+def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, HeldItem]) -> list[Received]:
     """Return the messages of new cases that have a child at risk and no answer yet."""
     cases = new if recipient.subject is Subject.CASE else ()
     return [each for each in cases if _is_urgent(each) and now[_key(each)].state == recipient.first]
@@ -209,27 +214,27 @@ def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[I
 
 def _timed(
     subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
-) -> tuple[list[Clocked], list[Happened]]:
+) -> tuple[list[EdgeClock], list[EdgeStep]]:
     """Return the clock inputs of the applied messages: edges that begin, and steps on edges.
 
     `unclaimed` are the messages of unanswered cases with a child at risk.
     """
-    begun, steps = list[Clocked](), list[Happened]()
+    begun, steps = list[EdgeClock](), list[EdgeStep]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
-            steps += [Happened.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+            steps += [EdgeStep.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
         elif isinstance(message.clear, AnsweredClear):
-            steps += [Happened.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
+            steps += [EdgeStep.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
         elif message.message in WITHDRAWALS:
-            steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
+            steps += [EdgeStep.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
-            steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
+            steps += [EdgeStep.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
     for message in unclaimed:
         of = message.recipient, UUID(message.subject), message.filed_by
-        steps += [Happened.by(*of, step=step) for step in awaits_claim(message.sent_at)]
+        steps += [EdgeStep.by(*of, step=step) for step in awaits_claim(message.sent_at)]
     return begun, steps
 
 
@@ -238,20 +243,20 @@ def _tells_forgotten(message: Received) -> bool:
     return message.again is not None and message.again.restored and message.again.number > 0
 
 
-async def list_items(recipient: RecipientKind, page: Page, acting: Acting) -> Contract:
+async def list_items(recipient: RecipientKind, page: ItemQuery, acting: ItemActor) -> Contract:
     """Return the party's items, newest first, without their records."""
     _require_look(recipient, acting.role)
     return await acting.items.page(acting.party, page)
 
 
-async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
+async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: ItemActor) -> ShownItem:
     """Return one item without opening its record. Audit gets no report."""
     _require_look(recipient, acting.role)
     return await acting.items.look(subject_id)
 
 
 async def show_item(
-    recipient: RecipientKind, subject_id: UUID, acting: Acting, *, reason: RevealReason | None = None
+    recipient: RecipientKind, subject_id: UUID, acting: ItemActor, *, reason: RevealReason | None = None
 ) -> ShownItem:
     """Return one item with its opened record. The same transaction reports the opening and its reason to audit."""
     _require_look(recipient, acting.role)
@@ -263,7 +268,7 @@ async def show_item(
 
 
 async def show_evidence(
-    recipient: RecipientKind, subject_id: UUID, acting: Acting, *, witness: Witness
+    recipient: RecipientKind, subject_id: UUID, acting: ItemActor, *, witness: Witness
 ) -> KeptEvidence:
     """Return the evidence that the item was sent. No record is opened, so audit gets no report."""
     _require_look(recipient, acting.role)
@@ -273,7 +278,7 @@ async def show_evidence(
     )
 
 
-async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: ItemActor) -> str:
     """Move the party's own item, store its answer and send the answer to the sender. Return the new state.
 
     Raises `Refused`: `forbidden`; `not_found` for absent items and those of other parties; `state_forbids`; the codes
@@ -287,13 +292,13 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
     _require_there(row, item, acting.directory)
     if isinstance(said, Question | Dispute):
-        of = Between(item.party, subject_id, item.sender, own=True)
+        of = QuestionKey(item.party, subject_id, item.sender, own=True)
         before = (await acting.items.questions.raised([of])).get(of, ())
         said = raised(said, item.numbers, before, at=acting.at)
     return await carry_out(row, item, said=said, acting=acting)
 
 
-async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
+async def carry_out(row: Act, item: HeldItem, *, said: Contract | None, acting: ItemActor) -> str:
     """Carry out a permitted act: move the item, store the answer and send it. Raises `Refused` as `act`.
 
     A sender that has left the directory gets no message. The act is stored nevertheless.
@@ -316,7 +321,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         else told_by(row.subject, clear, stands, told_at=acting.at, again=began_again(item.said))
     )
     told += steps_of(clear, item.acts + 1, acting.at)
-    steps = tuple(Happened.by(item.party, subject_id, item.sender, step=step) for step in told)
+    steps = tuple(EdgeStep.by(item.party, subject_id, item.sender, step=step) for step in told)
     await acting.items.act(ItemAct(item, following, clear, sealed, steps), acting.at)
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     drafts = compose_reachable(
@@ -348,10 +353,10 @@ async def not_raised(codes: Mapping[UUID, str], items: PostgresItems, *, by: Col
     for each in await items.questions.refused(codes, by):
         of = each.between.party, each.between.told_by, each.between.counterpart
         steps = refused_steps(each.kind, each.number, each.raised_at)
-        await items.clock((), [Happened.by(*of, step=step) for step in steps])
+        await items.clock((), [EdgeStep.by(*of, step=step) for step in steps])
 
 
-def _require_there(row: Act, item: Item, directory: DirectoryIndex) -> None:
+def _require_there(row: Act, item: HeldItem, directory: DirectoryIndex) -> None:
     """Refuse a hold, question or dispute if its sender has left the directory: it could not be answered."""
     assert row.message is not None
     begins = issubclass(row.message.clear, HoldPlacedClear | AskedClear | DisputedClear)

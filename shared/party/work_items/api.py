@@ -52,7 +52,7 @@ class NoticeResult(Contract):
     problem: Problem | None = None
 
 
-class WorkAnswered(Contract):
+class WorkResults(Contract):
     """One result for each notice with open items at this location. Each notifier hears of its own notice only."""
 
     work_item: Uuid
@@ -74,12 +74,12 @@ def work_items_router(routes: ItemRoutes) -> APIRouter:
         """Show the open items of one location."""
         return viewed(await work.show(identity, work_item))
 
-    @router.post("/{work_item}:answer", **does(WorkAnswered, takes=[WorkStatements], status=200, conflict=None))
+    @router.post("/{work_item}:answer", **does(WorkResults, takes=[WorkStatements], status=200, conflict=None))
     async def answer_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
         """Answer each notice with open items at one location. Each notifier gets its own answer."""
         return await work.act(ANSWER, work_item, request, identity=identity)
 
-    @router.post("/{work_item}:not-ours", **does(WorkAnswered, takes=[WorkDisowning], status=200, conflict=None))
+    @router.post("/{work_item}:not-ours", **does(WorkResults, takes=[WorkDisowning], status=200, conflict=None))
     async def disown_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
         """State that you do not host the content at one location. Each notifier gets its own answer."""
         return await work.act(NOT_OURS, work_item, request, identity=identity)
@@ -112,14 +112,14 @@ class WorkRoutes:
 
     async def answered(
         self, act: Act, work_item: UUID, session: Session, *, said: WorkStatements | WorkDisowning, identity: Identity
-    ) -> WorkAnswered:
+    ) -> WorkResults:
         """Answer each notice of a work item, within a transaction."""
         item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
         lines = lines_of(item, act, said)
         self._routes.serving.owe(identity.party, len(lines) + len(item.items))
         outcomes = await act_on_many(lines, self._routes.act_on, BatchTransaction(self._routes, session, identity))
         results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
-        return WorkAnswered(work_item=work_item, results=tuple(results))
+        return WorkResults(work_item=work_item, results=tuple(results))
 
     async def act(self, act: Act, work_item: UUID, request: Request, *, identity: Identity) -> Response:
         """Act on a work item, once for the request's idempotency key."""

@@ -23,13 +23,13 @@ from pydantic import Field
 from shared.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber, ItemOutcome, OtherHost, Round
-from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationBeside
+from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationReply
 from shared.exchange.act import Act, NoticeState, Subject
-from shared.exchange.items import Said
+from shared.exchange.items import ItemLog
 from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
-from shared.party.bulk.store import Line
+from shared.party.bulk.store import BatchedAct
 from shared.party.stores import PartyStore
 from shared.runtime.database.pages import read_row, row_cursor
 from shared.vocabulary.referral import PriorityLevel
@@ -77,20 +77,20 @@ class WorkStatements(Contract):
 
     outcomes: Annotated[tuple[ItemOutcome, ...], Field(min_length=1, max_length=OUTCOMES_MAX)]
     #: Answers to agencies that have requested preservation of this content. No notifier sees them.
-    preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
+    preservations: Annotated[tuple[PreservationReply, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
 
 class WorkDisowning(OtherHost):
     """The provider does not host the content at this location."""
 
 
-def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[Line]:
+def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[BatchedAct]:
     """Return one act for each notice about its open items at the location, as if there were no other notice."""
-    lines: list[Line] = []
+    lines: list[BatchedAct] = []
     for _, own in groupby(sorted(item.items, key=_by_notice), key=attrgetter("notice_id")):
         items = list(own)
         told = _disowned(items, said) if isinstance(said, WorkDisowning) else _answered(items, said, first=not lines)
-        lines.append(Line(len(lines), row, items[0].notice_id, told))
+        lines.append(BatchedAct(len(lines), row, items[0].notice_id, told))
     return lines
 
 
@@ -194,7 +194,7 @@ class PostgresWorkItems(PartyStore):
         rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens), list(versions)) if tokens else []
         found = defaultdict[bytes, list[OpenItem]](list)
         for each in rows:
-            said = Said.kept(each["said"])
+            said = ItemLog.kept(each["said"])
             if each["n"] not in said.numbers():
                 told = {name: each[name] for name in OpenItem.model_fields if name != "round"}
                 found[each["token"]].append(OpenItem.model_validate(told | {"round": said.round_of(each["n"])}))

@@ -20,9 +20,9 @@ from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, NamedTuple, TypeVar
 
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.clock import Clock
-from shared.kernel.errors import NotNow, Refused
+from shared.kernel.errors import Refused, RetryLater
 
 _Scope = MutableMapping[str, Any]
 #: Where a request's scope holds its principal, once its key or session is known.
@@ -91,7 +91,7 @@ def work_of(refused_bytes: int) -> int:
     return math.ceil(refused_bytes / REFUSED_BYTES_A_WORK)
 
 
-class BudgetExceeded(NotNow):
+class BudgetExceeded(RetryLater):
     """The refusal of a request over budget, until `reset_s` has passed. The RateLimit fields name the budget."""
 
     def __init__(self, budget: str, *, limit: int, reset_s: int) -> None:
@@ -283,14 +283,14 @@ def sign_in_places() -> PlacePool:
     return PlacePool("sign_in", SIGN_IN)
 
 
-def scope_of(jurisdictions: list[str] | None, parties: list[str] | None) -> Scope | None:
+def scope_of(jurisdictions: list[str] | None, parties: list[str] | None) -> AccessScope | None:
     """Return the scope in these columns. None: both are empty, which means everything."""
     if jurisdictions is None and parties is None:
         return None
-    return Scope(tuple(jurisdictions or ()), tuple(parties or ()))
+    return AccessScope(tuple(jurisdictions or ()), tuple(parties or ()))
 
 
-def columns_of(scope: Scope | None, role: Role) -> tuple[list[str] | None, list[str] | None]:
+def columns_of(scope: AccessScope | None, role: Role) -> tuple[list[str] | None, list[str] | None]:
     """Return the columns of a scope. Raises `Refused("scope_of_auditors")` for another role than an auditor's."""
     if scope is None:
         return None, None

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.errors import Defect, Unavailable
 from shared.runtime.admission.budgets import scope_of
 from shared.runtime.database.transactions import Database
@@ -63,7 +63,7 @@ class KnownKey(NamedTuple):
 
     party: str
     role: Role
-    scope: Scope | None
+    scope: AccessScope | None
     person: str | None
 
 

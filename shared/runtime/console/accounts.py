@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -135,7 +135,7 @@ class Person(NamedTuple):
     actor: str
 
 
-class Signed(NamedTuple):
+class SignedInUser(NamedTuple):
     """The identity behind a session, and the time when the identity provider last authenticated the person.
 
     `proven_at` is None if the provider did not state it. `name` is the opaque name that an administrator uses to grant
@@ -169,7 +169,12 @@ def require_actor(actor: str) -> None:
 
 
 async def permit(
-    driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None, called: str | None = None
+    driver: asyncpg.Connection,
+    person: Person,
+    role: Role,
+    *,
+    scope: AccessScope | None = None,
+    called: str | None = None,
 ) -> bool:
     """Set the one role of a person, effective from their next request, also in a session that is open.
 
@@ -242,7 +247,7 @@ def _unknown() -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class LinkSignIn:
-    """Sign-in by a link that was created before. A sign-in that takes two requests is a `Doorway`."""
+    """Sign-in by a link that was created before. A sign-in that takes two requests is a `OidcLogin`."""
 
     database: Database
     clock: Clock
@@ -285,7 +290,7 @@ class Sessions:
             await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
         return text
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
+    async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser | None:
         """Return the person of a session. Returns None if it is unknown or ended, or if its party may not use it.
 
         A party may not use it if another instance serves the party now, or if the party is suspended. `seen` is false
@@ -309,7 +314,7 @@ class Sessions:
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
-        return Signed(identity, row["proven_at"], row["actor"])
+        return SignedInUser(identity, row["proven_at"], row["actor"])
 
     def sign(self, random: str) -> str:
         """Return the text of a session: 43 random characters and their MAC."""

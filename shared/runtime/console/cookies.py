@@ -47,20 +47,20 @@ _REST: Final = re.compile(r"(30|50|90)\.([0-9]{1,11})")
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class BreakReminder:
     """A reminder that is due a number of minutes after the last break."""
 
     minutes: int
     since: datetime
 
     @classmethod
-    def read(cls, cookie: str | None) -> Rest | None:
+    def read(cls, cookie: str | None) -> BreakReminder | None:
         """Parse the cookie; None if the person has not chosen a reminder."""
         found = _REST.fullmatch(cookie or "")
         return None if found is None else cls(int(found[1]), datetime.fromtimestamp(int(found[2]), UTC))
 
     @classmethod
-    def chosen(cls, said: str, at: datetime) -> Rest | None:
+    def chosen(cls, said: str, at: datetime) -> BreakReminder | None:
         """Return the reminder that a form chose; None for no reminder and for an invalid choice."""
         return cls(int(said), at) if said in {str(each) for each in MINUTES if each} else None
 

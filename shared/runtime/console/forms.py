@@ -45,7 +45,7 @@ Form = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageInput:
     """One request of a signed-in person. `form` is empty except for a POST; `csrf` is the token for the page's forms.
 
     `proven_at` is the time when the identity provider last authenticated the person; None if it did not say. `name` is
@@ -209,18 +209,18 @@ class Input(NamedTuple):
     hint: str = ""
 
 
-class Group(NamedTuple):
+class FieldGroup(NamedTuple):
     """Inputs that belong together: a model in a model, or one row of a list. `fixed` are its hidden inputs."""
 
     path: str
     label: str
-    inputs: tuple[Input | Group, ...]
+    inputs: tuple[Input | FieldGroup, ...]
     fixed: tuple[Input, ...] = ()
     #: The name of the checkbox that makes an empty row count; empty if the row has none.
     tick: str = ""
 
 
-def inputs_of(model: type[BaseModel] | None, *, rows: Sequence[int] = ()) -> tuple[Input | Group, ...]:
+def inputs_of(model: type[BaseModel] | None, *, rows: Sequence[int] = ()) -> tuple[Input | FieldGroup, ...]:
     """Return the inputs of a form for `model`. `rows` are the numbers of the items that get a row in each list.
 
     The number `ALIKE` alone is one row, which applies to every item.
@@ -233,17 +233,17 @@ def read_inputs(model: type[BaseModel], form: Form) -> dict[str, JsonValue]:
     return _read(model, "", form) or {}
 
 
-def labels_of(inputs: Iterable[Input | Group]) -> dict[str, str]:
+def labels_of(inputs: Iterable[Input | FieldGroup]) -> dict[str, str]:
     """Return the label of each input and group by its path. A group's label precedes that of its inputs."""
     found: dict[str, str] = {}
     for each in inputs:
         found[each.path] = each.label
-        if isinstance(each, Group):
+        if isinstance(each, FieldGroup):
             found |= {path: f"{each.label}, {label}" for path, label in labels_of(each.inputs).items()}
     return found
 
 
-def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tuple[str, str]]:
+def problems_of(error: Refused, inputs: Sequence[Input | FieldGroup] = ()) -> list[tuple[str, str]]:
     """Return the problems as pairs: the path of one of the `inputs`, and the rule with its remedy, never the value.
 
     The path is empty if the error concerns none of the inputs.
@@ -283,7 +283,7 @@ def said_of(rule: str, expected: str | None) -> str:
     return f"{written_code(rule).capitalize()}: expected {expected}" if expected else written_code(rule).capitalize()
 
 
-def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | Group]:
+def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | FieldGroup]:
     for name, asked in model.model_fields.items():
         path, label = f"{under}{name}", asked.title or _LABELS.get(name) or written_code(name).capitalize()
         kind, entry = _kind(asked.annotation)
@@ -291,7 +291,7 @@ def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator
         if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
             yield from _rows(entry, path, label, rows=rows)
         elif isinstance(entry, type) and issubclass(entry, BaseModel):
-            yield Group(path, label, tuple(_inputs(entry, f"{path}.", rows)))
+            yield FieldGroup(path, label, tuple(_inputs(entry, f"{path}.", rows)))
         elif kind == "list":
             choices = _choices(entry)
             yield Input(path, label, "checks" if choices else "lines", required, choices, hint=asked.description or "")
@@ -303,7 +303,7 @@ def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator
             yield Input(path, label, _widget(entry), needed, _choices(entry), value, asked.description or "")
 
 
-def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
+def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[FieldGroup]:
     """Yield a row for each item if the list is about items, and otherwise a few empty rows.
 
     A form for several subjects has no list whose rows would refer to parts of one subject.
@@ -326,7 +326,7 @@ def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int])
             (Input(f"{path}.{place}.n", "", "number", True, value=str(number)),) if numbered and number != ALIKE else ()
         )
         tick = f"{path}.{place}.{_TICK}" if fixed and len(blank) == 1 else ""
-        yield Group(f"{path}.{place}", shown, blank, fixed, tick)
+        yield FieldGroup(f"{path}.{place}", shown, blank, fixed, tick)
 
 
 def _kind(annotation: object) -> tuple[str, object]:

@@ -19,14 +19,14 @@ from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.codes import find_remedy
-from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, Refused, RetryLater, Unavailable, not_found
 from shared.runtime.admission.budgets import Principal, note_principal
 from shared.runtime.console import cookies
 from shared.runtime.console import forms as posted
 from shared.runtime.console.accounts import SESSION_HOURS, LinkSignIn, Sessions
-from shared.runtime.console.cookies import MINUTES, REST_COOKIE, PendingSession, Rest
-from shared.runtime.console.forms import Asked
-from shared.runtime.console.oidc_login import Doorway, Elsewhere
+from shared.runtime.console.cookies import MINUTES, REST_COOKIE, BreakReminder, PendingSession
+from shared.runtime.console.forms import PageInput
+from shared.runtime.console.oidc_login import IdentityProvider, OidcLogin
 from shared.runtime.console.rendering import environment
 from shared.runtime.http.identity import announced_bytes
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
@@ -47,10 +47,10 @@ _YEAR_S: Final = 31_536_000
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
-Handler = Callable[[Asked], Awaitable[Response]]
+Handler = Callable[[PageInput], Awaitable[Response]]
 
 
-class Entry(NamedTuple):
+class NavEntry(NamedTuple):
     """A line of the menu, for the roles that may open its page."""
 
     title: str
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ConsoleAccess:
     """Access to a console: sign-in by link, sessions, and the charge of a request to its party.
 
     `elsewhere` are the identity providers of parties that have one.
@@ -69,13 +69,13 @@ class Gate:
     sign_in: LinkSignIn
     charge: Callable[[str, int], None]
     clock: Clock
-    elsewhere: Elsewhere
+    elsewhere: IdentityProvider
 
 
 class Frame:
     """Pages of one service. `title` names it; `menu` lists its pages; `folders` hold its templates."""
 
-    def __init__(self, gate: Gate, title: str, menu: Sequence[Entry], *, folders: Sequence[Path]) -> None:
+    def __init__(self, gate: ConsoleAccess, title: str, menu: Sequence[NavEntry], *, folders: Sequence[Path]) -> None:
         self._gate = gate
         self._title = title
         self._menu = menu
@@ -87,7 +87,7 @@ class Frame:
         self._add("/static/{digest}/{name}", self._static, "GET")
         self._add("/in/{link}", self._ask_in, "GET")
         self._add("/in/{link}", self._let_in, "POST")
-        self._doorway = Doorway(gate.elsewhere, gate.sessions, gate.clock, plain=self.plain, root=ROOT)
+        self._doorway = OidcLogin(gate.elsewhere, gate.sessions, gate.clock, plain=self.plain, root=ROOT)
         self._add("/sign-in/{party}", self._doorway.leave, "GET")
         self._add("/signed-in", self._doorway.back, "GET")
         self._add("/enter", self._enter, "GET")
@@ -118,7 +118,7 @@ class Frame:
     def stream(self, path: str, handler: Handler) -> None:
         """Add a path that a page's script polls. It keeps no session alive, and checks the session again at the end."""
 
-        async def until_then(asked: Asked) -> Response:
+        async def until_then(asked: PageInput) -> Response:
             answer = await handler(asked)
             now = await self._gate.sessions.identify(self._session(asked.request), seen=False)
             # The handler may have waited long, so the session and the role are checked again.
@@ -126,7 +126,7 @@ class Frame:
 
         self._add(path, self._guarded(until_then, form=False, seen=False), "GET")
 
-    def unproven(self, asked: Asked, to: str) -> Response | None:
+    def unproven(self, asked: PageInput, to: str) -> Response | None:
         """Return a page that asks the person to sign in again and then leads to `to`; None after a recent sign-in."""
         try:
             self._doorway.require_recent(asked)
@@ -142,7 +142,7 @@ class Frame:
         return self.router
 
     def page(
-        self, asked: Asked, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
+        self, asked: PageInput, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
     ) -> Response:
         """Render a page of the signed-in person with these views."""
         rest = self._rest(asked.request)
@@ -183,7 +183,7 @@ class Frame:
             identity = signed.identity
             note_principal(request.scope, Principal(identity.party, identity.actor))
             self._gate.charge(identity.party, announced_bytes(request))
-            asked = Asked(request, identity, posted.csrf_of(session), {}, signed.proven_at, signed.name)
+            asked = PageInput(request, identity, posted.csrf_of(session), {}, signed.proven_at, signed.name)
             if not form:
                 return await handler(asked)
             body = await posted.read_body(request)
@@ -199,7 +199,7 @@ class Frame:
         if isinstance(error, Refused) and (error.status == 404 or error.code == "forbidden"):
             return self.plain("not_found.html", 404)
         answer = self.plain("error.html", status_of(error), {"error": error, "remedy": find_remedy(error.code)})
-        if isinstance(error, NotNow):
+        if isinstance(error, RetryLater):
             answer.headers.update(error.headers)
         elif isinstance(error, Unavailable):
             answer.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -242,12 +242,12 @@ class Frame:
         old = await self._gate.sessions.identify(session, seen=False)
         if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
-        asked = Asked(request, old.identity, posted.csrf_of(session), {}, old.proven_at, old.name)
+        asked = PageInput(request, old.identity, posted.csrf_of(session), {}, old.proven_at, old.name)
         answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
         cookies.put_arrival(answer, request, arrival)
         return answer
 
-    async def _switch(self, asked: Asked) -> Response:
+    async def _switch(self, asked: PageInput) -> Response:
         """End one of two sessions, as the person chose: the present one, or the new one.
 
         If another sign-in has replaced the new session since the page was shown, the page is shown again.
@@ -271,36 +271,36 @@ class Frame:
         cookies.drop_arrival(answer, request)
         return answer
 
-    async def _home(self, asked: Asked) -> Response:
+    async def _home(self, asked: PageInput) -> Response:
         first = next((entry.path for entry in self._menu if asked.identity.role in entry.roles), None)
         return turned_to(first) if first else self.page(asked, "nothing_here.html", status=403)
 
-    async def _settings(self, asked: Asked) -> Response:
+    async def _settings(self, asked: PageInput) -> Response:
         return self.page(asked, "settings.html", {"choices": MINUTES, "name": asked.name})
 
-    async def _set(self, asked: Asked) -> Response:
+    async def _set(self, asked: PageInput) -> Response:
         answer = turned_to(f"{ROOT}/settings")
         if "break" in asked.form:
-            self._keep_rest(answer, asked.request, Rest.chosen(asked.said("break"), self._gate.clock.now()))
+            self._keep_rest(answer, asked.request, BreakReminder.chosen(asked.said("break"), self._gate.clock.now()))
         elif asked.said("keys") == "on":
             answer.delete_cookie(KEYS_OFF, path="/")
         else:
             cookies.put(answer, asked.request, KEYS_OFF, value="1", seconds=_YEAR_S)
         return answer
 
-    async def _break(self, asked: Asked) -> Response:
+    async def _break(self, asked: PageInput) -> Response:
         return self.page(asked, "break.html")
 
-    async def _go_on(self, asked: Asked) -> Response:
+    async def _go_on(self, asked: PageInput) -> Response:
         """Count the next reminder from the end of the break."""
         answer, rest = turned_to(ROOT), self._rest(asked.request)
         self._keep_rest(answer, asked.request, rest and replace(rest, since=self._gate.clock.now()))
         return answer
 
-    def _rest(self, request: Request) -> Rest | None:
-        return Rest.read(request.cookies.get(REST_COOKIE))
+    def _rest(self, request: Request) -> BreakReminder | None:
+        return BreakReminder.read(request.cookies.get(REST_COOKIE))
 
-    def _keep_rest(self, answer: Response, request: Request, rest: Rest | None) -> None:
+    def _keep_rest(self, answer: Response, request: Request, rest: BreakReminder | None) -> None:
         if rest is None:
             cookies.drop(answer, request, REST_COOKIE)
         else:
@@ -309,13 +309,13 @@ class Frame:
     async def _shown(self, template: str, _: Request) -> Response:
         return self.plain(template, 200)
 
-    async def _left_for(self, page: str, asked: Asked) -> Response:
+    async def _left_for(self, page: str, asked: PageInput) -> Response:
         answer = turned_to(f"{ROOT}/{page}")
         await self._end(asked)
         cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
         return answer
 
-    async def _end(self, asked: Asked) -> None:
+    async def _end(self, asked: PageInput) -> None:
         session = self._session(asked.request)
         assert session is not None
         await self._gate.sessions.end(session)

@@ -31,7 +31,7 @@ from shared.runtime.admission.budgets import Principal, read_address
 from shared.runtime.console import cookies
 from shared.runtime.console.accounts import Person, Sessions
 from shared.runtime.console.cookies import COMING_MINUTES, PATH, PendingSession
-from shared.runtime.console.forms import Asked, is_loopback
+from shared.runtime.console.forms import PageInput, is_loopback
 
 COOKIE: Final = "causeway-coming"
 #: A person who opens a record must have signed in at the provider within this time.
@@ -45,7 +45,7 @@ _KEPT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class LoginState:
     """One attempt to sign in for `party` and open the page `to`. `anew` asks the provider to authenticate again."""
 
     secret: str
@@ -55,11 +55,11 @@ class Coming:
     anew: bool
 
     @classmethod
-    def begin(cls, party: str, *, to: str, anew: bool, at: datetime) -> Coming:
+    def begin(cls, party: str, *, to: str, anew: bool, at: datetime) -> LoginState:
         return cls(secrets.token_urlsafe(32), at, party, to if re.fullmatch(PATH, to) else "/console", anew)
 
     @classmethod
-    def read(cls, text: str | None, *, state: str, at: datetime) -> Coming:
+    def read(cls, text: str | None, *, state: str, at: datetime) -> LoginState:
         """Parse the cookie and check its `state` and age. Raises `Refused("sign_in_expired")`."""
         found = _KEPT.fullmatch(text or "")
         if found is None:
@@ -100,21 +100,21 @@ class Proof(NamedTuple):
     proven_at: datetime | None
 
 
-class Elsewhere(Protocol):
+class IdentityProvider(Protocol):
     """The identity providers of this instance's parties."""
 
     def has(self, party: str) -> bool:
         """Return whether the party has a provider. Its people can then sign in only there."""
         ...
 
-    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
+    async def leave_for(self, coming: LoginState, back: str, *, address: Principal) -> str:
         """Return the provider's address for the sign-in; the provider then redirects to `back`.
 
         `address` is charged. Raises `Unavailable`, `BudgetExceeded`.
         """
         ...
 
-    async def prove(self, coming: Coming, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
+    async def prove(self, coming: LoginState, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
         """Return the person that the provider's answer proves. `address` is charged.
 
         Raises `Refused("sign_in_refused")`, `Unavailable`, `BudgetExceeded`.
@@ -122,12 +122,12 @@ class Elsewhere(Protocol):
         ...
 
 
-class Doorway:
+class OidcLogin:
     """The two routes of a sign-in at a provider. `plain` renders a page without data of the caller."""
 
     def __init__(
         self,
-        elsewhere: Elsewhere,
+        elsewhere: IdentityProvider,
         sessions: Sessions,
         clock: Clock,
         *,
@@ -146,7 +146,7 @@ class Doorway:
         if not self._elsewhere.has(party):
             raise not_found()
         asked = request.query_params
-        coming = Coming.begin(party, to=asked.get("to", self._root), anew="anew" in asked, at=self._clock.now())
+        coming = LoginState.begin(party, to=asked.get("to", self._root), anew="anew" in asked, at=self._clock.now())
         address = read_address(request.scope)
         answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request), address=address), 303)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
@@ -157,7 +157,7 @@ class Doorway:
     async def back(self, request: Request) -> Response:
         """Begin a session for a person with a role, for the next request to enter. Show others their opaque name."""
         said, name = dict(request.query_params), cookies.bound(request, COOKIE)
-        coming = Coming.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
+        coming = LoginState.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
         address = read_address(request.scope)
         proof = await self._elsewhere.prove(coming, said, back=self._back(request), address=address)
         text = await self._sessions.begin(proof.person, proven_at=proof.proven_at)
@@ -171,7 +171,7 @@ class Doorway:
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer
 
-    def require_recent(self, asked: Asked) -> None:
+    def require_recent(self, asked: PageInput) -> None:
         """Check that the person signed in at their provider a short time ago. Raises `Refused("proof_too_old")`.
 
         A person of a party without a provider signed in by a link and always passes.

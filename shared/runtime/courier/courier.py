@@ -22,9 +22,9 @@ from shared.exchange.states import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases, SendingPlaces
-from shared.runtime.courier.sender import Sender, Sent
-from shared.runtime.database.feed_reading import Numbered
+from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, DeliveryLeases, DueHook, SendingPlaces
+from shared.runtime.courier.sender import Sender, SendResult
+from shared.runtime.database.feed_reading import FeedEvent
 from shared.runtime.watch import metrics
 from shared.runtime.watch.logs import log
 
@@ -46,12 +46,12 @@ SUSPENDED: Final = "party_suspended"
 _GONE: Final = 410
 
 
-class Courier:
+class WebhookDispatcher:
     """The sender of due events. Several processes may run one, because leases divide the addresses."""
 
     def __init__(
         self,
-        leases: Leases,
+        leases: DeliveryLeases,
         sender: Sender,
         *,
         clock: Clock,
@@ -96,14 +96,14 @@ class Courier:
         """The places in use by party. A removed address holds its place until its attempt ends."""
         return Counter(self._busy.values())
 
-    async def _claim(self) -> Sequence[Leased]:
+    async def _claim(self) -> Sequence[DueHook]:
         busy = len(self._busy)
         if busy >= ADDRESSES_MOST:
             return ()
         places = SendingPlaces(max(0, ADDRESSES_MAX - busy), self.held, ADDRESSES_OF_ONE, ADDRESSES_MOST - busy)
         return await self._leases.claim(places, at=self._clock.now())
 
-    async def _carried(self, one: Leased) -> None:
+    async def _carried(self, one: DueHook) -> None:
         """Deliver to one address and log a failure. A failed address is tried again when its lease ends."""
         try:
             await self._carry(one)
@@ -112,7 +112,7 @@ class Courier:
         except Exception as error:  # logged by name only, because its text may quote the event
             log("webhook_waits", code="courier_defect", party=self._name_of(one.party), error=type(error).__name__)
 
-    async def _carry(self, one: Leased) -> None:
+    async def _carry(self, one: DueHook) -> None:
         """Send the next events in order up to the first unconfirmed one, and store the result."""
         if self._suspended(one.party):
             await self._leave(one)
@@ -138,7 +138,7 @@ class Courier:
         if await self._leases.note(one, attempts, state=state, pause=pause) and state is WebhookState.PAUSED:
             log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
 
-    async def _leave(self, one: Leased) -> None:
+    async def _leave(self, one: DueHook) -> None:
         """Send nothing to a suspended party, and check again later. The log states it once, at the next event."""
         read, at = await self._leases.events(one, 1), self._clock.now()
         said = await self._leases.newest_code(one) == SUSPENDED
@@ -148,10 +148,10 @@ class Courier:
         ]
         await self._leases.note(one, lines, state=WebhookState.ACTIVE, pause=NOTHING_LEFT)
 
-    async def _attempt(self, one: Leased, event: Numbered, epoch: UUID) -> Attempt:
+    async def _attempt(self, one: DueHook, event: FeedEvent, epoch: UUID) -> Attempt:
         at, begun = self._clock.now(), asyncio.get_running_loop().time()
         message_id, body = message_id_of(epoch, event.number), message_body(event, epoch)
-        sent: Sent = await self._sender.post(one.url, signed_headers(one.secrets, message_id, body, at=at), body)
+        sent: SendResult = await self._sender.post(one.url, signed_headers(one.secrets, message_id, body, at=at), body)
         took_ms = int((asyncio.get_running_loop().time() - begun) * 1000)
         return Attempt(message_id, event.number, one.failures + 1, at, sent.code, sent.status, took_ms)
 
@@ -161,7 +161,7 @@ def message_id_of(epoch: UUID, number: int) -> str:
     return f"evt_{epoch.hex}_{number}"
 
 
-def message_body(event: Numbered, epoch: UUID) -> bytes:
+def message_body(event: FeedEvent, epoch: UUID) -> bytes:
     """Return the body `{type, timestamp, data}` of Standard Webhooks. `data` is the event of the feed and its epoch."""
     shown = event._asdict() | {"subject": str(event.subject), "at": rfc3339(event.at)}
     data = {"epoch": str(epoch)} | {name: value for name, value in shown.items() if value is not None}

@@ -18,9 +18,9 @@ from shared.envelope.webhooks import new_secret
 from shared.exchange.states import TEST_EVENT, Event, WebhookState
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.courier.leases import Safe
+from shared.runtime.courier.leases import HookKey
 from shared.runtime.database.feed import note_acts
-from shared.runtime.database.journal import Ended
+from shared.runtime.database.journal import AccessEnd
 from shared.runtime.database.transactions import gather
 
 ENDPOINTS_MAX: Final = 8
@@ -64,7 +64,7 @@ WHERE party = $1 AND webhook_id = $2 AND entry < $3 ORDER BY entry DESC LIMIT $4
 """
 
 
-class Endpoint(NamedTuple):
+class WebhookEndpoint(NamedTuple):
     """A webhook as its party sees it. `number` is the last confirmed event, and `last` is the last of the feed."""
 
     webhook_id: UUID
@@ -79,7 +79,7 @@ class Endpoint(NamedTuple):
     made_at: datetime
 
 
-class Made(NamedTuple):
+class CreatedEndpoint(NamedTuple):
     """A webhook that was registered, or got another secret. The secret can be read until the webhook is removed."""
 
     webhook_id: UUID
@@ -100,7 +100,7 @@ class Delivery(NamedTuple):
     duration_ms: int
 
 
-class Endpoints:
+class WebhookEndpoints:
     """One party's webhooks, within a transaction."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, party: str) -> None:
@@ -108,10 +108,10 @@ class Endpoints:
         self._kek = kek
         self._party = party
 
-    async def list(self) -> Sequence[Endpoint]:
+    async def list(self) -> Sequence[WebhookEndpoint]:
         return [self._endpoint(row) for row in await self._driver.fetch(_LIST, self._party)]
 
-    async def show(self, webhook_id: UUID) -> Endpoint:
+    async def show(self, webhook_id: UUID) -> WebhookEndpoint:
         """Return one webhook. Raises `not_found` if it is missing, removed or another party's."""
         row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
         if row is None:
@@ -125,16 +125,16 @@ class Endpoints:
         return [Delivery(*row.values()) for row in rows]
 
     async def secret(self, webhook_id: UUID, protected: bytes) -> str:
-        """Decrypt the protected secret of `Made`, for the answer to the request.
+        """Decrypt the protected secret of `CreatedEndpoint`, for the answer to the request.
 
         Raises `Refused("webhook_removed")`.
         """
         row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
         if row is None:
             raise Refused("webhook_removed", "its secrets are erased: register it again with another key", status=409)
-        return Safe.opened(webhook_id, self._party, row["wrapped_key"], kek=self._kek).reveal("secret", protected)
+        return HookKey.opened(webhook_id, self._party, row["wrapped_key"], kek=self._kek).reveal("secret", protected)
 
-    async def register(self, url: str, *, after: int | None, at: datetime) -> Made:
+    async def register(self, url: str, *, after: int | None, at: datetime) -> CreatedEndpoint:
         """Register a webhook for the events after number `after`, or without it, for future events.
 
         Raises `Refused`: `webhooks_full`, `webhook_number_unknown`.
@@ -145,18 +145,18 @@ class Endpoints:
             raise Refused("webhooks_full", f"at most {ENDPOINTS_MAX}: remove one first", status=409)
         _check_number(after, held["last"], field="/after")
         webhook_id = uuid7()
-        safe = Safe.made(webhook_id, self._party)
-        made = Made(webhook_id, WebhookState.ACTIVE, safe.protect("secret", new_secret()))
+        safe = HookKey.made(webhook_id, self._party)
+        made = CreatedEndpoint(webhook_id, WebhookState.ACTIVE, safe.protect("secret", new_secret()))
         number = held["last"] if after is None else after
         kept = (safe.wrapped(self._kek), safe.protect("url", url), made.secret)
         await self._driver.execute(_ADD, webhook_id, self._party, number, *kept, at)
         return made
 
-    async def rotate(self, webhook_id: UUID, *, at: datetime) -> Made:
+    async def rotate(self, webhook_id: UUID, *, at: datetime) -> CreatedEndpoint:
         """Create another secret. The previous one also signs for `BOTH_SECRETS`."""
         held = await self._locked(webhook_id)
-        safe = Safe.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
-        made = Made(webhook_id, WebhookState(held["state"]), safe.protect("secret", new_secret()))
+        safe = HookKey.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
+        made = CreatedEndpoint(webhook_id, WebhookState(held["state"]), safe.protect("secret", new_secret()))
         await self._driver.execute(_ROTATE, webhook_id, made.secret, at + BOTH_SECRETS)
         return made
 
@@ -181,7 +181,7 @@ class Endpoints:
         """Remove a webhook, also in a later restored database, and erase its address and secrets."""
         await self._locked(webhook_id)
         await self._driver.execute(_REMOVE, webhook_id)
-        gather(self._driver, [Ended(WEBHOOK, webhook_id, self._party)])
+        gather(self._driver, [AccessEnd(WEBHOOK, webhook_id, self._party)])
 
     async def _locked(self, webhook_id: UUID) -> asyncpg.Record:
         row = await self._driver.fetchrow(_LOCK, self._party, webhook_id)
@@ -189,12 +189,12 @@ class Endpoints:
             raise not_found()
         return row
 
-    def _endpoint(self, row: asyncpg.Record) -> Endpoint:
+    def _endpoint(self, row: asyncpg.Record) -> WebhookEndpoint:
         said: dict[str, Any] = dict(row)
-        safe = Safe.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
+        safe = HookKey.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
         both_until = said.pop("before_until")
         named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
-        return Endpoint(**(said | named))
+        return WebhookEndpoint(**(said | named))
 
 
 def _check_number(after: int | None, last: int, *, field: str) -> None:

@@ -18,14 +18,14 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.exchange.states import PAUSED_EVENT, Event, WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid4
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_acts
-from shared.runtime.database.feed_reading import Read, read_feed
+from shared.runtime.database.feed_reading import FeedPage, read_feed
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
 
@@ -81,20 +81,20 @@ SELECT code FROM webhook_delivery WHERE party = $1 AND webhook_id = $2 ORDER BY 
 _PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
 
 
-class Safe(NamedTuple):
+class HookKey(NamedTuple):
     """The data key of one address, and the row whose columns it protects: the URL and the signing secrets."""
 
-    place: Place
+    place: RowRef
     key: DataKey
 
     @classmethod
     def made(cls, webhook_id: UUID, party: str) -> Self:
-        return cls(Place("webhook", str(webhook_id), party), DataKey.generate())
+        return cls(RowRef("webhook", str(webhook_id), party), DataKey.generate())
 
     @classmethod
     def opened(cls, webhook_id: UUID, party: str, wrapped: bytes, *, kek: KeyEncryptionKey) -> Self:
         """Unwrap the key of a row. Raises `Defect` if the row was changed or the key belongs to another row."""
-        place = Place("webhook", str(webhook_id), party)
+        place = RowRef("webhook", str(webhook_id), party)
         return cls(place, unwrap(wrapped, kek, place.column("wrapped_key")))
 
     def wrapped(self, kek: KeyEncryptionKey) -> bytes:
@@ -108,7 +108,7 @@ class Safe(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class DueHook:
     """An address with events to send, leased to this process. `secrets` are the newest and the previous one."""
 
     webhook_id: UUID
@@ -156,14 +156,14 @@ _WRITE = insert(
 
 
 @dataclass(frozen=True, slots=True)
-class Leases:
+class DeliveryLeases:
     """The addresses of the parties that an instance serves."""
 
     database: Database
     kek: KeyEncryptionKey
     parties: Callable[[], Sequence[str]]
 
-    async def claim(self, places: SendingPlaces, *, at: datetime) -> Sequence[Leased]:
+    async def claim(self, places: SendingPlaces, *, at: datetime) -> Sequence[DueHook]:
         """Lease due addresses within the share of each party, the longest due first. `at` selects the valid secrets.
 
         An address that cannot be decrypted, because its row was changed or has another key, is tried again when its
@@ -177,12 +177,12 @@ class Leases:
             )
         return [leased for row in rows if (leased := self._opened(lease, row)) is not None]
 
-    async def events(self, one: Leased, limit: int) -> Read:
+    async def events(self, one: DueHook, limit: int) -> FeedPage:
         """Return the events to send to an address, as the party's own machine would read them."""
         async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
             return await read_feed(session.driver, one.party, above=one.number, limit=limit)
 
-    async def note(self, one: Leased, attempts: Sequence[Attempt], *, state: WebhookState, pause: timedelta) -> bool:
+    async def note(self, one: DueHook, attempts: Sequence[Attempt], *, state: WebhookState, pause: timedelta) -> bool:
         """Store the last confirmed number and the log lines. The address is due again after the pause.
 
         Returns false and stores nothing if another process has the lease.
@@ -204,7 +204,7 @@ class Leases:
                 note_acts(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
         return True
 
-    async def newest_code(self, one: Leased) -> str | None:
+    async def newest_code(self, one: DueHook) -> str | None:
         """Return the code of the newest line of an address's log; None before the first."""
         async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
             code: str | None = await session.driver.fetchval(_NEWEST_CODE, one.party, one.webhook_id)
@@ -218,13 +218,13 @@ class Leases:
     def _scope(self, parties: Sequence[str] | None = None) -> RowScope:
         return RowScope(self.parties() if parties is None else parties, Role.SERVICE, "apply")
 
-    def _opened(self, lease: UUID, row: asyncpg.Record) -> Leased | None:
+    def _opened(self, lease: UUID, row: asyncpg.Record) -> DueHook | None:
         known: dict[str, Any] = dict(row)
         try:
-            safe = Safe.opened(known["webhook_id"], known["party"], known.pop("wrapped_key"), kek=self.kek)
+            safe = HookKey.opened(known["webhook_id"], known["party"], known.pop("wrapped_key"), kek=self.kek)
             sealed = known.pop("secret"), known.pop("secret_before")
             secrets = tuple(safe.reveal("secret", each) for each in sealed if each is not None)
-            return Leased(**known | {"lease": lease, "url": safe.reveal("url", known["url"]), "secrets": secrets})
+            return DueHook(**known | {"lease": lease, "url": safe.reveal("url", known["url"]), "secrets": secrets})
         except Defect as error:
             log("webhook_waits", code=error.code)
             return None

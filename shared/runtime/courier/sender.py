@@ -23,7 +23,7 @@ _INTERIM_MAX: Final = 4
 _STATUS = re.compile(rb"HTTP/1[.][01] ([1-5][0-9]{2})(?: |\r\n)")
 
 
-class Sent(NamedTuple):
+class SendResult(NamedTuple):
     """The result of one attempt. `code` is `delivered`, or the reason why there is no status or no successful one."""
 
     code: str
@@ -46,7 +46,7 @@ class Sender:
     trust: ssl.SSLContext = field(default_factory=public_trust)
     answer_s_max: float = ANSWER_S_MAX
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> SendResult:
         """Send one body. Every failure of the receiver or its address is returned as a code; no error is raised."""
         try:
             async with asyncio.timeout(self.answer_s_max):
@@ -54,16 +54,16 @@ class Sender:
                 address = await address_of(receiver, self.resolve)
                 status = await self._exchange(receiver, address, request_bytes(receiver, headers, body))
         except TimeoutError:
-            return Sent("timed_out")
+            return SendResult("timed_out")
         except (Refused, Unavailable) as error:
-            return Sent(error.code.removeprefix("webhook_"))
+            return SendResult(error.code.removeprefix("webhook_"))
         except ssl.SSLError:
-            return Sent("tls_failed")
+            return SendResult("tls_failed")
         except (OSError, asyncio.IncompleteReadError):
-            return Sent("connection_failed")
+            return SendResult("connection_failed")
         except (asyncio.LimitOverrunError, ValueError):
-            return Sent("answer_malformed")
-        return Sent("delivered" if 200 <= status < 300 else "status_refused", status)
+            return SendResult("answer_malformed")
+        return SendResult("delivered" if 200 <= status < 300 else "status_refused", status)
 
     async def _exchange(self, receiver: Receiver, address: str, request: bytes) -> int:
         """Send to the checked address and read the status. The certificate must have the host name."""

@@ -81,7 +81,7 @@ _SEPARATOR: Final = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
-class Bound(Generic[Row]):
+class BoundRows(Generic[Row]):
     """The arguments of a parameter of rows: one per column."""
 
     columns: Columns[Row]
@@ -106,16 +106,16 @@ class Columns(Generic[Row]):
         of_fields = {name: _sql_type(hint) for name, hint in fields.items()}
         return cls({name: further.get(name) or of_fields[name] for name in hints if name not in without} | further)
 
-    def rows(self, rows: Sequence[Row], **given: Sequence[object]) -> Bound[Row]:
+    def rows(self, rows: Sequence[Row], **given: Sequence[object]) -> BoundRows[Row]:
         """Bind these rows, also an empty list. Columns that are `given` are not read from the rows."""
         self._check(given)
-        return Bound(self, [self._array(name, rows, given.get(name)) for name in self.sql_types])
+        return BoundRows(self, [self._array(name, rows, given.get(name)) for name in self.sql_types])
 
-    def one(self, row: Row, **given: object) -> Bound[Row]:
+    def one(self, row: Row, **given: object) -> BoundRows[Row]:
         """Bind one row, for `{name.kept}`: one value per column instead of an array. A list is bound unchanged."""
         self._check(given)
         read = {name: given[name] if name in given else self._getters[name](row) for name in self.sql_types}
-        return Bound(self, list(read.values()))
+        return BoundRows(self, list(read.values()))
 
     def _array(self, name: str, rows: Sequence[Row], given: Sequence[object] | None) -> list[Any]:
         array: list[Any] = list(map(self._getters[name], rows)) if given is None else list(given)
@@ -156,9 +156,9 @@ class Statement:
         """Return the text and its arguments in order, for a driver's `execute(*…)` or `fetch(*…)`."""
         return self.text, *self._arguments(values)
 
-    def part(self, **values: object) -> Part:
+    def part(self, **values: object) -> StatementPart:
         """Bind this statement as a part of another one: see `join`."""
-        return Part(self, self._arguments(values))
+        return StatementPart(self, self._arguments(values))
 
     def _arguments(self, values: Mapping[str, object]) -> list[object]:
         if values.keys() != self._parameters.keys():
@@ -168,14 +168,14 @@ class Statement:
             value = values[name]
             if isinstance(parameter, str):
                 bound.append(value)
-            elif isinstance(value, Bound) and value.columns is parameter:
+            elif isinstance(value, BoundRows) and value.columns is parameter:
                 bound.extend(value.arguments)
             else:
                 raise TypeError(f"{name} is bound by the rows of its own columns")
         return bound
 
 
-class Part(NamedTuple):
+class StatementPart(NamedTuple):
     """A bound statement that goes into the WITH list of another one. `tracks`: the keys of tracks that it inserts."""
 
     statement: Statement
@@ -183,7 +183,7 @@ class Part(NamedTuple):
     tracks: Set[tuple[object, ...]] = frozenset()
 
 
-def join(parts: Sequence[Part], text: str, *arguments: object) -> tuple[Any, ...]:
+def join(parts: Sequence[StatementPart], text: str, *arguments: object) -> tuple[Any, ...]:
     """Return a statement that runs these parts, too, with all arguments: one round trip.
 
     No part sees the rows of another one or of the statement itself, and their order is not fixed. So no part may wait

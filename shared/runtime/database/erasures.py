@@ -21,7 +21,7 @@ import asyncpg
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.database.journal import Ended, Erased, Forgotten, Journal, Kept, Line, Place
+from shared.runtime.database.journal import AccessEnd, ErasedRecord, ErasureNote, Journal, JournalEnd, KeptRecord, Line
 from shared.runtime.database.transactions import Database, LastStep, RowScope, gather, write_late
 
 _PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
@@ -65,13 +65,16 @@ class Erasures:
 
     async def _note(self, driver: asyncpg.Connection, lines: Sequence[Line]) -> None:
         """Write lines to the journal and move the place. The lock on the place keeps other erasures from committing."""
-        known = Place(*await driver.fetchrow(_PLACE))
+        known = JournalEnd(*await driver.fetchrow(_PLACE))
         lines = await _without_gone(driver, lines)
-        erased = [each for each in lines if isinstance(each, Erased)]
+        erased = [each for each in lines if isinstance(each, ErasedRecord)]
         if erased:
             await driver.execute(_KEEP, [each.subject for each in erased], [each.party for each in erased])
         try:
-            if all(isinstance(each, Kept) for each in lines) and await asyncio.to_thread(self._journal.end) == known:
+            if (
+                all(isinstance(each, KeptRecord) for each in lines)
+                and await asyncio.to_thread(self._journal.end) == known
+            ):
                 return  # every line has committed, so there is none to cancel
             before, after = await asyncio.to_thread(self._journal.append, lines, self._clock.now())
         except OSError:
@@ -89,7 +92,7 @@ class Erasures:
         Raises `Refused` as `Journal.after` does, and `Unavailable`.
         """
         async with database.transaction() as session:
-            place = Place(*await session.driver.fetchrow(_PLACE))
+            place = JournalEnd(*await session.driver.fetchrow(_PLACE))
             said, end = await asyncio.to_thread(self._journal.after, place)
             for kind, statement in self._again.items():
                 of_kind = [each for each in said if each.kind == kind]
@@ -98,7 +101,7 @@ class Erasures:
                     subjects, parties = [each.subject for each in part], [each.party for each in part]
                     await session.bind(RowScope(sorted(set(parties)), "service", "apply"))
                     await session.driver.execute(statement, subjects, parties)
-                    if isinstance(part[0], Erased):
+                    if isinstance(part[0], ErasedRecord):
                         await session.driver.execute(_KEEP, subjects, parties)
                     gather(session.driver, _forgotten(part))
             if end != place:
@@ -106,19 +109,19 @@ class Erasures:
         return len(said)
 
 
-def _forgotten(lines: Sequence[Line]) -> list[Forgotten]:
+def _forgotten(lines: Sequence[Line]) -> list[ErasureNote]:
     """Return the erasures among the lines, for the tracks and exceptions of messaging."""
-    return [Forgotten(each.subject, each.party) for each in lines if isinstance(each, Erased)]
+    return [ErasureNote(each.subject, each.party) for each in lines if isinstance(each, ErasedRecord)]
 
 
 async def _without_gone(driver: asyncpg.Connection, lines: Sequence[Line]) -> Sequence[Line]:
     """Return the lines without those `kept` for records that this database has erased."""
-    kept = [each for each in lines if isinstance(each, Kept)]
+    kept = [each for each in lines if isinstance(each, KeptRecord)]
     if not kept:
         return lines
     rows = await driver.fetch(_GONE, [each.subject for each in kept], [each.party for each in kept])
     gone = {(row["subject"], row["party"]) for row in rows}
-    return [each for each in lines if not isinstance(each, Kept) or (each.subject, each.party) not in gone]
+    return [each for each in lines if not isinstance(each, KeptRecord) or (each.subject, each.party) not in gone]
 
 
 async def journal_endings(database: Database) -> int:
@@ -126,6 +129,6 @@ async def journal_endings(database: Database) -> int:
     if not (await database.fetch(_WAITS))[0]["waits"]:
         return 0
     async with database.transaction() as session:
-        ended = [Ended(*row) for row in await session.driver.fetch(_TAKE)]
+        ended = [AccessEnd(*row) for row in await session.driver.fetch(_TAKE)]
         gather(session.driver, ended)
     return len(ended)

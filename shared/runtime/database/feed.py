@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from shared.exchange.states import Event
 from shared.runtime.database.columns import join
-from shared.runtime.database.transactions import Late, gather_late, take_parts
+from shared.runtime.database.transactions import LateRow, gather_late, take_parts
 
 # The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. Loading a
 # dump changes neither the timeline nor the system id, but creates another file for each table.
@@ -70,13 +70,13 @@ SELECT party, last FROM counted
 def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     """Gather acts of the transaction. They are numbered in its last step."""
     if acts:
-        gather_late(driver, Late.ACTS, acts, write=write_acts)
+        gather_late(driver, LateRow.ACTS, acts, write=write_acts)
 
 
 def note_filing(driver: asyncpg.Connection, given: Iterable[tuple[str, int]]) -> None:
     """Record that a statement of the transaction has given these numbers, by party. Its end checks them, too."""
     driver.numbered.update(sorted(given))
-    gather_late(driver, Late.ACTS, (), write=write_acts)
+    gather_late(driver, LateRow.ACTS, (), write=write_acts)
 
 
 async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:

@@ -53,7 +53,7 @@ FROM act WHERE party = $1 AND subject = $2 AND number > $3 ORDER BY number LIMIT
 """
 
 
-class Numbered(NamedTuple):
+class FeedEvent(NamedTuple):
     """An event with its number. `at` is the time at which the transaction of its act began."""
 
     number: int
@@ -64,27 +64,27 @@ class Numbered(NamedTuple):
     by: str | None
 
 
-class Read(NamedTuple):
+class FeedPage(NamedTuple):
     """The events of a feed above a number. `last` is the highest number of the party in this epoch."""
 
     epoch: UUID
     last: int
-    events: Sequence[Numbered]
+    events: Sequence[FeedEvent]
 
 
-async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit: int) -> Read:
+async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit: int) -> FeedPage:
     """Return at most `limit` events of the party above a number, in order."""
     rows = await driver.fetch(_ABOVE, party, above, limit)
-    events = [Numbered(*(row[name] for name in Numbered._fields)) for row in rows if row["number"] is not None]
-    return Read(rows[0]["epoch"], rows[0]["last"], events)
+    events = [FeedEvent(*(row[name] for name in FeedEvent._fields)) for row in rows if row["number"] is not None]
+    return FeedPage(rows[0]["epoch"], rows[0]["last"], events)
 
 
 async def read_subject(
     driver: asyncpg.Connection, party: str, subject: UUID, *, above: int, limit: int
-) -> list[Numbered]:
+) -> list[FeedEvent]:
     """Return at most `limit` events of the party about one subject above a number, in order."""
     rows = await driver.fetch(_OF_SUBJECT, party, subject, above, limit)
-    return [Numbered(*row.values()) for row in rows]
+    return [FeedEvent(*row.values()) for row in rows]
 
 
 class FeedListener:

@@ -14,7 +14,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.stored_text import compress, decompress
 
 #: The party of a request, the hash of its key, and that of its body.
@@ -59,7 +59,7 @@ class ClaimKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class KeyClaim:
     """The claim of one request. `STORED` has `status` and `answer`, `TWIN` has `twin_of`, an index in the batch."""
 
     kind: ClaimKind
@@ -68,12 +68,12 @@ class Claim:
     twin_of: int | None = None
 
 
-async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body_hash: bytes) -> Claim:
+async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body_hash: bytes) -> KeyClaim:
     """Claim one key within the caller's transaction."""
     return (await claim_many(driver, [(party, key_hash, body_hash)]))[0]
 
 
-async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> list[Claim]:
+async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> list[KeyClaim]:
     """Claim the keys of a batch within the caller's transaction.
 
     Needs READ COMMITTED, so that rows are visible that a concurrent holder committed during the wait.
@@ -82,15 +82,15 @@ async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> 
     return await read_claims(driver, requests, {(row["party"], row["key_hash"]) for row in claimed})
 
 
-def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> Bound[str]:
+def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> BoundRows[str]:
     """Bind the rows of `CLAIM_KEYS`, one for each key. New claims store `answers` (status, exact answer)."""
     rows = [(*requests[at], answers[at][0], _stored(answers[at][1])) for at in _firsts(requests).values()]
-    return Bound(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
+    return BoundRows(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
 
 
 async def read_claims(
     driver: asyncpg.Connection, requests: Sequence[KeyUse], new: Collection[tuple[str, bytes]]
-) -> list[Claim]:
+) -> list[KeyClaim]:
     """Return the claim of each request of a batch. `new` are the keys that were just claimed."""
     firsts = _firsts(requests)
     held: dict[tuple[str, bytes], asyncpg.Record] = {}
@@ -103,11 +103,11 @@ async def read_claims(
         if (row := held.get((party, key_hash))) is not None:
             claims.append(_held(row, wanted_hash))
         elif first == index:
-            claims.append(Claim(ClaimKind.NEW))
+            claims.append(KeyClaim(ClaimKind.NEW))
         elif requests[first][2] == wanted_hash:
-            claims.append(Claim(ClaimKind.TWIN, twin_of=first))
+            claims.append(KeyClaim(ClaimKind.TWIN, twin_of=first))
         else:
-            claims.append(Claim(ClaimKind.REUSED))
+            claims.append(KeyClaim(ClaimKind.REUSED))
     return claims
 
 
@@ -136,11 +136,11 @@ async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, byte
     await driver.execute(_FORGET, *(list(column) for column in zip(*keys, strict=True)))
 
 
-def _held(row: asyncpg.Record, wanted_hash: bytes) -> Claim:
+def _held(row: asyncpg.Record, wanted_hash: bytes) -> KeyClaim:
     if row["body_hash"] != wanted_hash:
-        return Claim(ClaimKind.REUSED)
+        return KeyClaim(ClaimKind.REUSED)
     answer = row["answer"]
-    return Claim(ClaimKind.STORED, row["status"], None if answer is None else decompress(answer))
+    return KeyClaim(ClaimKind.STORED, row["status"], None if answer is None else decompress(answer))
 
 
 def _stored(answer: bytes | None) -> bytes | None:

@@ -28,7 +28,7 @@ from shared.kernel.errors import Refused
 _FIELDS: Final = ("n", "at", "fate", "kind", "subject", "party")
 
 
-class Erased(NamedTuple):
+class ErasedRecord(NamedTuple):
     """One erased record: its kind (offer, case, notice, referral), the id of its subject, and its party."""
 
     kind: str
@@ -36,7 +36,7 @@ class Erased(NamedTuple):
     party: str
 
 
-class Kept(NamedTuple):
+class KeptRecord(NamedTuple):
     """One record that is retained although a line states its erasure, because that erasure never committed."""
 
     kind: str
@@ -44,7 +44,7 @@ class Kept(NamedTuple):
     party: str
 
 
-class Ended(NamedTuple):
+class AccessEnd(NamedTuple):
     """One access right that has ended: its kind (api_key, person, webhook), 128 bits that name it, and its party."""
 
     kind: str
@@ -52,7 +52,7 @@ class Ended(NamedTuple):
     party: str
 
 
-class Forgotten(NamedTuple):
+class ErasureNote(NamedTuple):
     """One erased record, for the last step that sends messages. It is not a line of the journal."""
 
     subject: UUID
@@ -60,18 +60,18 @@ class Forgotten(NamedTuple):
 
 
 #: The type of a line, by its `fate`.
-Line = Erased | Kept | Ended
-_FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept, "ended": Ended}
+Line = ErasedRecord | KeptRecord | AccessEnd
+_FATES: Final[dict[str, type[Line]]] = {"erased": ErasedRecord, "kept": KeptRecord, "ended": AccessEnd}
 
 
-class Place(NamedTuple):
+class JournalEnd(NamedTuple):
     """A place in the journal: the number of lines before it, and the last one's digest; 0 and "" at the beginning."""
 
     lines: int
     digest: str
 
 
-BEGINNING: Final = Place(0, "")
+BEGINNING: Final = JournalEnd(0, "")
 
 
 class Journal:
@@ -80,12 +80,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def end(self) -> Place:
+    def end(self) -> JournalEnd:
         """Return the place of the last line. Raises `OSError`, and `Refused("erasure_journal_altered")` if invalid."""
         with self._locked() as file:
             return self._end(file)
 
-    def append(self, said: Sequence[Line], at: datetime) -> tuple[Place, Place]:
+    def append(self, said: Sequence[Line], at: datetime) -> tuple[JournalEnd, JournalEnd]:
         """Add lines and write them to disk; return the places before and after them.
 
         Raises `OSError`, and `Refused("erasure_journal_altered")` if the last line is invalid.
@@ -102,21 +102,21 @@ class Journal:
             os.fsync(file.fileno())
         return before, place
 
-    def after(self, place: Place) -> tuple[list[Erased | Ended], Place]:
+    def after(self, place: JournalEnd) -> tuple[list[ErasedRecord | AccessEnd], JournalEnd]:
         """Return the erasures after a place that no later line cancels, the endings after it, and the end's place.
 
         Raises `Refused`: `erasure_journal_lost` if the journal ends before that place, `erasure_journal_altered` if a
         line was changed.
         """
-        found, end = dict[Erased | Ended, None](), BEGINNING
+        found, end = dict[ErasedRecord | AccessEnd, None](), BEGINNING
         with self._locked() as file:
             for end, said in _read(file):
                 if end.lines == place.lines and end.digest != place.digest:
                     raise _altered()
                 if end.lines <= place.lines:
                     continue
-                if isinstance(said, Kept):
-                    found.pop(Erased(*said), None)
+                if isinstance(said, KeptRecord):
+                    found.pop(ErasedRecord(*said), None)
                 else:
                     found[said] = None
         if end.lines < place.lines:
@@ -139,7 +139,7 @@ class Journal:
             _mend(file)
             yield file
 
-    def _end(self, file: BinaryIO) -> Place:
+    def _end(self, file: BinaryIO) -> JournalEnd:
         size = file.seek(0, os.SEEK_END)
         if size == 0:
             return BEGINNING
@@ -161,15 +161,15 @@ def _mend(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _written(before: Place, line: Line, at: datetime) -> tuple[Place, bytes]:
+def _written(before: JournalEnd, line: Line, at: datetime) -> tuple[JournalEnd, bytes]:
     fate = next(fate for fate, of in _FATES.items() if isinstance(line, of))
     values = (before.lines + 1, rfc3339(at), fate, line.kind, str(line.subject), line.party)
     said = dict(zip(_FIELDS, values, strict=True))
-    place = Place(before.lines + 1, _digest(before.digest, said))
+    place = JournalEnd(before.lines + 1, _digest(before.digest, said))
     return place, json.dumps(said | {"digest": place.digest}, separators=(",", ":")).encode() + b"\n"
 
 
-def _read(file: BinaryIO) -> Iterator[tuple[Place, Line]]:
+def _read(file: BinaryIO) -> Iterator[tuple[JournalEnd, Line]]:
     before = BEGINNING
     for line in file:
         place = _place(line)
@@ -181,10 +181,10 @@ def _read(file: BinaryIO) -> Iterator[tuple[Place, Line]]:
         before = place
 
 
-def _place(line: bytes) -> Place:
+def _place(line: bytes) -> JournalEnd:
     try:
         said = json.loads(line)
-        return Place(int(said["n"]), str(said["digest"]))
+        return JournalEnd(int(said["n"]), str(said["digest"]))
     except (ValueError, KeyError, TypeError):
         raise _altered() from None
 

@@ -35,7 +35,7 @@ UPDATE lease SET until = now() + interval '{LEASE_S} s' WHERE name = $1 AND hold
 _RELEASE: Final = "UPDATE lease SET until = now() WHERE name = $1 AND holder = $2"
 
 
-class Lease:
+class ProcessLease:
     """One process's access to the lease of this name."""
 
     def __init__(self, database: Database, name: Sole) -> None:

@@ -35,7 +35,7 @@ ORDER BY part.relname
 
 
 @dataclass(frozen=True, slots=True)
-class Partitioned:
+class PartitionedTable:
     """A table, the column by whose month it is partitioned, and the partition for rows without a month."""
 
     name: str
@@ -43,9 +43,9 @@ class Partitioned:
     rest: str | None
 
 
-async def partitioned_tables(owner: asyncpg.Connection) -> list[Partitioned]:
+async def partitioned_tables(owner: asyncpg.Connection) -> list[PartitionedTable]:
     """Return the tables of a database that are partitioned by time."""
-    return [Partitioned(row["name"], row["column"], row["rest"]) for row in await owner.fetch(_TABLES)]
+    return [PartitionedTable(row["name"], row["column"], row["rest"]) for row in await owner.fetch(_TABLES)]
 
 
 async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
@@ -77,7 +77,7 @@ async def _partitions(owner: asyncpg.Connection, table: str) -> Sequence[str]:
     return [row["name"] for row in await owner.fetch(_MONTHS, table)]
 
 
-async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> None:
+async def _make(owner: asyncpg.Connection, table: PartitionedTable, month: date) -> None:
     """Create a partition, and move its rows there from `rest`. The table is locked meanwhile."""
     name, begins, ends = _name(table.name, month), _midnight(month), _midnight(_following(month))
     within = f"{table.column} >= {begins} AND {table.column} < {ends}"

@@ -17,7 +17,7 @@ from asyncpg.protocol import protocol
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import Part, join
+from shared.runtime.database.columns import StatementPart, join
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
 #: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
@@ -41,7 +41,7 @@ class RowScope:
     action: str
 
 
-class Late(IntEnum):
+class LateRow(IntEnum):
     """A kind of rows that a transaction writes in its last step before it locks streams, in this order."""
 
     #: Steps of due times: their subjects are locked.
@@ -63,15 +63,15 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         #: Messages, and lines of the erasure journal.
         self.gathered: list[Any] = []
-        self.late: dict[Late, list[Any]] = {}
-        self.late_writers: dict[Late, LastStep] = {}
+        self.late: dict[LateRow, list[Any]] = {}
+        self.late_writers: dict[LateRow, LastStep] = {}
         #: The last number that the transaction has given, by party.
         self.numbered: dict[str, int] = {}
         #: The segments that the transaction has placed in streams.
         self.placed: list[Any] = []
         self.scope: RowScope | None = None
         #: Bound statements that run together with a later one: see `gather_part`.
-        self.parts: list[Part] = []
+        self.parts: list[StatementPart] = []
         #: The open savepoints.
         self.savepoints: list[str] = []
         #: Set as the connection opens.
@@ -220,7 +220,7 @@ class Database:
                 raise Defect("nobody_sends")
             await self.last_step(driver, driver.gathered)
         await write_late(driver)
-        if driver.late.get(Late.PLACED):
+        if driver.late.get(LateRow.PLACED):
             raise Defect("gathered_unknown")
         await write_parts(driver)
 
@@ -268,7 +268,7 @@ def gather(driver: asyncpg.Connection, what: Sequence[Any]) -> None:
     driver.gathered.extend(what)
 
 
-def gather_late(driver: asyncpg.Connection, kind: Late, entries: Sequence[Any], *, write: LastStep) -> None:
+def gather_late(driver: asyncpg.Connection, kind: LateRow, entries: Sequence[Any], *, write: LastStep) -> None:
     """Gather rows that `write` adds in the last step of the transaction, before streams are locked."""
     driver.late_writers[kind] = write
     driver.late.setdefault(kind, []).extend(entries)
@@ -276,16 +276,16 @@ def gather_late(driver: asyncpg.Connection, kind: Late, entries: Sequence[Any], 
 
 def gather_placed(driver: asyncpg.Connection, entries: Sequence[Any]) -> None:
     """Gather rows for messages of the transaction. It fails unless `take_placed` takes them in its last step."""
-    driver.late.setdefault(Late.PLACED, []).extend(entries)
+    driver.late.setdefault(LateRow.PLACED, []).extend(entries)
 
 
 def take_placed(driver: asyncpg.Connection) -> list[Any]:
     """Return the entries of `gather_placed`. The caller inserts them."""
-    taken: list[Any] = driver.late.pop(Late.PLACED, [])
+    taken: list[Any] = driver.late.pop(LateRow.PLACED, [])
     return taken
 
 
-def gather_part(driver: asyncpg.Connection, part: Part) -> None:
+def gather_part(driver: asyncpg.Connection, part: StatementPart) -> None:
     """Gather a statement that runs together with a later one: see `join`, also for its limits.
 
     A loader that may read its rows calls `write_parts` first.
@@ -293,9 +293,9 @@ def gather_part(driver: asyncpg.Connection, part: Part) -> None:
     driver.parts.append(part)
 
 
-def take_parts(driver: asyncpg.Connection) -> list[Part]:
+def take_parts(driver: asyncpg.Connection) -> list[StatementPart]:
     """Return the statements of `gather_part`. The caller joins them with its own."""
-    taken: list[Part] = [*driver.parts]
+    taken: list[StatementPart] = [*driver.parts]
     driver.parts.clear()
     return taken
 
@@ -308,7 +308,7 @@ async def write_parts(driver: asyncpg.Connection) -> None:
 
 async def write_late(driver: asyncpg.Connection) -> None:
     """Write the entries of `gather_late`, kind by kind. From here on the transaction locks only streams."""
-    for kind in (Late.STEPS, Late.ACTS):
+    for kind in (LateRow.STEPS, LateRow.ACTS):
         if entries := driver.late.pop(kind, None):
             await driver.late_writers[kind](driver, entries)
 

@@ -45,7 +45,7 @@ from shared.envelope.datakeys import (
     NONCE_BYTES,
     DataKey,
     KeyEncryptionKey,
-    Place,
+    RowRef,
     protect,
     reveal,
     unwrap,
@@ -62,10 +62,10 @@ from shared.kernel.errors import Defect, Refused
 from shared.ledger.tree import HASH_BYTES
 from shared.messaging.arrival import PlacedMessage
 from shared.messaging.contract import ControlBody, decode_control
-from shared.messaging.exceptions import MALFORMED, Named, Taken
+from shared.messaging.exceptions import MALFORMED, NamedMessage, TakenMessage
 from shared.messaging.placement import read_hex
-from shared.messaging.reception import Arrived
-from shared.messaging.streams import CONTROL_ROLES, Lane, Role
+from shared.messaging.reception import ArrivedMessage
+from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
 from shared.messaging.tracks import name_unread
 from shared.runtime.database.stored_text import compress, decompress
 from shared.runtime.delivery.control import ROLE_BY_TYPE
@@ -180,7 +180,7 @@ def unpack_opened(packed: bytes) -> OpenedRecord:
     return OpenedRecord(unpack(text[plaintext_end:] + packed[stored_end:]), part)
 
 
-def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
+def encrypt_kept(taken: TakenMessage, kek: KeyEncryptionKey) -> bytes:
     """Encrypt the record of a message for its exception, with its own data key."""
     packed = pack(taken.record) if isinstance(taken.record, Record) else taken.record
     if packed.startswith(ENCRYPTED):
@@ -190,7 +190,7 @@ def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
     return ENCRYPTED + wrapped + protect(packed, key, place.column("record"))
 
 
-def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
+def open_kept(taken: TakenMessage, kek: KeyEncryptionKey) -> Record:
     """Return the record of a message that has just arrived or was stored. Raises `Defect`."""
     kept = taken.record
     if isinstance(kept, bytes) and kept.startswith(ENCRYPTED):
@@ -200,8 +200,8 @@ def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
     return unpack(kept)
 
 
-def _place_of(taken: Taken) -> Place:
-    return Place("exception", str(taken.named.message_id), taken.writer)
+def _place_of(taken: TakenMessage) -> RowRef:
+    return RowRef("exception", str(taken.named.message_id), taken.writer)
 
 
 def _join_parts(parts: Iterable[bytes | None]) -> bytes:
@@ -251,7 +251,7 @@ HEADERS_BYTES_MAX: Final = 16_384
 _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
-def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
+def read_arrival(record: Record, placed: PlacedMessage) -> ArrivedMessage:
     """Return a numbered message. `record` has its key and coordinates as in Kafka.
 
     A record above the limits of a party's record, which no recipient accepts, is stored only in part.
@@ -273,9 +273,9 @@ def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
     if named.role in CONTROL_ROLES and clear is not None:
         body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
         if body is None:
-            named = Named(named.message_id, Role.FACT, MALFORMED)
-    is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
-    return Arrived(placed.place, placed.digest, named, _cut(kept), is_p0, body)
+            named = NamedMessage(named.message_id, WireRole.FACT, MALFORMED)
+    is_p0 = placed.place.lane is Lane.URGENT and named.role in (WireRole.STATE, WireRole.ANSWER)
+    return ArrivedMessage(placed.place, placed.digest, named, _cut(kept), is_p0, body)
 
 
 def _cut(record: Record) -> Record:
@@ -301,7 +301,7 @@ def _decode(headers: Sequence[tuple[str, bytes | None]], value: bytes, digest: b
         return None
 
 
-def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: bytes) -> ControlBody | None:
+def _read_control(record: Record, placed: PlacedMessage, role: WireRole, *, clear: bytes) -> ControlBody | None:
     """Return the body of a message of the protocol, or None if audit would not take it as that message.
 
     It goes from instance to instance, so audit has each such message that a recipient acts on.
@@ -316,7 +316,7 @@ def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: b
         return None
 
 
-class _Stated(NamedTuple):
+class _HeaderValues(NamedTuple):
     """The headers of a message on which its name depends."""
 
     type_text: str
@@ -325,16 +325,16 @@ class _Stated(NamedTuple):
     subject: UUID
 
 
-def _state(record: Record) -> _Stated:
+def _state(record: Record) -> _HeaderValues:
     """Parse these headers. Raises `ValueError` for a missing or repeated one, or if the subject is not a UUID."""
     if record.decoded is not None:
         attributes = record.decoded.envelope.attributes
-        return _Stated(attributes.type, attributes.sender, attributes.recipient, UUID(attributes.subject))
+        return _HeaderValues(attributes.type, attributes.sender, attributes.recipient, UUID(attributes.subject))
     type_text, sender, recipient = (_text(record, name) for name in ("ce_type", "ce_sender", "ce_recipient"))
-    return _Stated(type_text, sender, recipient, UUID(_text(record, "ce_subject")))
+    return _HeaderValues(type_text, sender, recipient, UUID(_text(record, "ce_subject")))
 
 
-def _name(record: Record, digest: bytes) -> tuple[Named, bytes | None]:
+def _name(record: Record, digest: bytes) -> tuple[NamedMessage, bytes | None]:
     """Return the name of a message, and the JSON of its clear part if there is one."""
     if record.decoded is not None:
         message_id = record.decoded.envelope.attributes.id
@@ -343,16 +343,16 @@ def _name(record: Record, digest: bytes) -> tuple[Named, bytes | None]:
     try:
         type_text, sender, recipient, subject = _state(record)
         if (role := ROLE_BY_TYPE.get(type_text)) is not None:
-            return Named(message_id, role, role), split_value(record.value or b"")[0]
+            return NamedMessage(message_id, role, role), split_value(record.value or b"")[0]
         name = partial(name_unread, message_id, type_text, sender=sender, recipient=recipient, subject=subject)
     except (Refused, ValueError):
-        return Named(message_id, Role.FACT, MALFORMED), None
+        return NamedMessage(message_id, WireRole.FACT, MALFORMED), None
     try:
         clear, _ = split_value(record.value or b"")
         return name(clear=_parse(clear)), clear
     except (Refused, ValueError):
         stated = name(clear={})
-        return Named(message_id, stated.role, MALFORMED, stated.subject), None
+        return NamedMessage(message_id, stated.role, MALFORMED, stated.subject), None
 
 
 def _parse(clear: bytes) -> Mapping[str, object]:

@@ -17,9 +17,9 @@ from shared.envelope.headers import covered_headers
 from shared.guard.edition import passed
 from shared.kernel.clock import Clock, coarse
 from shared.kernel.ids import coarse_uuid7
-from shared.messaging.composition import Letter
+from shared.messaging.composition import DraftBody
 from shared.messaging.contract import ControlBody, encode_control
-from shared.messaging.streams import CONTROL_ROLES, Role
+from shared.messaging.streams import CONTROL_ROLES, WireRole
 
 #: The CloudEvents type of each message of the protocol.
 CONTROL_TYPES: Final = {role: f"causeway.{role}.v1" for role in CONTROL_ROLES}
@@ -35,7 +35,7 @@ class ControlLetterWriter:
         self._clock = clock
         self._new_id = new_id
 
-    def __call__(self, peer: str, role: Role, body: ControlBody) -> Letter:
+    def __call__(self, peer: str, role: WireRole, body: ControlBody) -> DraftBody:
         """Return the letter of one message to a peer."""
         now = self._clock.now()
         message_id = self._new_id(now)
@@ -52,7 +52,7 @@ class ControlLetterWriter:
             exercise=False,
             guard=passed(),
         )
-        return Letter(
+        return DraftBody(
             message_id=message_id,
             recipient=peer,
             origin=message_id,

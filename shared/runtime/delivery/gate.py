@@ -15,7 +15,7 @@ from typing import Final
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE
 from shared.kernel.clock import parse_rfc3339
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import Lane, Role
+from shared.messaging.streams import Lane, WireRole
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions appear to be in the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
@@ -26,7 +26,7 @@ AHEAD_WAITS: Final = timedelta(hours=3)
 REASONS: Final = ("clock_off", "beat_late")
 
 
-class Gate:
+class SendGate:
     """The gate: it measures the clock at each append and checks the documents' age. It is open before the first one."""
 
     def __init__(self, documents: Callable[[], str] = lambda: "") -> None:
@@ -49,7 +49,7 @@ class Gate:
 
     def reason_of(self, segment: Segment, now: datetime) -> str:
         """Return why a segment waits, or "" if it may be appended now."""
-        if any(message.role is Role.STATE for message in segment.messages):
+        if any(message.role is WireRole.STATE for message in segment.messages):
             reason = self.reason()
             if reason and (self._is_clock_off or segment.lane is not Lane.URGENT):
                 return reason

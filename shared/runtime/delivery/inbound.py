@@ -23,11 +23,11 @@ from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
 from shared.kernel.errors import Defect, Refused, Unavailable
-from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal, Taken
+from shared.messaging.exceptions import OPEN, NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import RESENT
 from shared.messaging.scope import Scope
-from shared.messaging.streams import SUBJECT_ROLES, Role
+from shared.messaging.streams import SUBJECT_ROLES, WireRole
 from shared.messaging.tracks import named_of
 from shared.messaging.upkeep import try_again
 from shared.runtime.database.transactions import Session
@@ -38,7 +38,7 @@ from shared.runtime.delivery.judgement import (
     REVISION_NOT_ABOVE,
     Arrival,
     Judgement,
-    Known,
+    KnownOutcome,
     decide,
     kind_of,
     read_edge,
@@ -52,20 +52,20 @@ from shared.runtime.watch.metrics import MESSAGES
 #: Codes of features that say that the subject of a message is not known here.
 SUBJECT_UNKNOWN: Final = frozenset({"case_unknown", "notice_unknown", "offer_unknown", "preservation_unknown"})
 #: The codes of messaging for codes of the exchange. A recipient's outcome has the latter.
-_WORDS: Final[Mapping[str, Refusal]] = {
-    SUBJECT_WITHDRAWN: Refusal.WITHDRAWN,
-    REVISION_NOT_ABOVE: Refusal.BEHIND,
-    **dict.fromkeys(DECIDE_AGAIN, Refusal.LAW),
-    **dict.fromkeys(SUBJECT_UNKNOWN, Refusal.UNKNOWN),
+_WORDS: Final[Mapping[str, RefusalCode]] = {
+    SUBJECT_WITHDRAWN: RefusalCode.WITHDRAWN,
+    REVISION_NOT_ABOVE: RefusalCode.BEHIND,
+    **dict.fromkeys(DECIDE_AGAIN, RefusalCode.LAW),
+    **dict.fromkeys(SUBJECT_UNKNOWN, RefusalCode.UNKNOWN),
 }
 #: The refusals after which the acts of a message stay on its track: the peer no longer has the subject, or they are
 #: sent again.
-_STATE_STAYS: Final = frozenset({Refusal.WITHDRAWN, Refusal.ERASED})
+_STATE_STAYS: Final = frozenset({RefusalCode.WITHDRAWN, RefusalCode.ERASED})
 #: The code of a message that waits for the act before it.
 ACT_AWAITED: Final = "act_awaited"
 _FINAL: Final = frozenset({OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.MOVED})
 _Item = TypeVar("_Item")
-_ANSWER_STAYS: Final = _STATE_STAYS | {Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD}
+_ANSWER_STAYS: Final = _STATE_STAYS | {RefusalCode.UNKNOWN, RefusalCode.GAP, RefusalCode.DEAD}
 
 
 class PartyInbound:
@@ -82,7 +82,7 @@ class PartyInbound:
         #: The messages that are tried now: their exceptions end after them.
         self._trying: frozenset[UUID] = frozenset()
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
         accepted = _accept(taken, [self._open(each) for each in taken], self._reader)
         arrivals = await self._hold_answers(scope, accepted)
@@ -102,7 +102,7 @@ class PartyInbound:
             MESSAGES.labels(outcome.kind.value).inc()
         return outcomes
 
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         """See `Inbound`. The record is encrypted.
 
         A dead letter that did not pass signature and guard is stored without its headers and value, because a peer
@@ -112,7 +112,7 @@ class PartyInbound:
             return encrypt_kept(taken, self._kek)
         return pack(replace(open_kept(taken, self._kek), key=None, headers=(), value=None, wrap=b""))
 
-    def _open(self, taken: Taken) -> Record | None:
+    def _open(self, taken: TakenMessage) -> Record | None:
         """Return the record of a message, or None with an alarm if the stored bytes cannot be read."""
         try:
             return open_kept(taken, self._kek)
@@ -135,7 +135,7 @@ class PartyInbound:
     async def _list_lost(self, scope: Scope, peer: str, outcomes: Iterable[Outcome]) -> None:
         """Put acts on the operator's list if the peer lacks their subject and no state repeats them."""
         told = [
-            each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is Role.STATE
+            each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is WireRole.STATE
         ]
         acts: dict[TrackKey, set[UUID]] = {}
         for named in told:
@@ -153,7 +153,7 @@ class PartyInbound:
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
         """Pass fresh messages to the features. Messages that followed a refused one are judged again."""
         hand_over = self._hand_over if is_careful else self._apply
-        known: dict[int, Known | None] = {}
+        known: dict[int, KnownOutcome | None] = {}
         refusals: dict[UUID, str] = {}
         planned = list(range(len(arrivals)))
         while planned:
@@ -167,7 +167,7 @@ class PartyInbound:
 
     async def _hold_answers(self, scope: Scope, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Let an answer wait behind an exception of its track: the features would judge it for good without that."""
-        answers = {_track_of(each) for each in arrivals if each.named.role is Role.ANSWER}
+        answers = {_track_of(each) for each in arrivals if each.named.role is WireRole.ANSWER}
         tried = self._trying | {each.named.message_id for each in arrivals}
         kept: set[tuple[str, UUID] | None] = {*await _find_kept(scope, answers, without=tried)}
         held = []
@@ -175,7 +175,7 @@ class PartyInbound:
             track = _track_of(each)
             if each.received is None and kind_of(each.code) in OPEN:
                 kept.add(track)
-            elif each.named.role is Role.ANSWER and track in kept:
+            elif each.named.role is WireRole.ANSWER and track in kept:
                 each = replace(each, received=None, code=ACT_AWAITED)
             held.append(each)
         return held
@@ -267,16 +267,16 @@ class PartyInbound:
 
 
 def translate(outcome: Outcome) -> Outcome:
-    """Return the outcome of an own message, with the code of `Refusal` that has the same meaning if any."""
+    """Return the outcome of an own message, with the code of `RefusalCode` that has the same meaning if any."""
     word = _WORDS.get(outcome.code or "") if outcome.kind is OutcomeKind.REFUSED else None
     if word is None:
         return outcome
-    if word is Refusal.UNKNOWN and outcome.named.role not in SUBJECT_ROLES:
+    if word is RefusalCode.UNKNOWN and outcome.named.role not in SUBJECT_ROLES:
         return outcome
     return replace(outcome, code=word)
 
 
-def _accept(taken: Sequence[Taken], records: Sequence[Record | None], reader: ReadingInstance) -> list[Arrival]:
+def _accept(taken: Sequence[TakenMessage], records: Sequence[Record | None], reader: ReadingInstance) -> list[Arrival]:
     """Return messages after `accept`. One without a readable record stays unchanged, for a person."""
     accepted = iter(accept_batch([record for record in records if record is not None], reader))
     return [
@@ -285,7 +285,7 @@ def _accept(taken: Sequence[Taken], records: Sequence[Record | None], reader: Re
     ]
 
 
-def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arrival:
+def _arrive(taken: TakenMessage, record: Record, accepted: Received | Exception) -> Arrival:
     """Return a message after `accept`, with an alarm if something about it is wrong. Raises `Unavailable`."""
     match accepted:
         case Received():
@@ -301,9 +301,9 @@ def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arr
             return Arrival(taken, taken.named, code=ACCEPT_DEFECT)
 
 
-def _name(named: Named, received: Received) -> Named:
+def _name(named: NamedMessage, received: Received) -> NamedMessage:
     """Return the name of a message. A release that could not read its type has named it without a track."""
-    if named.role is not Role.FACT or received.message.family is Family.FACT:
+    if named.role is not WireRole.FACT or received.message.family is Family.FACT:
         return named
     return named_of(
         received.message_id,
@@ -342,21 +342,21 @@ def _track_of(each: Arrival) -> tuple[str, UUID] | None:
 
 def _is_lost(outcome: Outcome) -> bool:
     """Return whether an act on the writer's own subject is refused because the subject is not known here."""
-    return outcome.named.role is Role.STATE and outcome.named.revision is None and outcome.code in SUBJECT_UNKNOWN
+    return outcome.named.role is WireRole.STATE and outcome.named.revision is None and outcome.code in SUBJECT_UNKNOWN
 
 
-def _stands_free(known: Known | None, refused: Mapping[UUID, str]) -> bool:
+def _stands_free(known: KnownOutcome | None, refused: Mapping[UUID, str]) -> bool:
     """Return whether the features refused the message that blocked this one, so it is judged again."""
     return known is not None and known.below is not None and known.below in refused
 
 
 def _is_of_features(outcome: Outcome) -> bool:
     named = outcome.named
-    return named.subject is not None and (named.role in SUBJECT_ROLES or named.role is Role.WITHDRAWAL)
+    return named.subject is not None and (named.role in SUBJECT_ROLES or named.role is WireRole.WITHDRAWAL)
 
 
 def _settlement(outcome: Outcome, peer: str, parties: Collection[str]) -> Settlement:
-    code = SUBJECT_WITHDRAWN if outcome.code == Refusal.WITHDRAWN else outcome.code
+    code = SUBJECT_WITHDRAWN if outcome.code == RefusalCode.WITHDRAWN else outcome.code
     return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer, parties)
 
 
@@ -367,7 +367,7 @@ def _list_refused(peer: str, outcomes: Iterable[Outcome]) -> dict[TrackKey, set[
         named = outcome.named
         if outcome.kind is not OutcomeKind.REFUSED or named.subject is None or named.role not in SUBJECT_ROLES:
             continue
-        is_answer = named.role is Role.ANSWER
+        is_answer = named.role is WireRole.ANSWER
         # With a revision that is held, the act is held, too: only its content is another.
         stays = outcome.code in (_ANSWER_STAYS if is_answer else _STATE_STAYS) or outcome.held is not None
         if not stays:

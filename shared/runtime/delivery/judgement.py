@@ -14,8 +14,8 @@ from uuid import UUID
 from shared.contracts.referral import EdgeClear
 from shared.exchange.message import Received
 from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
-from shared.messaging.streams import Role
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import parties_of
 from shared.runtime.delivery.tracks import EdgeRevision, TrackChange, TrackKey, TrackRow, TrackSide
 
@@ -40,8 +40,8 @@ _KINDS: Final = {
 class Arrival:
     """A taken message after `accept`. If it was rejected, `code` is the reason, and `received` is None."""
 
-    taken: Taken
-    named: Named
+    taken: TakenMessage
+    named: NamedMessage
     received: Received | None = None
     code: str | None = None
     edge: EdgeRevision | None = None
@@ -50,13 +50,13 @@ class Arrival:
     def key(self) -> TrackKey | None:
         """The row of `track` that the message is about."""
         named = self.named
-        if named.subject is None or named.role is Role.FACT:
+        if named.subject is None or named.role is WireRole.FACT:
             return None
-        side = TrackSide.ANSWERS if named.role is Role.ANSWER else TrackSide.HELD
+        side = TrackSide.ANSWERS if named.role is WireRole.ANSWER else TrackSide.HELD
         return TrackKey(self.taken.writer, side, named.subject)
 
 
-class Known(NamedTuple):
+class KnownOutcome(NamedTuple):
     """The outcome of a message that is not passed to a feature. `code` None: applied, without an effect.
 
     `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch with the same edge
@@ -69,7 +69,7 @@ class Known(NamedTuple):
     below: UUID | None = None
 
 
-class _ToldHere(NamedTuple):
+class _SentHere(NamedTuple):
     message_id: UUID
     edge: EdgeRevision
 
@@ -83,7 +83,7 @@ class Judgement:
         self._edges = {key: row.edges for key, row in tracks.items()}
         self._is_day_closed = is_day_closed
         #: The edges and acts of this batch that the features see.
-        self._told: dict[tuple[UUID, UUID], list[_ToldHere]] = {}
+        self._told: dict[tuple[UUID, UUID], list[_SentHere]] = {}
         self._acts_here: dict[tuple[TrackKey, tuple[UUID, ...]], UUID] = {}
 
     def forget(self, refused: Container[UUID]) -> None:
@@ -92,57 +92,57 @@ class Judgement:
             told[:] = [each for each in told if each.message_id not in refused]
         self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
 
-    def judge(self, each: Arrival) -> Known | None:
+    def judge(self, each: Arrival) -> KnownOutcome | None:
         """Return the outcome of a message if it is known; None if the features must decide."""
         key, role = each.key, each.named.role
         if key is not None and self._is_day_closed(key.subject):
-            return Known(Refusal.ERASED)
+            return KnownOutcome(RefusalCode.ERASED)
         is_late = key is not None and key in self._withdrawn
         if each.received is None:
             code = each.code or ""
             is_over = is_late and row_for(code).fate in (Fate.DEFER, Fate.WAIT)
-            return Known(SUBJECT_WITHDRAWN if is_over else code)
+            return KnownOutcome(SUBJECT_WITHDRAWN if is_over else code)
         if key is None:
             return None
-        if role is Role.WITHDRAWAL:
+        if role is WireRole.WITHDRAWAL:
             self._withdrawn.add(key)
-            return Known() if is_late else None
+            return KnownOutcome() if is_late else None
         if is_late and each.received.edge is not None:
-            return Known(SUBJECT_WITHDRAWN)
+            return KnownOutcome(SUBJECT_WITHDRAWN)
         known = self._find_act(each, key) if each.edge is None else self._find_edge(each, key, each.edge)
         # An edge that is issued again carries the answers so far, too: only the features know whether they have these.
         is_more = each.received.again is not None
         return None if known is not None and known.code is None and is_more else known
 
-    def _find_act(self, each: Arrival, key: TrackKey) -> Known | None:
+    def _find_act(self, each: Arrival, key: TrackKey) -> KnownOutcome | None:
         acts = each.named.acts
         if not acts:
             return None
         if self._acts.get(key, frozenset()).issuperset(acts):
-            return Known()
+            return KnownOutcome()
         first = self._acts_here.setdefault((key, acts), each.named.message_id)
-        return None if first == each.named.message_id else Known(like=first)
+        return None if first == each.named.message_id else KnownOutcome(like=first)
 
-    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeRevision) -> Known | None:
+    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeRevision) -> KnownOutcome | None:
         held = self._find_held(key, edge.edge_id)
         if held is not None:
             if held.content == edge.content:
-                return Known()
+                return KnownOutcome()
             if edge.revision < held.revision:
                 acts = each.named.acts
                 is_before = bool(acts) and self._acts.get(key, frozenset()).issuperset(acts)
-                return Known() if is_before else Known(REVISION_NOT_ABOVE)
+                return KnownOutcome() if is_before else KnownOutcome(REVISION_NOT_ABOVE)
             if edge.revision == held.revision:
-                return Known(REVISION_NOT_ABOVE, held.revision)
+                return KnownOutcome(REVISION_NOT_ABOVE, held.revision)
         told = self._told.setdefault((key.subject, edge.edge_id), [])
         for other in told:
             if other.edge.content == edge.content:
-                return None if other.message_id == each.named.message_id else Known(like=other.message_id)
+                return None if other.message_id == each.named.message_id else KnownOutcome(like=other.message_id)
         if told and edge.revision <= told[-1].edge.revision:
             last = told[-1]
             is_same = edge.revision == last.edge.revision
-            return Known(REVISION_NOT_ABOVE, last.edge.revision if is_same else None, below=last.message_id)
-        told.append(_ToldHere(each.named.message_id, edge))
+            return KnownOutcome(REVISION_NOT_ABOVE, last.edge.revision if is_same else None, below=last.message_id)
+        told.append(_SentHere(each.named.message_id, edge))
         return None
 
     def _find_held(self, key: TrackKey, edge_id: UUID) -> EdgeRevision | None:
@@ -160,7 +160,7 @@ class Judgement:
             role = each.named.role
             parties = parties_of(role, received.sender, received.recipient)
             change = changes.setdefault(key, TrackChange(key, UUID(received.subject), *parties))
-            change.is_withdrawn |= role is Role.WITHDRAWAL
+            change.is_withdrawn |= role is WireRole.WITHDRAWAL
             change.acts |= dict.fromkeys(each.named.acts)
             if edge is not None:
                 held = change.edges.get(edge.edge_id) or self._find_held(key, edge.edge_id)
@@ -183,23 +183,23 @@ def read_edge(received: Received) -> EdgeRevision | None:
     return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).hexdigest())
 
 
-def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> Outcome:
+def decide(each: Arrival, known: KnownOutcome | None, refusals: Mapping[UUID, str]) -> Outcome:
     """Return the outcome of a message after the features gave their codes."""
     if known is None:
-        known = Known(refusals.get(each.named.message_id))
+        known = KnownOutcome(refusals.get(each.named.message_id))
     elif known.like is not None:
-        known = Known(refusals.get(known.like))
+        known = KnownOutcome(refusals.get(known.like))
     code = known.code
-    if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
+    if each.named.role is WireRole.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
         code = None  # the subject has not arrived: the withdrawal counts, and the subject is refused when it arrives
     kind = kind_of(code)
-    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
+    if each.named.role is WireRole.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
         kind = OutcomeKind.REFUSED  # a broken one is not stored: its sender sends a valid one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 
 
 def kind_of(code: str | None) -> OutcomeKind:
     """Return the outcome for a code of the record table or of a feature; None is no refusal."""
-    if code == Refusal.ERASED:
+    if code == RefusalCode.ERASED:
         return OutcomeKind.REFUSED
     return OutcomeKind.APPLIED if code is None else _KINDS[row_for(code).fate]

@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import role_of
 
 #: Seconds between two queries of the tables.
@@ -45,4 +45,4 @@ class KeptBytesBound:
 
 
 def _is_bounded(each: object) -> bool:
-    return isinstance(each, Draft) and not each.is_p0 and role_of(each.message) is Role.STATE
+    return isinstance(each, Draft) and not each.is_p0 and role_of(each.message) is WireRole.STATE

@@ -21,13 +21,13 @@ from shared.kernel.errors import CausewayError, Unavailable
 from shared.messaging import relay
 from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, HandedSegments
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
-from shared.runtime.delivery.gate import Gate
+from shared.runtime.delivery.gate import SendGate
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.session_check import known_peers
 from shared.runtime.watch.health import Check
@@ -116,7 +116,7 @@ class StreamRelay:
         key: SigningKey,
         peers: Callable[[], Sequence[str]],
         clock: Clock,
-        gate: Gate | None = None,
+        gate: SendGate | None = None,
         options: RelayOptions = RelayOptions(),
     ) -> None:
         """Set up the relay.
@@ -128,7 +128,7 @@ class StreamRelay:
         self._key = key
         self._peers = peers
         self._clock = clock
-        self._gate = gate or Gate()
+        self._gate = gate or SendGate()
         self._options = options
         self._watch = AppendWatch()
         self._handed = HandedSegments()
@@ -355,13 +355,13 @@ class StreamRelay:
         self.wake()
         return False
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         """Append records to the log, as `relay.append` asks."""
         links = traceparents(each.record.headers for each in records)
         with span("batch.publish", links=links, attributes={"batch_records": len(records)}):
             return await self._measure(self._kafka_log.append(topic, lane, records))
 
-    async def _measure(self, appending: Awaitable[Appended]) -> Appended:
+    async def _measure(self, appending: Awaitable[AppendPosition]) -> AppendPosition:
         """Await an append, and pass the broker's time to the gate."""
         began_at = self._clock.now()
         appended = await appending

@@ -22,7 +22,7 @@ from shared.exchange.message import Record
 from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, Unreadable, Verified
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, UnreadableRecord, Verified
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.placement import PlaceKeys
 from shared.messaging.reception import ArrivedRecord, receive_batch
@@ -31,7 +31,7 @@ from shared.messaging.streams import LANES, Lane, Pair
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.inbox_door import InboxDoor
+from shared.runtime.kafka.inbox_door import PartitionReader
 from shared.runtime.kafka.topic_metadata import (
     Coordinate,
     TopicDescription,
@@ -81,7 +81,7 @@ class _Partition:
         arrived = []
         for record in records:
             if record.time_stated:
-                found: Verified = Unreadable(self._to_raw(record), "broker_time_stated")
+                found: Verified = UnreadableRecord(self._to_raw(record), "broker_time_stated")
             else:
                 (found,) = self.verifier.verify([self._to_raw(record)])
             if record.offset >= self.next_offset:
@@ -94,7 +94,7 @@ class _Partition:
         return RawRecord(self.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
 
     def _arrive(self, record: Record, found: Verified) -> ArrivedRecord:
-        if isinstance(found, Unreadable) and found.code is not None:
+        if isinstance(found, UnreadableRecord) and found.code is not None:
             topic, partition = self.where
             log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
         match found:
@@ -132,7 +132,7 @@ class InboxReader:
         self._clock = clock
         self._wake = wake
         self._exceptions_max = exceptions_max
-        self.door = InboxDoor(access, client_id=self._client_id, handle=self._handle)
+        self.door = PartitionReader(access, client_id=self._client_id, handle=self._handle)
         self._partitions: dict[Coordinate, _Partition] = {}
         self._taking = asyncio.Lock()
         self._is_changed = asyncio.Event()
@@ -334,11 +334,7 @@ class InboxReader:
             try:
                 async with self._scopes.open(is_careful=is_careful) as scope:
                     read_count = await receive_batch(
-                        scope,
-                        partition.pair,
-                        partition.lane,
-                        records=records,
-                        exceptions_max=self._exceptions_max,
+                        scope, partition.pair, partition.lane, records=records, exceptions_max=self._exceptions_max
                     )
                 self.last_progress = self._clock.now()
                 self._wake()

@@ -29,17 +29,17 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.messaging.composition import Letter, RecipientKey, SealingKeys, SegmentComposer
-from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Draft, Subjects
+from shared.messaging.composition import DraftBody, RecipientKey, SealingKeys, SegmentComposer
+from shared.messaging.exceptions import Outcome, TakenMessage
+from shared.messaging.ports import MessageDraft, Subjects
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.journal import Forgotten
-from shared.runtime.database.transactions import Database, Late, Session, gather, write_late
+from shared.runtime.database.journal import ErasureNote
+from shared.runtime.database.transactions import Database, LateRow, Session, gather, write_late
 from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
@@ -51,7 +51,7 @@ _NOTICES: Final = UUID(int=0)
 _SEALING: Final = ThreadPoolExecutor(1, thread_name_prefix="sealing")
 
 #: The entries that a transaction gathers for its last step: drafts and erasures.
-Gathered = message.Draft | Forgotten
+Gathered = message.Draft | ErasureNote
 
 
 def send(driver: asyncpg.Connection, drafts: Sequence[message.Draft]) -> None:
@@ -59,9 +59,9 @@ def send(driver: asyncpg.Connection, drafts: Sequence[message.Draft]) -> None:
     gather(driver, _with_traces(drafts))
 
 
-def letter_of(draft: message.Draft, instance: str) -> Letter:
+def letter_of(draft: message.Draft, instance: str) -> DraftBody:
     """Return a draft as the composer of `instance` gets it. Raises `Refused("header_malformed")`."""
-    return Letter(
+    return DraftBody(
         message_id=draft.message_id,
         recipient=draft.recipient,
         origin=draft.origin or (_NOTICES if draft.message.family is Family.NOTICE else UUID(draft.subject)),
@@ -73,11 +73,11 @@ def letter_of(draft: message.Draft, instance: str) -> Letter:
     )
 
 
-def draft_of(draft: message.Draft, instance: str) -> Draft:
+def draft_of(draft: message.Draft, instance: str) -> MessageDraft:
     """Return a draft as messaging places it."""
     subject = track_of(draft.message, draft.sender, draft.recipient, subject=UUID(draft.subject))
     role, letter = role_of(draft.message), letter_of(draft, instance)
-    return Draft(draft.recipient_instance, role, draft.message.name, subject, letter, is_p0=draft.is_p0)
+    return MessageDraft(draft.recipient_instance, role, draft.message.name, subject, letter, is_p0=draft.is_p0)
 
 
 async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
@@ -87,11 +87,11 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     """
     gathered: list[object] = driver.gathered
     drafts = join_decided([each for each in gathered if isinstance(each, message.Draft)])
-    forgotten = [each for each in gathered if isinstance(each, Forgotten)]
+    forgotten = [each for each in gathered if isinstance(each, ErasureNote)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:
         # Edges that are added with their places are the rows of their tracks.
-        placed = {message_id for edges in driver.late.get(Late.PLACED, ()) for message_id in edges.message_ids}
+        placed = {message_id for edges in driver.late.get(LateRow.PLACED, ()) for message_id in edges.message_ids}
         await note_tracks(driver, list_sent([each for each in drafts if each.message_id not in placed]))
         for draft in drafts:
             scope.send(draft_of(draft, scope.instance))
@@ -137,10 +137,10 @@ class StreamSending:
 class NoInbound:
     """A transaction that only sends: it applies no messages and gets no outcomes."""
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         raise Defect("no_inbound")
 
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         raise Defect("no_inbound")
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

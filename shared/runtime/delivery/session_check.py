@@ -33,11 +33,7 @@ class SessionCheck:
     It blocks nothing until a part of a service requires it."""
 
     def __init__(
-        self,
-        *,
-        session_number: Callable[[], int],
-        read_heads: ReadHeads,
-        peers: Callable[[], Sequence[str]],
+        self, *, session_number: Callable[[], int], read_heads: ReadHeads, peers: Callable[[], Sequence[str]]
     ) -> None:
         """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law."""
         self._session_number = session_number

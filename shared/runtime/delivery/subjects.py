@@ -10,10 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.kernel.ids import uuid_of
-from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, Side
+from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import Place
+from shared.messaging.streams import StreamPlace
 from shared.messaging.tracks import CONTENT, REVISION
 from shared.runtime.database.transactions import Session
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, list_told_once, load_tracks, read_row
@@ -91,7 +91,7 @@ class FeatureTracks:
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         """Put own subjects on the work list: the peer holds a withdrawal of them that is not known here."""
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         """Write the places of own messages, by peer and message id."""
 
 
@@ -145,7 +145,7 @@ class PartySubjects:
         of = TrackSide.HELD if side is Side.HELD else TrackSide.ANSWERS
         return await self._digest(of, peer, _hold)
 
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]:
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
         """See `Subjects`."""
         of = TrackSide.HELD if side is Side.HELD else TrackSide.ANSWERS
         return [held for each in await self._list_days(of, peer, days) if (held := _hold(each)) is not None]
@@ -205,7 +205,7 @@ class PartySubjects:
         """See `Subjects`."""
         await self._driver.execute(_NOTE_ERASED, peer, TrackSide.OWN, list(subjects))
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         """See `Subjects`."""
         await self._features.note_places(places)
 
@@ -219,11 +219,11 @@ class PartySubjects:
 
     # Rows.
     async def _digest(
-        self, side: TrackSide, peer: str, holding_of: Callable[[_Track], Holding | None]
+        self, side: TrackSide, peer: str, holding_of: Callable[[_Track], SubjectHolding | None]
     ) -> list[DayDigest]:
         digests: list[DayDigest] = []
         day: date | None = None
-        of_day: list[Holding] = []
+        of_day: list[SubjectHolding] = []
         async for each in self._list_open(side, peer):
             held = holding_of(each)
             if held is None:
@@ -261,9 +261,7 @@ class PartySubjects:
                     self._own_known.setdefault(row.subject, []).append(row)
             tracks.append(
                 _Track(
-                    row,
-                    is_other_withdrawn=bool(found["other_withdrawn"]),
-                    is_other_erased=bool(found["other_erased"]),
+                    row, is_other_withdrawn=bool(found["other_withdrawn"]), is_other_erased=bool(found["other_erased"])
                 )
             )
         return tracks
@@ -318,16 +316,16 @@ def _flags_of(side: TrackSide) -> TrackSide:
     return {TrackSide.ANSWERS: TrackSide.OWN, TrackSide.GIVEN: TrackSide.HELD}.get(side, side)
 
 
-def _hold(each: _Track) -> Holding | None:
+def _hold(each: _Track) -> SubjectHolding | None:
     """Return a row as it is stated to its peer. Answers without any act are not stated."""
     row = each.row
     if row.side is TrackSide.HELD:
         if row.is_withdrawn:
-            return Holding(row.subject, 0, None, is_withdrawn=True)
-        return Holding(row.subject, REVISION, CONTENT, row.acts, is_erased=row.is_erased)
+            return SubjectHolding(row.subject, 0, None, is_withdrawn=True)
+        return SubjectHolding(row.subject, REVISION, CONTENT, row.acts, is_erased=row.is_erased)
     if each.is_other_withdrawn:
-        return Holding(row.subject, 0, None, is_withdrawn=True)
-    return Holding(row.subject, 0, None, row.acts, is_erased=row.is_erased)
+        return SubjectHolding(row.subject, 0, None, is_withdrawn=True)
+    return SubjectHolding(row.subject, 0, None, row.acts, is_erased=row.is_erased)
 
 
 def _first_of(day: date, *, days: int = 0) -> UUID:

@@ -13,7 +13,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.message import Draft
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import act_of, parties_of, role_of, track_of
 from shared.runtime.database.columns import Columns, Json, Statement
 from shared.runtime.database.transactions import gather_part, write_parts
@@ -229,10 +229,10 @@ def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
         subject = track_of(draft.message, draft.sender, draft.recipient, subject=item)
         if subject is None:
             continue
-        side = TrackSide.GIVEN if role is Role.ANSWER else TrackSide.OWN
+        side = TrackSide.GIVEN if role is WireRole.ANSWER else TrackSide.OWN
         key = TrackKey(draft.recipient_instance, side, subject)
         change = changes.setdefault(key, TrackChange(key, item, *parties_of(role, draft.sender, draft.recipient)))
-        if role is Role.WITHDRAWAL:
+        if role is WireRole.WITHDRAWAL:
             change.is_withdrawn = True
         else:
             change.acts[act_of(draft.message_id, draft.clear)] = None

@@ -43,7 +43,7 @@ class Acts:
         status: int = 202,
         wanted: bytes | None = None,
     ) -> Response:
-        """Run `act` for this request's `Idempotency-Key`, or return the stored answer of the same request.
+        """Run `act` for this request's `Idempotency-PartyKey`, or return the stored answer of the same request.
 
         `wanted` is the hash of the request, if the body was read before.
 
@@ -95,20 +95,20 @@ def body_hash(route: str, body: bytes) -> bytes:
         said = _SPELT(json.loads(body)).encode()
     except (ValueError, RecursionError):
         said = body
-    same = Sameness(route)
+    same = RequestFingerprint(route)
     same.add(said)
     return same.value()
 
 
 def items_hash(route: str, items: Iterable[tuple[_Read, bytes]]) -> bytes:
     """Return a hash like `body_hash` for a parsed body: of each item's JSON, or of its bytes if it was refused."""
-    same = Sameness(route)
+    same = RequestFingerprint(route)
     for read, raw in items:
         same.add_item(read, raw)
     return same.value()
 
 
-class Sameness:
+class RequestFingerprint:
     """The incremental computation of `items_hash`."""
 
     def __init__(self, route: str) -> None:

@@ -33,7 +33,7 @@ class BatchResults(Contract):
     results: tuple[Contract, ...]
 
 
-class AnswerRefused(Contract):
+class RefusedAct(Contract):
     """A refused act, with the status and the problem of the same act outside a batch."""
 
     index: Index
@@ -41,7 +41,7 @@ class AnswerRefused(Contract):
     problem: Problem
 
 
-class Batched(NamedTuple):
+class BatchModels(NamedTuple):
     """The models of a batch: `lines` by the name of the act, `batch` as a list of them, `answer` for the whole answer.
 
     `moved` is one successful act in the answer.
@@ -55,7 +55,7 @@ class Batched(NamedTuple):
 
 def batched(
     prefix: str, acts: Mapping[str, type[Contract] | None], *, named: str, moved: type[Contract], about: str
-) -> Batched:
+) -> BatchModels:
     """Build the models of a batch, with names that begin with `prefix`.
 
     `acts` are the models of single acts, None for an act without fields. `named` is the field with the id of the
@@ -71,9 +71,9 @@ def batched(
     done = create_model(
         f"{prefix}BatchMoved", __base__=moved, __doc__="A successful act, with its answer as outside a batch.", **placed
     )
-    results: Any = {"results": tuple[done | AnswerRefused, ...]}
+    results: Any = {"results": tuple[done | RefusedAct, ...]}
     answer = create_model(f"{prefix}BatchAnswer", __base__=BatchResults, __doc__=BatchResults.__doc__, **results)
-    return Batched(lines, batch, done, answer)
+    return BatchModels(lines, batch, done, answer)
 
 
 def _line(prefix: str, name: str, takes: type[Contract] | None, *, named: str) -> type[BatchLine]:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body
 from shared.kernel.codes import ERRORS
-from shared.kernel.errors import CausewayError, Defect, NotNow, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, Defect, Refused, RetryLater, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.admission.budgets import PlacePool
 from shared.runtime.http import problems
@@ -52,13 +52,13 @@ _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Named(StringConvertor):
+class _PathName(StringConvertor):
     """The form of a path parameter. It ends before the colon of an act, so that an act's path matches no subject's."""
 
     regex = "[^/:]+"
 
 
-register_url_convertor("str", _Named())
+register_url_convertor("str", _PathName())
 
 
 def create_app(
@@ -126,7 +126,7 @@ def read_model(model: type[_Model], value: Any) -> _Model:
 
 
 def read_key(header: str | None) -> bytes:
-    """Return the SHA-256 of an `Idempotency-Key` header. The key itself is never stored.
+    """Return the SHA-256 of an `Idempotency-PartyKey` header. The key itself is never stored.
 
     Raises `Refused` with `idempotency_key_missing` or `idempotency_key_malformed`.
     """
@@ -209,7 +209,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
         raise error  # a defect: logged and answered by `RequestFrame`
     if error.code in {"body_too_large", "body_too_slow"}:
         return closing(error)
-    return problem(error, error.headers if isinstance(error, NotNow) else None)
+    return problem(error, error.headers if isinstance(error, RetryLater) else None)
 
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:

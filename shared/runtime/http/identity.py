@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract, Flag, Jurisdiction, PartyId
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.admission.budgets import Budgets, Principal, columns_of, note_principal, read_address
@@ -105,7 +105,7 @@ class Identity:
     kind: str
     exercise: bool
     actor: str
-    scope: Scope | None = None
+    scope: AccessScope | None = None
 
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
@@ -120,7 +120,7 @@ async def keep_key(
     party: str,
     *,
     role: Role,
-    scope: Scope | None = None,
+    scope: AccessScope | None = None,
     person: str | None = None,
 ) -> None:
     """Store the hash of a key that acts for `party` as `role`.
@@ -239,7 +239,7 @@ class ShownScope(Contract):
     parties: Annotated[tuple[PartyId, ...], Field(max_length=1000)]
 
 
-class WhoAsks(Contract):
+class KeyHolder(Contract):
     """The party and role that a key acts for. `scope` is absent without a limit, and for other roles than auditor."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -256,11 +256,11 @@ def whoami_router(identified: Callable[[Request], Awaitable[Identity]]) -> APIRo
     router = APIRouter(prefix="/v1")
     who = Depends(identified)
 
-    @router.get("/whoami", tags=["identity"], **shows(WhoAsks))
+    @router.get("/whoami", tags=["identity"], **shows(KeyHolder))
     async def whoami(identity: Identity = who) -> Response:
         """Show the party and roles of this key, and the scope of an auditor. Every valid key may use this path."""
         scope = None if identity.scope is None else ShownScope(**identity.scope._asdict())
-        asked = WhoAsks(
+        asked = KeyHolder(
             party=identity.party,
             kind=PartyKind(identity.kind),
             roles=(identity.role,),

@@ -74,7 +74,7 @@ def does(
     conflict: type[Problem] | None = Problem,
     location: bool = False,
 ) -> Described:
-    """Return the decorator's arguments for a route that acts, once per `Idempotency-Key`.
+    """Return the decorator's arguments for a route that acts, once per `Idempotency-PartyKey`.
 
     `location`: the answer names a new resource.
     """

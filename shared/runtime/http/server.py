@@ -57,7 +57,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=cast(Any, partial(PatientProtocol, Resting())),
+            http=cast(Any, partial(BoundedProtocol, IdleConnections())),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -101,17 +101,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Resting:
+class IdleConnections:
     """The idle connections, the longest idle first. If there are too many, the first one is closed.
 
     So a client that only opens connections displaces no request: connections with a request are not counted here.
     """
 
     def __init__(self) -> None:
-        self._by_address: dict[str, dict[PatientProtocol, None]] = {}
-        self._all: dict[PatientProtocol, None] = {}
+        self._by_address: dict[str, dict[BoundedProtocol, None]] = {}
+        self._all: dict[BoundedProtocol, None] = {}
 
-    def add(self, connection: PatientProtocol) -> None:
+    def add(self, connection: BoundedProtocol) -> None:
         """Add a connection that became idle."""
         mine = self._by_address.setdefault(connection.address, {})
         mine[connection] = self._all[connection] = None
@@ -121,7 +121,7 @@ class Resting:
             self.remove(first)
             first.transport.close()
 
-    def remove(self, connection: PatientProtocol) -> None:
+    def remove(self, connection: BoundedProtocol) -> None:
         """Remove a connection that has a request or was closed."""
         self._all.pop(connection, None)
         mine = self._by_address.get(connection.address, {})
@@ -130,7 +130,7 @@ class Resting:
             self._by_address.pop(connection.address, None)
 
 
-class PatientProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits for the bytes that are not a body: their size, their fields, their time.
 
     Trailers are read and discarded, because no route uses any.
@@ -146,7 +146,7 @@ class PatientProtocol(HttpToolsProtocol):
     _is_over_budget = False
     _rest_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, resting: Resting, **of_uvicorn: Any) -> None:
+    def __init__(self, resting: IdleConnections, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self._resting = resting
 
@@ -263,7 +263,7 @@ class PatientProtocol(HttpToolsProtocol):
 class RequestConnection(NamedTuple):
     """The connection of a request, as the application sees it."""
 
-    protocol: PatientProtocol
+    protocol: BoundedProtocol
     cycle: RequestResponseCycle
 
     def has_body(self) -> bool:

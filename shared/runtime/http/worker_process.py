@@ -31,7 +31,7 @@ _LEARN, _ASK, _ANSWER, _FAILED = b"L", b"Q", b"A", b"F"
 _FRAME_BYTES_MAX: Final = 1 << 26
 
 
-class Aside:
+class WorkerProcess:
     """A client of the worker process of one module, which runs `serve_questions`. The first question starts it."""
 
     def __init__(self, module: str) -> None:
@@ -99,7 +99,7 @@ class Aside:
 
 
 def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes], bytes]) -> None:
-    """Answer questions from standard input until it ends. This is the main loop of the process that `Aside` starts."""
+    """Answer questions from standard input until it ends. This is the main loop of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one; an interrupt does not
     os.nice(NICENESS)
     asked, told = sys.stdin.buffer, sys.stdout.buffer

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from shared.runtime.console.accounts import LinkSignIn, Sessions
-from shared.runtime.console.frame import Gate
+from shared.runtime.console.frame import ConsoleAccess
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.keys import read_key_file
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from shared.runtime.instance.parts import Part
 from shared.runtime.sign_in.providers import Providers, read_clients
 
@@ -19,14 +19,14 @@ from shared.runtime.sign_in.providers import Providers, read_clients
 class App:
     """The parts of an instance by name. `causeway serve` runs all of them, or the named ones."""
 
-    machinery: Machinery
+    machinery: InstanceParts
     http: FastAPI
     parts: dict[str, Part]
     #: The handler of an inbox's messages. None for a service that reads topics but applies no message.
     handler: Handler | None = None
 
 
-def gate_of(machinery: Machinery) -> Gate:
+def gate_of(machinery: InstanceParts) -> ConsoleAccess:
     """Return the access to a console: by the party's identity provider, or by a link if the party has none."""
     database, clock, kek = machinery.database, machinery.clock, machinery.keys.kek
     sessions = Sessions(database, machinery.instance, machinery.directory, clock, kek)
@@ -34,4 +34,4 @@ def gate_of(machinery: Machinery) -> Gate:
     clients = () if file is None else read_clients(read_key_file(file))
     elsewhere = Providers(clients, clock, kek)
     machinery.api_keys.by_name = elsewhere.has
-    return Gate(sessions, LinkSignIn(database, clock), machinery.budgets.charge, clock, elsewhere)
+    return ConsoleAccess(sessions, LinkSignIn(database, clock), machinery.budgets.charge, clock, elsewhere)

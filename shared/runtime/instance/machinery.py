@@ -19,17 +19,17 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.segments import Segment
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import Courier
-from shared.runtime.courier.leases import Leases
+from shared.runtime.courier.courier import WebhookDispatcher
+from shared.runtime.courier.leases import DeliveryLeases
 from shared.runtime.courier.sender import Sender
 from shared.runtime.database.catalogue import read_catalogue, refuse_stranger
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
-from shared.runtime.database.lease import Lease
+from shared.runtime.database.lease import ProcessLease
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.delivery.exception_desk import ExceptionDesk
 from shared.runtime.delivery.loops import StreamRelay
@@ -42,17 +42,17 @@ from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_operations
 from shared.runtime.instance.parts import Part, first_of, hold, keep_journalling, until
-from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
+from shared.runtime.instance.readiness import DocumentMonitor, PeerVersions, Readiness, RunningParts
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.instance.streams import InstanceStreams
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.health import Probe
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 
 
 @dataclass(slots=True)
-class Machinery:
+class InstanceParts:
     """One instance's machinery. `build_machinery` creates it, and the service's app runs its parts."""
 
     instance: str
@@ -60,7 +60,7 @@ class Machinery:
     clock: Clock
     database: Database
     keys: InstanceKeys
-    shelf: DocumentShelf
+    shelf: DocumentStore
     feed: DocumentFeed
     key_table: KeyTable
     api_keys: ApiKeys
@@ -68,10 +68,10 @@ class Machinery:
     #: Returns the tracks of the service's features in a transaction.
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks
     streams: InstanceStreams = field(init=False)
-    _at_work: AtWork = field(default_factory=AtWork)
-    aside: SetAside = field(default_factory=SetAside)
-    law: LawWatch = field(init=False)
-    peers: PeerWatch = field(init=False)
+    _at_work: RunningParts = field(default_factory=RunningParts)
+    aside: RetryBackoff = field(default_factory=RetryBackoff)
+    law: DocumentMonitor = field(init=False)
+    peers: PeerVersions = field(init=False)
     listener: FeedListener = field(init=False)
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -83,14 +83,14 @@ class Machinery:
             wake=self.wake,
             kept_bytes_max=self.settings.kept_bytes_max,
         )
-        self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
-        self.peers = PeerWatch(self.database)
+        self.law = DocumentMonitor(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
+        self.peers = PeerVersions(self.database)
         self.listener = FeedListener(self.database)
         self.database.tell_numbered = self.listener.tell
         self.database.hand_over = self._hand_over
 
     def documents(self) -> Documents:
-        """Return the documents for decisions now, and the versions that peers read. Raises as `LawWatch.documents`."""
+        """Return the documents for decisions now, and the versions that peers read. Raises as the monitor does."""
         return replace(self.law.documents(), reads=self.peers.reads)
 
     def directory(self) -> DirectoryIndex:
@@ -150,8 +150,8 @@ class Machinery:
 
     async def run_courier(self) -> None:
         """Send parties' events to the addresses that they have registered, once the own topics are compared."""
-        leases = Leases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
-        courier = Courier(
+        leases = DeliveryLeases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
+        courier = WebhookDispatcher(
             leases,
             Sender(self.address_rules()),
             clock=self.clock,
@@ -224,7 +224,7 @@ class Machinery:
             await first_of(self._relay(handler), self._check_sessions())
 
     async def _relay(self, handler: Handler) -> None:
-        lease = Lease(self.database, "relay")
+        lease = ProcessLease(self.database, "relay")
         kafka_log = self.streams.open_log()
         try:
             fence = await lease.wait()
@@ -247,7 +247,7 @@ class Machinery:
             await first_of(self._read_inbox(handler), self._check_sessions())
 
     async def _read_inbox(self, handler: Handler) -> None:
-        lease = Lease(self.database, "reader")
+        lease = ProcessLease(self.database, "reader")
         self._at_work.is_reader_waiting = True
         try:
             fence = await lease.wait()
@@ -308,7 +308,7 @@ async def build_machinery(
     *,
     erases: Mapping[str, str] = MappingProxyType({}),
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks,
-) -> Machinery:
+) -> InstanceParts:
     """Assemble an instance from its settings. Reads key files and the document table; needs no broker.
 
     `erases` has the statement that erases each kind of record again (`hold`); they run before the instance starts.
@@ -323,7 +323,7 @@ async def build_machinery(
     keys = load_keys(
         settings.keys_dir, signing_key=settings.signing_key, opening_key=settings.opening_key, kek=settings.kek
     )
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     feed = DocumentFeed(
         settings.kafka_access(),
         database,
@@ -337,7 +337,7 @@ async def build_machinery(
         key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets = Budgets(settings.budget_limits(), clock)
-    machinery = Machinery(
+    machinery = InstanceParts(
         instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, tracks=tracks
     )
     database.last_step = machinery.streams.last_step
@@ -348,7 +348,7 @@ async def build_machinery(
     return machinery
 
 
-async def _begin(machinery: Machinery, erases: Mapping[str, str]) -> None:
+async def _begin(machinery: InstanceParts, erases: Mapping[str, str]) -> None:
     """Check the database, repeat the endings from before a restore, and load the documents. Raises `Refused`."""
     database, clock = machinery.database, machinery.clock
     await wait_for_database(database)

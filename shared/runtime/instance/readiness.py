@@ -19,8 +19,8 @@ from shared.exchange.read_capabilities import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing import ageing
-from shared.routing.documents import DocumentShelf
-from shared.routing.edition import Age, Edition
+from shared.routing.documents import DocumentStore
+from shared.routing.edition import Age, DocumentVersion
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.gate import REASONS
 from shared.runtime.delivery.loops import StreamRelay
@@ -47,7 +47,7 @@ LAG_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class AtWork:
+class RunningParts:
     """The relay, the reader and the timers of this process, each None unless it works now.
 
     `is_reader_waiting`: another process reads, or the own topics are not yet compared.
@@ -84,7 +84,7 @@ class Readiness:
     feed: DocumentFeed
     settings: RuntimeSettings
     clock: Clock
-    at_work: AtWork
+    at_work: RunningParts
 
     def probes(self) -> Sequence[Probe]:
         """Return the checks of /readyz for an instance with an inbox."""
@@ -169,10 +169,10 @@ LOOK_EVERY_S: Final = 60.0
 _AN_HOUR: Final = Hours()
 
 
-class LawWatch:
+class DocumentMonitor:
     """The watch over the documents in force. It logs an ageing document once, and again after a restart."""
 
-    def __init__(self, shelf: DocumentShelf, feed: DocumentFeed, clock: Clock, *, hours: Hours = _AN_HOUR) -> None:
+    def __init__(self, shelf: DocumentStore, feed: DocumentFeed, clock: Clock, *, hours: Hours = _AN_HOUR) -> None:
         """Set up the watch. `hours` is the length of an hour in hold windows."""
         self._hours = hours
         self._shelf = shelf
@@ -236,7 +236,7 @@ class LawWatch:
                 log("part_failed", part="law", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _measure(self, kind: str, edition: Edition, on: date) -> None:
+    def _measure(self, kind: str, edition: DocumentVersion, on: date) -> None:
         DOCUMENT_DAYS_LEFT.labels(kind).set(edition.days_left(on))
         age = edition.age(on)
         if age not in (Age.FRESH, self._ages.get(kind)):
@@ -247,7 +247,7 @@ class LawWatch:
 PEERS_EVERY_S: Final = 5.0
 
 
-class PeerWatch:
+class PeerVersions:
     """The versions that each peer can read, for senders. `reads` is a new object after each change."""
 
     def __init__(self, database: Database) -> None:

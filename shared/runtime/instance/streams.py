@@ -17,12 +17,12 @@ from shared.messaging.incarnations import Head
 from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.runtime.console.accounts import end_sessions
 from shared.runtime.database.feed import begin_epoch
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.gate import Gate
+from shared.runtime.delivery.gate import SendGate
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
@@ -55,7 +55,7 @@ class InstanceStreams:
     access: Callable[[], KafkaAccess]
     database: Database
     keys: InstanceKeys
-    shelf: DocumentShelf
+    shelf: DocumentStore
     clock: Clock
     tracks: Callable[[asyncpg.Connection], FeatureTracks]
     lateness: Callable[[], str]
@@ -138,7 +138,7 @@ class InstanceStreams:
             key=self.keys.signing,
             peers=self.list_peers,
             clock=self.clock,
-            gate=Gate(self.lateness),
+            gate=SendGate(self.lateness),
         )
 
     def upkeep(self, handler: Handler) -> UpkeepLoop:

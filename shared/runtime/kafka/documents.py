@@ -29,7 +29,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import KEY_SUITES
-from shared.routing.documents import ApproverKey, DocumentShelf, verify_beat, verify_document
+from shared.routing.documents import ApproverKey, DocumentStore, verify_beat, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.reader import LogReader
@@ -42,10 +42,10 @@ BEAT_KEY: Final = b"beat"
 BEAT_TOLERANCE: Final = timedelta(minutes=5)
 
 
-class BeatWatch:
+class BeatMonitor:
     """The newest heartbeat that a heartbeat key of the directory in force has signed. It puts nothing in force."""
 
-    def __init__(self, shelf: DocumentShelf, clock: Clock) -> None:
+    def __init__(self, shelf: DocumentStore, clock: Clock) -> None:
         self._shelf = shelf
         self._clock = clock
         self._since = clock.now()
@@ -148,7 +148,7 @@ class DocumentFeed:
         self,
         access: KafkaAccess,
         database: Database,
-        shelf: DocumentShelf,
+        shelf: DocumentStore,
         *,
         instance: str,
         approver_keys: Mapping[str, ApproverKey],
@@ -159,7 +159,7 @@ class DocumentFeed:
         self._shelf = shelf
         self._approver_keys = approver_keys
         self._clock = clock
-        self.beat = BeatWatch(shelf, clock)
+        self.beat = BeatMonitor(shelf, clock)
 
     async def load(self) -> int:
         """Load the documents of the table onto the shelf and return their number. Needs no broker."""

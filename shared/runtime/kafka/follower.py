@@ -22,9 +22,9 @@ from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import POLL_S, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
-    Bounds,
     Coordinate,
     Leader,
+    Offsets,
     TopicDescription,
     bounds_of,
     describe_topics,
@@ -36,21 +36,21 @@ from shared.runtime.kafka.topic_metadata import (
 _LEADERLESS: Final = -1
 
 
-class Life(NamedTuple):
-    """The identity of a partition's log. A partition with another `Life` may hold other records."""
+class LogIncarnation(NamedTuple):
+    """The identity of a partition's log. A partition with another `LogIncarnation` may hold other records."""
 
     topic_id: UUID
     leader: Leader
 
 
-class Seen(NamedTuple):
+class VisibleTopics(NamedTuple):
     """The partitions that can be read now, and the requested topics that this login may not describe."""
 
-    lives: Mapping[Coordinate, Life]
+    lives: Mapping[Coordinate, LogIncarnation]
     forbidden: frozenset[str]
 
 
-class Refusal(StrEnum):
+class TopicRefusal(StrEnum):
     """The reason why reading of a partition stopped."""
 
     FORBIDDEN = "forbidden"
@@ -84,28 +84,28 @@ class Following:
         self._client = client
         self._under = under
         self._described: Mapping[str, TopicDescription] = {}
-        self._followed: dict[Coordinate, Life] = {}
+        self._followed: dict[Coordinate, LogIncarnation] = {}
         #: The next offset of each partition. Fetched records beyond it that were not returned are fetched again.
         self._positions: dict[Coordinate, int] = {}
-        self._refused: dict[Coordinate, Refusal] = {}
+        self._refused: dict[Coordinate, TopicRefusal] = {}
 
     @property
-    def followed(self) -> Mapping[Coordinate, Life]:
+    def followed(self) -> Mapping[Coordinate, LogIncarnation]:
         """The partitions that are read, with the life in which the reading of each began."""
         return self._followed
 
-    async def look(self, named: Iterable[str]) -> Seen:
+    async def look(self, named: Iterable[str]) -> VisibleTopics:
         """Describe the topics under the prefix, and find those of `named` that this login may not describe."""
         self._described = described = await describe_topics_under(self._client, self._under)
         missing = set(named) - described.keys()
         forbidden = (await look_up_topics(self._client, missing)).forbidden if missing else frozenset()
-        return Seen(_lives(described), forbidden)
+        return VisibleTopics(_lives(described), forbidden)
 
-    async def bounds(self, places: Iterable[Coordinate]) -> dict[Coordinate, Bounds]:
+    async def bounds(self, places: Iterable[Coordinate]) -> dict[Coordinate, Offsets]:
         """Return the present offsets of the topics of these partitions, as described by the last `look`."""
         return await bounds_of(self._client, {place.topic: self._described[place.topic] for place in places})
 
-    def begin(self, at: Mapping[Coordinate, tuple[Life, int]]) -> None:
+    def begin(self, at: Mapping[Coordinate, tuple[LogIncarnation, int]]) -> None:
         """Read these partitions from these offsets on, in addition to the present ones."""
         self._followed |= {place: life for place, (life, _) in at.items()}
         self._positions |= {place: offset for place, (_, offset) in at.items()}
@@ -138,31 +138,31 @@ class Following:
     @property
     def any_refused(self) -> bool:
         """Whether a partition was left because its log changed."""
-        return Refusal.OUT_OF_RANGE in self._refused.values()
+        return TopicRefusal.OUT_OF_RANGE in self._refused.values()
 
-    def refused(self) -> dict[Coordinate, Refusal]:
+    def refused(self) -> dict[Coordinate, TopicRefusal]:
         """Return the partitions that were left since the last call, with the reason."""
         refused, self._refused = self._refused, {}
         return refused
 
-    def _still_lives(self, record: Record, lives: Mapping[Coordinate, Life]) -> bool:
+    def _still_lives(self, record: Record, lives: Mapping[Coordinate, LogIncarnation]) -> bool:
         place = Coordinate(record.topic, record.partition)
         if place not in self._followed:
             return False
         if lives.get(place) == self._followed[place]:
             return True
-        self._drop(place, Refusal.OUT_OF_RANGE)
+        self._drop(place, TopicRefusal.OUT_OF_RANGE)
         return False
 
     def _note(self, error: OffsetOutOfRangeError | TopicAuthorizationFailedError) -> None:
         if isinstance(error, OffsetOutOfRangeError):
             for partition in error.args[0]:
-                self._drop(Coordinate(*partition), Refusal.OUT_OF_RANGE)
+                self._drop(Coordinate(*partition), TopicRefusal.OUT_OF_RANGE)
             return
         for place in [place for place in self._followed if place.topic == error.args[0]]:
-            self._drop(place, Refusal.FORBIDDEN)
+            self._drop(place, TopicRefusal.FORBIDDEN)
 
-    def _drop(self, place: Coordinate, why: Refusal) -> None:
+    def _drop(self, place: Coordinate, why: TopicRefusal) -> None:
         self.leave([place])
         self._refused[place] = why
 
@@ -172,10 +172,10 @@ class Following:
             self._consumer.seek(TopicPartition(*place), offset)
 
 
-def _lives(described: Mapping[str, TopicDescription]) -> dict[Coordinate, Life]:
+def _lives(described: Mapping[str, TopicDescription]) -> dict[Coordinate, LogIncarnation]:
     """Return the partitions that have a leader. The others cannot be read until they have one again."""
     return {
-        Coordinate(topic, number): Life(each.topic_id, leader)
+        Coordinate(topic, number): LogIncarnation(each.topic_id, leader)
         for topic, each in described.items()
         for number, leader in zip(each.partitions, each.leaders, strict=True)
         if leader.broker != _LEADERLESS

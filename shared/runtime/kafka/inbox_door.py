@@ -38,7 +38,7 @@ GRACE_S: Final = 15.0
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 
 
-class InboxDoor:
+class PartitionReader:
     """Reads given partitions from given offsets. One `open` at a time."""
 
     def __init__(self, access: KafkaAccess, *, client_id: str, handle: Handle) -> None:

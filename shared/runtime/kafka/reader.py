@@ -27,8 +27,8 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.topic_metadata import (
-    Bounds,
     Coordinate,
+    Offsets,
     TopicDescription,
     bounds_of,
     describe_topics,
@@ -189,7 +189,7 @@ class LogReader:
                 if batch := [record for record in await _batch(consumer) if record.offset < end]:
                     yield batch
 
-    async def bounds(self) -> dict[Coordinate, Bounds]:
+    async def bounds(self) -> dict[Coordinate, Offsets]:
         """Return the present offsets of each partition. Raises `Unavailable` if a named topic does not exist."""
         with _told():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
@@ -206,7 +206,7 @@ class LogReader:
             return await describe_topics_under(client, self._under)
         return await describe_topics(client, self._topics)
 
-    async def _bounds(self, client: AIOKafkaClient) -> dict[Coordinate, Bounds]:
+    async def _bounds(self, client: AIOKafkaClient) -> dict[Coordinate, Offsets]:
         described = await self._described_by(client)
         if self._under is None and described.keys() != set(self._topics):
             raise Unavailable("broker_refuses")

@@ -16,16 +16,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
 #: TOPIC_AUTHORIZATION_FAILED: the login may not know whether the topic exists.
 _FORBIDDEN: Final = 29
@@ -192,7 +183,7 @@ class Coordinate(NamedTuple):
     partition: int
 
 
-class Bounds(NamedTuple):
+class Offsets(NamedTuple):
     """The offsets that a partition holds: from `first` to before `end`."""
 
     first: int
@@ -201,14 +192,14 @@ class Bounds(NamedTuple):
 
 async def bounds_of(
     client: AIOKafkaClient, described: Mapping[str, TopicDescription], *, patience_s: float = SETTLED_S_MAX
-) -> dict[Coordinate, Bounds]:
+) -> dict[Coordinate, Offsets]:
     """Return the present offsets of these topics' partitions. Raises aiokafka's errors."""
     deadline_s = asyncio.get_running_loop().time() + patience_s
     while True:
         try:
             firsts = await _offsets(client, described, OffsetResetStrategy.EARLIEST)
             ends = await _offsets(client, described, OffsetResetStrategy.LATEST)
-            return {where: Bounds(first, ends[where]) for where, first in firsts.items()}
+            return {where: Offsets(first, ends[where]) for where, first in firsts.items()}
         except KafkaError as error:
             if not error.retriable or asyncio.get_running_loop().time() > deadline_s:
                 raise

@@ -1,4 +1,4 @@
-"""`Elsewhere` by OpenID Connect Core 1.0: code flow, PKCE (RFC 7636), nonce, state, issuer in the answer (RFC 9207).
+"""OpenID Connect Core 1.0: code flow, PKCE (RFC 7636), nonce, state, issuer in the answer (RFC 9207).
 
 Of a provider's claims about a person, only issuer and subject are used, and only a keyed hash of both is stored. The
 operator keeps the instance's registration at each provider in a file that other users cannot read:
@@ -28,7 +28,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.admission.budgets import PlacePool, Principal, sign_in_places
 from shared.runtime.console.accounts import Person
-from shared.runtime.console.oidc_login import Coming, Proof
+from shared.runtime.console.oidc_login import LoginState, Proof
 from shared.runtime.sign_in import wire
 
 #: The time for which a provider's documents are cached. Its keys are loaded again sooner if none of them matches.
@@ -60,7 +60,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
 Address = Annotated[str, StringConstraints(max_length=255), AfterValidator(checked_address)]
 
 
-class Client(Contract):
+class OidcClient(Contract):
     """The registration of this instance at the provider of one party.
 
     Without `client_secret`, the instance proves itself by PKCE alone. With `acr`, only people who were authenticated in
@@ -74,10 +74,10 @@ class Client(Contract):
     acr: Word | None = None
 
 
-_CLIENTS = TypeAdapter(Annotated[tuple[Client, ...], Field(max_length=1000)])
+_CLIENTS = TypeAdapter(Annotated[tuple[OidcClient, ...], Field(max_length=1000)])
 
 
-def read_clients(text: str) -> tuple[Client, ...]:
+def read_clients(text: str) -> tuple[OidcClient, ...]:
     """Parse the sign-in file. Raises `Refused("sign_in_file_malformed")`, also if it names a party twice.
 
     The error names the first member that breaks a rule.
@@ -93,7 +93,7 @@ def read_clients(text: str) -> tuple[Client, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ProviderEndpoints:
     """The addresses of a provider, from its own document. `names_issuer`: its answers name the issuer."""
 
     authorization: str
@@ -107,13 +107,13 @@ class Places:
 class Provider:
     """The provider of one party, with its cached documents. `asking` limits the requests that one address causes."""
 
-    client: Client
+    client: OidcClient
     clock: Clock
     asking: PlacePool = field(default_factory=sign_in_places)
-    _places: Places | None = None
+    _places: ProviderEndpoints | None = None
     _keys: tuple[datetime, KeySet] | None = None
 
-    async def places(self) -> Places:
+    async def places(self) -> ProviderEndpoints:
         """Return the provider's addresses.
 
         Raises `Unavailable("sign_in_unavailable")`, also if it names another issuer.
@@ -133,10 +133,10 @@ class Provider:
         if said.get("issuer") != issuer or not (here or not any(map(is_here, (authorization, token, keys)))):
             raise _wrong_provider()
         named = said.get("authorization_response_iss_parameter_supported") is True
-        self._places = Places(authorization, token, keys, named, now)
+        self._places = ProviderEndpoints(authorization, token, keys, named, now)
         return self._places
 
-    async def claims(self, token: str, coming: Coming) -> Mapping[str, Any]:
+    async def claims(self, token: str, coming: LoginState) -> Mapping[str, Any]:
         """Return the claims of a verified ID token. Raises `Refused("sign_in_refused")`."""
         for again in (False, True):
             try:
@@ -146,7 +146,7 @@ class Provider:
             return self._checked(read, coming)
         raise refused()
 
-    def _checked(self, read: jwt.Token, coming: Coming) -> Mapping[str, Any]:
+    def _checked(self, read: jwt.Token, coming: LoginState) -> Mapping[str, Any]:
         wanted = {
             "iss": {"essential": True, "value": self.client.issuer},
             "aud": {"essential": True, "value": self.client.client_id},
@@ -173,9 +173,9 @@ class Provider:
 
 @dataclass(slots=True)
 class Providers:
-    """`Elsewhere` for the clients of one instance. People of a party with a provider have no other sign-in."""
+    """`IdentityProvider` for the clients of one instance. People of a party with a provider have no other sign-in."""
 
-    clients: Sequence[Client]
+    clients: Sequence[OidcClient]
     clock: Clock
     kek: KeyEncryptionKey
     _of: Mapping[str, Provider] = field(init=False)
@@ -186,7 +186,7 @@ class Providers:
     def has(self, party: str) -> bool:
         return party in self._of
 
-    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
+    async def leave_for(self, coming: LoginState, back: str, *, address: Principal) -> str:
         provider = self._provider(coming)
         async with provider.asking.place(address):
             places = await provider.places()
@@ -205,12 +205,12 @@ class Providers:
         )
         return target
 
-    async def prove(self, coming: Coming, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
+    async def prove(self, coming: LoginState, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
         provider = self._provider(coming)
         async with provider.asking.place(address):
             return await self._proven(provider, coming, answer=answer, back=back)
 
-    async def _proven(self, provider: Provider, coming: Coming, *, answer: Mapping[str, str], back: str) -> Proof:
+    async def _proven(self, provider: Provider, coming: LoginState, *, answer: Mapping[str, str], back: str) -> Proof:
         client, places = provider.client, await provider.places()
         whose = answer.get("iss")
         if whose != client.issuer and (places.names_issuer or whose is not None):
@@ -232,21 +232,21 @@ class Providers:
         person = Person(client.party, self.kek.actor_id(client.party, known))
         return Proof(person, _proven_at(client, claims, coming))
 
-    def _provider(self, coming: Coming) -> Provider:
+    def _provider(self, coming: LoginState) -> Provider:
         provider = self._of.get(coming.party)
         if provider is None:
             raise refused()
         return provider
 
 
-def _auth(client: Client) -> tuple[str, str] | None:
+def _auth(client: OidcClient) -> tuple[str, str] | None:
     """Return id and secret for basic authentication. RFC 6749 §2.3.1: each is encoded before they are joined."""
     if client.client_secret is None:
         return None
     return quote_plus(client.client_id), quote_plus(client.client_secret.get_secret_value())
 
 
-def _proven_at(client: Client, claims: Mapping[str, Any], coming: Coming) -> datetime | None:
+def _proven_at(client: OidcClient, claims: Mapping[str, Any], coming: LoginState) -> datetime | None:
     """Return the time of authentication. With a required `acr`, an authentication with another one does not count."""
     said = claims.get("auth_time")
     if client.acr is not None and claims.get("acr") != client.acr:

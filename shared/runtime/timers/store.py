@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 import asyncpg
 from pydantic_core import to_json
 
-from shared.exchange.clocks import Clocked
+from shared.exchange.clocks import EdgeClock
 from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
-from shared.runtime.database.columns import Bound, Columns, Statement, insert, join
+from shared.runtime.database.columns import BoundRows, Columns, Statement, insert, join
 from shared.runtime.database.transactions import gather_part, take_parts
 from shared.vocabulary.law import ClockConsequence
 
@@ -34,7 +34,7 @@ OF_EDGE: Final = {
 }
 _NO_DEADLINE: Final = tuple("[]" if name == "steps" else None for name in OF_EDGE)
 #: The columns of a new row.
-_DEADLINE: Final = Columns.of(Clocked, without=("told_by", "rules"), **OF_EDGE)
+_DEADLINE: Final = Columns.of(EdgeClock, without=("told_by", "rules"), **OF_EDGE)
 #: Rows whose steps were counted, for an update of `row` that joins them. A row that was not counted stays as it is.
 _OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "aside")
 COUNTED: Final = Columns[Deadline]({"edge_id": "uuid", "party": "text"} | {name: OF_EDGE[name] for name in _OF_COUNT})
@@ -42,7 +42,7 @@ SET_COUNTED: Final = ", ".join(
     f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}::{OF_EDGE[name]} END"
     for name in _OF_COUNT
 )
-_EDGE_FIELDS: Final = frozenset(field.name for field in fields(Clocked)) - {"subject", "told_by", "rules"}
+_EDGE_FIELDS: Final = frozenset(field.name for field in fields(EdgeClock)) - {"subject", "told_by", "rules"}
 #: A row that another table has, and that has no deadline, gets this one.
 _BEGIN_THERE: Final = Statement(
     """
@@ -177,10 +177,10 @@ def columns_of_edge(rows: Sequence[Deadline | None]) -> dict[str, Sequence[Any]]
     return dict(zip(OF_EDGE, zip(*columns, strict=True) if columns else [()] * len(OF_EDGE), strict=True))
 
 
-def bind_counted(rows: Sequence[Deadline]) -> Bound[Deadline]:
+def bind_counted(rows: Sequence[Deadline]) -> BoundRows[Deadline]:
     """Bind counted rows."""
     columns = zip(*[(each.edge.edge_id, each.edge.party, *_counted(each)) for each in rows], strict=True)
-    return Bound(COUNTED, list(map(list, columns)) if rows else [[]] * len(COUNTED.sql_types))
+    return BoundRows(COUNTED, list(map(list, columns)) if rows else [[]] * len(COUNTED.sql_types))
 
 
 def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
@@ -202,7 +202,7 @@ async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> 
     return [to_row(row) for row in await driver.fetch(_LOCK_EDGES, list(edge_ids))]
 
 
-async def read_edge(driver: asyncpg.Connection, edge_id: UUID) -> Clocked | None:
+async def read_edge(driver: asyncpg.Connection, edge_id: UUID) -> EdgeClock | None:
     """Return the edge of a row; None without one."""
     rows = await driver.fetch(_READ_EDGE, edge_id)
     return to_row(rows[0]).edge if rows else None
@@ -269,7 +269,7 @@ def to_row(row: asyncpg.Record) -> Deadline:
     edge, timers = {name: row[name] for name in _EDGE_FIELDS}, row["timers"]
     subject = row["known_as"] or row["subject"]
     return Deadline(
-        Clocked(**edge, subject=subject, told_by=row["subject"], rules=tuple(row["clock_rules"])),
+        EdgeClock(**edge, subject=subject, told_by=row["subject"], rules=tuple(row["clock_rules"])),
         tuple(map(tuple, row["steps"])),
         None if timers is None else tuple(map(tuple, timers)),
         row["due_at"],

@@ -27,13 +27,13 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import EdgeClock, EdgeStep
 from shared.exchange.states import Event
 from shared.exchange.timers import (
     Deadline,
-    Fires,
     StepEntry,
     Timer,
+    TimerFiring,
     add_steps,
     count_at_act,
     parse_steps,
@@ -43,9 +43,9 @@ from shared.exchange.timers import (
 )
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.routing.clocks import Did, LawAt, Step
+from shared.routing.clocks import Effect, LawAt, Step
 from shared.runtime.database.feed import note_acts
-from shared.runtime.database.transactions import Database, Late, RowScope, bind, gather_late
+from shared.runtime.database.transactions import Database, LateRow, RowScope, bind, gather_late
 from shared.runtime.timers import store
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -56,22 +56,22 @@ _Name = tuple[UUID, str, str]
 _Steps = dict[_Name, set[StepEntry]]
 
 
-class _Noted(NamedTuple):
+class _StepCalls(NamedTuple):
     """The calls of a transaction under one scope."""
 
     scope: RowScope | None
-    begun: Sequence[Clocked] = ()
-    steps: Sequence[Happened] = ()
+    begun: Sequence[EdgeClock] = ()
+    steps: Sequence[EdgeStep] = ()
     ended: Collection[UUID] = ()
 
 
-async def clock(driver: asyncpg.Connection, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+async def clock(driver: asyncpg.Connection, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
     """Begin deadlines for new edges, then add steps to these and to older edges. Repeated steps change nothing."""
     if begun or steps:
-        _gather(driver, _Noted(driver.scope, begun, steps))
+        _gather(driver, _StepCalls(driver.scope, begun, steps))
 
 
-async def count_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> list[Deadline]:
+async def count_steps(driver: asyncpg.Connection, steps: Sequence[EdgeStep]) -> list[Deadline]:
     """Lock the rows that these steps name, and return those that they change. The caller writes them."""
     named = _by_name(steps)
     rows = await store.lock_named(driver, named) if named else []
@@ -83,7 +83,7 @@ async def begin_like(
     driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, *, recipient: str, at: datetime
 ) -> None:
     """Begin deadlines for an edge to another recipient, with the terms of an edge that has deadlines."""
-    gathered = (edge for noted in driver.late.get(Late.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
+    gathered = (edge for noted in driver.late.get(LateRow.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
     edge = next(gathered, None) or await store.read_edge(driver, edge_id)
     if edge is not None:
         await clock(driver, [replace(edge, edge_id=new_edge_id, recipient=recipient, begun_at=at)], ())
@@ -92,10 +92,10 @@ async def begin_like(
 async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
     """End the clocks of these edges from their beginning: another edge replaces each."""
     if edge_ids:
-        _gather(driver, _Noted(driver.scope, ended=edge_ids))
+        _gather(driver, _StepCalls(driver.scope, ended=edge_ids))
 
 
-def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
+def new_rows(edges: Sequence[EdgeClock], law_at: LawAt | None) -> list[Deadline]:
     """Return the rows of edges that begin, with their timers if the documents are available."""
     return [count_at_act(Deadline(edge), law_at) for edge in edges]
 
@@ -105,7 +105,7 @@ def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -
 
     They include their steps. No earlier edge has one of their names, so these steps belong to no other row.
     """
-    noted: list[_Noted] = driver.late.get(Late.STEPS, [])
+    noted: list[_StepCalls] = driver.late.get(LateRow.STEPS, [])
     named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
     for at, each in enumerate(noted):
         rest = []
@@ -129,11 +129,11 @@ def find_law(driver: asyncpg.Connection) -> LawAt | None:
     return law_at
 
 
-def _gather(driver: asyncpg.Connection, noted: _Noted) -> None:
-    gather_late(driver, Late.STEPS, [noted], write=_write_late)
+def _gather(driver: asyncpg.Connection, noted: _StepCalls) -> None:
+    gather_late(driver, LateRow.STEPS, [noted], write=_write_late)
 
 
-async def _write_late(driver: asyncpg.Connection, entries: Sequence[_Noted]) -> None:
+async def _write_late(driver: asyncpg.Connection, entries: Sequence[_StepCalls]) -> None:
     """Write each scope's calls under that scope: under another one, row-level security hides the rows."""
     last = driver.scope
     is_one = all(each.scope == last for each in entries)
@@ -145,7 +145,7 @@ async def _write_late(driver: asyncpg.Connection, entries: Sequence[_Noted]) -> 
         await bind(driver, last)
 
 
-async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted], *, is_last: bool) -> None:
+async def _write(driver: asyncpg.Connection, noted: Sequence[_StepCalls], *, is_last: bool) -> None:
     """End edges, begin edges, add steps. Each row is locked, counted and written once.
 
     `is_last`: no later step of the transaction looks for new edges.
@@ -169,7 +169,7 @@ async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted], *, is_last
     await store.write(driver, [new for old, new in after if new is not old])
 
 
-def _ended_after_begin(noted: Sequence[_Noted]) -> set[UUID]:
+def _ended_after_begin(noted: Sequence[_StepCalls]) -> set[UUID]:
     """Return the edges that the transaction has begun and then ended."""
     begun, over = set[UUID](), set[UUID]()
     for each in noted:
@@ -178,11 +178,11 @@ def _ended_after_begin(noted: Sequence[_Noted]) -> set[UUID]:
     return over
 
 
-def _end_of(edge: Clocked) -> StepEntry:
-    return step_entry(Step(edge.begun_at, Did.ENDS))
+def _end_of(edge: EdgeClock) -> StepEntry:
+    return step_entry(Step(edge.begun_at, Effect.ENDS))
 
 
-def _by_name(steps: Iterable[Happened]) -> _Steps:
+def _by_name(steps: Iterable[EdgeStep]) -> _Steps:
     named: _Steps = defaultdict(set)
     for each in steps:
         named[_name(each)].add(step_entry(each))
@@ -193,7 +193,7 @@ def _key(row: Deadline) -> tuple[UUID, str]:
     return row.edge.edge_id, row.edge.party
 
 
-def _name(step: Happened) -> _Name:
+def _name(step: EdgeStep) -> _Name:
     return step.told_by, step.party, step.counterpart
 
 
@@ -224,7 +224,7 @@ _Taken = dict[tuple[UUID, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _CheckedRow:
     """A row after the pass, and the acts that notify its party."""
 
     row: Deadline
@@ -344,7 +344,7 @@ class Timers:
         self, driver: asyncpg.Connection, rows: Sequence[Deadline], now: datetime | None
     ) -> Sequence[Deadline]:
         """Count rows in a thread, one by one, and write them. Return the rows that a long pass leaves to the next."""
-        looked, until = list[_Looked](), time.monotonic() + COUNTING_S_MAX
+        looked, until = list[_CheckedRow](), time.monotonic() + COUNTING_S_MAX
         for row in rows:
             looked.append(await asyncio.to_thread(self._looked, row, now))
             if time.monotonic() > until:
@@ -353,7 +353,7 @@ class Timers:
         note_acts(driver, [act for each in looked for act in each.acts])
         return rows[len(looked) :]
 
-    def _looked(self, row: Deadline, now: datetime | None) -> _Looked:
+    def _looked(self, row: Deadline, now: datetime | None) -> _CheckedRow:
         try:
             return self._counted(row, now)
         except CausewayError as error:
@@ -362,9 +362,9 @@ class Timers:
             code = _DEFECT
         if row.aside is None:  # once, not at each retry
             log("clock_set_aside", code=code, edge=str(row.edge.edge_id))
-        return _Looked(replace(row, due_at=self._clock.now() + AGAIN_AFTER, aside=code))
+        return _CheckedRow(replace(row, due_at=self._clock.now() + AGAIN_AFTER, aside=code))
 
-    def _counted(self, row: Deadline, now: datetime | None) -> _Looked:
+    def _counted(self, row: Deadline, now: datetime | None) -> _CheckedRow:
         known, acts = parse_steps(row.steps), list[Event]()
         found = timers_of(row.edge, known, self._law_at)
         for timer in found:
@@ -374,16 +374,12 @@ class Timers:
         if acts:  # a notification is a step: it may end a run, or begin one
             found = timers_of(row.edge, known, self._law_at)
             row = replace(row, steps=tuple(sorted(map(step_entry, known))))
-        return _Looked(to_deadline(row, found), acts)
+        return _CheckedRow(to_deadline(row, found), acts)
 
 
-def _act(edge: Clocked, timer: Timer, fires: Fires) -> Event:
+def _act(edge: EdgeClock, timer: Timer, fires: TimerFiring) -> Event:
     """Return the act that notifies the party: the due act, and its debtor if that is another party."""
     owing = timer.run.owed_by
     return Event(
-        edge.party,
-        fires.telling.value,
-        edge.subject,
-        state=timer.run.due,
-        by=owing if owing != edge.party else None,
+        edge.party, fires.telling.value, edge.subject, state=timer.run.due, by=owing if owing != edge.party else None
     )

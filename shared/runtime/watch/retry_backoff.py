@@ -19,7 +19,7 @@ Key = tuple[UUID, str]
 
 
 @dataclass(slots=True)
-class SetAside:
+class RetryBackoff:
     """The subjects in retry backoff in this process, by act. A process that starts tries every subject once."""
 
     #: The time of the last failure, and the pause after it.

@@ -49,8 +49,7 @@ CONSOLE = (
         "tests/shared/party/test_compared.py",
     ),
     line(
-        "Typed text reappears for its author after a session ends, and is stored nowhere",
-        "tests/console/test_typed.py",
+        "Typed text reappears for its author after a session ends, and is stored nowhere", "tests/console/test_typed.py"
     ),
     line("An auditor's pages list every matching flow exactly once", "tests/console/test_flows_paged.py"),
     line(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from deploy.accounting.book import Difference
-from deploy.accounting.edges import EDGE, MESSAGE, Carrier, Edges, day_of
-from deploy.accounting.streams import End, Sent, Sides, Stream
+from deploy.accounting.book import LedgerDiff
+from deploy.accounting.edges import EDGE, MESSAGE, Carrier, EdgeCheck, day_of
+from deploy.accounting.streams import ReadEnd, SentEnd, Sides, Stream
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.kernel.ids import uuid7
 
@@ -26,12 +26,12 @@ def message(message_id: UUID) -> Carrier:
     )
 
 
-def account(*, sent: int = 1, read: int = 1) -> Edges:
-    sides = Sides(sent={STREAM: Sent(sent, b"", sent)}, read={STREAM: End(read, b"")})
-    return Edges(sides)
+def account(*, sent: int = 1, read: int = 1) -> EdgeCheck:
+    sides = Sides(sent={STREAM: SentEnd(sent, b"", sent)}, read={STREAM: ReadEnd(read, b"")})
+    return EdgeCheck(sides)
 
 
-def named(found: list[Difference]) -> list[tuple[str, str, str]]:
+def named(found: list[LedgerDiff]) -> list[tuple[str, str, str]]:
     return [(each.equation, each.what, each.where) for each in found]
 
 
@@ -61,7 +61,7 @@ def test_a_message_that_audit_has_not_read_yet_is_no_difference_and_its_day_is_n
 
 def test_a_message_that_its_recipient_took_and_audit_lacks_is_named_by_its_stream_alone() -> None:
     edges, id_ = account(), uuid7()
-    edges.sides.taken[STREAM] = End(1, b"")
+    edges.sides.taken[STREAM] = ReadEnd(1, b"")
     assert list(edges.add([edge(id_)])) == []
     assert edges.totals({})["messages"] == 1
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting.book import Reconciliation
-from deploy.accounting.edges import FILE, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
+from deploy.accounting.edges import FILE, SealedDays, day_of, id_at, read_sealed, sealable, write_sealed
 from deploy.accounting.run import reconciled
 from deploy.accounting.streams import SealedStream, Stream
 from shared.kernel.clock import SystemClock
@@ -35,10 +35,12 @@ def test_a_day_is_sealed_when_it_is_over_for_a_day_and_nothing_before_it_is_open
 
 
 def test_what_was_sealed_is_read_as_it_was_written(tmp_path: Path) -> None:
-    assert read_sealed(tmp_path) == Sealed()
+    assert read_sealed(tmp_path) == SealedDays()
     stream = Stream("hotline", "industry", uuid7(), 1)
     fates = Counter({("a.example", "b.example", "applied"): 7, ("a.example", "c.example", "refused"): 1})
-    written = Sealed(date(2026, 5, 3), {stream: SealedStream(8, b"\1" * 32, fates)}, {"edges": 3}, {"t/0": ("id", 5)})
+    written = SealedDays(
+        date(2026, 5, 3), {stream: SealedStream(8, b"\1" * 32, fates)}, {"edges": 3}, {"t/0": ("id", 5)}
+    )
     write_sealed(tmp_path, written)
     assert read_sealed(tmp_path) == written
     assert written.counts() == {("a.example", "b.example"): 7, ("a.example", "c.example"): 1}

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from deploy.accounting.book import Difference
+from deploy.accounting.book import LedgerDiff
 from deploy.accounting.streams import (
-    AuditEntry,
-    End,
+    AuditRow,
     HeldMessage,
+    ReadEnd,
     SealedStream,
-    Sent,
+    SentEnd,
     Sides,
     Stream,
     StreamCheck,
@@ -43,17 +43,17 @@ class Exchange:
 
     stream: Stream = STREAM
     sides: Sides = field(default_factory=Sides)
-    entries: list[AuditEntry] = field(default_factory=list)
+    entries: list[AuditRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.sides.sent[self.stream] = Sent(3, chain(3, self.stream), 3)
-        self.sides.taken[self.stream] = End(3, chain(3, self.stream))
-        self.sides.read[self.stream] = End(3, chain(3, self.stream))
+        self.sides.sent[self.stream] = SentEnd(3, chain(3, self.stream), 3)
+        self.sides.taken[self.stream] = ReadEnd(3, chain(3, self.stream))
+        self.sides.read[self.stream] = ReadEnd(3, chain(3, self.stream))
         self.sides.reported.add(self.stream[:2])
         self.sides.heard.add(self.stream[:2])
         ids = sorted(uuid7() for _ in range(3))
         self.entries = [
-            AuditEntry(n, digest(n), chain(n, self.stream), id_, *PARTIES, place=f"t/1/{n}", outcome=None)
+            AuditRow(n, digest(n), chain(n, self.stream), id_, *PARTIES, place=f"t/1/{n}", outcome=None)
             for n, id_ in enumerate(ids, 1)
         ]
 
@@ -67,9 +67,9 @@ class Exchange:
 
     def check(
         self, *, sealed: SealedStream | None = None, before: SealedStream | None = None, young: UUID = YOUNG
-    ) -> tuple[list[Difference], Streams]:
+    ) -> tuple[list[LedgerDiff], Streams]:
         account = Streams(self.sides)
-        found: list[Difference] = []
+        found: list[LedgerDiff] = []
         for stream in account.every([self.stream]):
             check = StreamCheck(stream, self.sides, sealed=sealed, before=before, young=young)
             account.checks.append(check)
@@ -83,7 +83,7 @@ class Exchange:
         return found, account
 
 
-def whats(found: Sequence[Difference]) -> set[str]:
+def whats(found: Sequence[LedgerDiff]) -> set[str]:
     return {each.what for each in found}
 
 
@@ -118,8 +118,8 @@ def test_a_final_outcome_counts_as_its_recipient_reported_it(outcome: str) -> No
 
 def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them() -> None:
     exchange = Exchange()
-    exchange.sides.sent[STREAM] = Sent(5, chain(5), 2)
-    exchange.sides.taken[STREAM] = End(2, chain(2))
+    exchange.sides.sent[STREAM] = SentEnd(5, chain(5), 2)
+    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
     found, account = exchange.check()
     assert found == []
     terms = account.totals()
@@ -129,7 +129,7 @@ def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them(
 def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> None:
     exchange = Exchange()
     del exchange.sides.sent[STREAM]
-    exchange.sides.taken[STREAM] = End(2, chain(2))
+    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
     found, account = exchange.check()
     assert found == []
     assert account.totals()["numbered"] == account.totals()["applied"] == 2
@@ -137,7 +137,7 @@ def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> 
 
 def test_without_the_recipients_database_its_acknowledgement_counts() -> None:
     exchange = Exchange()
-    exchange.sides.taken[STREAM] = End(3, None)
+    exchange.sides.taken[STREAM] = ReadEnd(3, None)
     assert exchange.check()[0] == []
 
 
@@ -170,19 +170,19 @@ def _invent_twice(exchange: Exchange) -> None:
 
 
 def _forget_taken(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = End(2, chain(2))
+    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
 
 
 def _take_more(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = Sent(2, chain(2), 2)
+    exchange.sides.sent[STREAM] = SentEnd(2, chain(2), 2)
 
 
 def _take_other(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = End(3, digest(0))
+    exchange.sides.taken[STREAM] = ReadEnd(3, digest(0))
 
 
 def _send_other(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = Sent(3, digest(0), 3)
+    exchange.sides.sent[STREAM] = SentEnd(3, digest(0), 3)
 
 
 def _drop_exception(exchange: Exchange) -> None:
@@ -278,7 +278,7 @@ def test_a_seal_ends_before_the_first_message_that_is_not_settled(what: str) -> 
     elif what == "unreported":
         exchange.sides.reported.clear()
     elif what == "unacknowledged":
-        exchange.sides.sent[STREAM] = Sent(3, chain(3), 1)
+        exchange.sides.sent[STREAM] = SentEnd(3, chain(3), 1)
     else:
         young = exchange.entries[1].message_id
     _, account = exchange.check(young=young)

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.kafka.provision import manifest_of
 from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
-from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.correspondents import InstancePair, pairs_of
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.messaging.kafka.log import APPEND_BYTES_MAX
@@ -71,7 +71,7 @@ def test_each_instance_has_a_principal_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("pair", pairs_of(TWO))
-def test_a_topic_has_one_writer_and_no_reader_but_both_ends_and_audit(pair: Pair) -> None:
+def test_a_topic_has_one_writer_and_no_reader_but_both_ends_and_audit(pair: InstancePair) -> None:
     assert [name for name, rule in MANIFEST.principals.items() if pair.topic in rule.write] == [pair.sender]
     assert {name for name in TWO if pair.topic in readable(name)} == {pair.to, pair.sender, "audit"}
 

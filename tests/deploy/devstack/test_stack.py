@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from deploy.devstack.stack import DevStack
-from deploy.kafka.provision import Difference, Manifest, PrincipalRule, TopicRule, apply, difference, manifest_of
+from deploy.kafka.provision import ClusterDiff, Manifest, PrincipalRule, TopicRule, apply, difference, manifest_of
 from deploy.site.access import OF_EVERY_SERVER, kafka_access, prepare_databases
 from deploy.site.endpoints import load
 from deploy.site.settings import party_kinds
@@ -297,7 +297,7 @@ class TestKafka:
         stack.kafka.start()
 
 
-def shown(stack: DevStack, as_it_should: Callable[[Difference], bool]) -> bool:
+def shown(stack: DevStack, as_it_should: Callable[[ClusterDiff], bool]) -> bool:
     """Return whether the broker reaches this state. It applies the controller's changes a moment later."""
     admin = stack.kafka.admin()
     return eventually(lambda: as_it_should(difference(admin, MANIFEST)), seconds=60.0)

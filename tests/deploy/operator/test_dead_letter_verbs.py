@@ -20,8 +20,8 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
-from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, Taken
-from shared.messaging.reception import Arrived
+from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, TakenMessage
+from shared.messaging.reception import ArrivedMessage
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.database.transactions import Database
@@ -39,7 +39,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Message(NamedTuple):
     """A message that the agency's instance has applied, as stored in Kafka."""
 
-    arrived: Arrived
+    arrived: ArrivedMessage
     where: Coordinates
 
 
@@ -178,7 +178,7 @@ async def _keep(exchange: Exchange, message: Message, *, kind: OutcomeKind, is_s
     named = replace(arrived.named, message_id=uuid7())
     record = unpack(arrived.record)
     packed = pack(record if is_signed else replace(record, proof=None))
-    taken = Taken(WRITER, arrived.place, bytes(32), named, packed, message.where)
+    taken = TakenMessage(WRITER, arrived.place, bytes(32), named, packed, message.where)
     row = OpenException(taken, Outcome(named, kind, "handler_defect"), NOW)
     database = Database(exchange.endpoints.database(INSTANCE).service_url, pool_size=1)
     try:

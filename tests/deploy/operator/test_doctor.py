@@ -111,10 +111,7 @@ def test_a_healthy_installation_has_no_illness(run: Run, exchange: Exchange) -> 
 
 
 def test_a_key_file_that_others_may_read_is_found(run: Run, exchange: Exchange, exposed: Path) -> None:
-    assert illnesses(run, exchange) == {
-        "keys industry": "key_file_exposed",
-        "documents industry": "key_file_exposed",
-    }
+    assert illnesses(run, exchange) == {"keys industry": "key_file_exposed", "documents industry": "key_file_exposed"}
 
 
 def test_a_right_too_many_is_found_named_and_taken_away(run: Run, exchange: Exchange, widened: str) -> None:

@@ -19,7 +19,7 @@ from shared.exchange.facts import ReadFacts, read_facts
 from shared.kernel.canonical import canonical_json, digest
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import Judged, Setting, judge
+from shared.routing.engine import RoutingInput, RoutingResult, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary import jurisdiction
 
@@ -92,7 +92,7 @@ def decide_demo(
 ) -> list[Decided]:
     """Return every referral of the demo, decided under `policy`."""
     index = index_of(directory or directory_document())
-    setting = Setting(index, policy_of(policy), exercise=True, decided_at=decided_at)
+    setting = RoutingInput(index, policy_of(policy), exercise=True, decided_at=decided_at)
     facts = facts_of(index) if directory else demo_facts()
     return [_decided(judge(read.facts, setting, salt=_SALT, unknown=read.unknown)) for read in facts]
 
@@ -108,7 +108,7 @@ def _facts(each: SampledReferral, directory: DirectoryIndex) -> ReadFacts:
     return read_facts(ReferralSubmission.model_validate_json(json.dumps(each.referral)), origin, directory)
 
 
-def _decided(outcome: Judged) -> Decided:
+def _decided(outcome: RoutingResult) -> Decided:
     return Decided(
         outcome.disposition.value,
         outcome.work_reason.value if outcome.work_reason else None,

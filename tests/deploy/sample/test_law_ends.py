@@ -9,16 +9,16 @@ import pytest
 from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from shared.routing.ageing import aged
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.routing.explain import explanation_text
 from shared.routing.whatif import preview
 from tests.deploy.sample.samples import directory_document, index_of, policy_document, policy_of
 from tests.deploy.sample.test_refreshed_law import message
 
 
-def refreshed() -> DocumentShelf:
+def refreshed() -> DocumentStore:
     """Return the sample's documents, in force since 1 January 2026."""
-    filled, since = DocumentShelf(), datetime(2026, 1, 1, tzinfo=UTC)
+    filled, since = DocumentStore(), datetime(2026, 1, 1, tzinfo=UTC)
     filled.directories.place(index_of(directory_document()), since)
     filled.policies.place(policy_of(policy_document()), since)
     return filled

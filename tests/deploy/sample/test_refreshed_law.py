@@ -19,13 +19,13 @@ from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from deploy.sample.generator import SampledReferral, sample_referrals, write_jsonl
 from shared.contracts.decision import Facts
-from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy
+from shared.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import read_facts
 from shared.kernel.canonical import canonical_json
 from shared.routing.ageing import aged, review
-from shared.routing.documents import DocumentShelf
-from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
+from shared.routing.documents import DocumentStore
+from shared.routing.whatif import DecisionDiff, DecisionInput, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
 
 ROOT = Path(__file__).parents[3]
@@ -58,14 +58,14 @@ def later() -> tuple[SampledReferral, ...]:
 
 
 @cache
-def later_decided() -> tuple[DecidedReferral, ...]:
+def later_decided() -> tuple[DecisionInput, ...]:
     directory, found = index_of(directory_document()), []
     for each in later():
         origin = directory.party(each.origin)
         assert origin is not None
         read = read_facts(ReferralSubmission.model_validate_json(json.dumps(each.referral)), origin, directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
-        found.append(DecidedReferral(facts, True, DECIDED_AT, read.unknown))
+        found.append(DecisionInput(facts, True, DECIDED_AT, read.unknown))
     return tuple(found)
 
 
@@ -74,7 +74,7 @@ def engine_moves(after: dict[str, Any]) -> dict[str, Any]:
     rules: dict[str, dict[str, int]] = {}
     changed = []
     for number, each in enumerate(later_decided()):
-        moved: Comparison = compare([each], directory=directory, old=old, new=new)
+        moved: DecisionDiff = compare([each], directory=directory, old=old, new=new)
         for (rule, direction), count in moved.rules.items():
             rules.setdefault(rule, {}).setdefault(direction, 0)
             rules[rule][direction] += count
@@ -154,7 +154,7 @@ def test_what_was_observed_in_spring_is_decided_as_before() -> None:
     assert compare(spring, directory=index_of(directory_document()), old=old, new=new).rules == {}
 
 
-def message(observed_at: datetime, **more: Any) -> DecidedReferral:
+def message(observed_at: datetime, **more: Any) -> DecisionInput:
     """Return a report by a provider in Ireland about a message of a user in Germany, viewed by one of its people."""
     facts = {
         "origin": "provider-002.example",
@@ -171,13 +171,13 @@ def message(observed_at: datetime, **more: Any) -> DecidedReferral:
         "items": [{"locator_kinds": ["message"], "assessments": [], "hosting": []}],
         "observed_on": observed_at.date().isoformat(),
     }
-    return DecidedReferral(Facts.model_validate(facts | more), True, observed_at)
+    return DecisionInput(Facts.model_validate(facts | more), True, observed_at)
 
 
 @pytest.fixture
-def shelf() -> DocumentShelf:
+def shelf() -> DocumentStore:
     """Return a shelf as if the refreshed policy had always been there. `known_from` is the time of knowledge."""
-    filled = DocumentShelf()
+    filled = DocumentStore()
     filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
     filled.policies.place(policy_of(policy_document()), datetime(2026, 1, 1, tzinfo=UTC))
     return filled
@@ -188,7 +188,7 @@ def rules_of(explained: dict[str, Any]) -> list[str]:
 
 
 def test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other(
-    shelf: DocumentShelf,
+    shelf: DocumentStore,
 ) -> None:
     april, august = message(APRIL), message(AUGUST)
     was, is_ = preview(april, shelf), preview(august, shelf)
@@ -213,7 +213,7 @@ def test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_o
     ],
 )
 def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited(
-    shelf: DocumentShelf, day: date, permitted: str
+    shelf: DocumentStore, day: date, permitted: str
 ) -> None:
     at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     assert rules_of(preview(message(at), shelf)) == ([permitted] if permitted else [])
@@ -221,7 +221,7 @@ def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited
     assert (preview(scanned, shelf)["work_reason"] == "prohibited") is not bool(permitted)
 
 
-def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentShelf) -> None:
+def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentStore) -> None:
     assert replay(message(APRIL), shelf, at=AUGUST)["work_reason"] == "no_basis"
 
 
@@ -229,7 +229,7 @@ def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentSh
 @pytest.mark.parametrize("viewed_by", ["human", "automated_only"])
 @pytest.mark.parametrize("excluded", [{"incident_flags": ["end_to_end_encrypted"]}, {"media_kind": "audio"}])
 def test_encrypted_messages_and_audio_stay_excluded(
-    shelf: DocumentShelf, excluded: dict[str, Any], viewed_by: str, observed_at: datetime
+    shelf: DocumentStore, excluded: dict[str, Any], viewed_by: str, observed_at: datetime
 ) -> None:
     assert preview(message(observed_at, viewed_by=viewed_by), shelf)["edges"] != [], "the control: permitted without"
     assert preview(message(observed_at, viewed_by=viewed_by, **excluded), shelf)["edges"] == []
@@ -239,7 +239,7 @@ def test_encrypted_messages_and_audio_stay_excluded(
         assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
 
 
-def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: DocumentShelf) -> None:
+def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: DocumentStore) -> None:
     abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
     explained = preview(message(datetime(2028, 4, 4, tzinfo=UTC), viewed_by="automated_only", **abroad), shelf)
     assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
@@ -251,7 +251,7 @@ def test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed() -> N
     own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example"}
 
     def kept(observed_at: datetime, policy: dict[str, Any]) -> list[tuple[list[str], str]]:
-        filled = DocumentShelf()
+        filled = DocumentStore()
         filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
         filled.policies.place(policy_of(policy), datetime(2026, 1, 1, tzinfo=UTC))
         edges = preview(message(observed_at, **own), filled)["edges"]
@@ -270,7 +270,7 @@ def test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed() -> N
     assert kept(DECIDED_AT, policy) == [(["ca-2011-4-hub", "ca-c16-hub"], "ca_21d")], "the control: it would decide"
 
 
-def test_an_unconfirmed_rule_is_explained(shelf: DocumentShelf) -> None:
+def test_an_unconfirmed_rule_is_explained(shelf: DocumentStore) -> None:
     explained = preview(message(AUGUST, reporter=["CA"], origin="provider-009.example"), shelf)
     assert [each["outcome"] for each in explained["rules"] if each["rule"] == "ca-c16-hub"] == ["unconfirmed"]
 
@@ -323,7 +323,7 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
     }
 
 
-def entries(policy: Policy) -> tuple[InstrumentEntry | Clock | Calendar, ...]:
+def entries(policy: Policy) -> tuple[InstrumentEntry | ClockRule | Calendar, ...]:
     return (*policy.instruments, *policy.clocks, *policy.calendars)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.sample import published
 from deploy.sample.generator import DEMO_COUNT, DIRTY, SampledReferral, sample_referrals, write_jsonl
-from deploy.sample.published import Draw
+from deploy.sample.published import SeededRandom
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
@@ -77,7 +77,7 @@ def test_hosts_and_network_addresses_are_reserved_for_documentation() -> None:
 
 
 def test_onion_addresses_are_well_formed() -> None:
-    host = Draw(1).onion()
+    host = SeededRandom(1).onion()
     assert (len(host), host[55]) == (62, "d")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from client.views import Entry
+from client.views import TimelineEntry
 from deploy.scenarios.player import line
-from deploy.scenarios.story import Deed, Story, filled, referral_like, stories
+from deploy.scenarios.story import Scenario, ScenarioStep, filled, referral_like, stories
 from shared.exchange.states import personal
 from shared.kernel.ids import uuid7
 from shared.vocabulary.referral import IncidentKind
@@ -21,8 +21,8 @@ PARTIES = ROOT / "deploy" / "directory" / "parties.json"
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_it_is_of_acts_that_there_are_and_of_sample_parties(story: Story) -> None:
-    deeds = [step for step in story.step if isinstance(step, Deed)]
+def test_it_is_of_acts_that_there_are_and_of_sample_parties(story: Scenario) -> None:
+    deeds = [step for step in story.step if isinstance(step, ScenarioStep)]
     assert [deed.does for deed in deeds if deed.path is None and deed.row is None] == []
     for deed in deeds:
         assert deed.row is None or deed.row in personal(deed.row.subject)
@@ -32,7 +32,7 @@ def test_it_is_of_acts_that_there_are_and_of_sample_parties(story: Story) -> Non
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_it_is_listed(story: Story) -> None:
+def test_it_is_listed(story: Scenario) -> None:
     assert f"`{story.name}`" in (ROOT / "docs" / "stories.md").read_text("utf-8")
 
 
@@ -40,7 +40,7 @@ def test_a_file_with_a_party_that_is_none_or_a_word_that_is_none_is_refused() ->
     story = STORIES[0].model_dump(by_alias=True)
     for wrong in ({"parties": {"nobody": "x.example"}}, {"plot": "none"}):
         with pytest.raises(ValidationError):
-            Story.model_validate(story | wrong)
+            Scenario.model_validate(story | wrong)
 
 
 def test_referrals_are_drawn_with_the_storys_names_and_changes() -> None:
@@ -58,7 +58,7 @@ def test_a_line_names_parties_as_the_story_does_and_leaves_out_times_and_ids() -
         "kept": {"until": "2030-01-01", "basis": "legal_hold"},
         "reason": "no_crime",
     }
-    entry = Entry.model_validate(
+    entry = TimelineEntry.model_validate(
         {"number": 1, "type": "notice.answer", "subject": uuid7(), "at": "2026-05-04T12:00:00Z", "state": "actioned"}
         | {"by": "p.example", "said": said}
     )

@@ -11,11 +11,7 @@ from deploy.site.access import READER_CONNECTIONS_MAX
 from deploy.site.endpoints import DatabaseEndpoint
 from tests.services.databases import running_postgres
 
-LARGE_OBJECTS = (
-    "SELECT lo_from_bytea(0, 'content')",
-    "SELECT lo_create(0)",
-    "SELECT lo_creat(-1)",
-)
+LARGE_OBJECTS = ("SELECT lo_from_bytea(0, 'content')", "SELECT lo_create(0)", "SELECT lo_creat(-1)")
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import pytest
 from scipy.optimize import linprog
 
 from deploy.statistics import merging
-from deploy.statistics.merging import SMALL, Party, Row, merged
+from deploy.statistics.merging import SMALL, CountedParty, CountRow, merged
 
 ORIGINS = tuple(f"origin-{n}.example" for n in range(6))
 #: The tables of a default run, and those that a linear program attacks.
 TABLES, PROGRAMS = 300, 3
 
 
-def table(seed: int) -> list[Party]:
+def table(seed: int) -> list[CountedParty]:
     """Draw recipients of some countries, with the referrals from some origins to each and their results."""
     drawn = random.Random(seed)
     busy = drawn.choice(((0, 0, 1, 2), (0, 1, 3, 6), (2, 5, 9, 14), (4, 6, 8, 40)))
@@ -27,7 +27,7 @@ def table(seed: int) -> list[Party]:
     for number in range(drawn.randint(3, 12)):
         sent = {origin: drawn.choice(busy) for origin in ORIGINS if drawn.random() < 0.8}
         answered = {origin: drawn.randint(0, count) for origin, count in sent.items()}
-        found.append(Party(f"p{number}.example", drawn.choice(("NL", "DE", "FR")), (sent, answered)))
+        found.append(CountedParty(f"p{number}.example", drawn.choice(("NL", "DE", "FR")), (sent, answered)))
     return found
 
 
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
         return any(0 < each < SMALL for each in self.others) and self.remainder < SMALL
 
 
-def findings(rows: Sequence[Row], counted: Sequence[Party]) -> Iterator[Finding]:
+def findings(rows: Sequence[CountRow], counted: Sequence[CountedParty]) -> Iterator[Finding]:
     """Subtract the number of each contributor from each published number: of every recipient, and of every origin."""
     by_name = {party.party: party for party in counted}
     for row in rows:
@@ -85,13 +85,15 @@ def test_sums_of_at_least_five_alone_are_found_by_subtraction(monkeypatch: pytes
 
 
 def test_two_recipients_of_one_row_would_find_the_numbers_of_each_other() -> None:
-    large = Party("a.example", "NL", (dict.fromkeys(ORIGINS, 5),))
-    few = Party("b.example", "NL", (dict.fromkeys(ORIGINS[:1], 1),))
+    large = CountedParty("a.example", "NL", (dict.fromkeys(ORIGINS, 5),))
+    few = CountedParty("b.example", "NL", (dict.fromkeys(ORIGINS[:1], 1),))
     assert merged([large, few]) == ()
-    assert [each.remainder for each in findings([Row("NL", ("a.example", "b.example"))], [large, few]) if each.tells]
+    assert [
+        each.remainder for each in findings([CountRow("NL", ("a.example", "b.example"))], [large, few]) if each.tells
+    ]
 
 
-def bounds(rows: Sequence[Row], counted: Sequence[Party], *, contributor: str) -> Iterator[float]:
+def bounds(rows: Sequence[CountRow], counted: Sequence[CountedParty], *, contributor: str) -> Iterator[float]:
     """Return the best bounds that a contributor can derive of each small foreign number, by linear programs.
 
     It knows all rows, its own numbers, and that no recipient answered more of an origin than the origin sent.

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from deploy.statistics.merging import ELSEWHERE, SMALL, GoneRow, Party, gone_rows, merged
+from deploy.statistics.merging import ELSEWHERE, SMALL, CountedParty, GoneRow, gone_rows, merged
 from tests.deploy.statistics.test_merging import spread, spread_party
 
 #: Maximum number of items in a notice.
 ITEMS = 10
 
 
-def gone_party(party: str, country: str, gone: int, held: int) -> Party:
+def gone_party(party: str, country: str, gone: int, held: int) -> CountedParty:
     """Return a provider to whose numbers all origins contribute equally."""
-    return Party(party, country, (spread(gone), spread(held)))
+    return CountedParty(party, country, (spread(gone), spread(held)))
 
 
 @st.composite
-def providers(draw: st.DrawFn) -> list[Party]:
+def providers(draw: st.DrawFn) -> list[CountedParty]:
     found = []
     for number in range(draw(st.integers(0, 12))):
         gone = draw(st.integers(0, 12) | st.integers(0, 300))
@@ -34,12 +34,12 @@ def providers(draw: st.DrawFn) -> list[Party]:
 
 
 @given(providers())
-def test_every_number_is_none_or_at_least_five(counted: list[Party]) -> None:
+def test_every_number_is_none_or_at_least_five(counted: list[CountedParty]) -> None:
     assert all(number == 0 or number >= SMALL for row in gone_rows(counted) for number in (row.gone, row.held))
 
 
 @given(providers())
-def test_everybody_who_had_anything_gone_stands_in_one_row_or_nobody_does(counted: list[Party]) -> None:
+def test_everybody_who_had_anything_gone_stands_in_one_row_or_nobody_does(counted: list[CountedParty]) -> None:
     rows = gone_rows(counted)
     named = sorted(party for row in rows for party in row.parties)
     assert named in ([], sorted(party for party in counted if party.counts[0]))
@@ -61,7 +61,7 @@ def test_a_country_stands_alone_where_the_others_could_have_had_it_all() -> None
     assert gone_rows(counted[3:5]) == ()
 
 
-def world(seed: int) -> tuple[list[Party], list[Party]]:
+def world(seed: int) -> tuple[list[CountedParty], list[CountedParty]]:
     """Return providers of some countries: removals of their items, and the notices sent, answered and acted on."""
     drawn = random.Random(seed)
     gone, sent = [], []
@@ -79,7 +79,7 @@ SEEDS = tuple([seed for seed in range(60) if gone_rows(world(seed)[0])][:8])
 
 
 def attacked(
-    counted: Sequence[Party], sent: Sequence[Party], rows: Iterable[GoneRow], *, who: int
+    counted: Sequence[CountedParty], sent: Sequence[CountedParty], rows: Iterable[GoneRow], *, who: int
 ) -> tuple[float, list[float]]:
     """Return a provider's lower bound of its own held items, and upper bounds of the others' small numbers.
 
@@ -125,7 +125,7 @@ def attacked(
     return extreme(who, 4, 1), [extreme(one, at, -1) for one, at in small]
 
 
-def learns(make: Callable[[Sequence[Party]], Sequence[GoneRow]], seeds: Iterable[int]) -> float:
+def learns(make: Callable[[Sequence[CountedParty]], Sequence[GoneRow]], seeds: Iterable[int]) -> float:
     """Return the highest lower bound of own held items that any provider of these worlds can derive."""
     most = 0.0
     for seed in seeds:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from deploy.statistics.merging import ELSEWHERE, SMALL, Party, Row, merged
+from deploy.statistics.merging import ELSEWHERE, SMALL, CountedParty, CountRow, merged
 
 #: The origins over which numbers are spread.
 ORIGINS = 5
@@ -23,9 +23,9 @@ def spread(count: int) -> Mapping[str, int]:
     return {f"origin-{n}.example": less + (n < more) for n in range(ORIGINS)}
 
 
-def spread_party(party: str, country: str, counts: Sequence[int]) -> Party:
+def spread_party(party: str, country: str, counts: Sequence[int]) -> CountedParty:
     """Return a recipient to which all origins contribute equally."""
-    return Party(party, country, tuple(map(spread, counts)))
+    return CountedParty(party, country, tuple(map(spread, counts)))
 
 
 #: Sent, answered, actioned: none exceeds the previous one.
@@ -35,7 +35,7 @@ OF_REMOVALS = (*CHAIN, (2, 3), (3, 4), (1, 5))
 
 
 @st.composite
-def parties(draw: st.DrawFn) -> list[Party]:
+def parties(draw: st.DrawFn) -> list[CountedParty]:
     found = []
     for number in range(draw(st.integers(0, 14))):
         sent = draw(st.integers(0, 12) | st.integers(0, 400))
@@ -48,18 +48,18 @@ def parties(draw: st.DrawFn) -> list[Party]:
     return found
 
 
-def sums(rows: Sequence[Row], counted: Sequence[Party]) -> list[tuple[int, ...]]:
+def sums(rows: Sequence[CountRow], counted: Sequence[CountedParty]) -> list[tuple[int, ...]]:
     by_name = {party.party: party.counts for party in counted}
     return [tuple(map(sum, zip(*(by_name[name] for name in row.parties), strict=True))) for row in rows]
 
 
 @given(parties())
-def test_every_published_number_is_none_or_at_least_five(counted: list[Party]) -> None:
+def test_every_published_number_is_none_or_at_least_five(counted: list[CountedParty]) -> None:
     assert all(number == 0 or number >= SMALL for row in sums(merged(counted), counted) for number in row)
 
 
 @given(parties())
-def test_every_active_party_of_a_published_country_has_one_row(counted: list[Party]) -> None:
+def test_every_active_party_of_a_published_country_has_one_row(counted: list[CountedParty]) -> None:
     rows = merged(counted)
     named = sorted(name for row in rows for name in row.parties)
     shown = {party.country for party in counted if party.party in named}
@@ -67,7 +67,7 @@ def test_every_active_party_of_a_published_country_has_one_row(counted: list[Par
 
 
 @given(parties())
-def test_a_row_of_a_country_is_of_that_country_alone(counted: list[Party]) -> None:
+def test_a_row_of_a_country_is_of_that_country_alone(counted: list[CountedParty]) -> None:
     country = {party.party: party.country for party in counted}
     for row in merged(counted):
         if row.country != ELSEWHERE:
@@ -78,10 +78,10 @@ def test_only_countries_that_tell_too_much_together_are_left_out() -> None:
     few = [spread_party("a.example", "NL", (1, 0)), spread_party("b.example", "DE", (2, 1))]
     assert merged(few) == ()
     large = spread_party("c.example", "US", (90, 80))
-    assert merged([*few, large]) == (Row("US", ("c.example",)),)
+    assert merged([*few, large]) == (CountRow("US", ("c.example",)),)
     others = [spread_party("d.example", "NL", (60, 50)), spread_party("e.example", "DE", (70, 60))]
-    several = Row(ELSEWHERE, ("a.example", "b.example", "d.example", "e.example"))
-    assert merged([*few, *others, large]) == (Row("US", ("c.example",)), several)
+    several = CountRow(ELSEWHERE, ("a.example", "b.example", "d.example", "e.example"))
+    assert merged([*few, *others, large]) == (CountRow("US", ("c.example",)), several)
 
 
 def test_a_small_party_stands_with_the_least_of_its_country() -> None:
@@ -94,8 +94,8 @@ def test_a_small_party_stands_with_the_least_of_its_country() -> None:
             spread_party("d.example", "DE", (50, 0)),
         ]
     )
-    several = Row("NL", ("a.example", "b.example", "c.example"))
-    assert rows == (Row("DE", ("d.example",)), Row("NL", ("e.example",)), several)
+    several = CountRow("NL", ("a.example", "b.example", "c.example"))
+    assert rows == (CountRow("DE", ("d.example",)), CountRow("NL", ("e.example",)), several)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_a_small_party_stands_with_the_least_of_its_country() -> None:
     ids=["three", "two", "largest share", "above it", "four remain", "none"],
 )
 def test_a_row_of_one_party_needs_three_origins(shares: Mapping[str, int], published: bool) -> None:
-    party = Party("a.example", "NL", ({"x": 20, "y": 20, "z": 20}, shares))
-    assert merged([party]) == ((Row("NL", ("a.example",)),) if published else ())
+    party = CountedParty("a.example", "NL", ({"x": 20, "y": 20, "z": 20}, shares))
+    assert merged([party]) == ((CountRow("NL", ("a.example",)),) if published else ())
 
 
-def world(seed: int) -> list[Party]:
+def world(seed: int) -> list[CountedParty]:
     """Return providers of some countries, most of them small."""
     drawn = random.Random(seed)
     found = []
@@ -172,7 +172,9 @@ def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = F
     return float("inf") if found.status == UNBOUNDED else -float(found.fun)
 
 
-def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False, order: Order = CHAIN) -> list[float]:
+def attacked(
+    counted: Sequence[CountedParty], known: Known, *, parts: bool = False, order: Order = CHAIN
+) -> list[float]:
     """Return the bounds of all small numbers."""
     return [
         bound(number, measure, known=known, count=len(counted), parts=parts, order=order)
@@ -182,7 +184,7 @@ def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False, ord
     ]
 
 
-def of_rows(rows: Sequence[Row], counted: Sequence[Party]) -> Known:
+def of_rows(rows: Sequence[CountRow], counted: Sequence[CountedParty]) -> Known:
     place = {party.party: number for number, party in enumerate(counted)}
     return [
         ({place[name] for name in row.parties}, row_sums)
@@ -209,7 +211,7 @@ def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int)
     assert min(bounds) >= SMALL - 1e-6
 
 
-def filed(seed: int, *, parts: bool) -> tuple[list[Party], list[Party]]:
+def filed(seed: int, *, parts: bool) -> tuple[list[CountedParty], list[CountedParty]]:
     """Return agencies with referrals from hotlines and providers; then the same for the merge, as `parts` says.
 
     Without `parts` the third number is left out.
@@ -240,7 +242,7 @@ def test_the_part_that_is_left_out_would_be_found_by_subtraction() -> None:
     assert min(attacked(counted, of_rows(rows, counted), parts=True)) < SMALL
 
 
-def of_removals(seed: int) -> list[Party]:
+def of_removals(seed: int) -> list[CountedParty]:
     """Return providers with the items that they reported as removed, those confirmed, and those that reappeared."""
     drawn, counted = random.Random(seed), []
     for party in world(seed):

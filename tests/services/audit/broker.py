@@ -12,8 +12,8 @@ from uuid import UUID
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.streams import LANES
-from shared.runtime.kafka.follower import Life, Refusal, Seen
-from shared.runtime.kafka.topic_metadata import Bounds, Coordinate, Leader
+from shared.runtime.kafka.follower import LogIncarnation, TopicRefusal, VisibleTopics
+from shared.runtime.kafka.topic_metadata import Coordinate, Leader, Offsets
 from tests.support.builders import AT
 from tests.support.wire_records import Written
 
@@ -30,8 +30,8 @@ class Partition:
         return self.first + len(self.records)
 
     @property
-    def bounds(self) -> Bounds:
-        return Bounds(self.first, self.end)
+    def bounds(self) -> Offsets:
+        return Offsets(self.first, self.end)
 
 
 @dataclass
@@ -78,9 +78,9 @@ class Broker:
     forbidden: set[str] = field(default_factory=set)
     #: Topics that can be described but not read.
     unreadable: set[str] = field(default_factory=set)
-    followed: dict[Coordinate, Life] = field(default_factory=dict)
+    followed: dict[Coordinate, LogIncarnation] = field(default_factory=dict)
     positions: dict[Coordinate, int] = field(default_factory=dict)
-    problems: dict[Coordinate, Refusal] = field(default_factory=dict)
+    problems: dict[Coordinate, TopicRefusal] = field(default_factory=dict)
 
     def append(self, *written: Written, at: datetime = AT) -> list[Record]:
         """Append each record to its topic. A missing topic is created."""
@@ -94,19 +94,19 @@ class Broker:
         self.followed, self.positions, self.problems = {}, {}, {}
         yield self
 
-    async def look(self, named: Iterable[str]) -> Seen:
+    async def look(self, named: Iterable[str]) -> VisibleTopics:
         there = [name for name in self.topics if name not in self.forbidden]
         lives = {Coordinate(name, int(lane)): self._life(name) for name in there for lane in LANES}
-        return Seen(lives, frozenset(self.forbidden & set(named)))
+        return VisibleTopics(lives, frozenset(self.forbidden & set(named)))
 
-    async def bounds(self, places: Iterable[Coordinate] | None = None) -> dict[Coordinate, Bounds]:
+    async def bounds(self, places: Iterable[Coordinate] | None = None) -> dict[Coordinate, Offsets]:
         everywhere = [Coordinate(name, int(lane)) for name in self.topics for lane in LANES]
         return {place: self._partition(place).bounds for place in (everywhere if places is None else places)}
 
     async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncIterator[list[Record]]:
         yield [each for each in self._partition(where).records if first <= each.offset < end]
 
-    def begin(self, at: Mapping[Coordinate, tuple[Life, int]]) -> None:
+    def begin(self, at: Mapping[Coordinate, tuple[LogIncarnation, int]]) -> None:
         for place, (life, offset) in at.items():
             self.followed[place], self.positions[place] = life, offset
 
@@ -117,9 +117,9 @@ class Broker:
 
     @property
     def any_refused(self) -> bool:
-        return Refusal.OUT_OF_RANGE in self.problems.values()
+        return TopicRefusal.OUT_OF_RANGE in self.problems.values()
 
-    def refused(self) -> dict[Coordinate, Refusal]:
+    def refused(self) -> dict[Coordinate, TopicRefusal]:
         problems, self.problems = self.problems, {}
         return problems
 
@@ -128,9 +128,9 @@ class Broker:
         found: list[Record] = []
         for place in list(self.followed):
             if place.topic in self.unreadable:
-                self._drop(place, Refusal.FORBIDDEN)
+                self._drop(place, TopicRefusal.FORBIDDEN)
             elif place.topic not in self.topics:
-                self._drop(place, Refusal.OUT_OF_RANGE)
+                self._drop(place, TopicRefusal.OUT_OF_RANGE)
             else:
                 found += self._read(place)
         return found
@@ -138,11 +138,11 @@ class Broker:
     def _read(self, place: Coordinate) -> list[Record]:
         partition, position = self._partition(place), self.positions[place]
         if not partition.first <= position <= partition.end:
-            self._drop(place, Refusal.OUT_OF_RANGE)
+            self._drop(place, TopicRefusal.OUT_OF_RANGE)
             return []
         records = partition.records[position - partition.first :]
         if records and self.followed[place] != self._life(place.topic):
-            self._drop(place, Refusal.OUT_OF_RANGE)
+            self._drop(place, TopicRefusal.OUT_OF_RANGE)
             return []
         self.positions[place] = partition.end
         return records
@@ -150,10 +150,10 @@ class Broker:
     def _partition(self, place: Coordinate) -> Partition:
         return self.topics[place.topic].partitions[place.partition]
 
-    def _life(self, name: str) -> Life:
-        return Life(self.topics[name].topic_id, Leader(1, self.topics[name].epoch))
+    def _life(self, name: str) -> LogIncarnation:
+        return LogIncarnation(self.topics[name].topic_id, Leader(1, self.topics[name].epoch))
 
-    def _drop(self, place: Coordinate, why: Refusal) -> None:
+    def _drop(self, place: Coordinate, why: TopicRefusal) -> None:
         self.leave([place])
         self.problems[place] = why
 

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from services.audit import intake, use_cases
-from services.audit.domain.entries import Acknowledgement, Entry, Read
-from services.audit.domain.partitions import Life
-from services.audit.domain.reading import Observed, Reading, read_records
-from services.audit.domain.shown import Look, Partition
+from services.audit.domain.entries import Acknowledgement, AuditBatch, AuditEntry
+from services.audit.domain.partitions import PartitionId
+from services.audit.domain.reading import ObservedRecord, Reading, read_records
+from services.audit.domain.shown import Access, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.registry import OUTCOME_REPORTED
@@ -25,12 +25,12 @@ from shared.kernel.ids import uuid7
 from shared.messaging import streams
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.contract import ControlBody
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.placement import PLACE, covered_bytes, parse_place
-from shared.messaging.ports import Draft
+from shared.messaging.ports import MessageDraft
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.segments import Unplaced
-from shared.messaging.streams import Lane, Pair, Place
+from shared.messaging.segments import NewMessages
+from shared.messaging.streams import Lane, Pair, StreamPlace
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.control import ControlLetterWriter
 from tests.services.audit.broker import Broker
@@ -43,7 +43,11 @@ AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
 
 
-_ROLES = {OutcomeList: streams.Role.OUTCOMES, Holdings: streams.Role.HOLDINGS, ResyncRequest: streams.Role.RESYNC}
+_ROLES = {
+    OutcomeList: streams.WireRole.OUTCOMES,
+    Holdings: streams.WireRole.HOLDINGS,
+    ResyncRequest: streams.WireRole.RESYNC,
+}
 
 
 @dataclass
@@ -67,27 +71,27 @@ class Log:
         """Return audit's reading context, with a clock long after the world's time."""
         return Reading(self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER))
 
-    def read(self, *records: Record) -> Read:
+    def read(self, *records: Record) -> AuditBatch:
         """Read records as messages that were accepted at their places."""
-        read = Read()
+        read = AuditBatch()
         read_records([self.observed(each) for each in records], read, reading=self.reading)
         return read
 
-    def entries_of(self, *records: Record) -> list[Entry]:
+    def entries_of(self, *records: Record) -> list[AuditEntry]:
         return self.read(*records).entries
 
-    def observed(self, record: Record) -> Observed:
+    def observed(self, record: Record) -> ObservedRecord:
         """Return a message at its place, or a record whose place proves nothing."""
         known = replace(record, topic_id=record.topic_id or self.topic_id)
         pair = pair_of(record.topic)
         if not record.writer:
-            return Observed(known, pair, code="place_malformed" if place_of(record) is None else "proof_missing")
-        return Observed(known, pair, place_of(record), bytes.fromhex(identity(record)[1]))
+            return ObservedRecord(known, pair, code="place_malformed" if place_of(record) is None else "proof_missing")
+        return ObservedRecord(known, pair, place_of(record), bytes.fromhex(identity(record)[1]))
 
     async def keep(self, *records: Record) -> None:
         """Store records, accepted in this order."""
         read = self.read(*records)
-        lives = [Life(each.topic, each.topic_id, each.partition) for each in read.entries]
+        lives = [PartitionId(each.topic, each.topic_id, each.partition) for each in read.entries]
         async with self.entries.transaction() as opened:
             await opened.begin([], lives)
             await opened.append(read)
@@ -120,18 +124,18 @@ class Log:
         """Return the records of a protocol message from one instance to another. Its proof is first."""
         return self.placed(self.composed(body, by=by, to=to), by=by)
 
-    def composed(self, body: ControlBody, *, by: str, to: str) -> Unplaced:
+    def composed(self, body: ControlBody, *, by: str, to: str) -> NewMessages:
         """Compose a protocol message from one instance to another."""
         role = _ROLES[type(body)]
         letters = ControlLetterWriter(by, ManualClock(self.world.at))
         composer = SegmentComposer(
             self.world.keys[by].signing, sealing_keys=self.world._sealing_key, control_letters=letters
         )
-        draft = Draft(to, role, role.value, None, body)
+        draft = MessageDraft(to, role, role.value, None, body)
         (unplaced,) = composer.compose(Pair(by, to), {Lane.URGENT: [draft]})
         return unplaced
 
-    def placed(self, unplaced: Unplaced, *, by: str) -> list[Written]:
+    def placed(self, unplaced: NewMessages, *, by: str) -> list[Written]:
         """Return the records of a message at its next place. Its proof is first."""
         return write_segment(self.world.streams.place(unplaced, self.world.at), self.world.keys[by].signing)
 
@@ -149,7 +153,7 @@ class Log:
         self, of: Record, outcome: OutcomeKind, code: str | None = None, *, by: str = "law_enforcement"
     ) -> Record:
         """Return the message by which an instance reports the outcome of one of the hotlines' messages."""
-        named = Named(identity(of)[0], streams.Role.STATE, "referral_offered")
+        named = NamedMessage(identity(of)[0], streams.WireRole.STATE, "referral_offered")
         return self.said(OutcomeList((Outcome(named, outcome, code),)), by=by, to="hotline")
 
     async def report(
@@ -168,7 +172,7 @@ class Log:
         chain = self.observed(of).chain or b""
         stated = Acknowledgement(*pair, place.incarnation, int(place.lane), place.number, chain, self.world.at)
         async with self.entries.transaction() as opened:
-            await opened.append(Read(acknowledgements=[stated]))
+            await opened.append(AuditBatch(acknowledgements=[stated]))
 
     async def outcome(self, referral_id: UUID, number: int, *, outcome: str, known: str) -> None:
         """Let the sample agency report an outcome, and store it one second after everything before it."""
@@ -194,7 +198,7 @@ class Log:
         await self.keep(*self.world.records([draft], "law_enforcement"))
 
     async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
-        look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
+        look = Access(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         flow = await use_cases.show_flow(referral_id, look, entries=self.entries)
         return flow.model_dump(mode="json")["messages"]
 
@@ -203,7 +207,7 @@ class Log:
 
         It is that of the record's own incarnation of its topic, or with `newest` of the last one that audit knows.
         """
-        look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
+        look = Access(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         place = Partition(record.topic, record.partition, 0, None if newest else record.topic_id or self.topic_id)
         page = await use_cases.show_entries(place, look, limit=500, entries=self.entries)
         return page.model_dump(mode="json")
@@ -215,7 +219,7 @@ def identity(record: Record) -> tuple[UUID, str]:
     return attributes.id, leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
 
 
-def place_of(record: Record) -> Place | None:
+def place_of(record: Record) -> StreamPlace | None:
     """Return the place in its stream that a record states."""
     return parse_place(dict(record.headers).get(PLACE), Lane(record.partition))
 

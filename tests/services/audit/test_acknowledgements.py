@@ -18,10 +18,10 @@ from services.audit.domain.partitions import PartitionStatus
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack, build_ack_record, parse_ack_record
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
-from shared.messaging.ports import Appended
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.ports import AppendPosition
 from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import Incoming, Lane, LaneEnd, OutgoingLane, Pair, Reader, Role
+from shared.messaging.streams import Incoming, Lane, LaneEnd, OutgoingLane, Pair, Reader, WireRole
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import ORDINARY, TO_AUDIT, TO_POLICE, facts, opening
@@ -40,12 +40,12 @@ class Topics:
         self.down = set(down)
         self.is_closed = False
 
-    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> AppendPosition:
         assert lane is Lane.URGENT
         if topic.addressee in self.down:
             raise Unavailable("broker_refuses")
         self.appended += [(topic, record) for record in records]
-        return Appended(uuid7(), 0, len(records))
+        return AppendPosition(uuid7(), 0, len(records))
 
     async def close(self) -> None:
         self.is_closed = True
@@ -312,7 +312,9 @@ async def test_a_message_is_found_in_a_flow_by_what_was_reported_of_it(log: Log)
     broker, filed = Broker(), log.world.prepared()
     offered = next(each for each in filed.drafts if each.recipient_instance == "law_enforcement")
     broker.append(*opening(log, TO_POLICE, FROM_POLICE), *log.world.written(filed.drafts))
-    said = Outcome(Named(offered.message_id, Role.STATE, "referral_offered"), OutcomeKind.DEFERRED, "version_unknown")
+    said = Outcome(
+        NamedMessage(offered.message_id, WireRole.STATE, "referral_offered"), OutcomeKind.DEFERRED, "version_unknown"
+    )
     broker.append(*log.control(OutcomeList((said,)), by="law_enforcement", to="hotline"))
     await log.take(broker)
     [line] = [each for each in await log.flow(filed.referral_id) if each["message_id"] == str(offered.message_id)]

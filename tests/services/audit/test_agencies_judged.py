@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.audit import use_cases
-from services.audit.domain.shown import Look, Sought
+from services.audit.domain.shown import Access, FlowFilter
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
@@ -147,8 +147,8 @@ async def test_a_flow_is_found_by_whom_it_was_passed_on_to(log: Log, *, later: b
     if not later:
         await log.keep(*records)
     for party in (DE, NL, HOTLINE):
-        sought = Sought(party, log.world.at - timedelta(days=1), log.world.at + timedelta(days=1))
-        shown = await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
+        sought = FlowFilter(party, log.world.at - timedelta(days=1), log.world.at + timedelta(days=1))
+        shown = await use_cases.find_flows(sought, Access(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
         (one,) = (each for each in shown.items if each.referral_id == prepared.referral_id)
         assert DE in one.recipients
 

@@ -12,7 +12,7 @@ import pytest
 
 from services.audit import use_cases
 from services.audit.domain import decisions as judged
-from services.audit.domain.shown import Look, Partition, Sought
+from services.audit.domain.shown import Access, FlowFilter, Partition
 from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.decision_fact import join_decided
@@ -60,7 +60,7 @@ async def test_a_page_of_entries_shows_all_decisions_of_its_last_message(log: Lo
     filed = [log.world.prepared() for _ in range(3)]
     record = await kept(log, joined(log, filed))
     place = Partition(record.topic, record.partition, record.offset, record.topic_id or log.topic_id)
-    look = use_cases.Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
+    look = use_cases.Access(AUDITOR, Role.AUDITOR, True, PURPOSE)
     page = await use_cases.show_entries(place, look, limit=1, entries=log.entries)
     assert [each.subject for each in page.items] == [str(each.referral_id) for each in filed]
 
@@ -110,8 +110,8 @@ async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_liste
     await kept(log, often)
     await kept(log, second)
     at = log.world.at
-    sought = Sought(party, at - timedelta(days=1), at + timedelta(days=1))
-    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
+    sought = FlowFilter(party, at - timedelta(days=1), at + timedelta(days=1))
+    look = Access(AUDITOR, Role.AUDITOR, True, PURPOSE)
     listed, cursor = [], None
     while True:
         page = await log.entries.find(sought, look, limit=3, cursor=cursor)

@@ -52,14 +52,7 @@ def fact(
 ) -> Draft:
     directory = log.world.documents.directory
     return compose_fact(
-        message,
-        clear,
-        subject=subject,
-        instance=by,
-        directory=directory,
-        exercise=True,
-        at=log.world.at,
-        sealed=sealed,
+        message, clear, subject=subject, instance=by, directory=directory, exercise=True, at=log.world.at, sealed=sealed
     )
 
 
@@ -152,13 +145,7 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
     assert (line["kind"], line["problem"]) == ("decision", "sealed_unopenable")
     stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
     assert is_marked(await shown(log, filed, await said(log, stated)))
-    foreign = fact(
-        log,
-        RECORD_REVEALED,
-        revealed("police-jp.example"),
-        subject=filed.referral_id,
-        by="law_enforcement",
-    )
+    foreign = fact(log, RECORD_REVEALED, revealed("police-jp.example"), subject=filed.referral_id, by="law_enforcement")
     assert is_marked(await shown(log, filed, await said(log, foreign, instance="law_enforcement")))
     rows = await log.database.fetch(views.DECIDED)
     assert all(isinstance(row["origin"], str) for row in rows)
@@ -196,13 +183,7 @@ async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(lo
 
 async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     filed = log.world.prepared()
-    stated = fact(
-        log,
-        RECORD_REVEALED,
-        revealed(POLICE),
-        subject=filed.referral_id,
-        by="law_enforcement",
-    )
+    stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id, by="law_enforcement")
     true = await said(log, stated, instance="law_enforcement")
     await log.file(filed)  # read later, which is possible because topics have no common order
     assert (await shown(log, filed, true))["kind"] == "revealed"

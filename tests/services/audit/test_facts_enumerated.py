@@ -14,8 +14,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from deploy.accounting import views
-from deploy.accounting.book import Difference
-from deploy.accounting.edges import EDGE, Carrier, Edges, Referrals
+from deploy.accounting.book import LedgerDiff
+from deploy.accounting.edges import EDGE, Carrier, EdgeCheck, IntakeCheck
 from deploy.accounting.streams import Sides
 from shared.contracts.registry import (
     RECORD_REVEALED,
@@ -130,15 +130,15 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
     noted = [row["note"] for row in await database.fetch(views.SAID)]
     assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
-    account = Edges(Sides())
+    account = EdgeCheck(Sides())
     nowhere = (None, None, None, None)
     assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, *nowhere, "hotline", EDGE)])) == [
-        Difference("III", "an edge without a message", str(untold))
+        LedgerDiff("III", "an edge without a message", str(untold))
     ]
     links = await database.fetch(views.LINKS, [edge_id], [PROVIDER])
     assert [row["origin"] for row in links] == [PROVIDER]
     told = list(account.told({edge_id: {row["origin"] for row in links}}))
-    assert told == [Difference("III", "an edge that was not stated to audit", str(untold))]
+    assert told == [LedgerDiff("III", "an edge that was not stated to audit", str(untold))]
 
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:
@@ -153,8 +153,8 @@ async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict
     return lines | {each["message_id"]: each for each in await log.flow(filed.referral_id)}
 
 
-async def facts_of(database: Database) -> Referrals:
-    account = Referrals()
+async def facts_of(database: Database) -> IntakeCheck:
+    account = IntakeCheck()
     for row in await database.fetch(views.DECIDED):
         account.decided[row["origin"], row["disposition"]] = row["n"]
     for row in await database.fetch(views.REFUSED):
@@ -162,7 +162,7 @@ async def facts_of(database: Database) -> Referrals:
     return account
 
 
-async def only_their_own_accounts_changed(before: Referrals, after: Referrals, tried: list[Statement]) -> None:
+async def only_their_own_accounts_changed(before: IntakeCheck, after: IntakeCheck, tried: list[Statement]) -> None:
     """Check that a refusal counts for parties of the stating instance, and a repeated decision only once."""
     refused = [each.of for each in tried if each.message is REFERRAL_REFUSED and each.allowed]
     for party in {each.of for each in tried if each.message is REFERRAL_REFUSED}:

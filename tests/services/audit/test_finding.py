@@ -12,7 +12,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.shown import FoundFlows, Look, Sought, Within
+from services.audit.domain.shown import Access, FlowFilter, FlowPage, ScopeSet
 from services.audit.store import flow_search
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role
@@ -33,11 +33,11 @@ async def found(
     exercise: bool = True,
     role: Role = Role.AUDITOR,
     purpose: str | None = PURPOSE,
-) -> FoundFlows:
+) -> FlowPage:
     """Search for `days` days until one day after the world's time."""
     until = log.world.at + timedelta(days=1)
-    sought = Sought(party, until - timedelta(days=days + 1), until, reference)
-    return await use_cases.find_flows(sought, Look(AUDITOR, role, exercise, purpose), entries=log.entries)
+    sought = FlowFilter(party, until - timedelta(days=days + 1), until, reference)
+    return await use_cases.find_flows(sought, Access(AUDITOR, role, exercise, purpose), entries=log.entries)
 
 
 @pytest.mark.parametrize("party", [None, HOTLINE, POLICE], ids=["anybody", "who filed it", "who was sent it"])
@@ -144,11 +144,11 @@ async def filled(log: Log, name: str, flows: int, *, origin: str, recipient: str
         await session.driver.execute(_FILL, name, flows, log.world.at, origin, recipient)
 
 
-async def all_found(log: Log, party: str | None, within: Within | None = None) -> list[list[UUID]]:
+async def all_found(log: Log, party: str | None, within: ScopeSet | None = None) -> list[list[UUID]]:
     """Return all results, page by page."""
     until = log.world.at + timedelta(days=1)
-    sought = Sought(party, until - timedelta(days=3), until)
-    look, cursor, pages = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within), None, []
+    sought = FlowFilter(party, until - timedelta(days=3), until)
+    look, cursor, pages = Access(AUDITOR, Role.AUDITOR, True, PURPOSE, within), None, []
     while not pages or cursor is not None:
         page = await use_cases.find_flows(sought, look, entries=log.entries, cursor=cursor)
         pages.append([each.referral_id for each in page.items])
@@ -159,18 +159,18 @@ async def all_found(log: Log, party: str | None, within: Within | None = None) -
 async def test_pages_have_each_flow_once_the_newest_first(log: Log) -> None:
     """This also holds with a scope of both parties, each of which has every flow."""
     await filled(log, "paged", 120, origin="paged.example", recipient="sent-to.example")
-    both = Within(frozenset({"paged.example", "sent-to.example"}), frozenset())
+    both = ScopeSet(frozenset({"paged.example", "sent-to.example"}), frozenset())
     for pages in (
         await all_found(log, "paged.example"),
         await all_found(log, "sent-to.example"),
         await all_found(log, None, both),
-        await all_found(log, "paged.example", Within(frozenset({"sent-to.example"}), frozenset())),
+        await all_found(log, "paged.example", ScopeSet(frozenset({"sent-to.example"}), frozenset())),
     ):
         assert [len(page) for page in pages] == [50, 50, 20]
         found = [each for page in pages for each in page]
         assert len(set(found)) == 120
         assert found == [each for page in await all_found(log, "paged.example") for each in page]
-    assert await all_found(log, "paged.example", Within(frozenset({"nobody.example"}), frozenset())) == [[]]
+    assert await all_found(log, "paged.example", ScopeSet(frozenset({"nobody.example"}), frozenset())) == [[]]
 
 
 async def test_a_message_that_audit_read_before_its_decision_is_found_by_its_recipient(log: Log) -> None:
@@ -202,8 +202,8 @@ async def test_a_page_of_entries_without_flows_ends_with_a_cursor(log: Log) -> N
 
 
 async def test_a_cursor_that_is_none_is_refused(log: Log) -> None:
-    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
-    sought = Sought(None, log.world.at, log.world.at + timedelta(days=1))
+    look = Access(AUDITOR, Role.AUDITOR, True, PURPOSE)
+    sought = FlowFilter(None, log.world.at, log.world.at + timedelta(days=1))
     with pytest.raises(Refused, match=r"^cursor_invalid"):
         await use_cases.find_flows(sought, look, entries=log.entries, cursor="nothing")
 
@@ -269,8 +269,8 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
 
 async def test_a_search_is_noted_by_the_days_that_were_asked_for(log: Log, database: Database) -> None:
     day = date(2026, 11, 27)
-    sought = Sought.of(HOTLINE, None, since=day, until=day, now=log.world.at)
-    await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
+    sought = FlowFilter.of(HOTLINE, None, since=day, until=day, now=log.world.at)
+    await use_cases.find_flows(sought, Access(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
     async with database.transaction() as session:
         what = await session.driver.fetchval("SELECT what FROM reading ORDER BY at DESC LIMIT 1")
     assert what == f"find/{HOTLINE}/2026-11-27/2026-11-27"

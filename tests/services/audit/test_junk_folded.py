@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Book, Found
+from deploy.accounting.book import DifferenceList, Ledger
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind
@@ -24,7 +24,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import build_proof_record, place_record
 from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import Lane, Place
+from shared.messaging.streams import Lane, StreamPlace
 from shared.runtime.database.transactions import Database, Session
 from shared.runtime.kafka.reader import LogReader
 from tests.services.audit.broker import Broker, Topic, with_life
@@ -50,7 +50,7 @@ def junk(log: Log) -> Iterator[Written]:
     """Yield junk without end: bytes, a message without a proof, and a proof by an unknown key."""
     aside = replace(log, world=log.world.anew())
     [proof, message] = facts(aside, 1)
-    unproven = replace_place(message.record, Place(uuid7(), Lane.ORDINARY, 1))
+    unproven = replace_place(message.record, StreamPlace(uuid7(), Lane.ORDINARY, 1))
     [segment] = aside.world.segments([aside.world.prepared().drafts[-1]])
     foreign = build_proof_record(segment, SigningKey.generate())
     assert proof.topic == MINE
@@ -59,7 +59,7 @@ def junk(log: Log) -> Iterator[Written]:
         yield Written(TO_AUDIT, Lane.ORDINARY, record)
 
 
-def replace_place(record: RecordBytes, place: Place) -> RecordBytes:
+def replace_place(record: RecordBytes, place: StreamPlace) -> RecordBytes:
     bare = record._replace(headers=tuple(each for each in record.headers if each[0] != "place"))
     return place_record(bare, place)
 
@@ -86,8 +86,8 @@ async def accountant(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connec
 async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tuple[list[str], list[str]]:
     """Return the differences between audit and Kafka, and the notes about junk without an author."""
     async with accountant(endpoint) as connection:
-        book = Book(connection, kind="audit")
-        found = Found()
+        book = Ledger(connection, kind="audit")
+        found = DifferenceList()
         check = LogCheck(cast(LogReader, broker), book, log.reading, True, log.world.at + LONG_AFTER, found)
         lives = {name: topic.topic_id for name, topic in broker.topics.items()}
         await check.compare(lives, {})

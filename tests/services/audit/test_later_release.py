@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from services.audit.domain.entries import Entry
+from services.audit.domain.entries import AuditEntry
 from shared.contracts import registry
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
 from shared.envelope.record_value import join_value, split_value
@@ -26,7 +26,7 @@ from tests.support.forging import forged
 NOT_INVENTED: Final = "not_invented_yet"
 
 
-def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
+def entries_of(log: Log, records: Sequence[Record]) -> list[AuditEntry]:
     return log.entries_of(*records)
 
 
@@ -99,9 +99,7 @@ def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Reco
 
 
 @pytest.mark.parametrize(
-    ("make", "path"),
-    [(look, ("reason",)), (decision, ("decisions", 0, "disposition"))],
-    ids=["a fact", "a decision"],
+    ("make", "path"), [(look, ("reason",)), (decision, ("decisions", 0, "disposition"))], ids=["a fact", "a decision"]
 )
 def test_a_code_that_audit_does_not_know_is_no_broken_body(
     log: Log, make: Callable[[Log], Record], path: tuple[str | int, ...]

@@ -12,7 +12,7 @@ import pytest
 from pydantic import create_model
 
 from deploy.accounting import views
-from deploy.accounting.book import Book
+from deploy.accounting.book import Ledger
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import decisions
 from services.audit.domain.entries import UNREAD
@@ -98,7 +98,7 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
     [*ids] = [str(topic.topic_id) for topic in broker.topics.values()]
     query = views.UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
     async with accountant(endpoint) as connection:
-        return [row["note"] for row in await Book(connection, kind="audit").fetch(query)]
+        return [row["note"] for row in await Ledger(connection, kind="audit").fetch(query)]
 
 
 @pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.bus import AuditDoor
+from services.audit.bus import AuditConsumer
 from services.audit.domain.partitions import PartitionStatus
 from shared.exchange.message import Record
 from shared.messaging.streams import Pair
@@ -35,7 +35,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def audited(log: Log, broker: Broker) -> AsyncIterator[AuditDoor]:
+async def audited(log: Log, broker: Broker) -> AsyncIterator[AuditConsumer]:
     reader = door(log, broker)
     reading = asyncio.create_task(reader.run())
     try:
@@ -70,7 +70,7 @@ async def stands(log: Log, topic: str, state: PartitionStatus, *, lane: int = 1)
     await until(holds, seconds_max=60)
 
 
-async def tells(reader: AuditDoor, reason: str) -> None:
+async def tells(reader: AuditConsumer, reason: str) -> None:
     """Wait until the reader's check reports this reason and ready. It learns the reason a moment after the table."""
 
     async def holds() -> bool:

@@ -11,7 +11,7 @@ import pytest
 from deploy.accounting import views
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
 from shared.exchange.message import Draft, Record, compose_fact
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Prepared, prepare_again
 from shared.messaging.exceptions import OutcomeKind
@@ -48,7 +48,7 @@ async def kept(log: Log, draft: Draft) -> Record:
 def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
     """Decide the same edge again, for the recipient's present instance."""
     [edge] = [each for each in filed.emitted if each.recipient == PROVIDER]
-    known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, Answered(AnswerState.NONE))
+    known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, EdgeAnswer(AnswerState.NONE))
     origin = log.world.documents.directory.party(HOTLINE)
     assert origin is not None
     return prepare_again(

@@ -12,15 +12,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.placement import digest_record
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
-from tests.services.audit.test_intake import (
-    MINE,
-    TO_AUDIT,
-    TO_POLICE,
-    as_copies,
-    kept,
-    offers,
-    opening,
-)
+from tests.services.audit.test_intake import MINE, TO_AUDIT, TO_POLICE, as_copies, kept, offers, opening
 from tests.services.audit.test_junk_folded import reconciled
 from tests.support.exchange_world import FROM_HOTLINE
 from tests.support.wire_records import Written

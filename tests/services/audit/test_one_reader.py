@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.bus import BACK_OFF_S, AckWriter, AuditDoor
+from services.audit.bus import BACK_OFF_S, AckWriter, AuditConsumer
 from services.audit.domain.reading import Reading
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.runtime.database.lease import Lease
+from shared.runtime.database.lease import ProcessLease
 from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log, without_streams
@@ -41,15 +41,15 @@ class Watched(Broker):
         return await super().batch(wait_s)
 
 
-def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditDoor:
+def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditConsumer:
     clock = SystemClock()
-    return AuditDoor(
+    return AuditConsumer(
         broker,  # type: ignore[arg-type]
         log.entries,
         log.partitions,
         reading=Reading(log.world.shelf, [log.world.keys["audit"].opening], clock),
         acks=AckWriter(log.entries, topics or Topics(), key=log.world.keys["audit"].signing, clock=clock),
-        lease=Lease(log.database, "reader"),
+        lease=ProcessLease(log.database, "reader"),
         clock=clock,
     )
 
@@ -79,7 +79,7 @@ async def read_by_another(database: Database) -> AsyncIterator[None]:
         await change_lease(database, "until = now() - interval '1 s'")
 
 
-async def stands_by(here: AuditDoor) -> bool:
+async def stands_by(here: AuditConsumer) -> bool:
     return (await here.check()).reason == "standing_by"
 
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.audit.console.pages import FlowPages
-from services.audit.domain.shown import FoundFlows
+from services.audit.domain.shown import FlowPage
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
-from shared.runtime.console.forms import Asked
+from shared.runtime.console.forms import PageInput
 from shared.runtime.http.identity import Identity
 
 AUDITOR = Identity("auditor.example", Role.AUDITOR, "auditor", exercise=True, actor="0" * 32)
@@ -30,7 +30,7 @@ class Pages:
     def get(self, path: str, handler: Any) -> None:
         self.handlers[path] = handler
 
-    def page(self, _: Asked, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
+    def page(self, _: PageInput, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
         self.views = dict(views)
         return Response(status_code=status)
 
@@ -45,9 +45,9 @@ class Kept:
     async def note_reading(self, _: str, __: str, what: str, *, actor: str | None = None) -> None:
         self.looks.append(what)
 
-    async def find(self, *_: object, cursor: str | None, **__: object) -> FoundFlows:
+    async def find(self, *_: object, cursor: str | None, **__: object) -> FlowPage:
         self.cursors.append(cursor)
-        return FoundFlows(items=(), next="behind")
+        return FlowPage(items=(), next="behind")
 
 
 async def found(**said: str) -> tuple[int, list[str], Pages]:
@@ -62,7 +62,7 @@ async def found(**said: str) -> tuple[int, list[str], Pages]:
     )
     query = urlencode({"purpose": "yearly review"} | said).encode()
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []})
-    answer = await pages.handlers["/flows"](Asked(request, AUDITOR, "csrf"))
+    answer = await pages.handlers["/flows"](PageInput(request, AUDITOR, "csrf"))
     pages.views["cursors"] = kept.cursors
     return answer.status_code, kept.looks, pages
 

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.proof import Proof, SignatureIs
-from services.audit.domain.shown import Look, Within
+from services.audit.domain.proof import ProofView, SignatureStatus
+from services.audit.domain.shown import Access, ScopeSet
 from shared.envelope.base64url import from_base64url
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.keys import VerifyKey
@@ -25,9 +25,9 @@ from tests.support.builders import AT, POLICE
 LATER = AT + timedelta(days=1)
 
 
-async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Proof:
-    within = Within(frozenset(scope), frozenset()) if scope else None
-    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within)
+async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> ProofView:
+    within = ScopeSet(frozenset(scope), frozenset()) if scope else None
+    look = Access(AUDITOR, Role.AUDITOR, True, PURPOSE, within)
     entry, proof = await use_cases.show_proof(
         referral_id, identity(record)[1], look, entries=log.entries, keys=log.reading.signing_keys
     )
@@ -51,22 +51,22 @@ async def test_a_proof_proves_its_record_to_an_outsider(log: Log) -> None:
         with pytest.raises(Refused, match=r"^signature_invalid"):
             told.check(covered + b" ", VerifyKey(key.public))
         assert shown.digest == identity(record)[1]
-        assert (shown.signature_is, shown.signed_by) == (SignatureIs.VALID, "hotline")
+        assert (shown.signature_is, shown.signed_by) == (SignatureStatus.VALID, "hotline")
         assert (shown.topic, shown.partition, shown.offset) == (record.topic, record.partition, record.offset)
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("leaf_position = (leaf_position + 1) % 16", SignatureIs.INVALID),
-        ("tree_size = tree_size + 1", SignatureIs.INVALID),
-        ("path = sha256(path) || path", SignatureIs.INVALID),
-        ("signature = sha512(signature)", SignatureIs.INVALID),
-        ("key_id = 'ed25519-of-nobody'", SignatureIs.OF_NO_KEY),
+        ("leaf_position = (leaf_position + 1) % 16", SignatureStatus.INVALID),
+        ("tree_size = tree_size + 1", SignatureStatus.INVALID),
+        ("path = sha256(path) || path", SignatureStatus.INVALID),
+        ("signature = sha512(signature)", SignatureStatus.INVALID),
+        ("key_id = 'ed25519-of-nobody'", SignatureStatus.OF_NO_KEY),
     ],
 )
 async def test_a_proof_that_was_changed_in_the_table_is_seen_to_hold_no_more(
-    change: str, expected: SignatureIs, log: Log, audit_endpoint: DatabaseEndpoint
+    change: str, expected: SignatureStatus, log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
     filed = log.world.prepared()
     record = (await log.file(filed))[0]
@@ -87,7 +87,7 @@ async def test_a_key_that_was_revoked_since_signs_nothing_any_more(log: Log) -> 
     )
     log.world.place(log.world.document.model_copy(update={"version": 2, "instances": instances}), LATER)
     shown = await proven(log, filed.referral_id, record)
-    assert (shown.signature_is, shown.signed_by) == (SignatureIs.OF_NO_KEY, None)
+    assert (shown.signature_is, shown.signed_by) == (SignatureStatus.OF_NO_KEY, None)
 
 
 async def test_the_proof_of_another_s_pair_is_not_there(log: Log) -> None:

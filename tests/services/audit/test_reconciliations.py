@@ -9,13 +9,13 @@ from itertools import combinations
 import asyncpg
 import pytest
 
-from deploy.accounting.book import Difference, Reconciliation, Terms
+from deploy.accounting.book import LedgerDiff, Reconciliation, SumTerms
 from deploy.accounting.edges import OF_ORIGINS
 from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.shown import Accounts, Look, Within
+from services.audit.domain.shown import Access, Accounts, ScopeSet
 from services.audit.store.entries import PostgresEntries
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
@@ -31,26 +31,26 @@ def found() -> Reconciliation:
     """Return a message of each pair, and a difference of each pair, of each party and of no known party."""
     pairs = [pair for pair in combinations(PARTIES, 2) if len({WORLDS[each] for each in pair}) == 1]
     pairs.append(("live.example", "live.example"))
-    differences = [Difference("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
-    differences += [Difference("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
-    differences.append(Difference("II", "taken by its recipient, lost to audit", "of instances", ("hotline", "audit")))
+    differences = [LedgerDiff("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
+    differences += [LedgerDiff("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
+    differences.append(LedgerDiff("II", "taken by its recipient, lost to audit", "of instances", ("hotline", "audit")))
     return Reconciliation(
         {},
         {},
         {},
         differences=tuple(differences),
-        origins=tuple(Terms((each,), dict.fromkeys(OF_ORIGINS, 7)) for each in PARTIES),
-        pairs=tuple(Terms(pair, dict.fromkeys(TERMS, 3), sealed=2) for pair in pairs),
+        origins=tuple(SumTerms((each,), dict.fromkeys(OF_ORIGINS, 7)) for each in PARTIES),
+        pairs=tuple(SumTerms(pair, dict.fromkeys(TERMS, 3), sealed=2) for pair in pairs),
         sealed_until=date(2026, 5, 3),
     )
 
 
-def look(*parties: str, exercise: bool = True) -> Look:
-    scope = Within(frozenset(parties), frozenset()) if parties else None
-    return Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE, scope)
+def look(*parties: str, exercise: bool = True) -> Access:
+    scope = ScopeSet(frozenset(parties), frozenset()) if parties else None
+    return Access(AUDITOR, Role.AUDITOR, exercise, PURPOSE, scope)
 
 
-async def shown(database: Database, seen: Look, cursor: str | None = None) -> Accounts:
+async def shown(database: Database, seen: Access, cursor: str | None = None) -> Accounts:
     page = await use_cases.show_accounts(seen, cursor=cursor, entries=PostgresEntries(database))
     assert page.accounts is not None
     return page.accounts
@@ -106,13 +106,13 @@ async def test_the_newest_is_shown_first_and_the_ones_before_it_behind_it(
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.AUDITOR])
 async def test_nobody_but_an_auditor_with_a_purpose_is_shown_any(role: Role, database: Database) -> None:
-    for seen, code in ((Look(AUDITOR, role, True, PURPOSE), "forbidden"), (look_for_nothing(), "purpose_missing")):
+    for seen, code in ((Access(AUDITOR, role, True, PURPOSE), "forbidden"), (look_for_nothing(), "purpose_missing")):
         with pytest.raises(Refused, match=f"^{code}"):
             await shown(database, seen)
 
 
-def look_for_nothing() -> Look:
-    return Look(AUDITOR, Role.AUDITOR, True, None)
+def look_for_nothing() -> Access:
+    return Access(AUDITOR, Role.AUDITOR, True, None)
 
 
 async def test_the_service_adds_none_and_the_operator_changes_none(

@@ -7,8 +7,8 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
-from shared.messaging.streams import Pair, Role
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.streams import Pair, WireRole
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import opening
@@ -24,8 +24,8 @@ async def change(endpoint: DatabaseEndpoint, statement: str, *arguments: object)
     await owner.close()
 
 
-def outcome(kind: OutcomeKind, code: str | None = None, *, of: Named | None = None) -> Outcome:
-    return Outcome(of or Named(uuid7(), Role.STATE, "referral_offered"), kind, code)
+def outcome(kind: OutcomeKind, code: str | None = None, *, of: NamedMessage | None = None) -> Outcome:
+    return Outcome(of or NamedMessage(uuid7(), WireRole.STATE, "referral_offered"), kind, code)
 
 
 async def reported(log: Log, *outcomes: Outcome) -> Broker:

@@ -11,9 +11,9 @@ import pytest
 
 from services.audit import use_cases
 from services.audit.domain.partitions import PartitionStatus
-from services.audit.domain.shown import Flow, FoundFlow, FoundFlows, Look, Partition, Sought, Within, within
+from services.audit.domain.shown import Access, Flow, FlowFilter, FlowPage, FlowSummary, Partition, ScopeSet, within
 from shared.contracts.registry import BY_TYPE
-from shared.kernel.authority import Role, Scope
+from shared.kernel.authority import AccessScope, Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
@@ -22,8 +22,8 @@ from tests.support.builders import POLICE
 from tests.support.exchange_world import HOTLINE
 
 
-def look(*parties: str, instances: Sequence[str] = ()) -> Look:
-    return Look(AUDITOR, Role.AUDITOR, True, PURPOSE, Within(frozenset(parties), frozenset(instances)))
+def look(*parties: str, instances: Sequence[str] = ()) -> Access:
+    return Access(AUDITOR, Role.AUDITOR, True, PURPOSE, ScopeSet(frozenset(parties), frozenset(instances)))
 
 
 async def shown(log: Log, referral_id: UUID, *parties: str) -> Flow | None:
@@ -34,16 +34,16 @@ async def shown(log: Log, referral_id: UUID, *parties: str) -> Flow | None:
         return None
 
 
-async def found(log: Log, *parties: str, party: str | None = None, reference: UUID | None = None) -> FoundFlows:
+async def found(log: Log, *parties: str, party: str | None = None, reference: UUID | None = None) -> FlowPage:
     until = log.world.at + timedelta(days=1)
-    sought = Sought(party, until - timedelta(days=2), until, reference)
-    items: list[FoundFlow] = []
+    sought = FlowFilter(party, until - timedelta(days=2), until, reference)
+    items: list[FlowSummary] = []
     cursor = None
     while True:  # other modules submit at the same time, so the flow may be on any page
         page = await use_cases.find_flows(sought, look(*parties), entries=log.entries, cursor=cursor)
         items += page.items
         if (cursor := page.next) is None:
-            return FoundFlows(items=tuple(items), next=None)
+            return FlowPage(items=tuple(items), next=None)
 
 
 async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log) -> None:
@@ -56,7 +56,7 @@ async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log
             assert to is not None
             await log.report(each, OutcomeKind.MOVED, by=to.id)
     everything = await use_cases.show_flow(
-        filed.referral_id, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries
+        filed.referral_id, Access(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries
     )
     pairs = [(each.sender, each.recipient) for each in everything.messages if each.recipient and each.kind == "record"]
     parties = sorted({HOTLINE, *(str(party) for pair in pairs for party in pair)} - {"audit"})
@@ -114,8 +114,8 @@ async def test_of_a_topic_out_of_scope_not_even_that_it_is_there_is_said(log: Lo
         (each.topic, each.partition) for each in records if each.topic.endswith("law_enforcement.hotline.v1")
     )
     for places, there in (((), False), (("industry",), False), (("law_enforcement",), True), (("hotline",), True)):
-        scope = Within(frozenset({"nobody.example"}), frozenset(), frozenset(places))
-        seen = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, scope)
+        scope = ScopeSet(frozenset({"nobody.example"}), frozenset(), frozenset(places))
+        seen = Access(AUDITOR, Role.AUDITOR, True, PURPOSE, scope)
         page = await use_cases.show_entries(Partition(topic, lane, 0, None), seen, limit=500, entries=log.entries)
         assert (bool(page.topic_ids), page.items) == (there, ())
     for strange in ("causeway.nothing.v1", "causeway.inbox.nothing.v1"):
@@ -130,7 +130,7 @@ async def test_of_a_topic_out_of_scope_not_even_that_it_is_there_is_said(log: Lo
 async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(log: Log) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    everything, absent = Look(AUDITOR, Role.AUDITOR, True, PURPOSE), uuid7()
+    everything, absent = Access(AUDITOR, Role.AUDITOR, True, PURPOSE), uuid7()
     for referral_id in (filed.referral_id, absent):
         await log.entries.note_reading(AUDITOR, PURPOSE, f"flow/{referral_id}")
         await log.entries.note_reading(AUDITOR, PURPOSE, f"find/{referral_id}")
@@ -138,7 +138,7 @@ async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(l
         await log.entries.note_reading(AUDITOR, PURPOSE, f"find/{named}/2026-05-01/2026-05-31")
     await log.entries.note_reading(AUDITOR, PURPOSE, "entries/causeway.inbox.law_enforcement.hotline.v1/0/0")
 
-    async def told(seen: Look) -> set[str]:
+    async def told(seen: Access) -> set[str]:
         looks = await use_cases.show_looks(seen, cursor=None, limit=500, entries=log.entries)
         return {each.what for each in looks.items}
 
@@ -155,7 +155,7 @@ async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(l
         assert found_there & named_here == expected, scope
         assert f"find/anybody/{period}" in found_there
         assert not {each for each in found_there if str(absent) in each or each.startswith("entries/")}
-    other_world = Look(AUDITOR, Role.AUDITOR, False, PURPOSE, look(POLICE).within)
+    other_world = Access(AUDITOR, Role.AUDITOR, False, PURPOSE, look(POLICE).within)
     assert not await told(other_world) & of_it
 
 
@@ -173,7 +173,7 @@ def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
     directory, on = log.world.documents.directory, log.world.at.date()
     parties = directory.document["parties"]
     for code in sorted({each for party in parties for each in party["jurisdictions"]} | {"BLOC-EU", "NL"}):
-        seen = within(AUDITOR, Scope((code,)), directory, on=on)
+        seen = within(AUDITOR, AccessScope((code,)), directory, on=on)
         assert seen is not None
         below = {
             party["id"]
@@ -182,15 +182,15 @@ def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
         }
         assert seen.parties == below
     assert within(AUDITOR, None, directory, on=on) is None
-    nothing = within(AUDITOR, Scope(), directory, on=on)
-    assert nothing == Within(frozenset(), frozenset())
-    everybody = within(AUDITOR, Scope((), tuple(party["id"] for party in parties)), directory, on=on)
+    nothing = within(AUDITOR, AccessScope(), directory, on=on)
+    assert nothing == ScopeSet(frozenset(), frozenset())
+    everybody = within(AUDITOR, AccessScope((), tuple(party["id"] for party in parties)), directory, on=on)
     assert everybody is not None
     assert AUDITOR in everybody.parties
     # Audit's topics carry the statements of every instance. A scope with the auditor's organisation shows none of them.
     assert "audit" not in everybody.instances | everybody.places
     assert everybody.instances == set(directory.kinds()) - {"audit"}
-    named = within(AUDITOR, Scope((), (POLICE,)), directory, on=on)
+    named = within(AUDITOR, AccessScope((), (POLICE,)), directory, on=on)
     assert named is not None
     assert named.parties == {POLICE}
 

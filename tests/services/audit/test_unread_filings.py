@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Book
-from deploy.accounting.books import Books
-from deploy.accounting.edges import Sealed
+from deploy.accounting.book import Ledger
+from deploy.accounting.books import Ledgers
+from deploy.accounting.edges import SealedDays
 from deploy.accounting.streams import Sides
 from shared.exchange.decision_fact import join_decided
 from shared.kernel.ids import uuid7
@@ -41,7 +41,7 @@ class Said:
             yield each
 
 
-def books(*unread: Mapping[str, Any]) -> Books:
+def books(*unread: Mapping[str, Any]) -> Ledgers:
     """Return the ledgers of an origin with one referral, one edge and one refusal, and audit's unread statements."""
     origin = {
         views.INTAKE: [{"party": HOTLINE, "submitted": 2, "accepted": 1, "refused": 1}],
@@ -53,14 +53,16 @@ def books(*unread: Mapping[str, Any]) -> Books:
     carried = [(MESSAGE, "causeway.referral_offered.v1", None, EDGE, None, *_NOWHERE)]
     audit = {views.UNREAD_FILINGS: unread, views.AUDITED_CARRIERS: carried}
     services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", audit)]
-    return Books(cast(list[Book], services), cast(list[Book], audits), Sealed(), Sealed(), date(2026, 1, 1))
+    return Ledgers(
+        cast(list[Ledger], services), cast(list[Ledger], audits), SealedDays(), SealedDays(), date(2026, 1, 1)
+    )
 
 
 def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[str, Any]:
     return {"sender": sender, "refused": refused, "subject": str(REFERRAL), "told": told, "n": 1}
 
 
-async def differing(found: Books) -> list[tuple[str, str]]:
+async def differing(found: Ledgers) -> list[tuple[str, str]]:
     await found.edges(Sides())
     await found.referrals()
     return [(each.equation, each.what) for each in found.differences.sorted()]
@@ -100,13 +102,13 @@ class Agency(Said):
 async def test_of_an_instance_that_files_nothing_no_filing_is_looked_for() -> None:
     agency = "law_enforcement"
     found = books(filing(refused=False), filing(refused=True), filing(refused=False, sender=agency))
-    found.services = [*found.services, cast(Book, Agency(agency, agency, {}))]
+    found.services = [*found.services, cast(Ledger, Agency(agency, agency, {}))]
     assert await differing(found) == []
 
 
 async def filings(database: Database, subject: str) -> list[tuple[Any, ...]]:
     async with database.transaction() as session:
-        rows = await Book(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
+        rows = await Ledger(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
     return [tuple(row) for row in rows if row["subject"] == subject]
 
 

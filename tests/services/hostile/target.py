@@ -34,7 +34,7 @@ from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import LANES, Lane, Pair, Role
+from shared.messaging.streams import LANES, Lane, Pair, WireRole
 from shared.runtime.delivery.control import CONTROL_TYPES
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
@@ -186,10 +186,10 @@ class Target:
                 continue
             headers = dict(each.raw.headers)
             message_id = UUID((headers["ce_id"] or b"").decode())
-            if headers["ce_type"] != CONTROL_TYPES[Role.OUTCOMES].encode() or message_id in seen:
+            if headers["ce_type"] != CONTROL_TYPES[WireRole.OUTCOMES].encode() or message_id in seen:
                 continue
             seen.add(message_id)
-            body = decode_control(Role.OUTCOMES, split_value(each.raw.value or b"")[0])
+            body = decode_control(WireRole.OUTCOMES, split_value(each.raw.value or b"")[0])
             assert isinstance(body, OutcomeList)
             found += [Told(said.named.message_id, said.kind.value, said.code) for said in body.outcomes]
         return found

@@ -239,9 +239,7 @@ async def holds(target: Target, one: Hostile) -> bool:
 
 
 @pytest.mark.timing
-async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_nothing(
-    aftermath: Aftermath,
-) -> None:
+async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_nothing(aftermath: Aftermath) -> None:
     target = aftermath.target
     coming = target.world.policy.model_copy(update={"version": POLICY_VERSION + 1})
     later = under(target.world, coming)

@@ -19,8 +19,8 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.origin.bus import OriginBus
-from shared.party.recipient.use_cases import Acting, act
+from shared.party.origin.bus import OriginHandler
+from shared.party.recipient.use_cases import ItemActor, act
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
@@ -41,7 +41,7 @@ class Hotlines:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
-        bus = OriginBus(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7)
+        bus = OriginHandler(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7)
         self.door = hotline_door(kek=KEK, origin=bus)
         self.act_on = partial(act, RECIPIENT)
 
@@ -61,10 +61,10 @@ class Hotlines:
     @asynccontextmanager
     async def offers(
         self, action: str, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
-    ) -> AsyncIterator[Acting]:
+    ) -> AsyncIterator[ItemActor]:
         """Open the offers for `party` while it does `action`."""
         async with self.database.transaction(RowScope([party], role, action)) as session:
-            yield Acting(party, role, ACTOR, PostgresOffers(session.driver, KEK), self.directory, AT)
+            yield ItemActor(party, role, ACTOR, PostgresOffers(session.driver, KEK), self.directory, AT)
 
     async def acknowledge(self, referral_id: UUID, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST) -> str:
         """Acknowledge a withdrawal as the HTTP routes do."""

@@ -25,8 +25,8 @@ from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
-from shared.party.origin.api.checking import Checked, Posted, check_posted
-from shared.party.origin.bus import OriginBus
+from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
+from shared.party.origin.bus import OriginHandler
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.amendments import ERASE_AGAIN
 from shared.party.origin.store.filing import PostgresFilings
@@ -34,8 +34,8 @@ from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.redecide import Law
-from shared.party.origin.use_cases.referrals import Acting
+from shared.party.origin.use_cases.redecide import CurrentDocuments
+from shared.party.origin.use_cases.referrals import Actor
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
@@ -80,7 +80,7 @@ class Origin:
             instance="hotline",
         )
         keep_sent(self.database, "hotline", signing=signing, clock=self.clock)
-        self.bus = OriginBus(
+        self.bus = OriginHandler(
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
 
@@ -140,9 +140,9 @@ class Origin:
             page = await self.acting(session).referrals.work(HOTLINE, reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
 
-    def law(self) -> Law:
+    def law(self) -> CurrentDocuments:
         """Return the documents by which this origin decides. Earlier documents do not expire."""
-        return Law(now=lambda: self._documents(), at=lambda _: self.world.documents)
+        return CurrentDocuments(now=lambda: self._documents(), at=lambda _: self.world.documents)
 
     async def refused(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
         """Report the edges as stale like `told_stale`, and process the due edges."""
@@ -187,13 +187,11 @@ class Origin:
         """Forget the messages that were sent so far."""
         forget_sent(self.database)
 
-    def acting(
-        self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST, *, actor: str = ACTOR
-    ) -> Acting:
+    def acting(self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST, *, actor: str = ACTOR) -> Actor:
         """Return the acting user of this transaction."""
         return self.api.acting(Identity(party, role, "hotline", exercise=True, actor=actor), session)
 
-    async def _checked(self, posted: Posted) -> Checked:
+    async def _checked(self, posted: CheckRequest) -> CheckOutcome:
         """Check a submission as the checking process does."""
         return check_posted(posted, self._documents())
 

@@ -18,7 +18,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.evidence import SignedAcceptance
-from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
+from shared.exchange.acceptance import AuditState, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
@@ -181,8 +181,8 @@ async def test_what_was_erased_before_it_was_sent_is_proven_missing(
     assert gone.status_code == (404 if erased else 200)
     stated = await told_to_audit(origin, acceptance)
     in_time, late = AT + timedelta(hours=23), AT + timedelta(hours=25)
-    assert at_audit(acceptance, stated, at=in_time) is (AtAudit.DUE if erased else AtAudit.FOUND)
-    assert at_audit(acceptance, stated, at=late) is (AtAudit.MISSING if erased else AtAudit.FOUND)
+    assert at_audit(acceptance, stated, at=in_time) is (AuditState.DUE if erased else AuditState.FOUND)
+    assert at_audit(acceptance, stated, at=late) is (AuditState.MISSING if erased else AuditState.FOUND)
 
 
 async def test_nobody_can_claim_an_acceptance_that_was_never_given(origin: Origin, client: httpx.AsyncClient) -> None:

@@ -15,9 +15,9 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
-from shared.party.failure_isolation import Act, Apart, Taking
+from shared.party.failure_isolation import Act, ClaimedBatch, Isolation
 from shared.party.origin import bus
-from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.watch.metrics import REGISTRY
@@ -238,13 +238,13 @@ async def test_done_together_alone_it_would_stop_the_others(
 ) -> None:
     """Control: without retry backoff."""
 
-    async def together(_: Apart, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
-        await act(taking := Taking(limit))
+    async def together(_: Isolation, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
+        await act(taking := ClaimedBatch(limit))
         return taking.rows
 
     pair = await Pair.of(origin, loop)
     with monkeypatch.context() as off:
-        off.setattr(Apart, "batch", together)
+        off.setattr(Isolation, "batch", together)
         with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the defect is
             await loop.look(origin)()
     assert await pair.done() == (False, False)
@@ -339,7 +339,7 @@ async def test_a_request_that_breaks_its_batch_breaks_no_other(origin: Origin, m
         filed = [origin.intake.submit(each) for each in (broken, request(origin))]
         bad, good = await asyncio.gather(*filed, return_exceptions=True)
     assert isinstance(bad, ZeroDivisionError)
-    assert isinstance(good, Reply)
+    assert isinstance(good, HttpReply)
     assert (good.status, max(together)) == (202, 2)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin import bus
 from shared.runtime.watch.metrics import REGISTRY
 from shared.runtime.watch.retry_backoff import PAUSE_MAX
@@ -65,7 +65,7 @@ async def test_what_fails_while_others_are_followed_waits_longer_each_time(
     again, begun = type(origin.bus._again), origin.clock.now()
     left_behind = again.left_behind
 
-    async def slowly(self: Any, edges: Any, taking: Taking, **place: str) -> None:
+    async def slowly(self: Any, edges: Any, taking: ClaimedBatch, **place: str) -> None:
         origin.clock.advance(0.002)
         try:
             await left_behind(self, edges, taking, **place)

@@ -26,7 +26,7 @@ from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.attention_item import Place
+from shared.party.attention_item import ListPlace
 from shared.party.questions.store import PostgresQuestions, asked_waits
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import ActionReason
@@ -40,7 +40,7 @@ from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
 
 STRANGER = "hotline-nl.example"
-BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 STATED = [{"reply": "as_stated"}]
 
 

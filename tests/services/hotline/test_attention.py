@@ -9,15 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import (
-    CaseDeclinedClear,
-    NoticeNotOursClear,
-)
-from shared.contracts.items import Disowned, ItemAnswer
+from shared.contracts.answers import CaseDeclinedClear, NoticeNotOursClear
+from shared.contracts.items import DisownedItem, ItemAnswer
 from shared.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
-from shared.party.attention import Attention, Source
+from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.origin.store.holds import origin_waits
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
@@ -36,7 +33,7 @@ Row = dict[str, Any]
 async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) -> list[Row]:
     """Return the whole list, page after page."""
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
-    door = Attention(held, (Source("referral", "routed", origin_waits),))
+    door = AttentionRoutes(held, (AttentionSource("referral", "routed", origin_waits),))
     return await attention_list(door, HOTLINE, "hotline", rank_max=0 if only_p0 else 1, limit=limit)
 
 
@@ -58,7 +55,7 @@ def declined(referral_id: UUID, reason: CaseDeclineReason = CaseDeclineReason.NO
 
 
 def not_ours(notice_id: UUID) -> Received:
-    clear = NoticeNotOursClear(notice_id=notice_id, disowned=(Disowned(n=1),), **numbered(1))
+    clear = NoticeNotOursClear(notice_id=notice_id, disowned=(DisownedItem(n=1),), **numbered(1))
     return received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
 
 

@@ -22,7 +22,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.origin.api import act_handlers
-from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
+from shared.party.origin.api.checking import CheckRequest, CheckWorker, check_posted
 from shared.party.origin.store import filing
 from shared.party.origin.use_cases import alarms, intake
 from shared.runtime.admission.budgets import BudgetExceeded
@@ -38,8 +38,8 @@ JSON = "application/json"
 ITEM = SUBMISSION["items"][0]
 
 
-def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> Posted:
-    return Posted(body, content_type, None, party, AT)
+def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> CheckRequest:
+    return CheckRequest(body, content_type, None, party, AT)
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +49,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def aside() -> AsyncIterator[AsideChecking]:
+async def aside() -> AsyncIterator[CheckWorker]:
     here = world()
-    async with aclosing(AsideChecking(lambda: here.documents)) as checking:
+    async with aclosing(CheckWorker(lambda: here.documents)) as checking:
         checking.here = here  # type: ignore[attr-defined]
         yield checking
 
@@ -99,7 +99,7 @@ async def least_gap_share(work: Callable[[], Awaitable[object]], *, wanted: floa
     return least
 
 
-async def test_the_process_says_what_is_computed_here(aside: AsideChecking) -> None:
+async def test_the_process_says_what_is_computed_here(aside: CheckWorker) -> None:
     here = aside.here  # type: ignore[attr-defined]
     for body in (
         large_referrals(3),
@@ -120,14 +120,14 @@ async def test_the_process_says_what_is_computed_here(aside: AsideChecking) -> N
     ],
 )
 async def test_a_body_that_is_refused_as_a_whole_is_so_there_too(
-    aside: AsideChecking, asked: Posted, code: str, status: int
+    aside: CheckWorker, asked: CheckRequest, code: str, status: int
 ) -> None:
     with pytest.raises(Refused) as refusal:
         await aside(asked)
     assert (refusal.value.code, refusal.value.status) == (code, status)
 
 
-async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies(aside: AsideChecking) -> None:
+async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies(aside: CheckWorker) -> None:
     here = aside.here  # type: ignore[attr-defined]
     body = json.dumps(SUBMISSION).encode()
     before = await aside(posted(body))
@@ -144,7 +144,7 @@ async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies
     assert await aside(posted(body)) == after
 
 
-async def test_the_process_comes_last_in_a_session_that_is_ours(aside: AsideChecking) -> None:
+async def test_the_process_comes_last_in_a_session_that_is_ours(aside: CheckWorker) -> None:
     """Linux shares processors by session first.
 
     In a session of its own, the process's niceness would have no effect.
@@ -157,7 +157,7 @@ async def test_the_process_comes_last_in_a_session_that_is_ours(aside: AsideChec
 
 
 @pytest.mark.timing
-async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_the_next(aside: AsideChecking) -> None:
+async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_the_next(aside: CheckWorker) -> None:
     body = json.dumps(SUBMISSION).encode()
     expected = await aside(posted(body))
     asking_in_vain = asyncio.create_task(aside(posted(large_referrals())))
@@ -167,7 +167,7 @@ async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_th
     assert await aside(posted(body)) == expected
 
 
-async def test_one_party_cannot_fill_the_queue(aside: AsideChecking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_party_cannot_fill_the_queue(aside: CheckWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps(SUBMISSION).encode()
     monkeypatch.setattr(aside_module, "WAITING_MAX", 6)
     asked = [aside(posted(body)) for _ in range(aside_module.WAITING_MAX_OF_ONE + 3)]
@@ -176,7 +176,7 @@ async def test_one_party_cannot_fill_the_queue(aside: AsideChecking, monkeypatch
 
 
 @pytest.mark.timing
-async def test_a_dear_check_gives_the_others_their_turns(aside: AsideChecking) -> None:
+async def test_a_dear_check_gives_the_others_their_turns(aside: CheckWorker) -> None:
     """Compares ratios within one run. If the check is computed here, other tasks have no turn while it lasts."""
     here = aside.here  # type: ignore[attr-defined]
     body = large_referrals()
@@ -278,12 +278,7 @@ async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
 
         monkeypatch.setattr(where, name, done)
 
-    dear_steps = {
-        "trips": alarms,
-        "parsed": act_handlers,
-        "prepare_batch": intake,
-        "bind_sent": filing,
-    }
+    dear_steps = {"trips": alarms, "parsed": act_handlers, "prepare_batch": intake, "bind_sent": filing}
     for name, where in dear_steps.items():
         watched(where, name)
     watched(tripwire, "trips")

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.hotline.store import transfers_waiting
-from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
+from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, ItemProgress, TransferOfferedClear
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
@@ -16,7 +16,7 @@ from shared.exchange.derived_referral import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.attention_item import Place
+from shared.party.attention_item import ListPlace
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
@@ -34,7 +34,7 @@ def offered_over(referral_id: UUID, sender: str = HOTLINE) -> Received:
 
 
 def granted(referral_id: UUID) -> Received:
-    done = (DoneSoFar(n=1, issued=2, actioned=1),)
+    done = (ItemProgress(n=1, issued=2, actioned=1),)
     return said(
         CLAIM_GRANTED, ClaimGrantedClear(referral_id=referral_id, revision=1, claim=uuid4(), done=done), referral_id
     )
@@ -86,7 +86,7 @@ async def waiting(hotlines: Hotlines, referral_id: UUID) -> list[tuple[tuple[str
     """Return the reasons and suggested actions for a referral in the hotline's attention list, over all pages."""
     found = []
     async with hotlines.offers("read") as acting:
-        driver, place = acting.items._driver, Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))  # type: ignore[attr-defined]
+        driver, place = acting.items._driver, ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))  # type: ignore[attr-defined]
         while rows := await transfers_waiting(driver, OTHER_HOTLINE, place, rank_max=1, limit=3):
             found += [(each.row.reasons, each.row.mend.value) for each in rows if each.row.subject == referral_id]
             place = rows[-1].place

@@ -20,7 +20,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
 from shared.party.origin import bus
-from shared.party.origin.records import Held
+from shared.party.origin.records import LockedReferral
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
 from tests.services.hotline.origin import APPLYING, Origin, applied
@@ -121,12 +121,12 @@ class Meeting(PostgresTransfers):
 
     met: asyncio.Barrier
 
-    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Held]:
+    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, LockedReferral]:
         held = await super().lock(referral_ids)
         await self.met.wait()
         return held
 
-    async def hand_over(self, held: Held, to: str, at: datetime) -> None:
+    async def hand_over(self, held: LockedReferral, to: str, at: datetime) -> None:
         """Hand the referral over without the row that only one worker can insert."""
         await self._driver.execute(transfers._HAND_OVER, held.referral_id)
 

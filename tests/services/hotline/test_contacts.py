@@ -11,7 +11,7 @@ from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
 from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.store.edges import PostgresEdges
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import CaseDeclineReason
@@ -214,6 +214,6 @@ async def test_who_has_moved_is_told_again_where_it_is(origin: Origin) -> None:
         elsewhere = "UPDATE edge SET instance = 'left' WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(elsewhere, referral_id, BE)
         edges = PostgresEdges(session.driver, KEK)
-        await origin.bus._again.left_behind(edges, taking := Taking(9), recipient=BE, instance="left")
+        await origin.bus._again.left_behind(edges, taking := ClaimedBatch(9), recipient=BE, instance="left")
     assert taking.rows == 1
     assert await told(origin) == {each for each in pair if each.agency == BE}

@@ -19,11 +19,11 @@ from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.origin.use_cases.redecide import DUE_MAX, DecideAgain
+from shared.party.origin.use_cases.redecide import DUE_MAX, EdgeRedecider
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
@@ -173,9 +173,9 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
         answers = EdgeAnswers(rows, AT)
         said = received(CASE_ACCEPTED, accepted, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
-        again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
+        again = EdgeRedecider(law=origin.law(), instance="hotline", clock=origin.clock)
         await again.refused(rows, [offer.message_id])
-        await again.due(rows, Taking(DUE_MAX))
+        await again.due(rows, ClaimedBatch(DUE_MAX))
         said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
     shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}

@@ -11,10 +11,10 @@ import pytest
 
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
-from shared.party.failure_isolation import Apart
-from shared.party.origin.store.filing import PostgresFiling, ToFile
+from shared.party.failure_isolation import Isolation
+from shared.party.origin.store.filing import FilingBatch, PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
@@ -73,7 +73,7 @@ async def empty(origin: Origin) -> None:
 
 
 def linking(origin: Origin) -> Locations:
-    return Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
+    return Locations(origin.database, KEK, lambda: [HOTLINE], apart=Isolation(RetryBackoff(), origin.clock))
 
 
 async def linked(origin: Origin) -> None:
@@ -166,7 +166,7 @@ async def test_an_intake_that_looks_first_would_be_noticed(origin: Origin, monke
     """Negative control: tokens are made together with the referral."""
     file: Callable[..., Awaitable[Any]] = PostgresFiling.file
 
-    async def looking(self: PostgresFiling, asked: Any, filing: ToFile) -> Any:
+    async def looking(self: PostgresFiling, asked: Any, filing: FilingBatch) -> Any:
         for each in filing.prepared:
             self._kek.location_token(each.origin, 1, "looked up")
         return await file(self, asked, filing)

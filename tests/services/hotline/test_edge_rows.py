@@ -10,7 +10,7 @@ from shared.kernel.ids import uuid4
 from shared.party.origin.store.edge_rows import (
     _SENT_EDGE,
     EdgeRow,
-    PlacedMessage,
+    MessagePlace,
     UnplacedEdges,
     _with_tracks,
     gather_edges,
@@ -40,11 +40,11 @@ async def test_an_edge_without_its_referral_fails_the_transaction(origin: Origin
     )
     assert row.message_id is not None
 
-    async def insert(placed: PlacedMessage) -> None:
+    async def insert(placed: MessagePlace) -> None:
         async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit")) as session:
             bound = _SENT_EDGE.rows(_with_tracks([row]), **columns_of_edge([None]))
             gather_edges(session.driver, UnplacedEdges([placed.message_id], bound))
             assert insert_placed(session.driver, [placed]) == {placed.message_id}
 
     with pytest.raises(asyncpg.NotNullViolationError, match="rank"):
-        await insert(PlacedMessage(row.message_id, row.instance, uuid4(), 1, 1))
+        await insert(MessagePlace(row.message_id, row.instance, uuid4(), 1, 1))

@@ -16,7 +16,7 @@ from shared.exchange.message import Draft
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.use_cases.intake import TOGETHER
 from shared.runtime.database.transactions import RowScope
@@ -38,7 +38,7 @@ async def empty(origin: Origin) -> None:
     await origin.forget()
 
 
-async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
+async def filed(origin: Origin, *contents: Any) -> tuple[HttpReply, list[dict[str, Any]]]:
     """Submit one list of submissions or refusals; return the answer and its results."""
     party = origin.intake.origin(HOTLINE)
     submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64, actor=ACTOR) for each in contents]
@@ -114,10 +114,7 @@ async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) ->
     _, results = await filed(origin, Refused("schema_invalid"), Refused("schema_invalid"))
     assert [each["status"] for each in results] == [422, 422]
     assert await everything(origin) == before | {"messages": before["messages"] + 2}
-    assert await counts(origin) == counted | {
-        "submitted": counted["submitted"] + 2,
-        "refused": counted["refused"] + 2,
-    }
+    assert await counts(origin) == counted | {"submitted": counted["submitted"] + 2, "refused": counted["refused"] + 2}
 
 
 async def wraps(origin: Origin) -> dict[str, list[int]]:

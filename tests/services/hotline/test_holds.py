@@ -14,12 +14,12 @@ import pytest
 from shared.contracts.answers import CaseDeclinedClear
 from shared.contracts.base import Contract
 from shared.contracts.holds import (
-    Confirming,
     HoldExtendedClear,
+    HoldOverride,
     HoldPlacedClear,
     HoldReleasedClear,
     NoObjectionClear,
-    Overriding,
+    OverrideApproval,
 )
 from shared.contracts.registry import (
     CASE_DECLINED,
@@ -33,7 +33,7 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.attention_item import Place
+from shared.party.attention_item import ListPlace
 from shared.party.origin.bus import OriginTimers
 from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.use_cases import holds
@@ -92,10 +92,7 @@ def on(referral_id: UUID, number: int) -> dict[str, Any]:
 def place(origin: Origin, referral_id: UUID, agency: str, until: timedelta, number: int = 1) -> Received:
     now = origin.clock.now()
     clear = HoldPlacedClear(
-        scope=HoldScope.REMOVAL,
-        basis=HoldBasis.INVESTIGATION_OPEN,
-        not_after=now + until,
-        **on(referral_id, number),
+        scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=now + until, **on(referral_id, number)
     )
     return said(HOLD_PLACED, clear, agency, now)
 
@@ -131,7 +128,7 @@ async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
 
 async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
     """Return the reasons and suggested actions of holds that need a person of the referral's origin."""
-    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    beginning = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
         found = await expired_holds(session.driver, HOTLINE, beginning, rank_max=1, limit=200)
     rows = [waits.row for waits in found if waits.row.subject == referral_id]
@@ -266,10 +263,10 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
         async with origin.database.transaction(RowScope([HOTLINE], role, act)) as session:
             acting = origin.acting(session, role=role, actor=actor)
             if act == "propose_override":
-                said = Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK)
+                said = HoldOverride(hold=hold, basis=OverrideBasis.CHILD_AT_RISK)
                 done = await holds.propose_override(referral_id, said, acting)
             else:
-                done = await holds.confirm_override(referral_id, Confirming(hold=hold), acting)
+                done = await holds.confirm_override(referral_id, OverrideApproval(hold=hold), acting)
             return done.state
 
     return referral_id, override

@@ -18,16 +18,7 @@ import pytest
 from shared.party.origin.records import Hold, StaleReferral
 from shared.party.origin.store.holds import PostgresPlanned
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_holds import (
-    SLOT,
-    WINDOW,
-    agencies_of,
-    applied,
-    place,
-    planned,
-    timers,
-    told,
-)
+from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, place, planned, timers, told
 from tests.support.builders import PROVIDER
 
 __all__ = ["planned"]  # the fixture

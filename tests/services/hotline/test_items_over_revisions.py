@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 
 from shared.contracts.answers import NoticeNotOursClear
-from shared.contracts.items import ITEMS_MAX, Disowned
+from shared.contracts.items import ITEMS_MAX, DisownedItem
 from shared.contracts.registry import NOTICE_NOT_OURS
 from shared.kernel.ids import uuid4
 from tests.services.deliveries import received
@@ -27,7 +27,7 @@ def hosted(*places: int) -> list[dict[str, Any]]:
 
 
 async def disown(origin: Origin, notice_id: UUID, numbers: Collection[int], *, number: int) -> None:
-    said = tuple(Disowned(n=n) for n in numbers)
+    said = tuple(DisownedItem(n=n) for n in numbers)
     clear = NoticeNotOursClear(notice_id=notice_id, disowned=said, act=uuid4(), number=number)
     message = received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
     assert await applied(origin, message) == [None]

@@ -15,7 +15,7 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.runtime.database.transactions import Database, RowScope
@@ -315,7 +315,7 @@ async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> Non
     move(origin.world, PROVIDER)
     async with origin.database.transaction(APPLYING) as session:
         edges = PostgresEdges(session.driver, KEK)
-        takings = Taking(2), Taking(2)
+        takings = ClaimedBatch(2), ClaimedBatch(2)
         for each in takings:
             await origin.bus._again.left_behind(edges, each, recipient=PROVIDER, instance=OLD)
     assert takings[0].rows == 2

@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import Event
 from shared.kernel.authority import Role
-from shared.party.origin.store.filing import FILED, PostgresFiling, ToFile
+from shared.party.origin.store.filing import FILED, FilingBatch, PostgresFiling
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.vocabulary.referral import WithdrawalReason
@@ -20,8 +20,8 @@ from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import submission
 
 
-def to_file(*prepared: Prepared) -> ToFile:
-    return ToFile(prepared, {HOTLINE: len(prepared)}, AT.date(), {}, {})
+def to_file(*prepared: Prepared) -> FilingBatch:
+    return FilingBatch(prepared, {HOTLINE: len(prepared)}, AT.date(), {}, {})
 
 
 async def taken(database: Database, *prepared: Prepared) -> Mapping[UUID, UUID]:

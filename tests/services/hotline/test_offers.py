@@ -11,7 +11,7 @@ from services.hotline.domain import HOTLINE as RECIPIENT
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
 from tests.services.databases import stored_text, unencrypted
@@ -125,7 +125,7 @@ async def test_an_auditors_role_reads_no_offers(hotlines: Hotlines) -> None:
         with pytest.raises(Refused, match="forbidden"):
             await show_item(RECIPIENT, uuid7(), acting)
         with pytest.raises(Refused, match="forbidden"):
-            await list_items(RECIPIENT, Page(), acting)
+            await list_items(RECIPIENT, ItemQuery(), acting)
 
 
 async def test_pages_list_every_offer_once_newest_first(hotlines: Hotlines) -> None:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.answers import (
-    CaseAcceptedClear,
-    CaseRecord,
-    OutcomeReportedClear,
-    WithdrawalAcknowledgedClear,
-)
+from shared.contracts.answers import CaseAcceptedClear, CaseRecord, OutcomeReportedClear, WithdrawalAcknowledgedClear
 from shared.contracts.base import Contract
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange.message import Received
@@ -82,11 +77,7 @@ async def test_a_case_that_is_closed_keeps_that_a_child_was_identified(origin: O
     said = [
         (each["number"], each["answer"], each.get("outcome"), each.get("child_identified")) for each in edge["timeline"]
     ]
-    assert said == [
-        (1, "accepted", None, None),
-        (2, "ongoing", "arrest", "yes"),
-        (3, "closed", "closed", "unknown"),
-    ]
+    assert said == [(1, "accepted", None, None), (2, "ongoing", "arrest", "yes"), (3, "closed", "closed", "unknown")]
     assert all(each["at"] for each in edge["timeline"])
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.contracts.items import ItemAnswer
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.party.attention import Attention, Source, overdue
+from shared.party.attention import AttentionRoutes, AttentionSource, overdue
 from shared.party.origin.store.holds import origin_waits
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
@@ -37,8 +37,8 @@ async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 
     while await timers.look():
         pass
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
-    sources = (Source("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
-    found = await attention_list(Attention(held, sources), HOTLINE, "hotline", limit=limit)
+    sources = (AttentionSource("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
+    found = await attention_list(AttentionRoutes(held, sources), HOTLINE, "hotline", limit=limit)
     rows = [row for row in found if row["subject"] == str(referral_id)]
     # No line is repeated, however the pages are cut. Other referrals may have several edges to one party.
     assert len({(row.get("party"), *row["reasons"], row.get("clock")) for row in rows}) == len(rows)

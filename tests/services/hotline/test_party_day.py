@@ -15,7 +15,7 @@ from shared.envelope.base64url import to_base64url
 from shared.guard import cost
 from shared.guard.charge import BYTE
 from shared.kernel.ids import uuid7
-from shared.party.origin.domain import Spent
+from shared.party.origin.domain import QuotaUsage
 from shared.routing.directory_index import SMALLEST
 from shared.runtime.watch.metrics import UNRELEASED
 from tests.services.doors import asking
@@ -67,13 +67,13 @@ async def fill(client: httpx.AsyncClient, *, at_once: int = 1) -> list[int]:
     return statuses
 
 
-async def spent(origin: Origin) -> Spent:
+async def spent(origin: Origin) -> QuotaUsage:
     on: date = origin.clock.now().date()
     async with origin.database.transaction(APPLYING) as session:
         row = await session.driver.fetchrow(
             "SELECT record, hashes FROM party_day WHERE party = $1 AND day = $2", HOTLINE, on
         )
-    return Spent() if row is None else Spent(row["record"], row["hashes"])
+    return QuotaUsage() if row is None else QuotaUsage(row["record"], row["hashes"])
 
 
 async def test_what_finds_no_room_in_the_day_is_refused_until_the_next(
@@ -81,7 +81,7 @@ async def test_what_finds_no_room_in_the_day_is_refused_until_the_next(
 ) -> None:
     await fill(client)
     before = await spent(origin)
-    assert before.within(Spent.whole(SMALLEST))
+    assert before.within(QuotaUsage.whole(SMALLEST))
     answer = await filed(client, body(), key="again")
     assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
     assert answer.headers["retry-after"] == str(12 * 3600)
@@ -112,7 +112,7 @@ async def test_of_a_list_what_fits_is_taken_and_its_answer_kept(origin: Origin, 
     # They are stored in order. When room is short, one with a cheaper reference may still fit.
     assert set(statuses[: statuses.count(202) * 4 // 5]) == {202}
     assert (await filed(client, *several, key="list")).content == first.content
-    assert (await spent(origin)).within(Spent.whole(SMALLEST))
+    assert (await spent(origin)).within(QuotaUsage.whole(SMALLEST))
 
 
 async def filed_at_two(origin: Origin, rounds: int) -> None:
@@ -140,7 +140,7 @@ async def test_two_processes_of_one_database_share_the_day(origin: Origin) -> No
 
 async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr(Spent, "whole", lambda _: Spent(2**60, 2**60))
+    monkeypatch.setattr(QuotaUsage, "whole", lambda _: QuotaUsage(2**60, 2**60))
     await filed_at_two(origin, 20)
     assert (await spent(origin)).record > 1.01 * SMALLEST.record * BYTE
 
@@ -174,14 +174,14 @@ async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, c
     released = await review(client, answer.json()["referral_id"], "release")
     assert released.json()["state"] == "routed"
     assert len(await origin.waiting_edges()) == 5
-    assert not (await spent(origin)).within(Spent.whole(SMALLEST)), "it counts all the same"
+    assert not (await spent(origin)).within(QuotaUsage.whole(SMALLEST)), "it counts all the same"
 
 
 async def test_what_is_released_counts_against_the_day_on_which_it_is(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
     referral_id = (await filed(client, over_budget())).json()["referral_id"]
-    assert await spent(origin) == Spent(), "nothing of it has left"
+    assert await spent(origin) == QuotaUsage(), "nothing of it has left"
     assert (await review(client, referral_id, "release")).status_code == 202
     assert (await spent(origin)).record > 350 * BYTE
     waiting = (await filed(client, over_budget())).json()["referral_id"]

@@ -9,11 +9,11 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.attention_item import Place
-from shared.party.origin.domain import TransferStands
-from shared.party.origin.records import Held
+from shared.party.attention_item import ListPlace
+from shared.party.origin.domain import TransferStatus
+from shared.party.origin.records import LockedReferral
 from shared.party.origin.store.holds import unclaimed_waits
-from shared.party.origin.use_cases.referrals import Letters
+from shared.party.origin.use_cases.referrals import OriginSender
 from shared.party.origin.use_cases.transfers import told_again
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import TransferReason, WithdrawalReason
@@ -43,7 +43,7 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
 
 async def listed(origin: Origin) -> dict[UUID, tuple[tuple[str, ...], str]]:
     """Return the unclaimed transfers in the hotline's attention list."""
-    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    beginning = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
         rows = await unclaimed_waits(session.driver, HOTLINE, beginning, rank_max=1, limit=1000)
     return {each.row.subject: (each.row.reasons, each.row.mend.value) for each in rows}
@@ -89,9 +89,9 @@ async def test_a_hotline_that_has_moved_is_told_anew_what_may_be_claimed_and_wha
 
 
 def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
-    letters = Letters(origin.world.documents.directory, "hotline", origin.world.at)
-    held = Held(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
-    stands = TransferStands(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
+    letters = OriginSender(origin.world.documents.directory, "hotline", origin.world.at)
+    held = LockedReferral(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
+    stands = TransferStatus(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
     drafts = told_again(stands, held, letters)
     assert [each.message.name for each in drafts] == ["transfer_offered", "claim_granted"]
     assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}

@@ -26,7 +26,7 @@ from shared.exchange.message import Draft
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.store import PostgresMessagingTx
@@ -100,8 +100,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(
-    ("country", "edges", "state", "reason"),
-    [(WIDE, EDGES_MAX, "routed", None), (WIDER, 0, "unroutable", "too_wide")],
+    ("country", "edges", "state", "reason"), [(WIDE, EDGES_MAX, "routed", None), (WIDER, 0, "unroutable", "too_wide")]
 )
 async def test_a_wide_referral_is_accepted_as_its_check_said(
     http: httpx.AsyncClient, url: str, country: str, edges: int, state: str, reason: str | None
@@ -146,12 +145,12 @@ class Appends:
     ends: dict[tuple[Pair, Lane], int] = field(default_factory=dict)
     topic_id: UUID = field(default_factory=uuid7)
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         begin = self.ends.get((topic, lane), 0)
         self.ends[topic, lane] = end = begin + len(records)
         for each in records:
             self.records.setdefault(dict(each.record.headers)["ce_id"].decode(), []).append(each.record)
-        return Appended(self.topic_id, begin, end)
+        return AppendPosition(self.topic_id, begin, end)
 
 
 async def relay(database: Database, log: Appends, watch: AppendWatch) -> None:

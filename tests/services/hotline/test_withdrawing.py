@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Keeping, RecordErasedClear, WithdrawalAcknowledgedClear
+from shared.contracts.answers import RecordErasedClear, RetentionStatement, WithdrawalAcknowledgedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
 from shared.party.list_filter import EVERYTHING
@@ -25,11 +25,11 @@ from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 REASON = WithdrawalReason.FILED_IN_ERROR
 
 
-KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.LEGAL_HOLD, until=date(2030, 1, 1))
+KEPT = RetentionStatement(retention=RetentionClass.MINIMAL, basis=KeptBasis.LEGAL_HOLD, until=date(2030, 1, 1))
 
 
 async def acknowledged(
-    origin: Origin, referral_id: UUID, sender: str, *, number: int = 1, kept: Keeping | None = None
+    origin: Origin, referral_id: UUID, sender: str, *, number: int = 1, kept: RetentionStatement | None = None
 ) -> str | None:
     """Apply an acknowledgement; return the code of its refusal, or None if it is applied."""
     fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT

@@ -18,10 +18,10 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.origin.bus import OriginBus
+from shared.party.origin.bus import OriginHandler
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.redecide import DecideAgain
-from shared.party.recipient.use_cases import Acting
+from shared.party.origin.use_cases.redecide import EdgeRedecider
+from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued
@@ -39,7 +39,7 @@ def disowning(suggested: str | None, *numbers: int) -> NoticeDisowning:
     return NoticeDisowning(disowned=tuple(stated))
 
 
-class DecidedAgain(DecideAgain):
+class DecidedAgain(EdgeRedecider):
     """A stub of deciding again that records the messages it was given."""
 
     given: list[UUID]
@@ -58,7 +58,7 @@ class Providers:
         self.database = database
         self.directory = directory()
         self.again = DecidedAgain()
-        self.bus = OriginBus(
+        self.bus = OriginHandler(
             database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT), unreleased_days=7
         )
         self.bus._again = self.again
@@ -89,7 +89,7 @@ class Providers:
     ) -> str:
         """Do one act as the HTTP routes do."""
         async with self.notices(name, party=party, role=role) as notices:
-            acting = Acting(party, role, ACTOR, notices, self.directory, AT)
+            acting = ItemActor(party, role, ACTOR, notices, self.directory, AT)
             return await act_on_notice(row(Subject.NOTICE, name), notice_id, said=said, acting=acting)
 
     async def show(self, notice_id: UUID, *, party: str = PROVIDER) -> dict[str, Any]:

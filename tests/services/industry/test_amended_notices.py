@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.contracts.answers import Reinstatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.kernel.ids import uuid7
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemQuery
 from shared.vocabulary.answers import ItemFound, ReinstateReason
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import as_told
@@ -34,7 +34,7 @@ async def test_what_was_disowned_over_all_revisions_is_shown_and_listed(provider
         assert await providers.act("not_ours", disowning(OTHER_PROVIDER), notice_id) == "not_ours"
         assert len((await providers.show(notice_id))["disowned"]) == first + count - 1
     async with providers.notices("read") as notices:
-        listed = as_told(await notices.page(PROVIDER, Page(None, None, 10)))["items"]
+        listed = as_told(await notices.page(PROVIDER, ItemQuery(None, None, 10)))["items"]
     assert next(len(each["disowned"]) for each in listed if each["notice_id"] == str(notice_id)) == ITEMS_EVER_MAX
 
 

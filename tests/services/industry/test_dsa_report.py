@@ -16,7 +16,7 @@ from services.industry.api import statistics_router
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.decision import Edge
 from shared.contracts.referral import NoticeRecord
-from shared.exchange.message import Received, Spelt
+from shared.exchange.message import Received, WireForm
 from shared.formats.dsa_notices import CATEGORY, COLUMNS
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import NoticeAction, NoticeRejection
@@ -43,7 +43,7 @@ def notice(*articles: str, items: int = 1, to: str = PROVIDER) -> Received:
         return found
     stated = under(*articles)
     assert found.spelt is not None
-    spelt = Spelt(stated.model_dump_json(exclude_none=True).encode(), found.spelt.record)
+    spelt = WireForm(stated.model_dump_json(exclude_none=True).encode(), found.spelt.record)
     return replace(found, edge=stated, spelt=spelt)
 
 
@@ -91,9 +91,7 @@ async def report(http: httpx.AsyncClient, day: int, *, party: str = PROVIDER, **
 
 async def test_notices_items_actions_and_hours_of_a_day(providers: Providers, http: httpx.AsyncClient) -> None:
     plain, flagged, silent = await came(
-        providers,
-        1,
-        [notice("Art. 16", items=3), notice("Art. 16", "Art. 22(1)", items=2), notice("Art. 16")],
+        providers, 1, [notice("Art. 16", items=3), notice("Art. 16", "Art. 22(1)", items=2), notice("Art. 16")]
     )
     await providers.act("answer", removed(1, 1.5, 1, 2), plain)
     await providers.act("answer", removed(1, 0.25), flagged)
@@ -131,7 +129,7 @@ async def test_an_amended_notice_counts_under_the_kind_that_stands(
     assert isinstance(again.sealed, NoticeRecord)
     record = again.sealed.model_copy(update={"incident_kind": IncidentKind.GROOMING})
     stated = under("Art. 16")
-    spelt = Spelt(*(each.model_dump_json(exclude_none=True).encode() for each in (stated, record)))
+    spelt = WireForm(*(each.model_dump_json(exclude_none=True).encode() for each in (stated, record)))
     assert await providers.receive(replace(again, sealed=record, edge=stated, spelt=spelt)) == [None]
     rows = await report(http, 5)
     counted = {category: cells[0] for category, cells in rows.items() if cells[0] != "0"}

@@ -14,19 +14,11 @@ from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.database.journal import Kept
+from shared.runtime.database.journal import KeptRecord
 from shared.runtime.database.transactions import gather
 from shared.runtime.watch.health import Check
 from shared.vocabulary.answers import NoticeAction
-from tests.services.deliveries import (
-    AT,
-    ERASED,
-    LOCATION,
-    OTHER_PROVIDER,
-    PROVIDER,
-    issued,
-    notice_withdrawn,
-)
+from tests.services.deliveries import AT, ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import APPLYING, KEK
 from tests.services.industry.withdrawing import World
 
@@ -224,7 +216,7 @@ async def test_no_line_takes_back_an_erasure_that_has_committed(world: World) ->
     await world.providers.act("acknowledge_withdrawal", ERASED, gone)
     await cut_off(world, lost)
     async with world.providers.database.transaction(APPLYING) as session:
-        gather(session.driver, [Kept("received", each, PROVIDER) for each in (gone, lost)])
+        gather(session.driver, [KeptRecord("received", each, PROVIDER) for each in (gone, lost)])
     assert [said(line) for line in world.path.read_text().splitlines()] == [
         ("erased", str(gone)),
         ("erased", str(lost)),

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import AnswerTrack
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import NoticeAction
@@ -19,9 +19,9 @@ from tests.services.industry.provider import Providers
 REST = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED),))
 
 
-def so_far(answer: str, number: int, *, moved: bool = True, removed: tuple[int, ...] = ()) -> AnsweredSoFar:
+def so_far(answer: str, number: int, *, moved: bool = True, removed: tuple[int, ...] = ()) -> AnswerTrack:
     items = [{"n": n, "round": 1, "action": "removed"} for n in removed]
-    return AnsweredSoFar.model_validate({"moved": moved, "answer": answer, "number": number, "items": items})
+    return AnswerTrack.model_validate({"moved": moved, "answer": answer, "number": number, "items": items})
 
 
 async def state(providers: Providers, notice_id: UUID) -> str:

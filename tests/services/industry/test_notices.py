@@ -15,13 +15,13 @@ from shared.contracts.answers import (
     CaseAcceptedClear,
     ItemAnswers,
     ItemStatement,
-    Keeping,
     NoticeStatements,
+    RetentionStatement,
     WithdrawalAnswer,
 )
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.act import NoticeState, Subject
-from shared.exchange.items import Said, answered
+from shared.exchange.items import ItemLog, answered
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
@@ -29,7 +29,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store import arriving
-from shared.party.recipient.use_cases import Acting
+from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
@@ -60,11 +60,11 @@ REJECT = NoticeStatements(items=(ItemStatement(rejection=NoticeRejection.DISPUTE
 DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T12:00:00.000Z"
 KEPT = WithdrawalAnswer(
     fate=WithdrawalFate.KEPT,
-    kept=Keeping(retention=RetentionClass.EU_1Y, basis=KeptBasis.OPEN_COMPLAINT, until=date(2027, 5, 4)),
+    kept=RetentionStatement(retention=RetentionClass.EU_1Y, basis=KeptBasis.OPEN_COMPLAINT, until=date(2027, 5, 4)),
 )
 DISOWN = disowning(OTHER_PROVIDER)
 #: The fields of `ACTION`'s message about a notice of one item.
-TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
+TOLD = ItemAnswers(items=answered(ACTION.items, (1,), ItemLog()).answers)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
                       decision, content, body_sha256, accepted_at)
@@ -148,13 +148,7 @@ async def test_one_refused_message_does_not_hold_up_the_others(providers: Provid
             "notice_answered",
             {"items": [{"n": 1, "round": 1, "rejection": "disputed_legality"}]},
         ),
-        (
-            "not_ours",
-            DISOWN,
-            "not_ours",
-            "notice_not_ours",
-            {"disowned": [{"n": 1, "suggested": OTHER_PROVIDER}]},
-        ),
+        ("not_ours", DISOWN, "not_ours", "notice_not_ours", {"disowned": [{"n": 1, "suggested": OTHER_PROVIDER}]}),
     ],
 )
 async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
@@ -244,11 +238,7 @@ async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledg
     providers: Providers, before: str | None
 ) -> None:
     notice_id = uuid7()
-    moves: dict[str, Any] = {
-        "acknowledge": None,
-        "answer": ACTION,
-        "not_ours": DISOWN,
-    }
+    moves: dict[str, Any] = {"acknowledge": None, "answer": ACTION, "not_ours": DISOWN}
     await providers.receive(issued(notice_id))
     if before is not None:
         await providers.act(before, moves[before], notice_id)
@@ -355,7 +345,7 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(providers: Providers) -> None:
     notice_id = await providers.issue()
     async with providers.notices("acknowledge") as notices:
-        acting = Acting(PROVIDER, Role.ANALYST, ACTOR, notices, providers.directory, AT)
+        acting = ItemActor(PROVIDER, Role.ANALYST, ACTOR, notices, providers.directory, AT)
         await act_on_notice(row(Subject.NOTICE, "acknowledge"), notice_id, said=None, acting=acting)
         applying = asyncio.create_task(providers.receive(notice_withdrawn(notice_id)))
         await until_one_waits_for_a_lock(providers.database)

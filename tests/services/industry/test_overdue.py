@@ -11,7 +11,7 @@ from deploy.policy import sample_policy
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import rfc3339
-from shared.party.attention import Attention, overdue
+from shared.party.attention import AttentionRoutes, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
@@ -62,7 +62,7 @@ class Virtual:
     async def listed(self, subject: UUID, *, limit: int = 3, rank_max: int = 1) -> list[dict[str, Any]]:
         """Return the provider's attention items about the subject, over all pages."""
         held = serving(self.providers.database, "industry", kek=KEK, directory=self.providers.directory)
-        door = Attention(held, (overdue(self.clock, Subject.NOTICE),))
+        door = AttentionRoutes(held, (overdue(self.clock, Subject.NOTICE),))
         found = await attention_list(door, PROVIDER, "industry", rank_max=rank_max, limit=limit)
         return [row for row in found if row["subject"] == str(subject)]
 
@@ -115,11 +115,7 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
     assert await over(virtual, notice_id) == said_by(ladder)
     async with providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
         due = await read_due(session.driver, PROVIDER, after=None, limit=200, subject=notice_id)
-    assert {row.clock: row.rung for row in due} == {
-        "to-owner": 1,
-        "to-upstream": 2,
-        "to-regulator": 3,
-    }
+    assert {row.clock: row.rung for row in due} == {"to-owner": 1, "to-upstream": 2, "to-regulator": 3}
 
 
 async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import Place
+from shared.party.attention_item import ListPlace
 from shared.party.preservation.store.preservations import unanswered_waits
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER
@@ -16,10 +16,12 @@ from tests.services.industry.test_preservation_before_removal import PRESERVED, 
 
 #: A place without notices of other tests.
 PLACE = f"{LOCATION}/attention"
-BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
-async def listed(providers: Providers, ids: set[UUID], above: Place = BEGINNING, *, rank_max: int = 1) -> list[Place]:
+async def listed(
+    providers: Providers, ids: set[UUID], above: ListPlace = BEGINNING, *, rank_max: int = 1
+) -> list[ListPlace]:
     """Return these requests, among all that wait in the database."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
         found = await unanswered_waits(session.driver, PROVIDER, above, rank_max=rank_max, limit=10_000)

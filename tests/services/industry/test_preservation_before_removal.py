@@ -27,7 +27,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.store.preservations import ProviderPreservations, tokens
-from shared.party.preservation.use_cases import Acting, act
+from shared.party.preservation.use_cases import PreserveActor, act
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from tests.services.databases import until_one_waits_for_a_lock
@@ -76,7 +76,7 @@ def removing(*beside: tuple[UUID, dict[str, Any]], n: int | None = None) -> Noti
 async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any], *, by: str = "answer") -> str:
     """Answer a request alone, without a notice. `by` is the name of the act."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, by)) as session:
-        acting = Acting(
+        acting = PreserveActor(
             party=PROVIDER,
             role=Role.ANALYST,
             actor=ACTOR,

@@ -14,12 +14,12 @@ from shared.contracts.registry import PRESERVATION_EXTENSION_REQUESTED
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.preservation import acted, clock_steps, preserved, shown_state, told
-from shared.exchange.states import Standing, row
+from shared.exchange.states import TrackState, row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.routing.clocks import Did, Law, Step, runs
+from shared.routing.clocks import Effect, Law, Step, runs
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.law import ClockEvent
 from shared.vocabulary.preservation import PreservationKind
@@ -120,7 +120,7 @@ CORRECT, WITHDRAW, EXTEND = (row(Subject.PRESERVATION, name) for name in ("corre
 @pytest.mark.parametrize("crossing", [WITHDRAW, EXTEND], ids=lambda each: each.name)
 def test_a_correction_that_crosses_what_its_agency_asks_leads_both_to_the_same(crossing: Any) -> None:
     said = PreservationAnswering.model_validate(NOT_POSSIBLE)
-    before = Standing("open", "preserved")
+    before = TrackState("open", "preserved")
     at_agency = told(CORRECT, acted(crossing, before, None), said)
     at_provider = told(crossing, acted(CORRECT, before, said), said)
     assert at_agency == at_provider
@@ -133,7 +133,7 @@ TERMS = {"eu-2023-1543-preservation": timedelta(days=60), "eu-2023-1543-extensio
 
 def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
     """Return the runs of a preservation served at `AT`: the start of each, and whether it is still running."""
-    steps, before = [Step(AT, Did.STARTS, ClockEvent.PRESERVATION_SERVED)], "none"
+    steps, before = [Step(AT, Effect.STARTS, ClockEvent.PRESERVATION_SERVED)], "none"
     for number, after in enumerate(answers, start=1):
         at = AT + timedelta(seconds=each_s * number)
         steps += clock_steps(PreservationKind.PRESERVE, before, after, number=number, told_at=at)

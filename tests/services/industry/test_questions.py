@@ -27,22 +27,14 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.attention_item import Place
-from shared.party.automation import ByRule, Lapses, own_questions
+from shared.party.attention_item import ListPlace
+from shared.party.automation import Automation, QuestionExpiry, own_questions
 from shared.party.questions.store import PostgresQuestions
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
-from tests.services.deliveries import (
-    AT,
-    HOTLINE,
-    OTHER_PROVIDER,
-    PROVIDER,
-    directory,
-    notice_withdrawn,
-    received,
-)
+from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_checked_notices import REMOVED
 from tests.services.outgoing import about
@@ -79,17 +71,14 @@ async def asked(providers: Providers, notice_id: UUID, party: str = PROVIDER) ->
 
 
 async def waits(providers: Providers, notice_id: UUID) -> list[tuple[str, ...]]:
-    source, beginning = (
-        own_questions(KIND),
-        Place(-1, datetime.min.replace(tzinfo=AT.tzinfo), UUID(int=0)),
-    )
+    source, beginning = (own_questions(KIND), ListPlace(-1, datetime.min.replace(tzinfo=AT.tzinfo), UUID(int=0)))
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
         found = await source.look(session.driver, PROVIDER, beginning, rank_max=1, limit=200)
     return [each.row.reasons for each in found if each.row.subject == notice_id]
 
 
 async def lapse(providers: Providers, at: datetime) -> None:
-    rule = ByRule(
+    rule = Automation(
         recipient=KIND,
         database=providers.database,
         items=PostgresNotices,
@@ -98,7 +87,7 @@ async def lapse(providers: Providers, at: datetime) -> None:
         directory=lambda: providers.directory,
         clock=ManualClock(at),
     )
-    lapses = Lapses(rule)
+    lapses = QuestionExpiry(rule)
     while await lapses.look():
         pass
 

@@ -19,10 +19,10 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.bulk.store import Line
+from shared.party.bulk.store import BatchedAct
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.party.recipient.use_cases import Acting
+from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.catalogue import find_differences, read_catalogue
 from shared.runtime.database.transactions import RowScope, Session
 from tests.services.deliveries import AT, LOCATION, PROVIDER, issued
@@ -42,10 +42,10 @@ class OneBatch:
         self._providers = providers
         self._session = session
 
-    async def acting(self, action: str) -> Acting:
+    async def acting(self, action: str) -> ItemActor:
         await self._session.bind(RowScope([PROVIDER], Role.ANALYST, action))
         notices = PostgresNotices(self._session.driver, KEK)
-        return Acting(PROVIDER, Role.ANALYST, ACTOR, notices, self._providers.directory, AT)
+        return ItemActor(PROVIDER, Role.ANALYST, ACTOR, notices, self._providers.directory, AT)
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
@@ -67,7 +67,7 @@ async def remove(providers: Providers, notices: Sequence[UUID], *, beside: UUID 
     `beside`: the first also answers this request.
     """
     said = [removing((beside, PRESERVED)) if beside is not None and n == 0 else removing() for n in range(len(notices))]
-    lines = [Line(n, _ANSWER, each, said[n]) for n, each in enumerate(notices)]
+    lines = [BatchedAct(n, _ANSWER, each, said[n]) for n, each in enumerate(notices)]
     async with providers.database.transaction(_READING) as session:
         outcomes = await act_on_many(lines, act_on_notice, OneBatch(providers, session))
     return {each.code if isinstance(each, Refused) else each for each in outcomes.values()}

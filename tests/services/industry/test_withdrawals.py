@@ -13,18 +13,12 @@ from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Refused, Unavailable
 from shared.party import automation
-from shared.runtime.database.journal import Erased
+from shared.runtime.database.journal import ErasedRecord
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
 from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX
 from shared.vocabulary.answers import NoticeAction
-from tests.services.deliveries import (
-    AT,
-    ERASED,
-    HOTLINE,
-    PROVIDER,
-    directory,
-)
+from tests.services.deliveries import AT, ERASED, HOTLINE, PROVIDER, directory
 from tests.services.industry.withdrawing import World
 
 LONG_H, DAY_S = 1000.0, 86_400.0
@@ -86,7 +80,7 @@ async def test_one_that_fails_at_the_commit_keeps_nobody_waiting(world: World) -
     assert step is not None
 
     async def fails(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
-        if any(isinstance(each, Erased) and each.subject == broken for each in gathered):
+        if any(isinstance(each, ErasedRecord) and each.subject == broken for each in gathered):
             raise ZeroDivisionError
         await step(driver, gathered)
 

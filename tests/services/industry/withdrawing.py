@@ -13,10 +13,10 @@ from services.industry.app import ERASES
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.kernel.ids import uuid7
-from shared.party.automation import ByRule, Withdrawals
+from shared.party.automation import Automation, Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Journal
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import KEK, Providers
 from tests.support.manual_clock import ManualClock
@@ -32,12 +32,12 @@ class World:
     def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
         self.providers, self.endpoint = providers, endpoint
         self.clock = ManualClock(AT)
-        self.aside = SetAside()
+        self.aside = RetryBackoff()
         self.path = folder / "erasures.jsonl"
         self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
 
     def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
-        rule = ByRule(
+        rule = Automation(
             recipient=KIND,
             database=self.providers.database,
             items=PostgresNotices,

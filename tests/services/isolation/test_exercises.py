@@ -14,7 +14,7 @@ from shared.exchange.prepare import Documents
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
-from shared.party.origin.store.filing import PostgresFiling, ToFile
+from shared.party.origin.store.filing import FilingBatch, PostgresFiling
 from shared.routing.documents import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
@@ -65,7 +65,7 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     database.last_step = StreamSending("hotline", composer, subjects_of("hotline", clock), clock=clock)
     async with database.transaction(RowScope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
         filing = PostgresFiling(session.driver, keys.kek)
-        await filing.file([], ToFile([prepared], {LIVE_HOTLINE: 1}, clock.now().date(), {}, {}))
+        await filing.file([], FilingBatch([prepared], {LIVE_HOTLINE: 1}, clock.now().date(), {}, {}))
         await filing.send([*map(change, offers), fact])
     await database.close()
     return prepared.referral_id

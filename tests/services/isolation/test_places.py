@@ -130,7 +130,7 @@ def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Control: with the earlier context, all rows of one subject were one place."""
-    monkeypatch.setattr("shared.envelope.datakeys.Place.column", lambda place, _: place.row.partition(".")[0].encode())
+    monkeypatch.setattr("shared.envelope.datakeys.RowRef.column", lambda place, _: place.row.partition(".")[0].encode())
     held = everything(uuid7())
     content, key, _ = held[f"received {HOTLINE} assessment"]
     assert opens(content, key, held[f"received {OTHER_HOTLINE} assessment"][2])

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.base import Contract
@@ -19,7 +19,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.recipient.use_cases import Acting
+from shared.party.recipient.use_cases import ItemActor
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Settlement, Unit
@@ -60,8 +60,8 @@ class Agencies:
         async with self._applying() as unit:
             await self._door().settled(unit, told)
 
-    def _door(self) -> AgencyDoor:
-        return AgencyDoor(kek=KEK, documents=self.documents, now=lambda: AT)
+    def _door(self) -> AgencyHandler:
+        return AgencyHandler(kek=KEK, documents=self.documents, now=lambda: AT)
 
     @asynccontextmanager
     async def _applying(self) -> AsyncIterator[Any]:
@@ -90,7 +90,7 @@ class Agencies:
     ) -> str:
         """Do one act as the HTTP routes do."""
         async with self.cases(name, party=party, role=role) as cases:
-            acting = Acting(party, role, actor, cases, self.directory, at)
+            acting = ItemActor(party, role, actor, cases, self.directory, at)
             return await act_on_case(
                 row(Subject.CASE, name), referral_id, said=said, acting=acting, documents=self.documents
             )

@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemQuery
 from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late, write_parts
@@ -75,7 +75,7 @@ async def listed(agencies: Agencies) -> list[str]:
     found, cursor = [], None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
         while True:
-            page = await cases.page(OTHER_AGENCY, Page(None, cursor, 7))
+            page = await cases.page(OTHER_AGENCY, ItemQuery(None, cursor, 7))
             found += [str(item.referral_id) for item in page.items]
             if (cursor := page.next) is None:
                 return found
@@ -97,7 +97,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
             unit = Unit(await transaction.__aenter__())
-            await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
+            await AgencyHandler(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
                 unit, [offered(each, to=OTHER_AGENCY) for each in ids]
             )
             await write_parts(unit.connection.driver)

@@ -8,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance, Declination
+from shared.contracts.answers import CaseAcceptance, Declination
 from shared.exchange.act import CaseState, Subject
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.attention import Attention, Source
+from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.attention_item import AttentionPage
-from shared.party.list_filter import Sought
-from shared.party.recipient.domain import Page
+from shared.party.list_filter import ListFilter
+from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.store.listing import items_waiting
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason
@@ -34,7 +34,9 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
     async with agencies.cases("read") as cases:
         while True:
             page = as_told(
-                await cases.page(AGENCY, Page(asked.get("state"), cursor, 3, Sought.of(priority=asked.get("only"))))
+                await cases.page(
+                    AGENCY, ItemQuery(asked.get("state"), cursor, 3, ListFilter.of(priority=asked.get("only")))
+                )
             )
             found += page["items"]
             cursor = page["next"]
@@ -49,7 +51,7 @@ async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | No
     held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
 
     look = partial(items_waiting, subject=Subject.CASE)
-    door = Attention(held, (Source("case", CaseState.OFFERED, look),))
+    door = AttentionRoutes(held, (AttentionSource("case", CaseState.OFFERED, look),))
     who = Identity(party, Role.VIEWER, "law_enforcement", True, ACTOR)
     return await door.page(who, cursor, rank_max=1, limit=2)
 
@@ -87,7 +89,7 @@ async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_
     mine = [each for each in found if each in (first, second, calm, taken_back)]
     assert mine == [first, second]
     assert found[first] == "accept"
-    await agencies.act("accept", Acceptance(), first)
+    await agencies.act("accept", CaseAcceptance(), first)
     await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), second)
     found = await waiting(agencies)
     assert (found[first], second in found) == ("outcome", False)

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts.answers import Acceptance
+from shared.contracts.answers import CaseAcceptance
 from shared.contracts.base import Contract
-from shared.contracts.case_referral import Referring
-from shared.contracts.holds import Claim, HoldEndedClear, HoldRequest
+from shared.contracts.case_referral import CaseReferral
+from shared.contracts.holds import CaseClaim, HoldEndedClear, HoldRequest
 from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.registry import HOLD_ENDED
 from shared.exchange.accept import accept
@@ -25,11 +25,11 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import Place
-from shared.party.recipient.domain import AskedHold
-from shared.party.recipient.store.arriving import HeldPlaces
+from shared.party.attention_item import ListPlace
+from shared.party.recipient.domain import RequestedHold
+from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds
-from shared.party.recipient.use_cases import Acting
+from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.agencies import CaseReferReason
@@ -43,7 +43,7 @@ from tests.support.builders import HOTLINE, POLICE, settlement
 from tests.support.exchange_world import LOCATION, World, world
 
 OTHER, THIRD = "police-de.example", "police-be.example"
-BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 AT_RISK = {"level": "p0_child_at_risk"}
 NEWER = "policy_not_in_force"
 
@@ -63,13 +63,13 @@ class Case:
     async def act(self, name: str, said: Contract | None) -> str:
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, name)) as session:
             cases, directory = PostgresCases(session.driver, KEK), self.here.documents.directory
-            acting = Acting(POLICE, Role.ANALYST, ACTOR, cases, directory, self.here.at)
+            acting = ItemActor(POLICE, Role.ANALYST, ACTOR, cases, directory, self.here.at)
             told = row(Subject.CASE, name)
             documents = lambda: self.here.documents  # noqa: E731
             return await act_on_case(told, self.referral_id, said=said, acting=acting, documents=documents)
 
     async def refer(self, to: str = OTHER) -> str:
-        return await self.act("refer", Referring(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
+        return await self.act("refer", CaseReferral(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
 
     async def gone(self) -> list[UUID]:
         """Return the messages that referred it, oldest first."""
@@ -104,8 +104,8 @@ class Case:
             assert await self.door().apply(unit, [amended]) == {}
         assert len(await self.gone()) == revision
 
-    def door(self) -> AgencyDoor:
-        return AgencyDoor(kek=KEK, documents=lambda: self.here.documents, now=lambda: AT)
+    def door(self) -> AgencyHandler:
+        return AgencyHandler(kek=KEK, documents=lambda: self.here.documents, now=lambda: AT)
 
     async def show(self) -> dict[str, Any]:
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
@@ -117,7 +117,7 @@ class Case:
         rows = [each.row for each in found if each.row.subject == self.referral_id]
         return [(each.reasons, each.party, each.code, each.mend.value) for each in rows]
 
-    async def holds(self) -> Sequence[AskedHold]:
+    async def holds(self) -> Sequence[RequestedHold]:
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             page = await PostgresCases(session.driver, KEK).holds.page(POLICE, state=None, cursor=None, limit=200)
         return [each for each in page.items if each.referral_id == self.referral_id]
@@ -127,7 +127,7 @@ class Case:
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             place = {"kind": "url", "value": LOCATION}
             record = PreservationRecord.model_validate({"locations": [place]})
-            return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
+            return await HeldLocations(session.driver, KEK).stand(POLICE, record)
 
     async def claims(self) -> list[tuple[str, int]]:
         """Return the starts and ends of the clock by which an officer must claim it.
@@ -161,7 +161,7 @@ async def case(agencies: Agencies, **changes: Any) -> Case:
 
 async def test_it_stands_again_as_it_stood_with_the_code_and_its_origin_is_told(agencies: Agencies) -> None:
     it = await case(agencies)
-    await it.act("accept", Acceptance(case_reference=None))
+    await it.act("accept", CaseAcceptance(case_reference=None))
     assert await it.refer() == "referred"
     edge = (await it.show())["timeline"][-1]
     assert await it.waits() == [], "nothing was refused so far"
@@ -206,7 +206,7 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
     await it.refer()
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1)]
-    await it.act("claim", Claim())
+    await it.act("claim", CaseClaim())
     # Within the same ten seconds, this act must not be taken for the act of the referral.
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1), ("does", 1)]
 
@@ -216,14 +216,14 @@ async def test_a_case_is_passed_on_in_the_urgent_lane_where_a_child_is_at_risk(
     agencies: Agencies, changes: dict[str, Any], is_p0: bool
 ) -> None:
     it = await case(agencies, **changes)
-    await it.act("accept", Acceptance())
+    await it.act("accept", CaseAcceptance())
     await it.refer()
     (gone,) = await it.gone()
     assert [each.is_p0 for each in await sent_by(agencies.database) if each.message_id == gone] == [is_p0]
 
 
 async def test_what_somebody_has_claimed_or_taken_up_needs_no_claim_as_it_comes_back(agencies: Agencies) -> None:
-    for act, said in (("claim", Claim()), ("accept", Acceptance(case_reference=None))):
+    for act, said in (("claim", CaseClaim()), ("accept", CaseAcceptance(case_reference=None))):
         it = await case(agencies, priority=AT_RISK)
         await it.act(act, said)
         await it.refer()
@@ -235,7 +235,7 @@ async def test_it_is_gone_on_with_in_one_step(agencies: Agencies) -> None:
     it = await case(agencies)
     await it.refer()
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
-    assert await it.act("accept", Acceptance(case_reference=None)) == "accepted"
+    assert await it.act("accept", CaseAcceptance(case_reference=None)) == "accepted"
     assert await it.waits() == []
 
 
@@ -277,7 +277,7 @@ async def test_it_stays_where_the_other_has_it_by_an_amendment(
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
 async def test_it_comes_back_once_each_that_went_was_refused(agencies: Agencies, order: list[int]) -> None:
     it = await case(agencies)
-    await it.act("accept", Acceptance(case_reference=None))
+    await it.act("accept", CaseAcceptance(case_reference=None))
     await it.refer()
     await it.is_amended()
     for each in order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from shared.exchange.accept import accept
 from shared.exchange.evidence import check_evidence, read_evidence
 from shared.kernel.authority import Role
@@ -28,7 +28,9 @@ async def test_whoever_may_see_the_case_gets_what_proves_it_and_nobody_else(agen
     message = accept(record, here.reader("law_enforcement"))
     async with agencies.database.transaction(RowScope((POLICE,), Role.SERVICE, "apply")) as session:
         unit = Unit(session)
-        assert await AgencyDoor(kek=KEK, documents=lambda: here.documents, now=lambda: AT).apply(unit, [message]) == {}
+        assert (
+            await AgencyHandler(kek=KEK, documents=lambda: here.documents, now=lambda: AT).apply(unit, [message]) == {}
+        )
     signing, directory = here.keys["law_enforcement"].signing, here.documents.directory
     served = serving(agencies.database, "law_enforcement", kek=KEK, directory=directory, signing=signing)
     path = f"/v1/inbox/{message.subject}/evidence"

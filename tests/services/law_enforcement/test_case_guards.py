@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from shared.contracts.answers import Acceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
+from shared.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
@@ -34,7 +34,7 @@ async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agen
 
 async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
         said = await session.driver.fetchval("SELECT said FROM received WHERE subject = $1", referral_id)
     assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}

@@ -12,21 +12,16 @@ from services.law_enforcement.domain import check_close_reason, further_purpose
 from shared.exchange.act import CaseState
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.domain import Item
+from shared.party.recipient.domain import HeldItem
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_HOTLINE, offered
 
 REFERRAL: UUID = uuid7()
 
 
-def case(state: str, *, origin: str = HOTLINE) -> Item:
-    return Item(
-        subject_id=REFERRAL,
-        party=AGENCY,
-        sender=origin,
-        exercise=True,
-        state=state,
-        purposes={"investigation": 1},
+def case(state: str, *, origin: str = HOTLINE) -> HeldItem:
+    return HeldItem(
+        subject_id=REFERRAL, party=AGENCY, sender=origin, exercise=True, state=state, purposes={"investigation": 1}
     )
 
 

@@ -11,13 +11,13 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import (
-    Acceptance,
+    CaseAcceptance,
     CaseAcceptedClear,
     CaseRecord,
     Declination,
-    Keeping,
     OutcomeReport,
     OutcomeReportedClear,
+    RetentionStatement,
     WithdrawalAnswer,
 )
 from shared.contracts.registry import CASE_ACCEPTED
@@ -29,7 +29,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store import arriving
-from shared.party.recipient.use_cases import Acting
+from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -58,10 +58,10 @@ from tests.services.doors import ACTOR, paged
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import about
 
-ACCEPT = Acceptance()
+ACCEPT = CaseAcceptance()
 KEPT = WithdrawalAnswer(
     fate=WithdrawalFate.KEPT,
-    kept=Keeping(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4)),
+    kept=RetentionStatement(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4)),
 )
 REFERENCE = "2026/000417"
 
@@ -86,7 +86,7 @@ async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Age
 
 async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
     stored = await stored_text(endpoint.owner_url, [AGENCY])
     assert str(referral_id) in stored
     assert LOCATION not in stored
@@ -158,7 +158,7 @@ async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> Non
 
 async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
     assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
     [said] = await about(agencies.database, referral_id)
     assert REFERENCE not in str(said.clear)
@@ -345,7 +345,7 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies:
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
     async with agencies.cases("accept") as cases:
-        acting = Acting(AGENCY, Role.ANALYST, ACTOR, cases, agencies.directory, AT)
+        acting = ItemActor(AGENCY, Role.ANALYST, ACTOR, cases, agencies.directory, AT)
         await act_on_case(
             row(Subject.CASE, "accept"), referral_id, said=ACCEPT, acting=acting, documents=agencies.documents
         )

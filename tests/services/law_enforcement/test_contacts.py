@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance, OutcomeReport
+from shared.contracts.answers import CaseAcceptance, OutcomeReport
 from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import Place, Waits
+from shared.party.attention_item import AttentionRow, ListPlace
 from shared.party.recipient.store.listing import contacts_waiting
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import ContactGround
@@ -21,7 +21,7 @@ from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
 from tests.services.law_enforcement.agency import Agencies
 
-BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 THEIRS = uuid7()
 CHILDREN = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
 
@@ -40,11 +40,11 @@ def suggested(
 async def case(agencies: Agencies) -> UUID:
     """Receive and accept a case."""
     referral_id = await agencies.offer()
-    assert await agencies.act("accept", Acceptance(case_reference=None), referral_id) == "accepted"
+    assert await agencies.act("accept", CaseAcceptance(case_reference=None), referral_id) == "accepted"
     return referral_id
 
 
-async def waiting(agencies: Agencies, above: Place = BEGINNING, limit: int = 200) -> list[Waits]:
+async def waiting(agencies: Agencies, above: ListPlace = BEGINNING, limit: int = 200) -> list[AttentionRow]:
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
         return await contacts_waiting(session.driver, AGENCY, above, rank_max=1, limit=limit)
 

@@ -200,7 +200,7 @@ async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
     await feed.note()
     read, noted = feed_reading.read_feed, list[str]()
 
-    async def looks_too_early(*arguments: Any, **named: Any) -> feed_reading.Read:
+    async def looks_too_early(*arguments: Any, **named: Any) -> feed_reading.FeedPage:
         found = await read(*arguments, **named)
         if not noted:
             with FeedListener.place(feed.listener, feed.party, above=1) as told:

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.answers import Acceptance, Declination
+from shared.contracts.answers import CaseAcceptance, Declination
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
@@ -51,7 +51,7 @@ async def test_the_inbox_is_looked_through_by_all_that_is_sought(agencies: Agenc
     for each, priority in ((calm, "p2_normal"), (risky, P0), (accepted, "p2_normal"), (closed, P0)):
         await agencies.receive(offered(each, origin=OTHER_HOTLINE, priority=priority))
     await agencies.receive(offered(others, priority=P0))
-    await agencies.act("accept", Acceptance(), accepted)
+    await agencies.act("accept", CaseAcceptance(), accepted)
     await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), closed)
 
     async def mine(**asked: str) -> list[UUID]:
@@ -76,10 +76,10 @@ async def test_a_case_is_found_by_the_agencys_own_reference_and_by_no_other_agen
     number = f"2026/{uuid7().hex[-10:]}"
     await agencies.receive(offered(first), offered(second), offered(theirs, to=OTHER_AGENCY))
     for each, reference in ((first, number), (second, f"{number}-2")):
-        await agencies.act("accept", Acceptance(case_reference=reference), each)
+        await agencies.act("accept", CaseAcceptance(case_reference=reference), each)
     assert await found(client, reference=number) == [first]
     assert await found(client, OTHER_AGENCY, reference=number) == []
-    await agencies.act("accept", Acceptance(case_reference=number), theirs, party=OTHER_AGENCY)
+    await agencies.act("accept", CaseAcceptance(case_reference=number), theirs, party=OTHER_AGENCY)
     assert await found(client, reference=number) == [first]
     assert await found(client, OTHER_AGENCY, reference=str(first)) == []
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:

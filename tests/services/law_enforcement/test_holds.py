@@ -8,19 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance
-from shared.contracts.holds import (
-    HoldActivatedClear,
-    HoldEndedClear,
-    HoldExtension,
-    HoldRequest,
-    HoldTooLateClear,
-)
+from shared.contracts.answers import CaseAcceptance
+from shared.contracts.holds import HoldActivatedClear, HoldEndedClear, HoldExtension, HoldRequest, HoldTooLateClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import Place
+from shared.party.attention_item import ListPlace
 from shared.party.recipient.store.case_referrals import ended_holds
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
@@ -64,7 +58,7 @@ async def activate(agencies: Agencies, referral_id: UUID, hours: int = 8) -> UUI
 
 async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, str]]:
     """Return the reasons and suggested actions of holds that need a person of the agency."""
-    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    beginning = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
         found = await ended_holds(session.driver, AGENCY, beginning, rank_max=1, limit=200)
     rows = [waits.row for waits in found if waits.row.subject == referral_id]
@@ -137,7 +131,7 @@ async def test_what_has_ended_stays_so_whatever_overtakes_what(agencies: Agencie
     await activate(agencies, referral_id)
     assert [each.state for each in await holds(agencies, referral_id)] == [end]
     assert await attention(agencies, referral_id) == [(f"hold_{end}", "accept")]
-    await agencies.act("accept", Acceptance(), referral_id)
+    await agencies.act("accept", CaseAcceptance(), referral_id)
     assert await attention(agencies, referral_id) == [], "whoever goes on has seen it"
 
 

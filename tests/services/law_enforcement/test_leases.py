@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance
-from shared.contracts.holds import Claim, HandOver
+from shared.contracts.answers import CaseAcceptance
+from shared.contracts.holds import Assignment, CaseClaim
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.console.accounts import Person, end_person, permit
@@ -37,56 +37,56 @@ async def held(agencies: Agencies, referral_id: UUID) -> tuple[object, object]:
 async def test_a_lease_lapses_and_a_second_officer_takes_over(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
     assert await held(agencies, referral_id) == (None, None)
-    assert await agencies.act("claim", Claim(hours=2), referral_id, actor=FIRST) == "offered"
+    assert await agencies.act("claim", CaseClaim(hours=2), referral_id, actor=FIRST) == "offered"
     assert (await held(agencies, referral_id))[0] == FIRST
     late = AT + 2 * HOUR
-    for name, said in (("claim", Claim()), ("accept", Acceptance())):
+    for name, said in (("claim", CaseClaim()), ("accept", CaseAcceptance())):
         with pytest.raises(Refused, match="case_claimed") as refused:
             await agencies.act(name, said, referral_id, actor=SECOND, at=late - timedelta(seconds=1))
         assert refused.value.status == 409
         assert FIRST not in str(refused.value), "who has it is in the list, not in an error"
-    await agencies.act("claim", Claim(), referral_id, actor=SECOND, at=late)
+    await agencies.act("claim", CaseClaim(), referral_id, actor=SECOND, at=late)
     assert (await held(agencies, referral_id))[0] == SECOND
-    assert await agencies.act("accept", Acceptance(), referral_id, actor=SECOND, at=late) == "accepted"
+    assert await agencies.act("accept", CaseAcceptance(), referral_id, actor=SECOND, at=late) == "accepted"
     assert [sent[0] for sent in await agencies.sent(referral_id)] == ["causeway.case_accepted.v1"], "nobody is told"
 
 
 async def test_whoever_may_acts_once_it_has_lapsed_without_claiming(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("claim", Claim(hours=1), referral_id, actor=FIRST)
-    assert await agencies.act("accept", Acceptance(), referral_id, actor=SECOND, at=AT + HOUR) == "accepted"
+    await agencies.act("claim", CaseClaim(hours=1), referral_id, actor=FIRST)
+    assert await agencies.act("accept", CaseAcceptance(), referral_id, actor=SECOND, at=AT + HOUR) == "accepted"
 
 
 async def test_it_is_handed_over_at_the_end_of_a_shift(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
     with pytest.raises(Refused, match="case_not_claimed"):
-        await agencies.act("hand_over", HandOver(to=SECOND), referral_id, actor=FIRST)
-    await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST)
+        await agencies.act("hand_over", Assignment(to=SECOND), referral_id, actor=FIRST)
+    await agencies.act("claim", CaseClaim(hours=8), referral_id, actor=FIRST)
     with pytest.raises(Refused, match="case_claimed"):
-        await agencies.act("hand_over", HandOver(to=THIRD), referral_id, actor=SECOND)
-    await agencies.act("hand_over", HandOver(to=SECOND, hours=3), referral_id, actor=FIRST, at=AT + HOUR)
+        await agencies.act("hand_over", Assignment(to=THIRD), referral_id, actor=SECOND)
+    await agencies.act("hand_over", Assignment(to=SECOND, hours=3), referral_id, actor=FIRST, at=AT + HOUR)
     assert (await held(agencies, referral_id))[0] == SECOND
     with pytest.raises(Refused, match="case_claimed"):
-        await agencies.act("accept", Acceptance(), referral_id, actor=FIRST, at=AT + 2 * HOUR)
-    await agencies.act("hand_over", HandOver(), referral_id, actor=SECOND, at=AT + 2 * HOUR)
-    await agencies.act("claim", Claim(), referral_id, actor=THIRD, at=AT + 2 * HOUR)
+        await agencies.act("accept", CaseAcceptance(), referral_id, actor=FIRST, at=AT + 2 * HOUR)
+    await agencies.act("hand_over", Assignment(), referral_id, actor=SECOND, at=AT + 2 * HOUR)
+    await agencies.act("claim", CaseClaim(), referral_id, actor=THIRD, at=AT + 2 * HOUR)
     assert (await held(agencies, referral_id))[0] == THIRD
 
 
 async def test_whoever_has_it_claims_it_for_longer_and_a_case_that_is_over_is_not_claimed(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
     for hour in range(0, 24, 6):
-        await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST, at=AT + hour * HOUR)
+        await agencies.act("claim", CaseClaim(hours=8), referral_id, actor=FIRST, at=AT + hour * HOUR)
     other = await agencies.offer()
     with pytest.raises(Refused, match="not_found"):
-        await agencies.act("claim", Claim(), other, party=OTHER_AGENCY)
+        await agencies.act("claim", CaseClaim(), other, party=OTHER_AGENCY)
     with pytest.raises(Refused, match="not_found"):
-        await agencies.act("hand_over", HandOver(), other, party=OTHER_AGENCY)
+        await agencies.act("hand_over", Assignment(), other, party=OTHER_AGENCY)
 
 
 async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    claims = [agencies.act("claim", Claim(), referral_id, actor=each) for each in (FIRST, SECOND, THIRD)]
+    claims = [agencies.act("claim", CaseClaim(), referral_id, actor=each) for each in (FIRST, SECOND, THIRD)]
     ended = await asyncio.gather(*claims, return_exceptions=True)
     refused = [each for each in ended if isinstance(each, Refused)]
     assert ([each.code for each in refused], len(ended)) == (["case_claimed"] * 2, 3)
@@ -94,7 +94,7 @@ async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
 
 async def test_it_is_handed_over_to_who_acts_for_the_agency_now_and_to_nobody_else(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("claim", Claim(), referral_id, actor=FIRST)
+    await agencies.act("claim", CaseClaim(), referral_id, actor=FIRST)
     looking, gone, abroad, key, revoked = ("4" * 32, "5" * 32, "6" * 32, key_hash("a"), key_hash("b"))
     async with agencies.database.transaction() as session:
         await permit(session.driver, Person(AGENCY, looking), Role.VIEWER)
@@ -107,8 +107,8 @@ async def test_it_is_handed_over_to_who_acts_for_the_agency_now_and_to_nobody_el
     ids = [KEK.actor_id(AGENCY, each) for each in (*map(bytes.fromhex, (looking, gone, abroad)), revoked, b"nobody")]
     for to in (*ids, KEK.actor_id(OTHER_AGENCY, bytes.fromhex(abroad)), PEOPLE[1]):
         with pytest.raises(Refused, match="officer_unknown") as refused:
-            await agencies.act("hand_over", HandOver(to=to), referral_id, actor=FIRST)
+            await agencies.act("hand_over", Assignment(to=to), referral_id, actor=FIRST)
         assert (refused.value.field, to in str(refused.value)) == ("/to", False)
     assert (await held(agencies, referral_id))[0] == FIRST
-    await agencies.act("hand_over", HandOver(to=KEK.actor_id(AGENCY, key)), referral_id, actor=FIRST)
+    await agencies.act("hand_over", Assignment(to=KEK.actor_id(AGENCY, key)), referral_id, actor=FIRST)
     assert (await held(agencies, referral_id))[0] == KEK.actor_id(AGENCY, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import Acceptance, OutcomeReport
+from shared.contracts.answers import CaseAcceptance, OutcomeReport
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, offered, withdrawn
@@ -24,7 +24,7 @@ async def test_a_case_keeps_that_a_child_was_identified_and_shows_every_outcome_
     agencies: Agencies,
 ) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
     await agencies.act("outcome", ARREST, referral_id)
     await agencies.act("outcome", CLOSED, referral_id)
     await agencies.receive(withdrawn(referral_id))
@@ -46,7 +46,7 @@ async def test_a_case_keeps_that_a_child_was_identified_and_shows_every_outcome_
 async def test_an_agency_sees_no_act_of_another_on_the_same_referral(agencies: Agencies) -> None:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id), offered(referral_id, to=OTHER_AGENCY))
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id, party=AGENCY)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id, party=AGENCY)
     own, other = [await agencies.show(referral_id, party=party) for party in (AGENCY, OTHER_AGENCY)]
     assert (own["state"], len(own["timeline"])) == ("accepted", 1)
     assert (other["state"], other["timeline"]) == ("offered", [])

@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance, Declination
+from shared.contracts.answers import CaseAcceptance, Declination
 from shared.contracts.base import Contract
-from shared.contracts.holds import Claim, HandOver
+from shared.contracts.holds import Assignment, CaseClaim
 from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
-from shared.party.attention import Attention, Source
-from shared.party.attention_item import Waiting
+from shared.party.attention import AttentionRoutes, AttentionSource
+from shared.party.attention_item import AttentionItem
 from shared.party.recipient.store.listing import cases_waiting
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
@@ -58,10 +58,10 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
     return told
 
 
-async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting | None:
+async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> AttentionItem | None:
     held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
     look = partial(cases_waiting, now=lambda: at)
-    door = Attention(held, (Source("case", CaseState.OFFERED, look),))
+    door = AttentionRoutes(held, (AttentionSource("case", CaseState.OFFERED, look),))
     who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)
     page = await door.page(who, None, rank_max=0, limit=200)
     return next((each for each in page.items if each.subject == referral_id), None)
@@ -70,8 +70,8 @@ async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("claim", Claim()),
-        ("accept", Acceptance()),
+        ("claim", CaseClaim()),
+        ("accept", CaseAcceptance()),
         ("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY)),
     ],
 )
@@ -102,10 +102,10 @@ async def test_it_says_so_on_the_list_whenever_nobody_has_it(agencies: Agencies)
 
     nobodys = ("p0_unclaimed", "p0_open"), "claim"
     assert await reasons(AT) == nobodys
-    await agencies.act("claim", Claim(hours=2), referral_id)
+    await agencies.act("claim", CaseClaim(hours=2), referral_id)
     assert await reasons(AT + HOUR) == (("p0_open",), "accept")
     assert await reasons(AT + 2 * HOUR) == nobodys, "the lease has lapsed"
-    await agencies.act("hand_over", HandOver(), referral_id, at=AT + HOUR)
+    await agencies.act("hand_over", Assignment(), referral_id, at=AT + HOUR)
     assert await reasons(AT + HOUR) == nobodys
-    await agencies.act("accept", Acceptance(), referral_id, at=AT + HOUR)
+    await agencies.act("accept", CaseAcceptance(), referral_id, at=AT + HOUR)
     assert await reasons(AT + 9 * HOUR) == (("p0_open",), "outcome")

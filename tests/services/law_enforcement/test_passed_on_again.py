@@ -14,7 +14,7 @@ from shared.exchange.accept import accept
 from shared.exchange.case_referral import bound
 from shared.exchange.message import Draft, Received
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, PassedCase, applied
+from shared.party.recipient.domain import HeldItem, PassedCase, applied
 from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to
@@ -71,12 +71,12 @@ def test_an_offer_of_its_origin_amends_nothing_that_came_from_an_agency(here: Wo
 class Cases:
     """A store with one case of the first agency. It records the sent messages."""
 
-    def __init__(self, case: Item) -> None:
+    def __init__(self, case: HeldItem) -> None:
         self.case = case
         self.sent: list[Draft] = []
         self.noted: list[tuple[UUID, UUID]] = []
 
-    async def find(self, subjects: Any) -> dict[tuple[UUID, str], Item]:
+    async def find(self, subjects: Any) -> dict[tuple[UUID, str], HeldItem]:
         return {(self.case.subject_id, self.case.party): self.case}
 
     async def send(self, drafts: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.bus import AgencyHandler
 from shared.contracts.registry import REFERRAL_PASSED_ON, REFERRAL_WITHDRAWN
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
@@ -41,7 +41,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
         return list((await door.apply(unit, [passed])).values())
 
 
-class Asking(AgencyDoor):
+class Asking(AgencyHandler):
     """A handler that refuses any message that passes the check for withdrawals."""
 
     def _may_be_told(self, message: Any) -> None:

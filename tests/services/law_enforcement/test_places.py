@@ -23,7 +23,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.recipient.store.arriving import HeldPlaces
+from shared.party.recipient.store.arriving import HeldLocations
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason, WithdrawalFate
@@ -46,12 +46,7 @@ from tests.services.law_enforcement.test_holds import HOUR
 from tests.support.location_forms import knowing
 
 #: The only instrument of this policy, usable by agencies of the Netherlands.
-ASKED_BY = {
-    "id": "eu_2023_1543",
-    "jurisdiction": "BLOC-EU",
-    "valid_from": "2026-01-01",
-    "confirmation": "confirmed",
-}
+ASKED_BY = {"id": "eu_2023_1543", "jurisdiction": "BLOC-EU", "valid_from": "2026-01-01", "confirmation": "confirmed"}
 HOLD = {"act": "place_hold", "scope": "removal", "basis": "investigation_open"}
 
 
@@ -93,7 +88,7 @@ async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
         track=Track.OFFER,
         documents=lambda: Documents(agencies.directory, policy),
         preservations=PostgresPreservations,
-        holds=HeldPlaces,
+        holds=HeldLocations,
     )
     cases = cases_router(of, lambda: Documents(agencies.directory, policy))
     async with door(cases, preservations_router(routes)) as opened:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.law_enforcement.store import case_words
-from shared.contracts.answers import Acceptance
+from shared.contracts.answers import CaseAcceptance
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.events import timelines_router
@@ -35,7 +35,7 @@ async def got(
 async def closed_case(agencies: Agencies) -> UUID:
     """Receive a case and close it: a child was identified, and the outcome stays unknown."""
     subject = await agencies.offer()
-    await agencies.act("accept", Acceptance(case_reference=REFERENCE), subject)
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), subject)
     await agencies.act("outcome", ARREST, subject)
     await agencies.act("outcome", CLOSED, subject)
     return subject

@@ -10,7 +10,7 @@ import pytest
 
 from shared.exchange.states import WebhookState
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
-from shared.runtime.courier.sender import Sent
+from shared.runtime.courier.sender import SendResult
 from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party
 from tests.support.manual_clock import ManualClock
 
@@ -23,10 +23,10 @@ async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party)
     right, ahead = mine.clock, ManualClock(mine.clock.now() + LEASE + timedelta(seconds=10))
 
     class Slow:
-        async def post(self, *_: Any) -> Sent:
+        async def post(self, *_: Any) -> SendResult:
             begun.set()
             await answered.wait()
-            return Sent("delivered", 204)
+            return SendResult("delivered", 204)
 
     for holds, comes in ((right, ahead), (ahead, right)):
         begun.clear()
@@ -66,7 +66,7 @@ async def test_a_clock_that_was_ahead_silences_no_address(mine: Party) -> None:
 async def test_a_database_whose_clock_was_ahead_silences_no_address(mine: Party, failures: int) -> None:
     await mine.register()
     await mine.note()
-    mine.receivers.answers[URL] = Sent("connection_failed")
+    mine.receivers.answers[URL] = SendResult("connection_failed")
     for pause in (timedelta(), *PAUSES)[:failures]:
         await mine.later(pause.total_seconds())
         assert await mine.courier().carry() == 1

@@ -13,7 +13,7 @@ from shared.exchange.states import WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX
-from shared.runtime.courier.sender import Sent
+from shared.runtime.courier.sender import SendResult
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import stored_text
 from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party
@@ -157,7 +157,7 @@ async def test_for_a_day_either_secret_verifies_then_the_new_one_alone(mine: Par
 async def test_every_attempt_is_in_the_log_newest_first(mine: Party) -> None:
     made = await mine.register()
     path = f"/{made['webhook_id']}/deliveries"
-    mine.receivers.answers[URL] = Sent("status_refused", 503)
+    mine.receivers.answers[URL] = SendResult("status_refused", 503)
     await mine.note(2)
     await mine.courier().carry()
     await mine.later(5)

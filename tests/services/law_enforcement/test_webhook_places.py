@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from shared.runtime.courier import courier
-from shared.runtime.courier.courier import Courier
+from shared.runtime.courier.courier import WebhookDispatcher
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import Leases
-from shared.runtime.courier.sender import Sent
+from shared.runtime.courier.leases import DeliveryLeases
+from shared.runtime.courier.sender import SendResult
 from tests.services.law_enforcement.agency import KEK
 from tests.services.law_enforcement.webhook_fixtures import URL, Party
 
@@ -22,11 +22,11 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.let_go = asyncio.Queue[str](), asyncio.Event()
 
-    async def post(self, url: str, *_: Any) -> Sent:
+    async def post(self, url: str, *_: Any) -> SendResult:
         self.begun.put_nowait(url)
         if url != URL:
             await self.let_go.wait()
-        return Sent("delivered", 204)
+        return SendResult("delivered", 204)
 
 
 async def test_slow_receivers_of_four_parties_hold_no_event_of_another(
@@ -34,13 +34,13 @@ async def test_slow_receivers_of_four_parties_hold_no_event_of_another(
 ) -> None:
     slow = [Party(mine.database, mine.http, mine.rules) for _ in range(4)]
     monkeypatch.setattr(courier, "ADDRESSES_MAX", len(slow) * courier.ADDRESSES_OF_ONE)
-    leases = Leases(mine.database, KEK, lambda: [mine.name, *(each.name for each in slow)])
+    leases = DeliveryLeases(mine.database, KEK, lambda: [mine.name, *(each.name for each in slow)])
     for each in slow:
         await each.note()
         for number in range(ENDPOINTS_MAX):
             await each.register(f"{URL}/{number}", after=0)
     receivers = Slow()
-    sending = Courier(leases, receivers, clock=mine.clock)  # type: ignore[arg-type]
+    sending = WebhookDispatcher(leases, receivers, clock=mine.clock)  # type: ignore[arg-type]
     running = asyncio.create_task(sending.run())
     async with asyncio.timeout(60):
         for _ in range(courier.ADDRESSES_MAX):

@@ -24,10 +24,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.courier import leases
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import Courier
+from shared.runtime.courier.courier import WebhookDispatcher
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import LEASE, PAUSES, Leases
-from shared.runtime.courier.sender import Sender, Sent
+from shared.runtime.courier.leases import LEASE, PAUSES, DeliveryLeases
+from shared.runtime.courier.sender import Sender, SendResult
 from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -35,7 +35,7 @@ from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Part
 from tests.support.http_receiver import Raw, receiving
 from tests.support.ports import free_port
 
-AWAY, GONE = Sent("connection_failed"), Sent("status_refused", 410)
+AWAY, GONE = SendResult("connection_failed"), SendResult("status_refused", 410)
 
 
 async def test_an_event_arrives_signed_at_a_real_receiver(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
@@ -175,22 +175,22 @@ async def test_who_removes_addresses_that_hang_and_registers_others_holds_up_no_
     mine: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Party(mine.database, mine.http, mine.rules)
-    begun, looks, let_go, claim = asyncio.Queue[str](), asyncio.Queue[None](), asyncio.Event(), Leases.claim
+    begun, looks, let_go, claim = asyncio.Queue[str](), asyncio.Queue[None](), asyncio.Event(), DeliveryLeases.claim
 
     class Hanging:
-        async def post(self, url: str, *_: Any) -> Sent:
+        async def post(self, url: str, *_: Any) -> SendResult:
             begun.put_nowait(url)
             if url != URL:
                 await let_go.wait()
-            return Sent("delivered", 204)
+            return SendResult("delivered", 204)
 
     async def noted(*given: Any, **how: Any) -> Any:
         looks.put_nowait(None)
         return await claim(*given, **how)
 
-    monkeypatch.setattr(Leases, "claim", noted)
-    leases = Leases(mine.database, KEK, lambda: [mine.name, other.name])
-    running = asyncio.create_task(Courier(leases, Hanging(), clock=mine.clock).run())  # type: ignore[arg-type]
+    monkeypatch.setattr(DeliveryLeases, "claim", noted)
+    leases = DeliveryLeases(mine.database, KEK, lambda: [mine.name, other.name])
+    running = asyncio.create_task(WebhookDispatcher(leases, Hanging(), clock=mine.clock).run())  # type: ignore[arg-type]
     await mine.note()
     made = [await mine.register(f"{URL}/{each}", after=0) for each in range(ENDPOINTS_MAX)]
     async with asyncio.timeout(30):
@@ -214,11 +214,11 @@ async def test_an_address_with_a_defect_stops_no_other(mine: Party) -> None:
     sent = asyncio.Queue[str]()
 
     class Failing:
-        async def post(self, url: str, *_: Any) -> Sent:
+        async def post(self, url: str, *_: Any) -> SendResult:
             if url != URL:
                 raise ZeroDivisionError
             sent.put_nowait(url)
-            return Sent("delivered", 204)
+            return SendResult("delivered", 204)
 
     await mine.register(f"{URL}/defect")
     await mine.register(URL)
@@ -239,7 +239,7 @@ async def crashed(mine: Party, monkeypatch: pytest.MonkeyPatch, sender: Sender |
         raise Unavailable("database_unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Leases, "note", fails)
+        patched.setattr(DeliveryLeases, "note", fails)
         with pytest.raises(Unavailable):
             await mine.courier(sender).carry()
 
@@ -333,7 +333,7 @@ async def test_the_receiver_of_the_page_takes_each_event_once_and_nothing_forged
             await mine.later(LEASE.total_seconds())
             await mine.courier(sender).carry()
             forged = signed_headers([new_secret()], "evt_1", b"{}", at=SystemClock().now())
-            assert await sender.post(f"http://127.0.0.1:{port}/", forged, b"{}") == Sent("status_refused", 401)
+            assert await sender.post(f"http://127.0.0.1:{port}/", forged, b"{}") == SendResult("status_refused", 401)
             assert (await mine.done("GET", f"/{made['webhook_id']}"))["number"] == 3
         finally:
             process.terminate()

@@ -11,15 +11,15 @@ import pytest
 from services.law_enforcement.app import ERASES
 from services.law_enforcement.domain import AGENCY as KIND
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import Acceptance, WithdrawalAnswer
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.answers import CaseAcceptance, WithdrawalAnswer
+from shared.contracts.items import AnswerTrack
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.automation import ByRule, Withdrawals
+from shared.party.automation import Automation, Withdrawals
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.runtime.database.erasures import Erasures
-from shared.runtime.database.journal import Erased, Journal
+from shared.runtime.database.journal import ErasedRecord, Journal
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -33,7 +33,7 @@ HELD_BY_LAW = WithdrawalAnswer.model_validate(
 
 async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_is_over(agencies: Agencies) -> None:
     clock, taken_up, untouched = ManualClock(AT), uuid7(), uuid7()
-    rule = ByRule(
+    rule = Automation(
         recipient=KIND,
         database=agencies.database,
         items=PostgresCases,
@@ -45,7 +45,7 @@ async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_i
     withdrawals = Withdrawals(rule, answer_h=0)
     for each in (taken_up, untouched):
         await agencies.receive(offered(each), offered(each, purpose="victim_identification"))
-    await agencies.act("accept", Acceptance(case_reference="CASE-17"), taken_up)
+    await agencies.act("accept", CaseAcceptance(case_reference="CASE-17"), taken_up)
     await agencies.receive(withdrawn(taken_up), withdrawn(untouched))
     while await withdrawals.look():
         pass
@@ -65,7 +65,7 @@ async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_i
 @pytest.mark.parametrize("answer", ["accepted", "ongoing"])
 async def test_what_was_taken_up_before_the_agency_moved_here_wins_too(agencies: Agencies, answer: str) -> None:
     case = uuid7()
-    again = AnsweredSoFar.model_validate({"moved": True, "answer": answer, "number": 1})
+    again = AnswerTrack.model_validate({"moved": True, "answer": answer, "number": 1})
     assert await agencies.receive(replace(offered(case), again=again), withdrawn(case)) == [None, None]
     with pytest.raises(Refused, match="case_is_kept"):
         await agencies.act("acknowledge_withdrawal", ERASED, case)
@@ -83,11 +83,11 @@ async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_ke
 ) -> None:
     """The database is older than the erasure, which only the journal records."""
     case = await agencies.offer()
-    await agencies.act("accept", Acceptance(), case)
+    await agencies.act("accept", CaseAcceptance(), case)
     await agencies.receive(withdrawn(case))
     assert await places(agencies, case) == 1
     journal = Journal(tmp_path / "erasures.jsonl")
-    journal.append([Erased(ERASED_RECEIVED, case, AGENCY)], AT)
+    journal.append([ErasedRecord(ERASED_RECEIVED, case, AGENCY)], AT)
     async with agencies.database.transaction() as session:
         await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
     assert await Erasures(journal, ERASES, ManualClock(AT)).apply(agencies.database) == 1

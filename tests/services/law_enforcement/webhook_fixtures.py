@@ -18,9 +18,9 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.webhooks import party_routers
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import Courier
-from shared.runtime.courier.leases import Leases, SendingPlaces
-from shared.runtime.courier.sender import Sender, Sent
+from shared.runtime.courier.courier import WebhookDispatcher
+from shared.runtime.courier.leases import DeliveryLeases, SendingPlaces
+from shared.runtime.courier.sender import Sender, SendResult
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope
 from tests.contracts.described import Described
@@ -40,12 +40,12 @@ ONE_PLACE = SendingPlaces(free=1, held={}, of_party=1, most=1)
 class Receivers:
     """A substitute for the network: the answer of each address, and the received requests in order."""
 
-    answers: dict[str, Sent] = field(default_factory=dict)
+    answers: dict[str, SendResult] = field(default_factory=dict)
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Sent:
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> SendResult:
         self.got.append((url, headers, body))
-        return self.answers.get(url, Sent("delivered", 204))
+        return self.answers.get(url, SendResult("delivered", 204))
 
     def bodies(self) -> list[dict[str, Any]]:
         return [json.loads(body) for _, _, body in self.got]
@@ -66,11 +66,11 @@ class Party:
         self.clock = ManualClock(CLOCK.now())
         self.receivers = Receivers()
         self.suspended = False
-        self.leases = Leases(database, KEK, lambda: [self.name])
+        self.leases = DeliveryLeases(database, KEK, lambda: [self.name])
 
-    def courier(self, sender: Sender | None = None) -> Courier:
+    def courier(self, sender: Sender | None = None) -> WebhookDispatcher:
         suspended = lambda _: self.suspended  # noqa: E731
-        return Courier(self.leases, sender or self.receivers, clock=self.clock, suspended=suspended)  # type: ignore[arg-type]
+        return WebhookDispatcher(self.leases, sender or self.receivers, clock=self.clock, suspended=suspended)  # type: ignore[arg-type]
 
     async def note(self, count: int = 1) -> list[str]:
         """Note acts that concern the party."""

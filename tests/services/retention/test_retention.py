@@ -13,7 +13,7 @@ import pytest
 
 from deploy.operator import retention
 from deploy.operator.retention import apply, show
-from deploy.operator.retention_policy import POLICY, Way
+from deploy.operator.retention_policy import POLICY, PurgeMethod
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange import prepare
 from shared.exchange.states import Event
@@ -77,7 +77,7 @@ def test_the_policy_has_every_table_once(kind: str) -> None:
     tables = [name[6:] for name, told in catalogue if name.startswith("table ") and not told.startswith("kind v")]
     assert set(tables) == {kept.table for kept in POLICY[kind]}
     assert len({kept.table for kept in POLICY[kind]}) == len(POLICY[kind])
-    assert all((kept.days is None) == (kept.way in (Way.ITSELF, Way.STAYS)) for kept in POLICY[kind])
+    assert all((kept.days is None) == (kept.way in (PurgeMethod.ITSELF, PurgeMethod.STAYS)) for kept in POLICY[kind])
 
 
 def test_every_class_of_retention_has_its_period() -> None:

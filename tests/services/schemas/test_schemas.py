@@ -20,12 +20,7 @@ from services.hotline.app import build
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database import migrate
-from shared.runtime.database.catalogue import (
-    Catalogue,
-    find_differences,
-    read_catalogue,
-    write_catalogue,
-)
+from shared.runtime.database.catalogue import Catalogue, find_differences, read_catalogue, write_catalogue
 from tests.services.installed import installation
 
 ROOT = Path(__file__).parents[3]

@@ -46,10 +46,7 @@ def refusal(headers: Headers) -> Refused:
 
 
 messages = st.builds(
-    Envelope,
-    any_further_attributes,
-    st.binary(max_size=64),
-    traceparent=st.sampled_from([None, TRACEPARENT]),
+    Envelope, any_further_attributes, st.binary(max_size=64), traceparent=st.sampled_from([None, TRACEPARENT])
 )
 
 
@@ -110,9 +107,7 @@ def test_an_extension_has_room_for_a_signature_of_a_later_suite(values: list[str
 
 
 @pytest.mark.parametrize(
-    "values",
-    [["a" * 8193], ["a" * 8192, "a" * 8192, "a"], ["a"] * 33],
-    ids=["too long", "too much in all", "too many"],
+    "values", [["a" * 8193], ["a" * 8192, "a" * 8192, "a"], ["a"] * 33], ids=["too long", "too much in all", "too many"]
 )
 def test_what_extensions_may_take_is_bounded(values: list[str]) -> None:
     headers: Headers = [*wire(), *((f"ce_x{number:02}", value.encode()) for number, value in enumerate(values))]

@@ -36,11 +36,7 @@ def test_the_library_verifies_what_is_signed_here(message_id: str, text: str) ->
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.text(max_size=200))
 def test_what_the_library_signs_verifies_here(message_id: str, text: str) -> None:
     signature = Webhook(SECRET).sign(message_id, AT, text)
-    headers = {
-        "Webhook-Id": message_id,
-        "Webhook-Timestamp": str(int(AT.timestamp())),
-        "Webhook-Signature": signature,
-    }
+    headers = {"Webhook-Id": message_id, "Webhook-Timestamp": str(int(AT.timestamp())), "Webhook-Signature": signature}
     assert verify_webhook(SECRET, headers, text.encode(), at=AT) == message_id
 
 

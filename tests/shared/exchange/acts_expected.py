@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from shared.exchange.act import (
-    CaseState,
-    NoticeState,
-    OfferState,
-    PreservationState,
-    Subject,
-)
+from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState, Subject
 from shared.exchange.origin import ReferralState
 
 #: Every allowed (state, act), and the state after it. An outcome is written act:outcome.

@@ -32,10 +32,10 @@ from shared.contracts.registry import (
 )
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject, Track
-from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.items import Said
+from shared.exchange.clocks import EdgeClock, EdgeStep
+from shared.exchange.items import ItemLog
 from shared.exchange.message import Addressing, Draft, Received, Record, compose, seal_context
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.states import Event, standings, states
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
@@ -44,7 +44,7 @@ from shared.party.origin.records import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.preservation.domain import Preservation, PreservationKey, begun
 from shared.party.preservation.use_cases import receive as receive_preservations
-from shared.party.recipient.domain import Item, ItemKey, RecipientKind
+from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.vocabulary.answers import AnswerState, NoticeAction
 from shared.vocabulary.routing import PartyKind
@@ -83,7 +83,7 @@ OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
 EDGE_ID: Final = EDGE_IDS[AGENCY_OF_EXAMPLES]
 #: The speaker: the subject's own party, another party of the same kind, or the own party about an unknown subject.
 SPEAKERS: Final = ("its own", "another's", "nobody's")
-REMOVED = Said(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
+REMOVED = ItemLog(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
 Measure = Callable[[str, object], None]
 
 
@@ -107,19 +107,19 @@ class Told:
         # which it was passed on, as in the example.
         gone = {name: example(CASE_CAME_BACK)[name] for name in ("agency", "edge_id")}
         said = {AnswerState.ACTIONED: REMOVED.words(), AnswerState.REFERRED: gone}
-        answer = Answered(self.answer, said.get(self.answer, {}))
+        answer = EdgeAnswer(self.answer, said.get(self.answer, {}))
         edge = OpenEdge(
             EDGE_ID, self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
         )
         edge = replace(edge, instance=self.instance)
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
-    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, HeldItem]:
         """Return the item of the subject at the recipient of the message, from its sender."""
         if not self.state or self.subject not in subjects:
             return {}
         names = {"subject_id": self.subject, "party": self.recipient, "sender": self.sender, "state": self.state}
-        item = Item(**names, exercise=True, numbers=self.items)  # type: ignore[arg-type]
+        item = HeldItem(**names, exercise=True, numbers=self.items)  # type: ignore[arg-type]
         return {(self.subject, self.recipient): item}
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
@@ -147,13 +147,13 @@ class Told:
     async def restored(self) -> bool:
         return False
 
-    async def hear(self, items: Sequence[Item]) -> None:
+    async def hear(self, items: Sequence[HeldItem]) -> None:
         self.effects += items
 
-    async def resume(self, items: Sequence[Item]) -> None:
+    async def resume(self, items: Sequence[HeldItem]) -> None:
         self.effects += items
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
         pass
 
     async def note(self, events: Sequence[Event]) -> None:
@@ -286,7 +286,7 @@ class Preserving:
     async def keep(self, done: Sequence[object]) -> None:
         self.effects += done
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
         self.effects += [*begun, *steps]
 
     async def note(self, events: Sequence[Event]) -> None:

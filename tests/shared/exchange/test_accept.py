@@ -13,23 +13,16 @@ from shared.contracts.referral import EdgeClear, EdgeSealed
 from shared.contracts.registry import ALL, READS_ANNOUNCED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.keys import OpeningKey
-from shared.exchange.accept import TurnedAway, accept, accept_batch
+from shared.exchange.accept import RejectedRecord, accept, accept_batch
 from shared.exchange.message import Addressing, Received, Record, compose
 from shared.exchange.read_capabilities import own_reads
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import covered_bytes
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from shared.vocabulary.routing import PartyStatus
-from tests.shared.exchange.wrong_records import (
-    WRONG,
-    Change,
-    case_accepted,
-    resealed,
-    with_image,
-    withdrawn_at,
-)
+from tests.shared.exchange.wrong_records import WRONG, Change, case_accepted, resealed, with_image, withdrawn_at
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import LOCATION, SUBMISSION, World, merged, world
 from tests.support.wire_records import Streams
@@ -100,7 +93,7 @@ def test_nothing_of_an_unknown_sender_is_answered_or_kept_opened(
     with pytest.raises((Refused, Unavailable)) as caught:
         received(here, change(here, good))
     turned, row = caught.value, row_for(code)
-    verified = isinstance(turned, TurnedAway)
+    verified = isinstance(turned, RejectedRecord)
     assert verified or (row.fate in (Fate.PARK, Fate.SKIP) and not row.keeps_body)
     assert getattr(turned, "sender_instance", None) == ("hotline" if verified else None)
 
@@ -262,7 +255,7 @@ def test_a_kept_body_has_passed_signature_and_guard(here: World, good: Record) -
 
 
 def test_before_the_first_document_everything_waits(here: World, good: Record) -> None:
-    reader = replace(here.reader("law_enforcement"), shelf=DocumentShelf())
+    reader = replace(here.reader("law_enforcement"), shelf=DocumentStore())
     with pytest.raises(Unavailable, match="document_unknown"):
         accept(good, reader)
 

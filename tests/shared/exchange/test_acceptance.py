@@ -20,7 +20,7 @@ from shared.exchange.acceptance import (
     CONTEXT,
     AcceptedItem,
     Acceptor,
-    AtAudit,
+    AuditState,
     at_audit,
     check_acceptance,
     check_body,
@@ -237,7 +237,7 @@ def test_the_body_is_the_one_accepted_byte_for_byte(acceptance: SignedAcceptance
 
 def test_what_audit_has_of_it_decides_once_the_merge_delay_is_over(acceptance: SignedAcceptance) -> None:
     soon, late = AT + timedelta(seconds=DELAY_S), AT + timedelta(seconds=DELAY_S, milliseconds=1)
-    assert at_audit(acceptance, [], at=soon) is AtAudit.DUE
-    assert at_audit(acceptance, [], at=late) is AtAudit.MISSING
-    assert at_audit(acceptance, ["0" * 64], at=soon) is AtAudit.DIFFERENT
-    assert at_audit(acceptance, ["0" * 64, digest(BODY)], at=late) is AtAudit.FOUND
+    assert at_audit(acceptance, [], at=soon) is AuditState.DUE
+    assert at_audit(acceptance, [], at=late) is AuditState.MISSING
+    assert at_audit(acceptance, ["0" * 64], at=soon) is AuditState.DIFFERENT
+    assert at_audit(acceptance, ["0" * 64, digest(BODY)], at=late) is AuditState.FOUND

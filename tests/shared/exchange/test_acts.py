@@ -11,23 +11,14 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.contracts.base import Contract
-from shared.contracts.case_referral import CameBack
+from shared.contracts.case_referral import CaseReturn
 from shared.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange import states
-from shared.exchange.act import (
-    ASKED_BY_AGENCIES,
-    Act,
-    Asked,
-    Cause,
-    Move,
-    Offered,
-    Subject,
-    Track,
-)
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, AskState, Cause, Move, Offering, Subject, Track
 from shared.exchange.acts import ACTS, COME_BACK
-from shared.exchange.findings import FoldedOffer
-from shared.exchange.items import Folded
+from shared.exchange.findings import OfferSummary
+from shared.exchange.items import NoticeSummary
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
@@ -56,11 +47,11 @@ def events(subject: Subject) -> list[Event]:
         if row.takes is OutcomeReport:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
         elif row.takes in (NoticeStatements, NoticeDisowning, Reinstatement):
-            found += [(row, Folded(items=fold)) for fold in ItemsFold]
+            found += [(row, NoticeSummary(items=fold)) for fold in ItemsFold]
         elif row.takes in (PreservationAnswering, ExtensionAnswering):
             found += [(row, Coded(answer=answer)) for answer in PreservationAnswer]
         elif row.takes is OfferFindings:
-            found += [(row, FoldedOffer(items=fold)) for fold in OfferFold]
+            found += [(row, OfferSummary(items=fold)) for fold in OfferFold]
         elif row is COME_BACK:
             found += [(row, came_back(AnswerState(move.to))) for move in row.moves]
         elif all(move.before for move in row.moves):
@@ -79,7 +70,7 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
     return OutcomeReport(outcome=outcome, child_identified=unknown, child_safeguarded=unknown)
 
 
-def came_back(stands: AnswerState) -> CameBack:
+def came_back(stands: AnswerState) -> CaseReturn:
     said = {
         "agency": "police-de.example",
         "edge_id": uuid4(),
@@ -87,16 +78,16 @@ def came_back(stands: AnswerState) -> CameBack:
         "stands": stands,
         "times": 1,
     }
-    return CameBack.model_validate(said)
+    return CaseReturn.model_validate(said)
 
 
 def saying(code: Code) -> Contract:
     """Return a content with this code: the outcome of a case, or the fold of a notice's item answers."""
     match code:
         case ItemsFold():
-            return Folded(items=code)
+            return NoticeSummary(items=code)
         case OfferFold():
-            return FoldedOffer(items=code)
+            return OfferSummary(items=code)
         case AnswerState():
             return came_back(code)
         case _:
@@ -108,11 +99,11 @@ def named(event: Event) -> str:
     match said:
         case OutcomeReport():
             return f"{row.name}:{said.outcome}"
-        case Folded() | FoldedOffer():
+        case NoticeSummary() | OfferSummary():
             return f"{row.name}:{said.items}"
         case Coded():
             return f"{row.name}:{said.answer}"
-        case CameBack():
+        case CaseReturn():
             return f"{row.name}:{said.stands}"
         case _:
             return row.name
@@ -138,8 +129,8 @@ def test_every_pair_of_the_table_exists_and_every_state_has_its_word(subject: Su
 
 
 def test_each_move_uses_the_states_of_its_own_track() -> None:
-    origins = {Track.OFFER: {*Offered, *ReferralState}, Track.ANSWER: set(AnswerState)}
-    agencies = {Track.OFFER: set(Asked), Track.ANSWER: set(PreservationAnswer)}
+    origins = {Track.OFFER: {*Offering, *ReferralState}, Track.ANSWER: set(AnswerState)}
+    agencies = {Track.OFFER: set(AskState), Track.ANSWER: set(PreservationAnswer)}
     for row in ACTS:
         tracks = agencies if row.subject in ASKED_BY_AGENCIES else origins
         other = tracks[Track.ANSWER if row.track is Track.OFFER else Track.OFFER]
@@ -189,7 +180,7 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
             state = step(row, state, said)
         except Refused:
             continue
-        whole = isinstance(said, Folded) and said.items not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
+        whole = isinstance(said, NoticeSummary) and said.items not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
         taken.append(f"whole {row.name}" if whole else row.name)
     return taken
 
@@ -218,7 +209,7 @@ def test_a_notice_is_answered_at_most_once_until_it_is_reinstated(drawn: list[Ev
 
 def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:
     """Negative control of the two tests above."""
-    whole = Folded(items=ItemsFold.NOT_OURS)
+    whole = NoticeSummary(items=ItemsFold.NOT_OURS)
     said = {"not_ours": whole, "withdraw": None, "answer": whole}
     drawn = [(states.row(Subject.NOTICE, name), each) for name, each in said.items()]
     taken = done(Subject.NOTICE, drawn, lambda _row, state, _said: state)
@@ -265,7 +256,7 @@ def test_what_an_act_takes_is_what_its_message_carries() -> None:
 # -- the origin's side ---------------------------------------------------------------------------------------------
 
 
-def at_the_origin(message: MessageType, present: str, *, offered: Offered = Offered.OPEN) -> str | None:
+def at_the_origin(message: MessageType, present: str, *, offered: Offering = Offering.OPEN) -> str | None:
     return states.answer_follows(message, AnswerState(present), Contract(), offered=offered)
 
 
@@ -282,7 +273,7 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
             for move in row.moves:
                 said = saying(next(iter(move.codes or {CaseOutcome.ARREST})))
                 found = states.answer_follows(
-                    row.message, AnswerState(standing.answer), said, offered=Offered(standing.offered)
+                    row.message, AnswerState(standing.answer), said, offered=Offering(standing.offered)
                 )
                 follows = [each.to for each in row.moves if each.codes == move.codes and standing.answer in each.before]
                 assert [found] == (follows or [None]), (row, standing)
@@ -291,13 +282,13 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
 def test_an_answer_that_crossed_a_withdrawal_is_kept() -> None:
     row = states.row(Subject.NOTICE, "not_ours")
     assert row.message is not None
-    said = Folded(items=ItemsFold.NOT_OURS)
-    assert states.answer_follows(row.message, AnswerState.NONE, said, offered=Offered.WITHDRAWN) == "not_ours"
+    said = NoticeSummary(items=ItemsFold.NOT_OURS)
+    assert states.answer_follows(row.message, AnswerState.NONE, said, offered=Offering.WITHDRAWN) == "not_ours"
 
 
 def test_no_withdrawal_is_acknowledged_that_has_not_been() -> None:
     assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted") is None
-    assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted", offered=Offered.WITHDRAWN) == "withdrawal_acknowledged"
+    assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted", offered=Offering.WITHDRAWN) == "withdrawal_acknowledged"
 
 
 def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

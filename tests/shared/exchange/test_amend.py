@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
+from shared.exchange.amend import AmendmentInput, AmendmentResult, CurrentEdge, Revision, prepare_amended, renumbered
 from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
-from shared.exchange.origin import Answered
-from shared.exchange.outgoing_messages import Emitted, KnownEdge
+from shared.exchange.origin import EdgeAnswer
+from shared.exchange.outgoing_messages import AddressedEdge, KnownEdge
 from shared.exchange.prepare import Filing, Prepared, as_filed
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
@@ -26,7 +26,7 @@ from tests.support.exchange_world import SUBMISSION, World, opened, submission, 
 
 OTHER_PROVIDER = "provider-012.example"
 R = Random(52)
-_NOTHING = Answered(AnswerState.NONE)
+_NOTHING = EdgeAnswer(AnswerState.NONE)
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Held:
     here: World
     first: Prepared
     body: dict[str, Any]
-    edges: dict[tuple[str, str], Emitted] = field(default_factory=dict)
+    edges: dict[tuple[str, str], AddressedEdge] = field(default_factory=dict)
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     revision: int = 1
     numbered: int = 0
@@ -57,13 +57,13 @@ class Held:
         assert entry is not None
         return entry
 
-    def amend(self, body: dict[str, Any]) -> Amended:
+    def amend(self, body: dict[str, Any]) -> AmendmentResult:
         here = self.here
         filing = Filing(submission(**body), self.origin, body_sha256="0" * 64)
         content, _ = as_filed(filing, here.documents.directory, at=here.at)
         record, numbered = renumbered(whole_record(content), self.record, numbered=self.numbered)
         before = ReferralRecord.model_validate_json(json.dumps(self.record))
-        amending = Amending(
+        amending = AmendmentInput(
             referral_id=self.first.referral_id,
             origin=self.origin,
             exercise=True,
@@ -82,7 +82,7 @@ class Held:
         self._take(amended.again.emitted, amended.again.drafts)
         return amended
 
-    def _take(self, emitted: tuple[Emitted, ...], drafts: tuple[Draft, ...]) -> None:
+    def _take(self, emitted: tuple[AddressedEdge, ...], drafts: tuple[Draft, ...]) -> None:
         by_id = {draft.message_id: draft for draft in drafts}
         for each in emitted:
             sealed = opened(self.here, by_id[each.message_id])
@@ -94,9 +94,9 @@ def _edge(edge: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in edge.items() if name != "digest"}
 
 
-def _standing(edge: Emitted, here: World) -> Standing:
+def _standing(edge: AddressedEdge, here: World) -> CurrentEdge:
     known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, _NOTHING, edge.revision, edge.items, tells=False)
-    return Standing(edge.recipient, edge.purpose, here.at, known)
+    return CurrentEdge(edge.recipient, edge.purpose, here.at, known)
 
 
 def seen(held: Held) -> dict[tuple[str, str], Any]:

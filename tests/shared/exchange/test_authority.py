@@ -14,7 +14,7 @@ import pytest
 
 from shared.contracts.registry import ALL, READS_ANNOUNCED, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import accept
-from shared.exchange.authority import Cell, Relation, cells, cells_of
+from shared.exchange.authority import AuthorityRow, SenderRelation, cells, cells_of
 from shared.exchange.message import Addressing, compose
 from shared.exchange.states import begins, rows_of
 from shared.kernel.errors import Refused
@@ -100,13 +100,13 @@ def test_a_cell_is_a_row_of_acts_or_a_fact() -> None:
     assert len(set(cells())) == len(cells())
     answers = {row.message for kind in SERVICES.values() for row in rows_of(kind.subject) if not begins(row)}
     # A message that begins a case at another agency is about no edge of the origin.
-    answers |= {cell.message for cell in cells() if cell.relation is Relation.PASSED_IT_ON}
+    answers |= {cell.message for cell in cells() if cell.relation is SenderRelation.PASSED_IT_ON}
     for cell in cells():
         if cell.recipient is PartyKind.AUDITOR or cell.message.family is Family.FACT:
             assert cell.recipient is PartyKind.AUDITOR or cell.message is READS_ANNOUNCED
             assert cell.message.family is Family.FACT
         if cell.message.edge:
-            assert cell.relation is Relation.FILED_IT
+            assert cell.relation is SenderRelation.FILED_IT
         assert (
             cell.message in answers
             or cell.message.edge
@@ -116,13 +116,14 @@ def test_a_cell_is_a_row_of_acts_or_a_fact() -> None:
 
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:
-    by_relation: dict[Relation, set[Cell]] = {each: set() for each in Relation}
+    by_relation: dict[SenderRelation, set[AuthorityRow]] = {each: set() for each in SenderRelation}
     for cell in cells():
         by_relation[cell.relation].add(cell)
-    assert {cell.sender for cell in by_relation[Relation.FILED_IT]} == {PartyKind.HOTLINE, PartyKind.INDUSTRY}
-    for cell in by_relation[Relation.WAS_SENT_IT]:
+    assert {cell.sender for cell in by_relation[SenderRelation.FILED_IT]} == {PartyKind.HOTLINE, PartyKind.INDUSTRY}
+    for cell in by_relation[SenderRelation.WAS_SENT_IT]:
         assert any(
-            (sent.sender, sent.recipient) == (cell.recipient, cell.sender) for sent in by_relation[Relation.FILED_IT]
+            (sent.sender, sent.recipient) == (cell.recipient, cell.sender)
+            for sent in by_relation[SenderRelation.FILED_IT]
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN
-from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.accept import RejectedRecord, accept
 from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.sender_verification import AHEAD_MAX
 from shared.kernel.errors import Refused
@@ -39,7 +39,7 @@ def code_of(here: World, record: Record, *, now: datetime) -> str | None:
     try:
         accept(record, here.reader("law_enforcement", clock=ManualClock(now)))
     except Refused as error:
-        assert not isinstance(error, TurnedAway)  # no outcome is sent, because the sender is in doubt
+        assert not isinstance(error, RejectedRecord)  # no outcome is sent, because the sender is in doubt
         return error.code
     return None
 

@@ -14,7 +14,7 @@ from shared.exchange.clocks import answered, begun, clocked, taken_back, told_by
 from shared.exchange.message import Received
 from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid4
-from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, counted, runs
+from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, ClockRun, Effect, Law, Step, counted, runs
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent
 from shared.vocabulary.routing import PartyKind
@@ -44,7 +44,7 @@ def kind_of(here: World, party: str) -> PartyKind:
     return PartyKind(entry.kind)
 
 
-def due(edge: ClockedEdge, here: World, *steps: Step) -> tuple[Run, ...]:
+def due(edge: ClockedEdge, here: World, *steps: Step) -> tuple[ClockRun, ...]:
     return runs(edge, steps, lambda _: Law(here.documents.directory, here.documents.policy))
 
 
@@ -74,11 +74,7 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
             subject, rules=terms.rules, origin=HOTLINE, recipient=sent.recipient, deadlines=terms.deadlines
         )
         at_recipient = clocked(
-            subject,
-            rules=message.edge.rules,
-            origin=message.sender,
-            recipient=message.recipient,
-            deadlines=deadlines,
+            subject, rules=message.edge.rules, origin=message.sender, recipient=message.recipient, deadlines=deadlines
         )
         there = [*begun(subject, AT)]
         back = [*begun(subject, message.sent_at)]
@@ -131,9 +127,9 @@ def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -
 
 
 def test_taking_an_offer_up_promises_no_feedback_as_a_case_does() -> None:
-    started = {step.code for step in answered(Subject.CASE, AnswerState.ACCEPTED, AT) if step.did is Did.STARTS}
+    started = {step.code for step in answered(Subject.CASE, AnswerState.ACCEPTED, AT) if step.did is Effect.STARTS}
     assert started == {ClockEvent.CASE_ACCEPTED}
-    assert all(step.did is Did.DOES for step in answered(Subject.OFFER, AnswerState.ACCEPTED, AT))
+    assert all(step.did is Effect.DOES for step in answered(Subject.OFFER, AnswerState.ACCEPTED, AT))
 
 
 @pytest.mark.parametrize("state", AnswerState)
@@ -144,8 +140,8 @@ def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
     """
     found = answered(Subject.CASE, state, AT)
     silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
-    assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
-    assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)
+    assert (Step(coarse(AT), Effect.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
+    assert taken_back(AT) == (Step(coarse(AT), Effect.ENDS),)
 
 
 def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(here: World) -> None:

@@ -15,7 +15,7 @@ from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
 from shared.contracts.answers import (
-    Acceptance,
+    CaseAcceptance,
     Declination,
     DisowningStatement,
     FindingStatement,
@@ -28,14 +28,14 @@ from shared.contracts.answers import (
     ReinstateStatement,
 )
 from shared.contracts.base import Contract
-from shared.exchange.act import Offered, Subject
+from shared.exchange.act import Offering, Subject
 from shared.exchange.message import Received
-from shared.exchange.origin import Amendments, Answered, answer_edge
+from shared.exchange.origin import EdgeAmendments, EdgeAnswer, answer_edge
 from shared.exchange.retention_grounds import after_amendment, folded
-from shared.exchange.states import Standing, answer_of, follow, personal, row, shown
+from shared.exchange.states import TrackState, answer_of, follow, personal, row, shown
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.domain import Item, RecipientKind, applied, words_of, written
+from shared.party.recipient.domain import HeldItem, RecipientKind, applied, words_of, written
 from shared.party.recipient.store.listing import words
 from shared.vocabulary.answers import (
     ActionReason,
@@ -65,8 +65,8 @@ class Crossing:
     own: list[int] = field(default_factory=lambda: [1, 2])
     gone: set[int] = field(default_factory=set)
     revision: int = 1
-    answer: Answered = field(default_factory=lambda: Answered(AnswerState.NONE))
-    item: Item | None = None
+    answer: EdgeAnswer = field(default_factory=lambda: EdgeAnswer(AnswerState.NONE))
+    item: HeldItem | None = None
     to_recipient: deque[Received] = field(default_factory=deque)
     to_origin: deque[tuple[Any, Contract]] = field(default_factory=deque)
     acts: int = 0
@@ -127,30 +127,27 @@ class Crossing:
         if self.to_origin:
             message, clear = self.to_origin.popleft()
             own = self.own if self.answered_by_items else ()
-            amended = Amendments(self.revision, frozenset(self.gone))
+            amended = EdgeAmendments(self.revision, frozenset(self.gone))
             self.answer = answer_edge(self.answer, message, clear, withdrawn=False, own=own, amended=amended)
 
     def alike(self) -> bool:
         assert self.item is not None
-        state = shown(self.kind.subject, Standing(Offered.OPEN.value, self.answer.state.value))
+        state = shown(self.kind.subject, TrackState(Offering.OPEN.value, self.answer.state.value))
         return (state, self.answer.acts) == (self.item.state, self.item.acts)
 
 
-def _items(random: Random, item: Item) -> NoticeStatements:
+def _items(random: Random, item: HeldItem) -> NoticeStatements:
     n = random.choice(item.numbers)
     if random.random() < 0.3:
         return NoticeStatements(items=(ItemStatement(n=n, rejection=NoticeRejection.DISPUTED_LEGALITY),))
     return NoticeStatements(items=(ItemStatement(n=n, action=NoticeAction.REMOVED),))
 
 
-NOTICE_SAID: list[Callable[[Random, Item], Said]] = [
+NOTICE_SAID: list[Callable[[Random, HeldItem], Said]] = [
     lambda _random, _item: ("acknowledge", None),
     lambda random, item: ("answer", _items(random, item)),
     lambda random, item: ("answer", _items(random, item)),
-    lambda random, item: (
-        "not_ours",
-        NoticeDisowning(disowned=(DisowningStatement(n=random.choice(item.numbers)),)),
-    ),
+    lambda random, item: ("not_ours", NoticeDisowning(disowned=(DisowningStatement(n=random.choice(item.numbers)),))),
     lambda random, item: (
         "reinstate",
         Reinstatement(
@@ -158,8 +155,8 @@ NOTICE_SAID: list[Callable[[Random, Item], Said]] = [
         ),
     ),
 ]
-CASE_SAID: list[Callable[[Random, Item], Said]] = [
-    lambda _random, _item: ("accept", Acceptance()),
+CASE_SAID: list[Callable[[Random, HeldItem], Said]] = [
+    lambda _random, _item: ("accept", CaseAcceptance()),
     lambda _random, _item: ("decline", Declination(reason=CaseDeclineReason.NO_CRIME)),
     lambda random, _item: (
         "outcome",
@@ -180,12 +177,12 @@ FOUND: list[dict[str, Any]] = [
 ]
 
 
-def _assessed(random: Random, item: Item) -> Said:
+def _assessed(random: Random, item: HeldItem) -> Said:
     found = FindingStatement(n=random.choice(item.numbers), **random.choice(FOUND))
     return "assess", OfferFindings(assessed=(found,))
 
 
-OFFER_SAID: list[Callable[[Random, Item], Said]] = [
+OFFER_SAID: list[Callable[[Random, HeldItem], Said]] = [
     lambda _random, _item: ("accept", None),
     lambda _random, _item: ("decline", Declination(reason=CaseDeclineReason.NO_CRIME)),
     *[_assessed] * 4,
@@ -216,8 +213,8 @@ def test_no_lawful_act_that_crossed_an_amendment_is_refused_and_both_sides_end_a
 @pytest.mark.parametrize("kind", [AS_PROVIDER, AS_AGENCY, AS_HOTLINE], ids=["notice", "case", "offer"])
 def test_an_origin_that_forgets_what_was_amended_is_found(kind: RecipientKind, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: answers are judged as if nothing had been amended."""
-    never = Amendments(1, frozenset())
-    monkeypatch.setattr(f"{__name__}.Amendments", lambda *_: never)
+    never = EdgeAmendments(1, frozenset())
+    monkeypatch.setattr(f"{__name__}.EdgeAmendments", lambda *_: never)
     differing = 0
     for seed in range(1500):
         try:

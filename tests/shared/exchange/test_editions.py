@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.accept import RejectedRecord, accept
 from shared.exchange.evidence import Witness, check_evidence
 from shared.exchange.message import Record
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.exchange.record_table import Fate, row_for
 from shared.guard.edition import EDITIONS
@@ -42,7 +42,7 @@ def offered(here: World, **changes: object) -> Record:
 
 
 def code_of(here: World, record: Record) -> str:
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         accept(record, here.reader("law_enforcement"))
     return turned.value.code
 
@@ -60,7 +60,7 @@ def test_an_edition_that_is_unknown_is_deferred_and_applied_once_it_is_there(
 ) -> None:
     record = offered(here)
     reads(monkeypatch, FIRST)
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         accept(record, here.reader("law_enforcement"))
     assert turned.value.code == "guard_unknown"
     assert row_for(turned.value.code).fate is Fate.DEFER
@@ -83,7 +83,7 @@ def test_what_is_issued_anew_is_spelt_as_its_messages_say(here: World, monkeypat
     first = here.prepared()
     filed = submission(items=[ITEM])
     monkeypatch.setattr("tests.support.exchange_world.submission", lambda: filed)
-    again = here.issued_anew(first, POLICE, Answered(AnswerState.NONE))
+    again = here.issued_anew(first, POLICE, EdgeAnswer(AnswerState.NONE))
     assert again.guard == f"{LATER.name} normal"
     (item,) = opened(here, again)["record"]["items"]
     assert item["locator"]["value"] == FRAGMENT.partition("#")[0]

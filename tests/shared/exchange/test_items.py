@@ -18,10 +18,10 @@ from shared.contracts.answers import (
     NoticeNotOursClear,
     NoticeWithdrawalAcknowledgedClear,
 )
-from shared.contracts.items import Disowned, ItemAnswer
+from shared.contracts.items import DisownedItem, ItemAnswer
 from shared.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
-from shared.exchange.items import Said, answered, check, check_times, disowned, fold, renumbered
-from shared.exchange.origin import Answered, answer_edge
+from shared.exchange.items import ItemLog, answered, check, check_times, disowned, fold, renumbered
+from shared.exchange.origin import EdgeAnswer, answer_edge
 from shared.guard.rules import CLOCK_SKEW
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
@@ -45,10 +45,10 @@ def theirs(n: int | None, suggested: str | None = None) -> DisowningStatement:
     return DisowningStatement(n=n, suggested=suggested)
 
 
-NOTHING = Said()
+NOTHING = ItemLog()
 
 
-def told(said: Said) -> list[tuple[int, str]]:
+def told(said: ItemLog) -> list[tuple[int, str]]:
     return [(each.n, (each.action or each.rejection or NOT_FOUND).value) for each in said.answers]
 
 
@@ -144,7 +144,7 @@ def test_a_disowned_item_is_not_answered() -> None:
 OWN = (2, 5, 9)
 
 
-def at_the_origin(present: Answered, said: Said, number: int) -> Answered:
+def at_the_origin(present: EdgeAnswer, said: ItemLog, number: int) -> EdgeAnswer:
     """Return the origin's copy after a message with this content."""
     named = {"notice_id": uuid7(), "act": uuid4(), "number": number}
     if said.answers:
@@ -157,30 +157,29 @@ def at_the_origin(present: Answered, said: Said, number: int) -> Answered:
 
 
 def test_the_origin_keeps_answers_by_its_own_numbers_and_adds_them_up() -> None:
-    first = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
-    assert (first.state, first.acts, told(Said.kept(first.detail))) == ("in_part", 1, [(9, "removed")])
+    first = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
+    assert (first.state, first.acts, told(ItemLog.kept(first.detail))) == ("in_part", 1, [(9, "removed")])
     second = at_the_origin(first, answered([rejected(1), rejected(2)], (1, 2, 3), NOTHING), 2)
     assert (second.state, second.acts) == ("actioned", 2)
-    assert told(Said.kept(second.detail)) == [(9, "removed"), (2, "not_found"), (5, "not_found")]
+    assert told(ItemLog.kept(second.detail)) == [(9, "removed"), (2, "not_found"), (5, "not_found")]
 
 
 @pytest.mark.parametrize(
-    ("number", "n", "code"),
-    [(1, 1, "answer_repeated"), (2, 4, "item_unknown"), (2, 3, "item_action_repeated")],
+    ("number", "n", "code"), [(1, 1, "answer_repeated"), (2, 4, "item_unknown"), (2, 3, "item_action_repeated")]
 )
 def test_the_origin_believes_no_more_than_a_provider_may_say(number: int, n: int, code: str) -> None:
-    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
+    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
     with pytest.raises(Refused, match=code):
-        at_the_origin(present, Said(answers=(ItemAnswer(n=n, round=1, action=REMOVED),)), number)
+        at_the_origin(present, ItemLog(answers=(ItemAnswer(n=n, round=1, action=REMOVED),)), number)
 
 
 def test_a_number_that_was_left_out_holds_nothing_up() -> None:
     """An answer that was refused or is still in transit has used the number."""
-    assert at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 7).acts == 7
+    assert at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 7).acts == 7
 
 
 def test_what_was_said_of_items_stays_when_a_withdrawal_is_acknowledged() -> None:
-    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 1)
+    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 1)
     clear = NoticeWithdrawalAcknowledgedClear(notice_id=uuid7(), act=uuid4(), number=2, fate=WithdrawalFate.ERASED)
     noted = answer_edge(present, NOTICE_WITHDRAWAL_ACKNOWLEDGED, clear, withdrawn=True, own=OWN)
     assert (noted.detail["fate"], noted.detail["items"]) == ("erased", present.detail["items"])
@@ -188,33 +187,33 @@ def test_what_was_said_of_items_stays_when_a_withdrawal_is_acknowledged() -> Non
 
 def test_the_origin_names_disowned_items_by_its_own_numbers_and_adds_them_up() -> None:
     """Disowned items used to close the whole notice, even if they were few."""
-    first = at_the_origin(Answered(AnswerState.NONE), disowned([theirs(1, "q.example")], (1, 2, 3), NOTHING), 1)
+    first = at_the_origin(EdgeAnswer(AnswerState.NONE), disowned([theirs(1, "q.example")], (1, 2, 3), NOTHING), 1)
     assert (first.state, first.detail["disowned"]) == ("in_part", [{"suggested": "q.example", "n": 2}])
     second = at_the_origin(first, answered([acted(2)], (1, 2, 3), NOTHING), 2)
     third = at_the_origin(second, disowned([theirs(3)], (1, 2, 3), NOTHING), 3)
     assert (second.state, third.state) == ("in_part", "actioned")
-    assert [each.n for each in Said.kept(third.detail).disowned] == [2, 9]
+    assert [each.n for each in ItemLog.kept(third.detail).disowned] == [2, 9]
     assert third.detail["items"] == second.detail["items"]
 
 
 def test_a_notice_whose_items_are_all_disowned_is_not_ours() -> None:
     said = disowned([theirs(None)], (1, 2, 3), NOTHING)
-    assert at_the_origin(Answered(AnswerState.NONE), said, 1).state == "not_ours"
+    assert at_the_origin(EdgeAnswer(AnswerState.NONE), said, 1).state == "not_ours"
 
 
 @pytest.mark.parametrize(
     ("n", "code"), [(3, "item_action_repeated"), (1, "item_answer_contradicts"), (4, "item_unknown")]
 )
 def test_the_origin_believes_no_more_of_what_is_disowned(n: int, code: str) -> None:
-    present = at_the_origin(Answered(AnswerState.NONE), answered([acted(1)], (1, 2, 3), NOTHING), 1)
+    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(1)], (1, 2, 3), NOTHING), 1)
     present = at_the_origin(present, disowned([theirs(3)], (1, 2, 3), NOTHING), 2)
     with pytest.raises(Refused, match=code):
-        at_the_origin(present, Said(disowned=(Disowned(n=n),)), 3)
+        at_the_origin(present, ItemLog(disowned=(DisownedItem(n=n),)), 3)
 
 
 def test_no_message_disowns_an_item_twice() -> None:
     with pytest.raises(ValidationError, match="item_number_repeated"):
-        NoticeNotOursClear(notice_id=uuid7(), act=uuid4(), number=1, disowned=(Disowned(n=1), Disowned(n=1)))
+        NoticeNotOursClear(notice_id=uuid7(), act=uuid4(), number=1, disowned=(DisownedItem(n=1), DisownedItem(n=1)))
 
 
 statements = st.lists(
@@ -233,9 +232,9 @@ disownings = st.lists(st.builds(theirs, st.one_of(st.none(), st.integers(1, 4)))
 @given(
     st.lists(st.one_of(statements.map(lambda said: (answered, said)), disownings.map(lambda said: (disowned, said))))
 )
-def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callable[..., Said], list[Any]]]) -> None:
+def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callable[..., ItemLog], list[Any]]]) -> None:
     """The provider's own fold equals the origin's fold of the same answers under the origin's numbers."""
-    here, there = NOTHING, Answered(AnswerState.NONE)
+    here, there = NOTHING, EdgeAnswer(AnswerState.NONE)
     for number, (spread, said) in enumerate(acts, 1):
         if there.state in (AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS):
             break
@@ -246,7 +245,7 @@ def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callabl
         here += now
         there = at_the_origin(there, now, number)
         assert there.state == fold((1, 2, 3), here).items.value
-        assert renumbered(here, OWN) == Said.kept(there.detail)
+        assert renumbered(here, OWN) == ItemLog.kept(there.detail)
         check(here, (1, 2, 3), NOTHING)
 
 

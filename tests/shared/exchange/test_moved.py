@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from shared.contracts.directory import Instance
-from shared.contracts.items import TRACK_NUMBER_MAX, AnsweredSoFar
+from shared.contracts.items import TRACK_NUMBER_MAX, AnswerTrack
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange import outgoing_messages
-from shared.exchange.accept import TurnedAway, accept
+from shared.exchange.accept import RejectedRecord, accept
 from shared.exchange.message import Addressing, Draft, Received, Record, compose
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.placement import parse_place
-from shared.messaging.streams import Lane, Place
+from shared.messaging.streams import Lane, StreamPlace
 from shared.vocabulary.answers import AnswerState
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, World, later, move, world
@@ -51,7 +51,7 @@ def test_the_first_three_after_a_move_are_accepted_under_numbers_of_their_own() 
     assert len({place.incarnation for place in places}) == 2
 
 
-def place_of(record: Record) -> Place:
+def place_of(record: Record) -> StreamPlace:
     place = parse_place(dict(record.headers)["place"], Lane(record.partition))
     assert place is not None
     return place
@@ -95,7 +95,7 @@ def test_the_old_instance_answers_moved_whenever_the_record_came(taken_after_s: 
     here = world()
     record = later(notice(here), timedelta(seconds=taken_after_s))
     move(here, PROVIDER, at=LATER)
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         read_at(here, record, "industry", LATER)
     assert turned.value.code == "recipient_moved"
     assert row_for("recipient_moved").fate is Fate.MOVE
@@ -123,7 +123,7 @@ def test_the_new_instance_waits_for_the_directory_that_moves_the_party_to_it() -
     behind.place(here.document.model_copy(update=instances), SINCE + timedelta(days=1))
     record = notice(here)
     behind.keys = here.keys
-    with pytest.raises(TurnedAway) as awaited:
+    with pytest.raises(RejectedRecord) as awaited:
         read_at(behind, record, NEW_INDUSTRY, AT)
     assert awaited.value.code == "recipient_awaited"
     assert read_at(here, record, NEW_INDUSTRY, AT).recipient == PROVIDER
@@ -161,8 +161,8 @@ def test_an_instance_that_never_served_the_party_answers_nothing_for_it() -> Non
     assert refused.value.code == "sender_unknown"
 
 
-ANSWERED = Answered(AnswerState.ACKNOWLEDGED, acts=1)
-TOLD = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
+ANSWERED = EdgeAnswer(AnswerState.ACKNOWLEDGED, acts=1)
+TOLD = AnswerTrack(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
 
 
 @pytest.mark.parametrize("recipient", [PROVIDER, POLICE])
@@ -173,7 +173,7 @@ def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(reci
     forged = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
     instance = here.documents.directory.instance_of(recipient)
     assert instance is not None
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         read_at(here, forged, instance.id, LATER)
     assert (turned.value.code, turned.value.field) == ("statement_not_yours", "/sealed/again")
     move(here, recipient)
@@ -243,14 +243,14 @@ def test_nobody_is_told_of_so_much_that_it_cannot_answer(
 
 def forge(said: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Make an origin repeat answers that no party gave."""
-    forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
+    forging = AnswerTrack.model_validate(TOLD.model_dump(mode="json") | said)
     monkeypatch.setattr(outgoing_messages, "told_again", lambda *_: forging)
 
 
-def assert_turned_away(here: World, first: Prepared, answered: Answered) -> None:
+def assert_turned_away(here: World, first: Prepared, answered: EdgeAnswer) -> None:
     """Check that the new instance refuses the edge that repeats the answers."""
     forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         read_at(here, forged, NEW_INDUSTRY, LATER)
     assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
 
@@ -263,4 +263,4 @@ def test_nothing_is_said_without_an_answer() -> None:
         {"disowned": [{"n": 1}]},
     ):
         with pytest.raises(ValueError, match="answer_needs_number"):
-            AnsweredSoFar.model_validate({"restored": True, "number": 0, "answer": "none"} | said)
+            AnswerTrack.model_validate({"restored": True, "number": 0, "answer": "none"} | said)

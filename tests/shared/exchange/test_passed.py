@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from shared.contracts.case_referral import CaseCameBackClear, ReferralPassedOnSealed
 from shared.contracts.registry import CASE_CAME_BACK
 from shared.exchange.accept import accept
-from shared.exchange.case_referral import Passable
+from shared.exchange.case_referral import CaseFile
 from shared.exchange.message import Received
 from shared.exchange.record_table import only_codes_unknown
 from shared.kernel.errors import Refused
@@ -109,7 +109,7 @@ def test_what_is_for_its_recipient_alone_is_not_passed_on(here: World, offered: 
     found = passable(here, offered)
     edge = json.loads(found.spelt.edge)
     edge["handling"]["tlp"] = "red"
-    red = Passable(found.edge_id, found.decision, found.salt, found.spelt._replace(edge=to_json(edge)), 1, ())
+    red = CaseFile(found.edge_id, found.decision, found.salt, found.spelt._replace(edge=to_json(edge)), 1, ())
     with pytest.raises(Refused, match="agency_not_entitled"):
         red.check(OTHER, documents=(here.documents.directory, here.documents.policy), exercise=True, at=AT)
 

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from shared.contracts.facts import ReferralDecidedClear
 from shared.exchange.decision_fact import judged_edges, read_decided
 from shared.kernel.errors import Refused
-from shared.routing.engine import Setting
+from shared.routing.engine import RoutingInput
 from tests.shared.exchange.test_prepare import opened
 from tests.support.builders import AT, PROVIDER
 from tests.support.exchange_world import World, world
@@ -38,7 +38,7 @@ def derived(here: World, *, without: str = "") -> set[str]:
     documents, [decided] = here.documents, read_decided(to_json(sealed), 1)
     assert not isinstance(decided, ValueError)
     at = decided.fact.decision.decided_at
-    judged = judged_edges(told, decided, Setting(documents.directory, documents.policy, True, at), told_at=at)
+    judged = judged_edges(told, decided, RoutingInput(documents.directory, documents.policy, True, at), told_at=at)
     return {recipient for recipient, _ in judged}
 
 

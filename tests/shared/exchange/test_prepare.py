@@ -18,7 +18,7 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.decision_fact import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
+from shared.exchange.decision_fact import FactBody, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.message import Draft
 from shared.exchange.outgoing_messages import StaleEdge
 from shared.exchange.prepare import Filing, Prepared, check, prepare_again, prepare_batch
@@ -173,7 +173,7 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     parties = [f"{'p' * 28}-{number:03}.{'q' * 31}" for number in range(EDGES_MAX)]
     purpose = max((each.value for each in Purpose), key=len)
     edges = [(uuid4(), party, purpose, f"{number:064x}") for number, party in enumerate(parties)]
-    stated = Stated(
+    stated = FactBody(
         referral_id=uuid7(),
         origin=HOTLINE,
         body_sha256="0" * 64,
@@ -188,12 +188,7 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     assert len(json.dumps(decision["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
     there = world()
     draft = decided_fact(
-        stated,
-        instance="hotline",
-        directory=there.documents.directory,
-        exercise=True,
-        at=there.at,
-        traceparent=None,
+        stated, instance="hotline", directory=there.documents.directory, exercise=True, at=there.at, traceparent=None
     )
     [record] = there.records([draft])
     assert len(record.value or b"") <= RECORD_BYTES_MAX
@@ -204,7 +199,7 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
 def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(stated: Stated) -> dict[str, Any]:
+    def too_large(stated: FactBody) -> dict[str, Any]:
         return sealed_of_decided(stated) | ({"more": "x" * BUCKET_BYTES_MAX} if stated.edges else {})
 
     monkeypatch.setattr("shared.exchange.decision_fact.sealed_of_decided", too_large)

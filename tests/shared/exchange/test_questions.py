@@ -21,8 +21,8 @@ from shared.contracts.questions import (
 from shared.contracts.registry import NOTICE_QUESTION_ASKED
 from shared.exchange.act import Subject
 from shared.exchange.clocks import answered
-from shared.exchange.origin import Amendments, Answered, answer_edge
-from shared.exchange.questions import BEFORE, LAPSES_AFTER, Raised, check_raised, refused_steps, steps
+from shared.exchange.origin import EdgeAmendments, EdgeAnswer, answer_edge
+from shared.exchange.questions import BEFORE, LAPSES_AFTER, RaisedQuestion, check_raised, refused_steps, steps
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.clocks import Step
@@ -41,13 +41,7 @@ from tests.shared.routing.test_clocks import HOUR, ISSUED, notice, policy, run
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 NOTICE = uuid7()
 ASKED = NoticeQuestionAskedClear(
-    notice_id=NOTICE,
-    act=uuid4(),
-    number=2,
-    revision=1,
-    about=(1,),
-    needs=(NeedsInfo.LOCATION,),
-    due=AT + LAPSES_AFTER,
+    notice_id=NOTICE, act=uuid4(), number=2, revision=1, about=(1,), needs=(NeedsInfo.LOCATION,), due=AT + LAPSES_AFTER
 )
 REPLIED = NoticeQuestionRepliedClear(
     notice_id=NOTICE, act=uuid4(), question=2, replied=(RepliedItem(n=1, reply=QuestionReply.GONE),)
@@ -133,9 +127,9 @@ def test_what_has_become_of_a_question_is_the_same_in_any_order(acts: tuple[Ques
 
 def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> None:
     """The provider's remaining item was removed meanwhile. At the origin, all remaining items are answered for good."""
-    present = Answered(AnswerState.ACTIONED, {}, 1)
+    present = EdgeAnswer(AnswerState.ACTIONED, {}, 1)
     after = answer_edge(
-        present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2), amended=Amendments(2, frozenset({2}))
+        present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2), amended=EdgeAmendments(2, frozenset({2}))
     )
     assert (after.state, after.acts) == (AnswerState.ACTIONED, 2)
     with pytest.raises(Refused, match="answer_out_of_order"):
@@ -144,14 +138,14 @@ def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> No
 
 def test_a_question_that_crossed_a_withdrawal_is_taken_and_moves_nothing() -> None:
     after = answer_edge(
-        Answered(AnswerState.ACKNOWLEDGED, {}, 1), NOTICE_QUESTION_ASKED, ASKED, withdrawn=True, own=(1, 2)
+        EdgeAnswer(AnswerState.ACKNOWLEDGED, {}, 1), NOTICE_QUESTION_ASKED, ASKED, withdrawn=True, own=(1, 2)
     )
     assert after.state is AnswerState.ACKNOWLEDGED
 
 
 def test_both_kinds_stand_beside_each_other_and_bound_themselves_alone() -> None:
     asked = DueQuestion(about=(1,), needs=(NeedsInfo.HASHES,), due=AT)
-    open_dispute = Raised(QuestionKind.DISPUTE, 1, QuestionState.OPEN, frozenset({1}))
+    open_dispute = RaisedQuestion(QuestionKind.DISPUTE, 1, QuestionState.OPEN, frozenset({1}))
     check_raised(asked, (1, 2), [open_dispute])
     with pytest.raises(Refused, match="question_open"):
-        check_raised(asked, (1, 2), [Raised(QuestionKind.QUESTION, 2, QuestionState.OPEN, frozenset({1}))])
+        check_raised(asked, (1, 2), [RaisedQuestion(QuestionKind.QUESTION, 2, QuestionState.OPEN, frozenset({1}))])

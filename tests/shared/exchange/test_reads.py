@@ -73,9 +73,7 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("grown")
-def test_a_code_later_than_the_readers_edition_is_not_written(
-    content: tuple[dict[str, Any], dict[str, Any]],
-) -> None:
+def test_a_code_later_than_the_readers_edition_is_not_written(content: tuple[dict[str, Any], dict[str, Any]]) -> None:
     before, now = vocabulary.editions()
     clear, sealed = content
     for edition in (now, NEWER):

@@ -13,10 +13,10 @@ from shared.contracts.items import CHECKS_MAX, ROUNDS_MAX, ItemCheck
 from shared.exchange.act import Subject
 from shared.exchange.clocks import answered as clocks_of
 from shared.exchange.clocks import begun, checked, clocked, rechecked, reported
-from shared.exchange.items import Said, answered, fold, found, latest, reinstated
+from shared.exchange.items import ItemLog, answered, fold, found, latest, reinstated
 from shared.exchange.retention_grounds import folded
 from shared.kernel.errors import Refused
-from shared.routing.clocks import Did, Law, Step, runs
+from shared.routing.clocks import Effect, Law, Step, runs
 from shared.vocabulary.answers import AnswerState, CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import world
@@ -26,15 +26,15 @@ NUMBERS = (1, 2)
 COMPLAINT = ReinstateReason.COMPLAINT_UPHELD
 
 
-def removing(before: Said, *numbers: int, action: NoticeAction = NoticeAction.REMOVED) -> Said:
+def removing(before: ItemLog, *numbers: int, action: NoticeAction = NoticeAction.REMOVED) -> ItemLog:
     return before + answered([ItemStatement(n=n, action=action) for n in numbers], NUMBERS, before)
 
 
-def finding(before: Said, n: int, what: ItemFound) -> Said:
+def finding(before: ItemLog, n: int, what: ItemFound) -> ItemLog:
     return before + found([CheckStatement(n=n, found=what)], NUMBERS, before, at=AT)
 
 
-REMOVED = removing(Said(), 1, 2)
+REMOVED = removing(ItemLog(), 1, 2)
 #: The clocks of practice that a notice starts.
 REMINDERS = (
     "practice-notice-reminder",
@@ -46,13 +46,13 @@ REMINDERS = (
 
 @pytest.mark.parametrize("action", [NoticeAction.REMOVED, NoticeAction.ALREADY_GONE])
 def test_what_was_said_gone_and_is_up_has_reappeared(action: NoticeAction) -> None:
-    said = finding(removing(Said(), 1, 2, action=action), 1, ItemFound.UP)
+    said = finding(removing(ItemLog(), 1, 2, action=action), 1, ItemFound.UP)
     assert [each.found for each in said.checks] == [ItemFound.REAPPEARED]
     assert (said.round_of(1), said.round_of(2), fold(NUMBERS, said).items) == (2, 1, "reappeared")
 
 
 def test_what_nobody_said_to_be_gone_is_up_and_no_more() -> None:
-    for before in (Said(), removing(Said(), 1, action=NoticeAction.PRESERVED)):
+    for before in (ItemLog(), removing(ItemLog(), 1, action=NoticeAction.PRESERVED)):
         said = finding(before, 1, ItemFound.UP)
         assert ([each.found for each in said.checks], said.round_of(1)) == ([ItemFound.UP], 1)
         with pytest.raises(Refused, match="item_never_gone"):
@@ -60,7 +60,7 @@ def test_what_nobody_said_to_be_gone_is_up_and_no_more() -> None:
 
 
 def test_what_was_found_gone_may_reappear_whatever_its_provider_said() -> None:
-    gone = finding(Said(), 1, ItemFound.GONE)
+    gone = finding(ItemLog(), 1, ItemFound.GONE)
     assert finding(gone, 1, ItemFound.UP).round_of(1) == 2
 
 
@@ -85,17 +85,17 @@ def test_an_item_is_acted_on_or_rejected_in_one_round_and_may_be_otherwise_in_th
 
 
 def test_only_what_was_acted_on_is_reinstated() -> None:
-    back = reinstated([ReinstateStatement(reason=COMPLAINT)], NUMBERS, removing(Said(), 2))
+    back = reinstated([ReinstateStatement(reason=COMPLAINT)], NUMBERS, removing(ItemLog(), 2))
     assert [(each.n, each.round) for each in back.reinstated] == [(2, 1)]
     with pytest.raises(Refused, match="item_not_acted_on"):
-        reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, removing(Said(), 2))
+        reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, removing(ItemLog(), 2))
     with pytest.raises(Refused, match="item_not_acted_on"):
-        reinstated([ReinstateStatement(reason=COMPLAINT)], NUMBERS, Said())
+        reinstated([ReinstateStatement(reason=COMPLAINT)], NUMBERS, ItemLog())
 
 
 def test_acts_that_cross_come_to_the_same_in_either_order() -> None:
     """A provider reinstates an item while its origin finds it again, and answers another item meanwhile."""
-    before = removing(Said(), 1)
+    before = removing(ItemLog(), 1)
     back = reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, before)
     is_up = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, before, at=AT)
     other = answered([ItemStatement(n=2, action=NoticeAction.REMOVED)], NUMBERS, before)
@@ -121,13 +121,13 @@ def test_rounds_and_checks_end_somewhere() -> None:
         reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, said)
     check = ItemCheck(n=2, round=1, found=ItemFound.GONE, by=CheckedBy.TOOL, at=AT)
     with pytest.raises(Refused, match="checks_exhausted"):
-        finding(Said(checks=(check,) * CHECKS_MAX), 2, ItemFound.GONE)
+        finding(ItemLog(checks=(check,) * CHECKS_MAX), 2, ItemFound.GONE)
 
 
 def test_nothing_of_an_earlier_round_is_overwritten_and_the_latest_goes_on_alike() -> None:
     said = removing(finding(REMOVED, 1, ItemFound.UP), 1)
-    kept = folded(REMOVED.words(), Said(said.answers[2:], (), said.checks).words())
-    assert Said.kept(kept) == said
+    kept = folded(REMOVED.words(), ItemLog(said.answers[2:], (), said.checks).words())
+    assert ItemLog.kept(kept) == said
     told = latest(said)
     assert [(each.n, each.round) for each in told.answers] == [(2, 1), (1, 2)]
     assert (told.round_of(1), fold(NUMBERS, told)) == (2, fold(NUMBERS, said))
@@ -135,11 +135,11 @@ def test_nothing_of_an_earlier_round_is_overwritten_and_the_latest_goes_on_alike
 
 def test_a_removal_is_to_be_checked_and_what_reappeared_begins_its_clocks_anew() -> None:
     (begins,) = reported(REMOVED, AT)
-    assert (begins.did, begins.code) == (Did.STARTS, "removal_reported")
+    assert (begins.did, begins.code) == (Effect.STARTS, "removal_reported")
     one = finding(REMOVED, 1, ItemFound.GONE)
     assert rechecked(one, AT) == ()
     (ends,) = rechecked(finding(one, 2, ItemFound.GONE), AT + timedelta(hours=1))
-    assert (ends.did, ends.code) == (Did.DOES, "recheck")
+    assert (ends.did, ends.code) == (Effect.DOES, "recheck")
     assert checked(one.checks, AT) == ()
     again = checked(finding(REMOVED, 1, ItemFound.UP).checks, AT)
     assert [step.code for step in again] == ["notice_issued", "notice_received"]
@@ -150,9 +150,9 @@ def test_of_two_at_one_time_the_round_tells_which_was_later() -> None:
 
     Within them the provider removes an item, the origin finds it again, and it is removed again.
     """
-    again = finding(removing(Said(), 1), 1, ItemFound.UP)
+    again = finding(removing(ItemLog(), 1), 1, ItemFound.UP)
     last = removing(again, 1)
-    first = (*said_removed(Said(), AT), *reported(removing(Said(), 1), AT))
+    first = (*said_removed(ItemLog(), AT), *reported(removing(ItemLog(), 1), AT))
     found_up = (*checked(again.checks, AT), *rechecked(again, AT))
     second = (*said_removed(again, AT), *reported(last, AT))
     assert still_due(first) == {"practice-recheck": 1}
@@ -163,12 +163,12 @@ def test_of_two_at_one_time_the_round_tells_which_was_later() -> None:
 
 def test_without_rounds_what_was_done_before_would_end_what_begins_after() -> None:
     """Negative control of the test above."""
-    again = finding(removing(Said(), 1), 1, ItemFound.UP)
-    steps = (*said_removed(Said(), AT), *checked(again.checks, AT))
+    again = finding(removing(ItemLog(), 1), 1, ItemFound.UP)
+    steps = (*said_removed(ItemLog(), AT), *checked(again.checks, AT))
     assert still_due(tuple(step._replace(of=0) for step in steps)) == {}
 
 
-def said_removed(before: Said, at: datetime) -> tuple[Step, ...]:
+def said_removed(before: ItemLog, at: datetime) -> tuple[Step, ...]:
     return clocks_of(Subject.NOTICE, AnswerState.ACTIONED, at, again=before.again)
 
 

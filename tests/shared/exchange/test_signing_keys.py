@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.directory import Directory, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.exchange.sender_verification import SigningKeys
-from shared.routing.documents import DocumentShelf
+from shared.routing.documents import DocumentStore
 from tests.support.builders import AT
 from tests.support.exchange_world import World, public_key, world
 from tests.support.manual_clock import ManualClock
@@ -91,6 +91,6 @@ def test_a_key_that_ran_out_counts_again_once_the_directory_extends_it() -> None
 
 
 def test_without_a_directory_no_key_counts(here: World) -> None:
-    keys = SigningKeys(DocumentShelf().directories, ManualClock(AT))
+    keys = SigningKeys(DocumentStore().directories, ManualClock(AT))
     assert keys("hotline", here.keys["hotline"].signing.verify_key.key_id, AT) is None
     assert not counts(here, here.keys["hotline"].signing, at=datetime(2020, 1, 1, tzinfo=AT.tzinfo))

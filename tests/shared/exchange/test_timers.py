@@ -15,14 +15,14 @@ from shared.exchange.timers import (
     AT_ONCE,
     STEPS_AT_ACT,
     Deadline,
-    Fires,
-    Telling,
     Timer,
+    TimerFiring,
+    TimerNotice,
     add_steps,
     step_entry,
     timers,
 )
-from shared.routing.clocks import ClockedEdge, Did, Law, Step
+from shared.routing.clocks import ClockedEdge, Effect, Law, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from tests.shared.routing.test_clocks import AT, DIRECTORY, ISSUED, SAMPLE_LAW, STOPPABLE, case, notice, started
 from tests.shared.runtime.timers.workers import law_at, notices
@@ -37,7 +37,7 @@ def made(steps: Sequence[Step], edge: ClockedEdge | None = None, law: Any = SAMP
 
 def test_a_party_is_told_before_and_when_it_falls_due_and_no_more() -> None:
     owner = made(ISSUED)[OWNER]
-    soon, due = Fires(AT + 54 * HOUR, Telling.DUE_SOON), Fires(AT + 72 * HOUR, Telling.OVERDUE)
+    soon, due = TimerFiring(AT + 54 * HOUR, TimerNotice.DUE_SOON), TimerFiring(AT + 72 * HOUR, TimerNotice.OVERDUE)
     assert (owner.due_at, owner.fires) == (due.at, soon)
     owner = made([*ISSUED, owner.told(soon)])[OWNER]
     assert owner.fires == due
@@ -47,35 +47,35 @@ def test_a_party_is_told_before_and_when_it_falls_due_and_no_more() -> None:
 
 def test_a_day_is_as_long_before_as_anybody_is_told() -> None:
     (feedback,) = made([started(ClockEvent.CASE_ACCEPTED)], case()).values()
-    assert feedback.fires == Fires(AT + (720 - 24) * HOUR, Telling.DUE_SOON)
+    assert feedback.fires == TimerFiring(AT + (720 - 24) * HOUR, TimerNotice.DUE_SOON)
 
 
 def test_a_preservation_runs_out_and_is_not_overdue() -> None:
     (kept,) = made([started(ClockEvent.REPORT_SENT)], case("us-2258a-hub")).values()
-    assert kept.fires_by(kept.due_at) == Fires(kept.due_at, Telling.RAN_OUT)
+    assert kept.fires_by(kept.due_at) == TimerFiring(kept.due_at, TimerNotice.RAN_OUT)
 
 
 def test_nothing_is_told_early_nor_of_what_is_done() -> None:
     owner = made(ISSUED)[OWNER]
     assert owner.fires is not None
     assert owner.fires_by(owner.fires.at - timedelta(microseconds=1)) is None
-    done = [Step(AT + 10 * HOUR, Did.DOES, due) for due in (ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL)]
+    done = [Step(AT + 10 * HOUR, Effect.DOES, due) for due in (ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL)]
     assert made([*ISSUED, *done]) == {}
 
 
 def test_of_what_was_missed_the_newest_is_told_and_nothing_else() -> None:
     reminder, owner = made(ISSUED)[REMINDER], made(ISSUED)[OWNER]
-    assert owner.fires_by(AT + 100 * HOUR) == Fires(AT + 72 * HOUR, Telling.OVERDUE)
+    assert owner.fires_by(AT + 100 * HOUR) == TimerFiring(AT + 72 * HOUR, TimerNotice.OVERDUE)
     newest = reminder.fires_by(AT + 100 * HOUR)
-    assert newest == Fires(AT + 96 * HOUR, Telling.OVERDUE)
+    assert newest == TimerFiring(AT + 96 * HOUR, TimerNotice.OVERDUE)
     after = made([*ISSUED, reminder.told(newest)])[REMINDER]
-    assert (after.fires_by(AT + 119 * HOUR), after.fires) == (None, Fires(AT + 120 * HOUR, Telling.OVERDUE))
+    assert (after.fires_by(AT + 119 * HOUR), after.fires) == (None, TimerFiring(AT + 120 * HOUR, TimerNotice.OVERDUE))
 
 
 def test_a_clock_that_stands_is_no_timer_until_it_goes_on() -> None:
-    asked = Step(AT + HOUR, Did.STOPS, StopCause.NEEDS_INFO, 1)
+    asked = Step(AT + HOUR, Effect.STOPS, StopCause.NEEDS_INFO, 1)
     assert made([*ISSUED, asked], law=STOPPABLE) == {}
-    told = Step(AT + 5 * HOUR, Did.RESUMES, StopCause.NEEDS_INFO, 1)
+    told = Step(AT + 5 * HOUR, Effect.RESUMES, StopCause.NEEDS_INFO, 1)
     assert made([*ISSUED, asked, told], law=STOPPABLE)["some-clock"].due_at == AT + 52 * HOUR
 
 
@@ -88,7 +88,7 @@ def test_whenever_it_is_looked_nothing_is_told_twice_or_early_and_rows_made_agai
 ) -> None:
     """If a clock goes back, nothing fires again, because each firing is stored as a step."""
     steps: list[Step] = [*ISSUED]
-    told: list[tuple[str, Fires]] = []
+    told: list[tuple[str, TimerFiring]] = []
     newest = AT
     for minutes in looks:
         now = AT + timedelta(minutes=minutes)
@@ -115,7 +115,7 @@ def long_row(count: int) -> Deadline:
 
 
 def test_an_act_leaves_a_long_row_to_the_scheduler() -> None:
-    step = step_entry(Step(AT, Did.DOES, ClockDue.ACKNOWLEDGEMENT))
+    step = step_entry(Step(AT, Effect.DOES, ClockDue.ACKNOWLEDGEMENT))
     short, long = (add_steps(long_row(STEPS_AT_ACT + more), [step], law_at) for more in (-40, 1))
     assert (short.timers is None, long.timers, long.due_at) == (False, None, AT_ONCE)
     assert step in long.steps
@@ -127,6 +127,6 @@ def test_a_defect_in_a_count_fails_no_act() -> None:
     def defect(_: datetime) -> Law:
         raise KeyError("defect")
 
-    step = step_entry(Step(AT, Did.DOES, ClockDue.ACKNOWLEDGEMENT))
+    step = step_entry(Step(AT, Effect.DOES, ClockDue.ACKNOWLEDGEMENT))
     row = add_steps(Deadline(notices(1)[0]), [step], defect)
     assert (row.steps, row.timers, row.due_at) == ((step,), None, AT_ONCE)

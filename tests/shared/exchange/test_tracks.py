@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from shared.exchange import states
-from shared.exchange.act import Offered, Subject, Track
-from shared.exchange.states import Standing, shown
+from shared.exchange.act import Offering, Subject, Track
+from shared.exchange.states import TrackState, shown
 from shared.kernel.errors import Refused
 from tests.shared.exchange.tracks import (
     WRITES,
@@ -150,14 +150,14 @@ def test_with_one_shared_state_instead_of_tracks_orders_end_unequal(subject: Sub
     record_property("unequal", ends.unequal)
     record_property("refused", ends.refused)
     # If a subject can only be answered after its withdrawal, the two sides never act on it at the same time.
-    crossing = any(Offered.OPEN.value in deed.row.needs for deed in deeds(subject, Track.ANSWER))
+    crossing = any(Offering.OPEN.value in deed.row.needs for deed in deeds(subject, Track.ANSWER))
     assert (ends.unequal + ends.refused > 0) is crossing
 
 
 def test_an_act_that_its_receiver_holds_against_its_own_track_is_found() -> None:
     """The control of "no lawful act is refused": the receiver also checks its own track."""
 
-    def strictly(standing: Standing, deed: Deed) -> Standing:
+    def strictly(standing: TrackState, deed: Deed) -> TrackState:
         if not lawful(deed, standing):
             raise Refused("state_forbids")
         return by_tracks(standing, deed)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shared.contracts import registry
 from shared.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
 from shared.contracts.registry import CASE_DECLINED, MessageType
-from shared.exchange.accept import TurnedAway, accept, only_codes_unknown
+from shared.exchange.accept import RejectedRecord, accept, only_codes_unknown
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.record_table import Fate, row_for
@@ -50,20 +50,9 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def declined(here: World, message: MessageType, **members: Any) -> Record:
     referral_id = uuid7()
-    clear = {
-        "referral_id": str(referral_id),
-        "revision": 1,
-        "act": str(uuid4()),
-        "number": 1,
-        "reason": "no_crime",
-    }
+    clear = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1, "reason": "no_crime"}
     addressing = Addressing(
-        subject=referral_id,
-        sender=POLICE,
-        recipient=HOTLINE,
-        directory=here.documents.directory,
-        exercise=True,
-        at=AT,
+        subject=referral_id, sender=POLICE, recipient=HOTLINE, directory=here.documents.directory, exercise=True, at=AT
     )
     (record,) = here.records([compose(message, clear | members, addressing)], "law_enforcement")
     return record
@@ -80,7 +69,7 @@ def test_both_versions_are_read_and_taken_as_the_newer(here: World) -> None:
 @pytest.mark.usefixtures("grown")
 def test_a_version_stays_closed(here: World) -> None:
     """A later member in a message that states the earlier version makes the body malformed."""
-    with pytest.raises(TurnedAway) as turned:
+    with pytest.raises(RejectedRecord) as turned:
         accept(declined(here, CASE_DECLINED, remark=1), here.reader("hotline"))
     assert turned.value.code == "body_invalid"
 
@@ -88,7 +77,7 @@ def test_a_version_stays_closed(here: World) -> None:
 def test_who_does_not_read_the_newer_version_defers_it_whatever_it_holds(here: World) -> None:
     """So no reader has to distinguish a member of a later release from one that never exists."""
     for members in ({}, {"remark": 1}, {"what": "ever"}):
-        with pytest.raises(TurnedAway) as turned:
+        with pytest.raises(RejectedRecord) as turned:
             accept(declined(here, LATER, **members), here.reader("hotline"))
         assert turned.value.code == "version_unknown"
         assert row_for(turned.value.code).fate is Fate.DEFER

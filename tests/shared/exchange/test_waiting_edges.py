@@ -17,13 +17,20 @@ import pytest
 
 from shared.exchange import prepare as preparing
 from shared.exchange.message import Draft, Record
-from shared.exchange.origin import Answered
-from shared.exchange.outgoing_messages import KnownEdge, Letters, StaleEdge, Waiting, Writing, write_letters
+from shared.exchange.origin import EdgeAnswer
+from shared.exchange.outgoing_messages import (
+    DeferredEdge,
+    KnownEdge,
+    MessageContext,
+    MessageSet,
+    StaleEdge,
+    write_letters,
+)
 from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
 from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import PartyEntry
-from shared.routing.engine import PlannedEdge
+from shared.routing.engine import RoutedEdge
 from shared.vocabulary.answers import AnswerState
 from tests.shared.exchange.test_non_interference import PAIRS, joined, obtained, pair
 from tests.support.builders import HOTLINE
@@ -32,7 +39,7 @@ from tests.support.exchange_world import INSTANCES, World, submission, world
 #: Instances of other parties. Some cannot read the message version, and the parties of some may have moved.
 OTHERS = ("hotline", "law_enforcement", "industry_two")
 HOUR = timedelta(hours=1)
-_NOTHING = Answered(AnswerState.NONE)
+_NOTHING = EdgeAnswer(AnswerState.NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +151,11 @@ def test_a_referral_that_waits_whole_where_one_edge_waits_would_be_found(
 ) -> None:
     """Control: all edges wait as long as one recipient cannot read its own."""
 
-    def held_back(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
+    def held_back(writing: MessageContext, edges: Sequence[RoutedEdge]) -> MessageSet:
         letters = write_letters(writing, edges)
         if not letters.waiting:
             return letters
-        return replace(letters, emitted=(), letters=(), waiting=tuple(Waiting(edge, uuid4()) for edge in edges))
+        return replace(letters, emitted=(), letters=(), waiting=tuple(DeferredEdge(edge, uuid4()) for edge in edges))
 
     monkeypatch.setattr(preparing, "write_letters", held_back)
     assert differing(there, 20) > 5
@@ -159,9 +166,7 @@ def test_a_move_that_issued_every_edge_of_the_referral_anew_would_be_found(there
     assert differing(there, 20, chosen=lambda instance, others: bool(others.moved)) > 5
 
 
-def test_neither_a_shared_transaction_nor_what_waits_or_moves_joins_a_notice_with_its_referral(
-    there: World,
-) -> None:
+def test_neither_a_shared_transaction_nor_what_waits_or_moves_joins_a_notice_with_its_referral(there: World) -> None:
     """Five referrals per transaction: messages to one recipient share a wrap and a signature."""
     random, here, records = Random(8), there.anew(), list[tuple[int, Record]]()
     for number in range(0, 100, 5):

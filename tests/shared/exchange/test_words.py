@@ -9,12 +9,7 @@ import pytest
 from shared.exchange.retention_grounds import folded
 
 ARREST = {"outcome": "arrest", "child_identified": "yes", "child_safeguarded": "yes"}
-CLOSED = {
-    "outcome": "closed",
-    "close_reason": "other",
-    "child_identified": "unknown",
-    "child_safeguarded": "unknown",
-}
+CLOSED = {"outcome": "closed", "close_reason": "other", "child_identified": "unknown", "child_safeguarded": "unknown"}
 
 
 def test_a_child_that_was_identified_stays_identified() -> None:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from shared.contracts.base import Contract
 from shared.exchange import preservation, states
-from shared.exchange.act import ASKED_BY_AGENCIES, Act, Move, Offered, Subject, Track
-from shared.exchange.states import Standing, shown
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Move, Offering, Subject, Track
+from shared.exchange.states import TrackState, shown
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
@@ -42,7 +42,7 @@ class Alike(NamedTuple):
 class Side(NamedTuple):
     """One side: both tracks in its view, and its sent acts that have not arrived, the oldest first."""
 
-    standing: Standing
+    standing: TrackState
     sent: tuple[Alike, ...] = ()
     done: int = 0
 
@@ -61,9 +61,9 @@ class Saying(Contract):
 
 
 #: How a side applies an act that it receives. Raises `Refused`.
-Takes = Callable[[Standing, Deed], Standing]
+Takes = Callable[[TrackState, Deed], TrackState]
 #: The state against which a side checks its own act in the rows.
-Sees = Callable[[Subject, Standing], Standing]
+Sees = Callable[[Subject, TrackState], TrackState]
 
 WRITES = {0: Track.OFFER, 1: Track.ANSWER}
 
@@ -76,7 +76,7 @@ def subjects() -> list[Subject]:
 def beginning(subject: Subject) -> Both:
     """Return the subject after it was sent and has arrived."""
     (first,) = {move.to for row in states.rows_of(subject) for move in row.moves if not move.before}
-    return Both(Side(Standing(first)), Side(Standing(first)))
+    return Both(Side(TrackState(first)), Side(TrackState(first)))
 
 
 def deeds(subject: Subject, track: Track) -> list[Deed]:
@@ -96,13 +96,13 @@ def kinds(subject: Subject, track: Track) -> tuple[Alike, ...]:
     return tuple(Alike(tuple(members)) for members in found.values())
 
 
-def lawful(deed: Deed, standing: Standing) -> bool:
+def lawful(deed: Deed, standing: TrackState) -> bool:
     """Return whether the writer may do the act, by the rows alone."""
     own, other = _of(standing, deed.row.track), _of(standing, _other(deed.row.track))
     return own in deed.move.before and (not deed.row.needs or other in deed.row.needs)
 
 
-def by_tracks(standing: Standing, deed: Deed) -> Standing:
+def by_tracks(standing: TrackState, deed: Deed) -> TrackState:
     """Move the receiver's copy of the sender's track. The receiver's own track does not matter."""
     if _of(standing, deed.row.track) not in deed.move.before:
         raise Refused("out_of_order")
@@ -116,7 +116,7 @@ def said(deed: Deed) -> Saying:
 def as_the_exchange_does(subject: Subject) -> Takes:
     """Return `by_tracks` with a check against the code: a recipient by the state it shows, an origin by its copy."""
 
-    def taken(standing: Standing, deed: Deed) -> Standing:
+    def taken(standing: TrackState, deed: Deed) -> TrackState:
         after = by_tracks(standing, deed)
         if subject in ASKED_BY_AGENCIES:
             if preservation.told(deed.row, standing, said(deed)) != after:
@@ -126,7 +126,7 @@ def as_the_exchange_does(subject: Subject) -> Takes:
             if following != shown(subject, after):
                 raise Refused("differs")
         elif deed.row.message is not None:
-            present, offered = AnswerState(standing.answer), Offered(standing.offered)
+            present, offered = AnswerState(standing.answer), Offering(standing.offered)
             if states.answer_follows(deed.row.message, present, said(deed), offered=offered) != after.answer:
                 raise Refused("differs")
         return after
@@ -220,11 +220,11 @@ def _put(both: Both, place: int, side: Side) -> Both:
     return both._replace(sender=side) if place == 0 else both._replace(recipient=side)
 
 
-def _of(standing: Standing, track: Track) -> str:
+def _of(standing: TrackState, track: Track) -> str:
     return standing.offered if track is Track.OFFER else standing.answer
 
 
-def _with(standing: Standing, track: Track, to: str) -> Standing:
+def _with(standing: TrackState, track: Track, to: str) -> TrackState:
     return standing._replace(offered=to) if track is Track.OFFER else standing._replace(answer=to)
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from lxml import etree
 
-from shared.formats.ts103120 import Endpoint, Flow, Step, written
+from shared.formats.ts103120 import ActionFlow, ActionStep, Hi1Endpoint, written
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 IMPORTS = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
@@ -23,37 +23,37 @@ IMPORTS = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
 <xs:import namespace="http://uri.etsi.org/03120/common/2019/10/Core" schemaLocation="ts_103120_Core.xsd"/>
 <xs:import namespace="http://uri.etsi.org/03120/common/2020/09/Task" schemaLocation="ts_103120_Task.xsd"/>
 </xs:schema>"""
-ASKED = Step("police-nl.example", "requested", {}, AT)
+ASKED = ActionStep("police-nl.example", "requested", {}, AT)
 ANSWERS: dict[str, dict[str, object]] = {
     "preserved": {"answer": "preserved", "until": "2026-07-03"},
     "refused": {"answer": "refused", "reason": "manifest_error"},
     "not_possible": {"answer": "not_possible", "impossible": "never_stored"},
     "too_late": {"answer": "too_late", "removed_at": "2026-05-04T11:30:00.000Z"},
 }
-KEPT = Step("provider-012.example", "preserved", ANSWERS["preserved"], AT)
-EXTENSION = Step("police-nl.example", "extension_requested", {"until": "2026-08-02"}, AT)
-FLOWS: dict[str, tuple[Step, ...]] = {
+KEPT = ActionStep("provider-012.example", "preserved", ANSWERS["preserved"], AT)
+EXTENSION = ActionStep("police-nl.example", "extension_requested", {"until": "2026-08-02"}, AT)
+FLOWS: dict[str, tuple[ActionStep, ...]] = {
     "asked": (ASKED,),
-    **{name: (ASKED, Step("provider-012.example", name, said, AT)) for name, said in ANSWERS.items()},
-    "corrected": (ASKED, KEPT, Step("provider-012.example", "not_possible", ANSWERS["not_possible"], AT)),
-    "extended": (ASKED, KEPT, EXTENSION, Step("provider-012.example", "extended", {"answer": "extended"}, AT)),
+    **{name: (ASKED, ActionStep("provider-012.example", name, said, AT)) for name, said in ANSWERS.items()},
+    "corrected": (ASKED, KEPT, ActionStep("provider-012.example", "not_possible", ANSWERS["not_possible"], AT)),
+    "extended": (ASKED, KEPT, EXTENSION, ActionStep("provider-012.example", "extended", {"answer": "extended"}, AT)),
     "not extended": (
         ASKED,
         KEPT,
         EXTENSION,
-        Step(
+        ActionStep(
             "provider-012.example",
             "extension_refused",
             {"answer": "extension_refused", "reason": "conflicting_law"},
             AT,
         ),
     ),
-    "ended": (ASKED, KEPT, Step("provider-012.example", "ended", {"reason": "term_over"}, AT)),
+    "ended": (ASKED, KEPT, ActionStep("provider-012.example", "ended", {"reason": "term_over"}, AT)),
     "withdrawn": (
         ASKED,
         KEPT,
-        Step("police-nl.example", "withdrawn", {"reason": "no_longer_necessary"}, AT),
-        Step("provider-012.example", "withdrawal_acknowledged", {}, AT),
+        ActionStep("police-nl.example", "withdrawn", {"reason": "no_longer_necessary"}, AT),
+        ActionStep("provider-012.example", "withdrawal_acknowledged", {}, AT),
     ),
 }
 
@@ -67,8 +67,8 @@ def schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(IMPORTS, base_url=f"{folder.as_uri()}/all.xsd"))
 
 
-def flow(steps: tuple[Step, ...], *, preserves: bool = True, until: date | None = None) -> Flow:
-    return Flow(
+def flow(steps: tuple[ActionStep, ...], *, preserves: bool = True, until: date | None = None) -> ActionFlow:
+    return ActionFlow(
         UUID("019b2d3c-4400-7000-8000-000000000501"),
         preserves,
         "eu_2023_1543",
@@ -76,8 +76,8 @@ def flow(steps: tuple[Step, ...], *, preserves: bool = True, until: date | None 
         until,
         "PL-2026/00317",
         [("url", "https://images.example/a?b=1&c=<2>"), ("account", "user@provider.example")],
-        Endpoint("police-nl.example", "NL"),
-        Endpoint("provider-012.example", "IE"),
+        Hi1Endpoint("police-nl.example", "NL"),
+        Hi1Endpoint("provider-012.example", "IE"),
         steps,
     )
 

@@ -39,7 +39,7 @@ from shared.guard.charge import (
     share,
     shipped,
 )  # fmt: skip
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from shared.guard.files import FOLDER
 from tests.guard_report import record_channels
 from tests.guard_report.channels import CHANNELS, surplus_bits
@@ -203,7 +203,7 @@ def test_the_channels_are_many_and_the_same_look_finds_one_that_is_charged_too_l
     assert min(len(CHANNELS), len(record_channels.CHANNELS)) >= 60
     cheap = changed_model(lambda cost: cost // 8)
     monkeypatch.setattr(module, "shipped", lambda: cheap)
-    monkeypatch.setattr(Edition, "shipped", lambda _: cheap)
+    monkeypatch.setattr(GuardVersion, "shipped", lambda _: cheap)
     assert max(surplus_bits(encoding, Random(name)) for name, encoding in CHANNELS.items()) > 32
     monkeypatch.setattr(budget, "HASH_COSTS", dict.fromkeys(budget.HASH_COSTS, 0))
     seen = {n for n, each in record_channels.CHANNELS.items() if record_channels.surplus_bits(each, Random(n)) > 32}

@@ -13,7 +13,7 @@ import pytest
 from shared.envelope.header_formats import SPELLINGS
 from shared.guard import as_kept, cost, edition, files
 from shared.guard.charge import BYTE, coded
-from shared.guard.edition import EDITIONS, Edition, _checked, check_files, known, own, passed
+from shared.guard.edition import EDITIONS, GuardVersion, _checked, check_files, known, own, passed
 from shared.guard.inspect import inspect
 from shared.guard.url_redaction import kept
 from shared.kernel.errors import Refused
@@ -96,7 +96,7 @@ OUTCOMES = {EDITIONS[0]: "6ab6f1c63006372d40d3b9b0c774325400f476815529a62fd2c83d
 
 
 @pytest.mark.parametrize("one", EDITIONS)
-def test_what_an_edition_says_of_a_text_never_changes(one: Edition) -> None:
+def test_what_an_edition_says_of_a_text_never_changes(one: GuardVersion) -> None:
     told = []
     for body in islice(submissions(150, 20260111), 150):
         for item in record(**body).items:

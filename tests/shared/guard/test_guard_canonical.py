@@ -17,7 +17,7 @@ from shared.exchange.minimise import whole_record
 from shared.guard import as_kept, cost, cuts, inspect
 from shared.guard.canonical import canonical
 from shared.guard.charge import BYTE, charge
-from shared.guard.templates import Row, templates
+from shared.guard.templates import TemplateRule, templates
 from shared.guard.url_redaction import kept
 from shared.kernel.errors import Refused
 from tests.shared.guard.records import located, record, refusal
@@ -63,7 +63,7 @@ def test_each_row_does_what_its_examples_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS.values() if row.opens], ids=lambda row: row.name)
-def test_what_opens_an_item_stays(row: Row) -> None:
+def test_what_opens_an_item_stays(row: TemplateRule) -> None:
     base = row.examples[0][1].partition("?")[0]
     for opens in row.opens:
         assert kept(f"{base}?{opens}=k7").text == canonical(f"{base}?{opens}=k7", "url")

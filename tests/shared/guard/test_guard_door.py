@@ -20,7 +20,7 @@ from services.hotline.domain import AUTHORITY
 from shared.exchange.acceptance import Acceptor
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
-from shared.party.origin.api.checking import Checked, Posted, check_posted
+from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
@@ -227,7 +227,7 @@ def hotline() -> httpx.AsyncClient:
         alarms=alarms,
     )
 
-    async def checked_here(posted: Posted) -> Checked:
+    async def checked_here(posted: CheckRequest) -> CheckOutcome:
         return check_posted(posted, documents)
 
     on = serving(cast(Any, None), "hotline", kek=cast(Any, None), directory=documents.directory)

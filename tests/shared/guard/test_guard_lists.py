@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.guard import envelope_limits, opens_list, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX, Item, _load, _within_limits
+from shared.guard.envelope_limits import BODY_BYTES_MAX, ListItem, _load, _within_limits
 from shared.kernel.errors import Refused
 from tests.shared.guard.test_guard_envelope_limits import spoilt
 
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 )
 
 
-def listed(body: bytes, *, name: str = "items", items_max: int = 3) -> list[Item]:
+def listed(body: bytes, *, name: str = "items", items_max: int = 3) -> list[ListItem]:
     return list(parse_list(JSON, None, body, name=name, items_max=items_max))
 
 

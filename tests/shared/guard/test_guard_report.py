@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from shared.guard.edition import Edition
+from shared.guard.edition import GuardVersion
 from shared.guard.templates import templates
 from tests.guard_report import measures
 from tests.guard_report.__main__ import main
@@ -75,7 +75,7 @@ def test_the_guard_of_the_dearest_bodies_takes_ten_milliseconds_at_most(name: st
 @pytest.mark.timing
 def test_hosts_of_many_labels_are_what_would_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     every = templates()._replace(labels_max=2_048)
-    monkeypatch.setattr(Edition, "rows", lambda _: every)
+    monkeypatch.setattr(GuardVersion, "rows", lambda _: every)
     assert min(seconds(DEAREST["labels of a host"]) for _ in range(3)) > 0.010
 
 

@@ -13,13 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.errors import Defect, EvidenceRejected
-from shared.ledger.tree import (
-    inclusion_path,
-    leaf_hash,
-    levels,
-    root,
-    root_from_inclusion,
-)
+from shared.ledger.tree import inclusion_path, leaf_hash, levels, root, root_from_inclusion
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "data" / "rfc6962-vectors.json").read_text(encoding="utf-8")

@@ -11,13 +11,13 @@ from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
 from shared.envelope.segment_sealing import SealContext
 from shared.kernel.clock import EPOCH
 from shared.kernel.ids import uuid7
-from shared.messaging.composition import Letter, RecipientKey, SegmentComposer
+from shared.messaging.composition import DraftBody, RecipientKey, SegmentComposer
 from shared.messaging.contract import ControlBody, encode_control
 from shared.messaging.placement import place_record
-from shared.messaging.ports import Draft
+from shared.messaging.ports import MessageDraft
 from shared.messaging.relay import list_records
-from shared.messaging.segments import RecordBytes, Segment, Unplaced, place_segment
-from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing
+from shared.messaging.segments import NewMessages, RecordBytes, Segment, place_segment
+from shared.messaging.streams import Lane, Outgoing, Pair, WireRole, begin_outgoing
 
 PAIR = Pair("hotline-a", "industry-b")
 KEY = SigningKey(bytes(range(32)))
@@ -36,10 +36,10 @@ def context(message_id: UUID, subject: UUID, recipient: str) -> SealContext:
     )
 
 
-def letter(recipient: str = "provider.example", *, origin: UUID | None = None) -> Letter:
+def letter(recipient: str = "provider.example", *, origin: UUID | None = None) -> DraftBody:
     """Return the letter of one message of a referral, with a sealed part of 900 random bytes."""
     message_id, subject = uuid7(), uuid7()
-    return Letter(
+    return DraftBody(
         message_id=message_id,
         recipient=recipient,
         origin=origin or subject,
@@ -50,16 +50,16 @@ def letter(recipient: str = "provider.example", *, origin: UUID | None = None) -
     )
 
 
-def control_letter(peer: str, role: Role, body: ControlBody) -> Letter:
+def control_letter(peer: str, role: WireRole, body: ControlBody) -> DraftBody:
     message_id = uuid7()
     headers = (("ce_id", str(message_id)), ("ce_type", f"causeway.{role}.v1"), ("content-type", "application/json"))
-    return Letter(
+    return DraftBody(
         message_id=message_id, recipient=peer, origin=message_id, headers=headers, clear=encode_control(role, body)
     )
 
 
-def draft(body: object) -> Draft:
-    return Draft(PAIR.addressee, Role.STATE, "notice_issued", uuid7(), body)
+def draft(body: object) -> MessageDraft:
+    return MessageDraft(PAIR.addressee, WireRole.STATE, "notice_issued", uuid7(), body)
 
 
 def sealing_key(instance: str, party: str) -> RecipientKey:
@@ -72,7 +72,7 @@ def sealing_key(instance: str, party: str) -> RecipientKey:
 COMPOSER = SegmentComposer(KEY, sealing_keys=sealing_key, control_letters=control_letter)
 
 
-def compose(letters: Sequence[Letter]) -> Unplaced:
+def compose(letters: Sequence[DraftBody]) -> NewMessages:
     (unplaced,) = COMPOSER.compose(PAIR, {Lane.ORDINARY: [draft(each) for each in letters]})
     return unplaced
 
@@ -81,7 +81,7 @@ def outgoing() -> Outgoing:
     return begin_outgoing(PAIR, uuid7(), EPOCH, is_audited=True, pause_s=60)
 
 
-def place(unplaced: Unplaced, streams: Outgoing | None = None) -> Segment:
+def place(unplaced: NewMessages, streams: Outgoing | None = None) -> Segment:
     streams = streams or outgoing()
     return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], day=date(2026, 3, 1))
 

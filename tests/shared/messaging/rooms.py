@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Taken
-from shared.messaging.ports import DayDigest, Draft, Holding, OwnTrack, Side
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, TakenMessage
+from shared.messaging.ports import DayDigest, MessageDraft, OwnTrack, Side, SubjectHolding
 from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.scope import Scope
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
-from shared.messaging.streams import Lane, Outgoing, Pair, Role
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes
+from shared.messaging.streams import Lane, Outgoing, Pair, WireRole
 from tests.support.messaging_memory import MemoryDatabase, MemoryTx
 
 Result = TypeVar("Result")
@@ -45,10 +45,10 @@ class Room:
     last_id: int = 1000
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     own: dict[tuple[Side, UUID], OwnTrack] = field(default_factory=dict)
-    held: dict[tuple[Side, UUID], Holding] = field(default_factory=dict)
+    held: dict[tuple[Side, UUID], SubjectHolding] = field(default_factory=dict)
     erased: set[UUID] = field(default_factory=set)
     closed: set[UUID] = field(default_factory=set)
-    outcome_of: Callable[[Named], OutcomeKind] = lambda _: OutcomeKind.APPLIED
+    outcome_of: Callable[[NamedMessage], OutcomeKind] = lambda _: OutcomeKind.APPLIED
     composed: dict[UUID, Any] = field(default_factory=dict)
     taken: list[UUID] = field(default_factory=list)
     #: The days whose own tracks were loaded; digests to state instead; errors that outcomes raise on receipt.
@@ -82,10 +82,10 @@ class Room:
         return [self.composed[message.message_id] for segment in segments for message in segment.messages]
 
     # Composer.
-    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
-        return [Unplaced(pair, lane, tuple(map(self._seal, drafts)), b"proof") for lane, drafts in lanes.items()]
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[MessageDraft]]) -> list[NewMessages]:
+        return [NewMessages(pair, lane, tuple(map(self._seal, drafts)), b"proof") for lane, drafts in lanes.items()]
 
-    def _seal(self, draft: Draft) -> OutgoingMessage:
+    def _seal(self, draft: MessageDraft) -> OutgoingMessage:
         message_id = self.new_id()
         self.composed[message_id] = draft.body
         record = RecordBytes(b"", (), message_id.bytes)
@@ -93,11 +93,11 @@ class Room:
         return OutgoingMessage(message_id, draft.role, draft.kind, draft.subject, digest, record, draft.is_p0)
 
     # Inbound.
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         self.taken += [each.named.message_id for each in taken]
         return [Outcome(each.named, self.outcome_of(each.named)) for each in taken]
 
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         return taken.record
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -117,7 +117,7 @@ class Room:
             return self.days
         return digest_days([row for (of, _), row in self.held.items() if of is side], self.day_of)
 
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]:
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
         return [row for (of, _), row in self.held.items() if of is side]
 
     async def list_own_days(self, side: Side, peer: str) -> list[DayDigest]:
@@ -146,8 +146,8 @@ class Room:
         return note
 
 
-def state(subject: UUID, *, peer: str = PEER, is_p0: bool = False) -> Draft:
-    return Draft(peer, Role.STATE, "state", subject, ("state", subject), is_p0)
+def state(subject: UUID, *, peer: str = PEER, is_p0: bool = False) -> MessageDraft:
+    return MessageDraft(peer, WireRole.STATE, "state", subject, ("state", subject), is_p0)
 
 
 def _without_values(argument: Any) -> Any:

@@ -8,16 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.messaging.acks import (
-    Ack,
-    AckEffects,
-    AckTurn,
-    LaneAck,
-    Opening,
-    apply_ack,
-    build_ack,
-    find_ack_turn,
-)
+from shared.messaging.acks import Ack, AckEffects, AckTurn, LaneAck, OpeningReason, apply_ack, build_ack, find_ack_turn
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Probe, Reader, begin_outgoing
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,10 +82,10 @@ def test_an_earlier_incarnation_counts_as_nothing_taken() -> None:
 @pytest.mark.parametrize(
     ("changes", "effects"),
     [
-        ({"incarnation": STRANGE}, AckEffects(Opening.AHEAD, STRANGE, True)),
-        ({"through": 10}, AckEffects(Opening.AHEAD, None, True)),
-        ({"lanes": (LaneAck(0, b""), LaneAck(4, OTHER))}, AckEffects(Opening.OTHER_CHAIN, None, True)),
-        ({"closed": PRESENT}, AckEffects(Opening.CLOSED, None, False)),
+        ({"incarnation": STRANGE}, AckEffects(OpeningReason.AHEAD, STRANGE, True)),
+        ({"through": 10}, AckEffects(OpeningReason.AHEAD, None, True)),
+        ({"lanes": (LaneAck(0, b""), LaneAck(4, OTHER))}, AckEffects(OpeningReason.OTHER_CHAIN, None, True)),
+        ({"closed": PRESENT}, AckEffects(OpeningReason.CLOSED, None, False)),
         ({"closed": EARLIER}, AckEffects()),
         ({"through": 9}, AckEffects()),
     ],
@@ -115,8 +106,8 @@ def test_a_reader_causes_one_incarnation_an_hour() -> None:
     outgoing.opened_at[Reader.RECIPIENT] = NOW
     effects = apply(outgoing, statement(10), now=after(3599))
     assert (effects.opens, effects.is_listed, outgoing.is_limited) == (None, True, True)
-    assert apply(outgoing, statement(10), reader=Reader.AUDIT, now=after(3599)).opens is Opening.AHEAD
-    assert apply(outgoing, statement(10), now=after(3600)).opens is Opening.AHEAD
+    assert apply(outgoing, statement(10), reader=Reader.AUDIT, now=after(3599)).opens is OpeningReason.AHEAD
+    assert apply(outgoing, statement(10), now=after(3600)).opens is OpeningReason.AHEAD
 
 
 def test_a_probe_without_progress_goes_back() -> None:
@@ -182,7 +173,7 @@ def test_a_gap_before_a_p0_goes_back_every_two_seconds() -> None:
 
 def test_what_is_not_kept_any_more_opens_an_incarnation() -> None:
     outgoing = streams(kept_above=5)
-    assert apply(outgoing, statement(4, has_gap=True)).opens is Opening.NOT_KEPT
+    assert apply(outgoing, statement(4, has_gap=True)).opens is OpeningReason.NOT_KEPT
     assert apply(streams(kept_above=4), statement(4, has_gap=True)).opens is None
 
 
@@ -206,7 +197,7 @@ def test_audit_that_has_not_entered_the_incarnation_gets_it_again_in_the_topic_o
 
 def test_copies_that_are_not_kept_open_an_incarnation() -> None:
     outgoing = probed(streams(kept_above=5), 4)
-    assert apply(outgoing, statement(4, echo=NONCE), reader=Reader.AUDIT).opens is Opening.NOT_KEPT
+    assert apply(outgoing, statement(4, echo=NONCE), reader=Reader.AUDIT).opens is OpeningReason.NOT_KEPT
 
 
 def test_only_the_peers_answer_to_a_probe_ends_the_wait_after_a_start() -> None:
@@ -282,7 +273,7 @@ def test_pauses_are_over_when_the_clock_was_set_back() -> None:
     apply(outgoing, statement(4, at=back, echo=NONCE), now=back)
     assert outgoing.lanes[ORDINARY].sent == 4
     outgoing.opened_at[Reader.RECIPIENT] = NOW
-    assert apply(outgoing, statement(5, incarnation=STRANGE, at=back), now=back).opens is Opening.AHEAD
+    assert apply(outgoing, statement(5, incarnation=STRANGE, at=back), now=back).opens is OpeningReason.AHEAD
 
 
 def test_a_start_is_a_reason_to_probe() -> None:

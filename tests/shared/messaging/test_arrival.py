@@ -19,7 +19,7 @@ from shared.messaging.arrival import (
     PlacedMessage,
     RawRecord,
     StatedAck,
-    Unreadable,
+    UnreadableRecord,
     Verified,
 )
 from shared.messaging.incarnations import Head
@@ -63,7 +63,7 @@ def numbers(found: Sequence[Verified]) -> list[int]:
 
 
 def codes(found: Sequence[Verified]) -> list[str]:
-    return [each.code for each in found if isinstance(each, Unreadable) and each.code is not None]
+    return [each.code for each in found if isinstance(each, UnreadableRecord) and each.code is not None]
 
 
 def test_two_segments_are_read_in_order() -> None:
@@ -171,11 +171,7 @@ def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None
     pair, incarnation = Pair("industry-b", "hotline-a"), uuid7()
     own = Ack("hotline-a", pair, incarnation, (LaneAck(3, bytes(32)), LaneAck(5, bytes(32))), AT)
     audit = replace(own, reader="audit")
-    records = [
-        *appended(FIRST),
-        *(build_ack_record(each, KEY) for each in (own, audit)),
-        *appended(SECOND),
-    ]
+    records = [*appended(FIRST), *(build_ack_record(each, KEY) for each in (own, audit)), *appended(SECOND)]
     (last, *taken) = find_heads(verifier(), [_record(each) for each in raw(records)], TOPIC)
     assert (last.number, last.is_taken) == (6, False)
     assert taken == [Head(incarnation, Lane(lane), count, is_taken=True) for lane, count in enumerate((3, 5))]

@@ -14,20 +14,20 @@ from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter
+from shared.messaging.composition import SHARED_GROUP_REFERRALS, DraftBody
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import SALT, covered_bytes, digest_record, read_hex
-from shared.messaging.ports import Draft
-from shared.messaging.segments import OutgoingMessage, Unplaced
-from shared.messaging.streams import Lane, Role
+from shared.messaging.ports import MessageDraft
+from shared.messaging.segments import NewMessages, OutgoingMessage
+from shared.messaging.streams import Lane, WireRole
 from tests.shared.messaging.builders import COMPOSER, KEY, OPENING, PAIR, PARTY_OPENING, compose, draft, letter
 
 
-def compose_lanes(lanes: Mapping[Lane, Sequence[Letter]]) -> list[Unplaced]:
+def compose_lanes(lanes: Mapping[Lane, Sequence[DraftBody]]) -> list[NewMessages]:
     return COMPOSER.compose(PAIR, {lane: [draft(each) for each in letters] for lane, letters in lanes.items()})
 
 
-def opened(unplaced: Unplaced, index: int, message: Letter, key: OpeningKey = OPENING) -> bytes:
+def opened(unplaced: NewMessages, index: int, message: DraftBody, key: OpeningKey = OPENING) -> bytes:
     proof = unpack_proof(unplaced.proof)
     wrap = proof.groups[proof.leaves[index].group].wrap
     _, sealed = split_value(unplaced.messages[index].record.value)
@@ -172,7 +172,7 @@ def _salt(message: OutgoingMessage) -> bytes:
     ],
     ids=["messages without a sealed part", "parties with own keys", "a full group"],
 )
-def test_two_providers_of_one_referral_are_never_alone_in_a_group(others: list[Letter]) -> None:
+def test_two_providers_of_one_referral_are_never_alone_in_a_group(others: list[DraftBody]) -> None:
     referral = uuid7()
     letters = [*others, letter("a.example", origin=referral), letter("b.example", origin=referral)]
 
@@ -184,7 +184,7 @@ def test_two_providers_of_one_referral_are_never_alone_in_a_group(others: list[L
 
 
 def test_messages_of_the_protocol_do_not_count_towards_a_shared_group() -> None:
-    control = [Draft(PAIR.addressee, Role.OUTCOMES, "outcomes", None, OutcomeList(())) for _ in range(20)]
+    control = [MessageDraft(PAIR.addressee, WireRole.OUTCOMES, "outcomes", None, OutcomeList(())) for _ in range(20)]
     referral = uuid7()
     two = [draft(letter("a.example", origin=referral)), draft(letter("b.example", origin=referral))]
 

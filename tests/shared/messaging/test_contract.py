@@ -13,8 +13,8 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.contract import ControlBody, decode_control, encode_control
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
-from shared.messaging.ports import DayDigest, Holding, Side
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.ports import DayDigest, Side, SubjectHolding
 from shared.messaging.resync import (
     DIGEST_BYTES,
     PAGE_BYTES,
@@ -27,19 +27,19 @@ from shared.messaging.resync import (
     holding_bytes,
     split_rows,
 )
-from shared.messaging.streams import LaneEnd, Role
+from shared.messaging.streams import LaneEnd, WireRole
 
 DAY = date(2026, 3, 1)
-NAMED = Named(uuid7(), Role.STATE, "referral_offered", uuid7(), 3, b"\x01" * 32, (uuid7(), uuid7()), uuid7())
+NAMED = NamedMessage(uuid7(), WireRole.STATE, "referral_offered", uuid7(), 3, b"\x01" * 32, (uuid7(), uuid7()), uuid7())
 OUTCOMES = (
     Outcome(NAMED, OutcomeKind.REFUSED, "behind", 4),
-    Outcome(Named(uuid7(), Role.RESYNC, "resync"), OutcomeKind.DEAD),
+    Outcome(NamedMessage(uuid7(), WireRole.RESYNC, "resync"), OutcomeKind.DEAD),
 )
-ROW = Holding(uuid7(), 2, b"\x02" * 32, (uuid7(),))
-BODIES: dict[Role, ControlBody] = {
-    Role.OUTCOMES: OutcomeList(OUTCOMES),
-    Role.RESYNC: ResyncRequest(uuid7(), True, OUTCOMES, 1, False, uuid7(), (SideDay(Side.HELD, DAY),)),
-    Role.HOLDINGS: Holdings(
+ROW = SubjectHolding(uuid7(), 2, b"\x02" * 32, (uuid7(),))
+BODIES: dict[WireRole, ControlBody] = {
+    WireRole.OUTCOMES: OutcomeList(OUTCOMES),
+    WireRole.RESYNC: ResyncRequest(uuid7(), True, OUTCOMES, 1, False, uuid7(), (SideDay(Side.HELD, DAY),)),
+    WireRole.HOLDINGS: Holdings(
         uuid7(),
         True,
         2,
@@ -51,12 +51,12 @@ BODIES: dict[Role, ControlBody] = {
 }
 
 
-def text_of(role: Role) -> bytes:
+def text_of(role: WireRole) -> bytes:
     return json.dumps(encode_control(role, BODIES[role])).encode()
 
 
 @pytest.mark.parametrize("role", BODIES)
-def test_a_message_is_read_as_it_was_written(role: Role) -> None:
+def test_a_message_is_read_as_it_was_written(role: WireRole) -> None:
     assert decode_control(role, text_of(role)) == BODIES[role]
 
 
@@ -70,7 +70,7 @@ def _members(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("role", BODIES)
-def test_no_object_takes_another_member(role: Role) -> None:
+def test_no_object_takes_another_member(role: WireRole) -> None:
     stated = json.loads(text_of(role))
     paths = _members(stated)
     assert len(paths) >= 3
@@ -87,30 +87,30 @@ def test_no_object_takes_another_member(role: Role) -> None:
 @pytest.mark.parametrize(
     ("role", "path", "value"),
     [
-        (Role.OUTCOMES, ("outcomes", 0, "code"), "Free text."),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "kind"), "x" * 65),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "content"), "01"),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "revision"), -1),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "revision"), 0),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "revision"), 2**53),
-        (Role.OUTCOMES, ("outcomes", 0, "named", "acts"), [str(uuid7())] * 1001),
-        (Role.OUTCOMES, ("outcomes", 0, "held"), -1),
-        (Role.OUTCOMES, ("outcomes", 0, "held"), 2**53),
-        (Role.OUTCOMES, ("outcomes", 0, "kind"), "other"),
-        (Role.RESYNC, ("exceptions", 0, "code"), "a b"),
-        (Role.HOLDINGS, ("parts", 0, "rows", 0, "content"), "0102"),
-        (Role.HOLDINGS, ("parts", 0, "rows", 0, "revision"), -1),
-        (Role.HOLDINGS, ("parts", 0, "rows", 0, "revision"), 2**53),
-        (Role.HOLDINGS, ("closed", 0, 1, 0, 1), "00"),
-        (Role.HOLDINGS, ("closed", 0, 1, 0, 0), -1),
-        (Role.HOLDINGS, ("digests", 0, 1, 0), "1969-12-31"),
-        (Role.HOLDINGS, ("parts", 0, "of", 1), "0001-01-01"),
-        (Role.RESYNC, ("days", 0, 1), "1969-12-31"),
-        (Role.HOLDINGS, ("digests", 0, 1, 1), -1),
-        (Role.HOLDINGS, ("digests", 0, 1, 2), "00" * 33),
+        (WireRole.OUTCOMES, ("outcomes", 0, "code"), "Free text."),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "kind"), "x" * 65),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "content"), "01"),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "revision"), -1),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "revision"), 0),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "revision"), 2**53),
+        (WireRole.OUTCOMES, ("outcomes", 0, "named", "acts"), [str(uuid7())] * 1001),
+        (WireRole.OUTCOMES, ("outcomes", 0, "held"), -1),
+        (WireRole.OUTCOMES, ("outcomes", 0, "held"), 2**53),
+        (WireRole.OUTCOMES, ("outcomes", 0, "kind"), "other"),
+        (WireRole.RESYNC, ("exceptions", 0, "code"), "a b"),
+        (WireRole.HOLDINGS, ("parts", 0, "rows", 0, "content"), "0102"),
+        (WireRole.HOLDINGS, ("parts", 0, "rows", 0, "revision"), -1),
+        (WireRole.HOLDINGS, ("parts", 0, "rows", 0, "revision"), 2**53),
+        (WireRole.HOLDINGS, ("closed", 0, 1, 0, 1), "00"),
+        (WireRole.HOLDINGS, ("closed", 0, 1, 0, 0), -1),
+        (WireRole.HOLDINGS, ("digests", 0, 1, 0), "1969-12-31"),
+        (WireRole.HOLDINGS, ("parts", 0, "of", 1), "0001-01-01"),
+        (WireRole.RESYNC, ("days", 0, 1), "1969-12-31"),
+        (WireRole.HOLDINGS, ("digests", 0, 1, 1), -1),
+        (WireRole.HOLDINGS, ("digests", 0, 1, 2), "00" * 33),
     ],
 )
-def test_no_free_text_and_no_odd_number_fits_in(role: Role, path: tuple[Any, ...], value: object) -> None:
+def test_no_free_text_and_no_odd_number_fits_in(role: WireRole, path: tuple[Any, ...], value: object) -> None:
     changed = json.loads(text_of(role))
     found = changed["body"]
     for step in path[:-1]:
@@ -122,16 +122,16 @@ def test_no_free_text_and_no_odd_number_fits_in(role: Role, path: tuple[Any, ...
         decode_control(role, json.dumps(changed).encode())
 
 
-@pytest.mark.parametrize("role", [Role.OUTCOMES, Role.RESYNC, Role.HOLDINGS])
-def test_a_code_that_no_list_has_is_not_kept(role: Role) -> None:
+@pytest.mark.parametrize("role", [WireRole.OUTCOMES, WireRole.RESYNC, WireRole.HOLDINGS])
+def test_a_code_that_no_list_has_is_not_kept(role: WireRole) -> None:
     stated = [Outcome(NAMED, OutcomeKind.REFUSED, code) for code in ("behind", "version_unknown", "case_unknown", None)]
-    named = Named(uuid7(), Role.STATE, "referral_offered")
+    named = NamedMessage(uuid7(), WireRole.STATE, "referral_offered")
     body = with_outcomes(role, (*stated, Outcome(named, OutcomeKind.REFUSED, "hunter_two")))
     read = decode_control(role, canonical_json(encode_control(role, body)))
     assert read == with_outcomes(role, (*stated, Outcome(named, OutcomeKind.REFUSED, "code_unknown")))
 
 
-def with_outcomes(role: Role, outcomes: tuple[Outcome, ...]) -> ControlBody:
+def with_outcomes(role: WireRole, outcomes: tuple[Outcome, ...]) -> ControlBody:
     """Return a message of the protocol that states these outcomes."""
     body = BODIES[role]
     return OutcomeList(outcomes) if isinstance(body, OutcomeList) else replace(body, exceptions=outcomes)
@@ -140,15 +140,15 @@ def with_outcomes(role: Role, outcomes: tuple[Outcome, ...]) -> ControlBody:
 def test_the_stated_bounds_of_bytes_hold() -> None:
     """A page of the largest items stays below the maximum size of a record."""
     acts = tuple(uuid7() for _ in range(3))
-    name = Named(uuid7(), Role.WITHDRAWAL, "x" * 64, uuid7(), 2**53 - 1, b"c" * 32, acts, uuid7())
+    name = NamedMessage(uuid7(), WireRole.WITHDRAWAL, "x" * 64, uuid7(), 2**53 - 1, b"c" * 32, acts, uuid7())
     outcome = Outcome(name, OutcomeKind.DEFERRED, "y" * 64, 2**53 - 1)
-    row = Holding(uuid7(), 2**53 - 1, b"c" * 32, acts)
+    row = SubjectHolding(uuid7(), 2**53 - 1, b"c" * 32, acts)
     day = DayDigest(date.max, 2**53 - 1, b"d" * 32)
 
     def measure(**fields: Any) -> int:
         empty = Holdings(uuid7(), True)
-        return len(canonical_json(encode_control(Role.HOLDINGS, replace(empty, **fields)))) - len(
-            canonical_json(encode_control(Role.HOLDINGS, empty))
+        return len(canonical_json(encode_control(WireRole.HOLDINGS, replace(empty, **fields)))) - len(
+            canonical_json(encode_control(WireRole.HOLDINGS, empty))
         )
 
     assert measure(exceptions=(outcome,)) < exception_bytes(outcome)
@@ -159,6 +159,8 @@ def test_the_stated_bounds_of_bytes_hold() -> None:
 
 
 def test_a_row_of_very_many_acts_fits_in_half_a_page() -> None:
-    row = Holding(uuid7(), 1, b"c" * 32, tuple(uuid7() for _ in range(20_000)))
+    row = SubjectHolding(uuid7(), 1, b"c" * 32, tuple(uuid7() for _ in range(20_000)))
     (part,) = split_rows(SideDay(Side.HELD, date.max), [row])
-    assert len(canonical_json(encode_control(Role.HOLDINGS, Holdings(uuid7(), True, parts=(part,))))) < PAGE_BYTES / 2
+    assert (
+        len(canonical_json(encode_control(WireRole.HOLDINGS, Holdings(uuid7(), True, parts=(part,))))) < PAGE_BYTES / 2
+    )

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
-from shared.messaging.placement import (
-    PLACE,
-    SALT,
-    build_proof_record,
-    digest_record,
-    parse_place,
-    parse_proof_record,
-)
+from shared.messaging.placement import PLACE, SALT, build_proof_record, digest_record, parse_place, parse_proof_record
 from shared.messaging.segments import Segment, select_kept
-from shared.messaging.streams import Lane, Place, begin_chain
+from shared.messaging.streams import Lane, StreamPlace, begin_chain
 from tests.shared.messaging.builders import KEY, compose, keys, letter, message_records, outgoing, place
 
 SMALL = compose([letter(f"provider-{n}.example") for n in range(3)])
@@ -55,7 +48,7 @@ def test_only_records_above_a_number_are_appended_after_a_return() -> None:
     records = message_records(SEGMENT, above=2)
 
     assert [parse_place(dict(each.headers)[PLACE], SEGMENT.lane) for each in records] == [
-        Place(SEGMENT.incarnation, Lane.ORDINARY, 3)
+        StreamPlace(SEGMENT.incarnation, Lane.ORDINARY, 3)
     ]
 
 

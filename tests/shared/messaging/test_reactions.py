@@ -8,17 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.reactions import Actions, react
 from shared.messaging.resync_steps import apply_actions, apply_outcomes
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from tests.shared.messaging.rooms import NOW, PEER, Room, run
 
 MESSAGE, SUBJECT, A1, A2 = (UUID(int=number) for number in range(1, 5))
 OLD, NEW = b"o" * 32, b"n" * 32
-STATE = Named(MESSAGE, Role.STATE, "state", SUBJECT, 2, NEW, (A1,))
-ANSWER = Named(MESSAGE, Role.ANSWER, "answer", SUBJECT, acts=(A1,))
+STATE = NamedMessage(MESSAGE, WireRole.STATE, "state", SUBJECT, 2, NEW, (A1,))
+ANSWER = NamedMessage(MESSAGE, WireRole.ANSWER, "answer", SUBJECT, acts=(A1,))
 OWN = OwnTrack(SUBJECT, 2, NEW, (A1,))
 ANSWERED = OwnTrack(SUBJECT, acts=(A1,))
 
@@ -27,7 +27,9 @@ def line(kind: OperatorKind, act: UUID | None = None) -> OperatorLine:
     return OperatorLine(kind, PEER, SUBJECT, act)
 
 
-def reaction(named: Named, own: OwnTrack | None, code: str | None, *, kind: OutcomeKind, held: int | None) -> Actions:
+def reaction(
+    named: NamedMessage, own: OwnTrack | None, code: str | None, *, kind: OutcomeKind, held: int | None
+) -> Actions:
     actions = Actions(PEER)
     react(actions, Outcome(named, kind, code, held), own)
     return actions
@@ -41,35 +43,35 @@ def expected(lines: tuple[OperatorLine, ...] = (), **lists: bool) -> Actions:
 @pytest.mark.parametrize(
     ("named", "own", "code", "actions"),
     [
-        (STATE, OWN, Refusal.UNKNOWN, expected(states=True)),
-        (STATE, OWN, Refusal.GAP, expected(states=True)),
-        (STATE, OWN, Refusal.DEAD, expected(states=True)),
-        (STATE, replace(OWN, is_placed=False), Refusal.GAP, expected()),
-        (STATE, replace(OWN, is_withdrawn=True), Refusal.GAP, expected()),
-        (STATE, OWN, Refusal.LAW, expected(decisions=True)),
-        (STATE, replace(OWN, content=OLD), Refusal.LAW, expected()),
-        (STATE, OWN, Refusal.WITHDRAWN, expected((line(OperatorKind.BEHIND),), adoptions=True)),
-        (STATE, replace(OWN, is_withdrawn=True), Refusal.WITHDRAWN, expected()),
-        (STATE, OWN, Refusal.ERASED, expected(erased=True)),
-        (STATE, None, Refusal.ERASED, expected()),
-        (STATE, None, Refusal.GAP, expected((line(OperatorKind.UNKNOWN),))),
+        (STATE, OWN, RefusalCode.UNKNOWN, expected(states=True)),
+        (STATE, OWN, RefusalCode.GAP, expected(states=True)),
+        (STATE, OWN, RefusalCode.DEAD, expected(states=True)),
+        (STATE, replace(OWN, is_placed=False), RefusalCode.GAP, expected()),
+        (STATE, replace(OWN, is_withdrawn=True), RefusalCode.GAP, expected()),
+        (STATE, OWN, RefusalCode.LAW, expected(decisions=True)),
+        (STATE, replace(OWN, content=OLD), RefusalCode.LAW, expected()),
+        (STATE, OWN, RefusalCode.WITHDRAWN, expected((line(OperatorKind.BEHIND),), adoptions=True)),
+        (STATE, replace(OWN, is_withdrawn=True), RefusalCode.WITHDRAWN, expected()),
+        (STATE, OWN, RefusalCode.ERASED, expected(erased=True)),
+        (STATE, None, RefusalCode.ERASED, expected()),
+        (STATE, None, RefusalCode.GAP, expected((line(OperatorKind.UNKNOWN),))),
         (STATE, OWN, "a_code_of_a_feature", expected()),
-        (ANSWER, ANSWERED, Refusal.GAP, expected(answers=True)),
-        (ANSWER, ANSWERED, Refusal.DEAD, expected(answers=True)),
-        (ANSWER, None, Refusal.DEAD, expected()),
-        (ANSWER, replace(ANSWERED, acts=()), Refusal.DEAD, expected()),
-        (ANSWER, ANSWERED, Refusal.UNKNOWN, expected((line(OperatorKind.UNKNOWN),))),
-        (ANSWER, ANSWERED, Refusal.WITHDRAWN, expected()),
-        (ANSWER, ANSWERED, Refusal.ERASED, expected()),
+        (ANSWER, ANSWERED, RefusalCode.GAP, expected(answers=True)),
+        (ANSWER, ANSWERED, RefusalCode.DEAD, expected(answers=True)),
+        (ANSWER, None, RefusalCode.DEAD, expected()),
+        (ANSWER, replace(ANSWERED, acts=()), RefusalCode.DEAD, expected()),
+        (ANSWER, ANSWERED, RefusalCode.UNKNOWN, expected((line(OperatorKind.UNKNOWN),))),
+        (ANSWER, ANSWERED, RefusalCode.WITHDRAWN, expected()),
+        (ANSWER, ANSWERED, RefusalCode.ERASED, expected()),
     ],
 )
-def test_the_reaction_to_a_refusal(named: Named, own: OwnTrack | None, code: str, actions: Actions) -> None:
+def test_the_reaction_to_a_refusal(named: NamedMessage, own: OwnTrack | None, code: str, actions: Actions) -> None:
     assert reaction(named, own, code, kind=OutcomeKind.REFUSED, held=None) == actions
 
 
 @pytest.mark.parametrize(("held", "is_listed"), [(1, False), (2, True), (3, True), (None, False)])
 def test_a_revision_behind_the_held_one_is_listed_and_never_raised(held: int | None, is_listed: bool) -> None:
-    actions = reaction(STATE, OWN, Refusal.BEHIND, kind=OutcomeKind.REFUSED, held=held)
+    actions = reaction(STATE, OWN, RefusalCode.BEHIND, kind=OutcomeKind.REFUSED, held=held)
     assert actions == expected((line(OperatorKind.BEHIND),) if is_listed else ())
 
 
@@ -94,7 +96,7 @@ def test_a_revision_behind_the_held_one_is_listed_and_never_raised(held: int | N
     ],
 )
 def test_an_exception_names_what_this_side_may_have_forgotten(
-    named: Named, own: OwnTrack | None, actions: Actions
+    named: NamedMessage, own: OwnTrack | None, actions: Actions
 ) -> None:
     for kind in (OutcomeKind.WAITING, OutcomeKind.DEFERRED, OutcomeKind.DEAD, OutcomeKind.MOVED, OutcomeKind.APPLIED):
         assert reaction(named, own, None, kind=kind, held=None) == actions
@@ -105,7 +107,7 @@ def test_outcomes_open_and_end_exceptions_of_own_messages() -> None:
     run(apply_outcomes(room.scope(), PEER, (Outcome(STATE, OutcomeKind.WAITING, "document"),)))
     opened = OpenOutcome(PEER, MESSAGE, OutcomeKind.WAITING, "document", NOW)
     assert run(room.scope().tx.list_open_outcomes(PEER)) == [opened]
-    both = Outcome(STATE, OutcomeKind.DEAD), Outcome(STATE, OutcomeKind.REFUSED, Refusal.DEAD)
+    both = Outcome(STATE, OutcomeKind.DEAD), Outcome(STATE, OutcomeKind.REFUSED, RefusalCode.DEAD)
     run(apply_outcomes(room.scope(), PEER, both))
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []
     assert room.calls == [("send_state", SUBJECT)]
@@ -113,14 +115,14 @@ def test_outcomes_open_and_end_exceptions_of_own_messages() -> None:
 
 def test_one_subject_is_sent_once_for_several_refusals() -> None:
     room = Room(own={(Side.HELD, SUBJECT): OWN})
-    refusals = [Outcome(replace(STATE, message_id=UUID(int=n)), OutcomeKind.REFUSED, Refusal.GAP) for n in (7, 8)]
+    refusals = [Outcome(replace(STATE, message_id=UUID(int=n)), OutcomeKind.REFUSED, RefusalCode.GAP) for n in (7, 8)]
     run(apply_outcomes(room.scope(), PEER, tuple(refusals)))
     assert room.calls == [("send_state", SUBJECT)]
 
 
 def test_nothing_is_done_about_a_subject_whose_day_has_closed() -> None:
     room = Room(own={(Side.HELD, SUBJECT): OWN}, closed={SUBJECT})
-    run(apply_outcomes(room.scope(), PEER, (Outcome(STATE, OutcomeKind.REFUSED, Refusal.GAP),)))
+    run(apply_outcomes(room.scope(), PEER, (Outcome(STATE, OutcomeKind.REFUSED, RefusalCode.GAP),)))
     assert room.calls == []
 
 

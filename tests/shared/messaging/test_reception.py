@@ -10,10 +10,10 @@ import pytest
 
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.contract import encode_control
-from shared.messaging.exceptions import Named, OutcomeKind, OutcomeList, Refusal
+from shared.messaging.exceptions import NamedMessage, OutcomeKind, OutcomeList, RefusalCode
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reception import (
-    Arrived,
+    ArrivedMessage,
     ArrivedRecord,
     observe_batch,
     observe_copies,
@@ -21,7 +21,7 @@ from shared.messaging.reception import (
     receive_batch,
 )
 from shared.messaging.sending import finish
-from shared.messaging.streams import Incoming, Lane, Pair, Place, Role
+from shared.messaging.streams import Incoming, Lane, Pair, StreamPlace, WireRole
 from shared.messaging.upkeep import retry_exceptions
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
 
@@ -31,20 +31,22 @@ URGENT, ORDINARY = Lane.URGENT, Lane.ORDINARY
 WAITING = OutcomeKind.WAITING
 
 
-def named(number: int, role: Role = Role.STATE, subject: UUID | None = S1) -> Named:
-    return Named(UUID(int=100 + number), role, role.value, subject, 1, b"c" * 32)
+def named(number: int, role: WireRole = WireRole.STATE, subject: UUID | None = S1) -> NamedMessage:
+    return NamedMessage(UUID(int=100 + number), role, role.value, subject, 1, b"c" * 32)
 
 
-def record(number: int, content: Named | Ack | None, *, lane: Lane = URGENT, body: Any = None, p0: bool = False) -> Any:
+def record(
+    number: int, content: NamedMessage | Ack | None, *, lane: Lane = URGENT, body: Any = None, p0: bool = False
+) -> Any:
     """Return the record at offset 10 times its number."""
     arrived: Any = content
-    if isinstance(content, Named):
+    if isinstance(content, NamedMessage):
         digest = digest_of(content.message_id)
-        arrived = Arrived(Place(INC, lane, number), digest, content, b"r%d" % number, p0, body)
+        arrived = ArrivedMessage(StreamPlace(INC, lane, number), digest, content, b"r%d" % number, p0, body)
     return ArrivedRecord(TOPIC, 10 * number, NOW, arrived)
 
 
-def control(number: int, role: Role, body: Any) -> Any:
+def control(number: int, role: WireRole, body: Any) -> Any:
     return record(number, named(number, role, None), body=body)
 
 
@@ -81,8 +83,8 @@ def test_a_peer_that_opens_very_many_incarnations_is_on_the_operators_list_once(
     room = Room()
     for number in range(12):
         content = named(number)
-        place = Place(UUID(int=900 + number), URGENT, 1)
-        arrived = Arrived(place, digest_of(content.message_id), content, b"r")
+        place = StreamPlace(UUID(int=900 + number), URGENT, 1)
+        arrived = ArrivedMessage(place, digest_of(content.message_id), content, b"r")
         receive(room, ArrivedRecord(TOPIC, number, NOW, arrived))
     assert (incoming(room).incarnation, len(room.taken)) == (UUID(int=909), 10)
     assert run(room.scope().tx.list_operator_lines()) == [OperatorLine(OperatorKind.UNKNOWN, PEER)]
@@ -101,13 +103,13 @@ def test_all_but_applied_is_told_in_one_message_and_exceptions_are_kept() -> Non
     receive(room, record(1, named(1)), record(2, named(2)), record(3, named(3)))
     assert told(room) == [(1, WAITING, None), (2, OutcomeKind.MOVED, None)]
     (row,) = run(room.scope().tx.list_exceptions())
-    assert (row.taken.record, row.taken.place, row.since) == (b"r1", Place(INC, URGENT, 1), NOW)
+    assert (row.taken.record, row.taken.place, row.since) == (b"r1", StreamPlace(INC, URGENT, 1), NOW)
     assert row.taken.where.offset == 10
     assert len(room.bodies()) == 2
 
 
 def test_a_withdrawal_ends_the_exceptions_of_its_subject() -> None:
-    withdrawal = named(4, Role.WITHDRAWAL)
+    withdrawal = named(4, WireRole.WITHDRAWAL)
     room = Room(outcome_of=lambda each: OutcomeKind.APPLIED if each == withdrawal else WAITING)
     receive(room, record(1, named(1)), record(2, named(2, subject=S2)))
     receive(room, record(3, named(3)), record(4, withdrawal))
@@ -135,9 +137,9 @@ def test_an_exception_ends_when_its_message_is_carried_again_and_settled() -> No
 
 
 def test_a_withdrawal_ends_more_exceptions_than_a_page_has() -> None:
-    withdrawal = named(5000, Role.WITHDRAWAL)
+    withdrawal = named(5000, WireRole.WITHDRAWAL)
     room = Room(outcome_of=lambda each: OutcomeKind.APPLIED if each == withdrawal else WAITING)
-    answer = named(1, Role.ANSWER)
+    answer = named(1, WireRole.ANSWER)
     states = [record(number, named(number)) for number in range(2, 1103)]
     receive(room, record(1, answer), *states, exceptions_max=9999)
     receive(room, record(1103, withdrawal), exceptions_max=9999)
@@ -145,8 +147,7 @@ def test_a_withdrawal_ends_more_exceptions_than_a_page_has() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"revision": 0}, {"revision": 2**53}, {"content": b"c"}, {"acts": (A1,) * 1001}, {"kind": "No code"}],
+    "changes", [{"revision": 0}, {"revision": 2**53}, {"content": b"c"}, {"acts": (A1,) * 1001}, {"kind": "No code"}]
 )
 def test_a_message_whose_name_breaks_a_bound_is_a_dead_letter(changes: dict[str, Any]) -> None:
     room = Room()
@@ -154,15 +155,15 @@ def test_a_message_whose_name_breaks_a_bound_is_a_dead_letter(changes: dict[str,
     assert [each.int for each in room.taken] == [102]
     assert told(room) == [(1, OutcomeKind.DEAD, "malformed")]
     (row,) = run(room.scope().tx.list_exceptions())
-    assert (row.taken.named, row.taken.record) == (Named(UUID(int=101), Role.STATE, "malformed", S1), b"r1")
-    assert encode_control(Role.OUTCOMES, room.bodies()[-1])
+    assert (row.taken.named, row.taken.record) == (NamedMessage(UUID(int=101), WireRole.STATE, "malformed", S1), b"r1")
+    assert encode_control(WireRole.OUTCOMES, room.bodies()[-1])
     run(retry_exceptions(room.scope(), [row]))
     assert run(room.scope().tx.list_exceptions()) == [row]
 
 
 def test_a_withdrawal_counts_whatever_its_name_carries() -> None:
     room = Room()
-    receive(room, record(1, replace(named(1, Role.WITHDRAWAL), revision=2**60)))
+    receive(room, record(1, replace(named(1, WireRole.WITHDRAWAL), revision=2**60)))
     assert ([each.int for each in room.taken], told(room)) == ([101], [])
 
 
@@ -196,10 +197,10 @@ def test_reading_stops_at_the_bound_of_bytes(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_full_stream_still_takes_withdrawals_and_messages_of_the_protocol() -> None:
     full = Incoming(FROM_PEER)
     records = [
-        record(1, named(1, Role.WITHDRAWAL)),
-        control(2, Role.OUTCOMES, OutcomeList(())),
+        record(1, named(1, WireRole.WITHDRAWAL)),
+        control(2, WireRole.OUTCOMES, OutcomeList(())),
         record(3, named(3)),
-        record(4, named(4, Role.WITHDRAWAL)),
+        record(4, named(4, WireRole.WITHDRAWAL)),
     ]
     plan = plan_batch(full, URGENT, records, room=0)
     assert ([each.named.message_id.int for each, _ in plan.taken], plan.read_count) == ([101, 102], 2)
@@ -207,7 +208,7 @@ def test_a_full_stream_still_takes_withdrawals_and_messages_of_the_protocol() ->
 
 def test_unreadable_messages_of_the_protocol_keep_the_bound_of_exceptions() -> None:
     room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
-    records = [record(number, named(number, Role.RESYNC, None)) for number in range(1, 6)]
+    records = [record(number, named(number, WireRole.RESYNC, None)) for number in range(1, 6)]
     assert receive(room, *records, exceptions_max=3) == 3
     assert len(run(room.scope().tx.list_exceptions())) == 3
 
@@ -267,7 +268,7 @@ def test_a_dead_letter_is_told_with_its_code() -> None:
     room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
     receive(room, record(1, named(1)))
     assert told(room) == [(1, OutcomeKind.DEAD, None)]
-    assert Refusal.DEAD == "dead"
+    assert RefusalCode.DEAD == "dead"
     scope = room.scope()
     scope.send(state(S1))
     run(finish(scope))
@@ -276,7 +277,7 @@ def test_a_dead_letter_is_told_with_its_code() -> None:
 
 def test_a_withdrawal_that_is_not_applied_is_refused_where_no_room_is_left() -> None:
     room = Room(outcome_of=lambda _: WAITING)
-    records = [record(number, named(number, Role.WITHDRAWAL, UUID(int=number))) for number in range(1, 6)]
+    records = [record(number, named(number, WireRole.WITHDRAWAL, UUID(int=number))) for number in range(1, 6)]
     assert receive(room, *records, exceptions_max=2) == 5
     assert [(number, kind) for number, kind, _ in told(room)] == [
         *((number, WAITING) for number in (1, 2)),

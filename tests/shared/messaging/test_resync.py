@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, PeerResync, Side
+from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, OwnTrack, PeerResync, Side, SubjectHolding
 from shared.messaging.reactions import Actions
 from shared.messaging.resync import (
     PAGE_BYTES,
@@ -31,10 +31,10 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OLD, NEW = b"o" * 32, b"n" * 32
 SUBJECTS, ANSWERS = SideDay(Side.HELD, DAY), SideDay(Side.ANSWERED, DAY)
 TRACK = OwnTrack(S1, 2, NEW, (A1,))
-ROW = Holding(S1, 2, NEW, (A1,))
+ROW = SubjectHolding(S1, 2, NEW, (A1,))
 
 
-def compare(of: SideDay, row: Holding | None, track: OwnTrack | None) -> Actions:
+def compare(of: SideDay, row: SubjectHolding | None, track: OwnTrack | None) -> Actions:
     actions = Actions("b.example")
     rows = () if row is None else (row,)
     compare_part(actions, HoldingsPart(of, rows), () if track is None else (track,))
@@ -53,8 +53,8 @@ def line(kind: OperatorKind, act: UUID | None = None) -> OperatorLine:
 
 WITHDRAWN = OwnTrack(S1, 2, NEW, (A1,), is_withdrawn=True)
 ERASED = OwnTrack(S1, 2, is_erased=True)
-TOMBSTONE = Holding(S1, 0, None, is_withdrawn=True)
-STUB = Holding(S1, 2, None, is_erased=True)
+TOMBSTONE = SubjectHolding(S1, 0, None, is_withdrawn=True)
+STUB = SubjectHolding(S1, 2, None, is_erased=True)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,7 @@ STUB = Holding(S1, 2, None, is_erased=True)
         (TOMBSTONE, WITHDRAWN, expected()),
         (TOMBSTONE, TRACK, expected(adoptions=(S1,), lines=(line(OperatorKind.BEHIND),))),
         (TOMBSTONE, ERASED, expected(adoptions=(S1,))),
-        (
-            TOMBSTONE,
-            None,
-            expected(adoptions=(S1,), lines=(line(OperatorKind.UNKNOWN), line(OperatorKind.BEHIND))),
-        ),
+        (TOMBSTONE, None, expected(adoptions=(S1,), lines=(line(OperatorKind.UNKNOWN), line(OperatorKind.BEHIND)))),
         (STUB, TRACK, expected(erased=(S1,))),
         (STUB, None, expected()),
         (STUB, WITHDRAWN, expected(erased=(S1,), withdrawals=(S1,))),
@@ -95,12 +91,12 @@ STUB = Holding(S1, 2, None, is_erased=True)
         (None, ERASED, expected()),
     ],
 )
-def test_the_comparison_of_an_own_subject(row: Holding | None, track: OwnTrack | None, actions: Actions) -> None:
+def test_the_comparison_of_an_own_subject(row: SubjectHolding | None, track: OwnTrack | None, actions: Actions) -> None:
     assert compare(SUBJECTS, row, track) == actions
 
 
 ANSWER_TRACK = OwnTrack(S1, acts=(A1, A2))
-ANSWER_ROW = Holding(S1, 0, None, (A1, A2))
+ANSWER_ROW = SubjectHolding(S1, 0, None, (A1, A2))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +110,10 @@ ANSWER_ROW = Holding(S1, 0, None, (A1, A2))
         (None, replace(ANSWER_TRACK, is_withdrawn=True), expected()),
         (None, replace(ANSWER_TRACK, is_erased=True), expected()),
         (ANSWER_ROW, replace(ANSWER_TRACK, acts=(), is_erased=True), expected()),
-        (Holding(S1, 0, None, is_erased=True), ANSWER_TRACK, expected()),
+        (SubjectHolding(S1, 0, None, is_erased=True), ANSWER_TRACK, expected()),
     ],
 )
-def test_the_comparison_of_own_answers(row: Holding | None, track: OwnTrack | None, actions: Actions) -> None:
+def test_the_comparison_of_own_answers(row: SubjectHolding | None, track: OwnTrack | None, actions: Actions) -> None:
     assert compare(ANSWERS, row, track) == actions
 
 
@@ -145,13 +141,13 @@ def test_a_part_says_nothing_of_subjects_outside_its_range() -> None:
         (replace(WITHDRAWN, was_sent=False), None),
         (ERASED, STUB),
         (replace(TRACK, is_finished=True), ROW),
-        (replace(TRACK, was_sent=False), Holding(S1, 0, None)),
+        (replace(TRACK, was_sent=False), SubjectHolding(S1, 0, None)),
         (replace(TRACK, was_sent=False, is_finished=True), None),
         (replace(TRACK, was_sent=False, is_placed=False), None),
         (replace(ERASED, was_sent=False), None),
     ],
 )
-def test_the_row_that_a_peer_states_if_it_lacks_nothing(track: OwnTrack, row: Holding | None) -> None:
+def test_the_row_that_a_peer_states_if_it_lacks_nothing(track: OwnTrack, row: SubjectHolding | None) -> None:
     assert expect_holding(track) == row
 
 
@@ -177,7 +173,7 @@ def test_the_digest_of_a_day_does_not_depend_on_an_order() -> None:
         replace(ROW, subject=S2),
     ],
 )
-def test_each_field_of_a_row_is_in_the_digest(changed: Holding) -> None:
+def test_each_field_of_a_row_is_in_the_digest(changed: SubjectHolding) -> None:
     assert digest_days([ROW], lambda _: DAY) != digest_days([changed], lambda _: DAY)
 
 
@@ -200,7 +196,7 @@ def test_pages_are_bounded_and_there_is_always_one() -> None:
 
 def test_the_parts_of_a_large_day_cover_all_subjects() -> None:
     acts = tuple(UUID(int=number) for number in range(4000))
-    rows = [Holding(UUID(int=number), 1, OLD, acts) for number in (5, 3, 1, 2, 4)]
+    rows = [SubjectHolding(UUID(int=number), 1, OLD, acts) for number in (5, 3, 1, 2, 4)]
     parts = split_rows(SUBJECTS, rows)
     ranges = [(part.above, part.through) for part in parts]
     assert ranges == [(None, UUID(int=2)), (UUID(int=2), UUID(int=4)), (UUID(int=4), None)]

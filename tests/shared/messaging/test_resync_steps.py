@@ -11,12 +11,12 @@ import pytest
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.contract import encode_control
-from shared.messaging.exceptions import MALFORMED, Named, Outcome, OutcomeKind, OutcomeList, Refusal
-from shared.messaging.ports import DayDigest, Holding, OpenOutcome, OwnTrack, Side
+from shared.messaging.exceptions import MALFORMED, NamedMessage, Outcome, OutcomeKind, OutcomeList, RefusalCode
+from shared.messaging.ports import DayDigest, OpenOutcome, OwnTrack, Side, SubjectHolding
 from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay, split_rows
 from shared.messaging.resync_steps import ask
 from shared.messaging.sending import finish
-from shared.messaging.streams import LaneEnd, Pair, Role
+from shared.messaging.streams import LaneEnd, Pair, WireRole
 from tests.shared.messaging.rooms import DAY, HERE, NOW, PEER, Room, run
 from tests.shared.messaging.test_reception import (
     A1,
@@ -37,10 +37,10 @@ from tests.shared.messaging.test_reception import (
 
 
 def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> None:
-    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))}, outcome_of=lambda _: WAITING)
+    room = Room(held={(Side.HELD, S1): SubjectHolding(S1, 1, None, (A1,))}, outcome_of=lambda _: WAITING)
     receive(room, record(1, named(1)), record(2, named(2)))
     request = ResyncRequest(NONCE, is_first=True, exceptions=(Outcome(named(9), WAITING),))
-    receive(room, control(3, Role.RESYNC, request))
+    receive(room, control(3, WireRole.RESYNC, request))
     answer, back = room.bodies()[-2:]
     assert isinstance(answer, Holdings)
     assert (answer.nonce, answer.is_last, len(answer.exceptions or ())) == (NONCE, True, 2)
@@ -49,20 +49,20 @@ def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> No
     assert (back.is_first, len(back.exceptions), room.outgoing().resync_nonce) == (False, 2, back.nonce)
     assert run(room.scope().tx.list_open_outcomes(PEER)) == [OpenOutcome(PEER, UUID(int=109), WAITING, None, NOW)]
     again = replace(request, nonce=A1, is_first=False, exceptions=())
-    receive(room, control(4, Role.RESYNC, again))
+    receive(room, control(4, WireRole.RESYNC, again))
     assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
     # The list takes effect at once.
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []
 
 
 def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
-    row = Holding(S1, 1, None, (A1,))
+    row = SubjectHolding(S1, 1, None, (A1,))
     room = Room(held={(Side.HELD, S1): row})
-    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
+    receive(room, control(1, WireRole.RESYNC, ResyncRequest(NONCE)))
     days = (SideDay(Side.HELD, DAY),)
-    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=S2, days=days)))
-    receive(room, control(3, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
-    receive(room, control(4, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    receive(room, control(2, WireRole.RESYNC, ResyncRequest(A1, of=S2, days=days)))
+    receive(room, control(3, WireRole.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    receive(room, control(4, WireRole.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
     answers = [body for body in room.bodies() if isinstance(body, Holdings)]
     assert [body.nonce for body in answers] == [NONCE, A1]
     assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
@@ -74,18 +74,18 @@ def test_closed_incarnations_are_stated_in_pages() -> None:
     room.db.tables["incoming"][FROM_PEER].closed = {
         UUID(int=10_000 + number): (LaneEnd(2**40, b"c" * 32), LaneEnd(2**40, b"c" * 32)) for number in range(5000)
     }
-    receive(room, control(2, Role.RESYNC, ResyncRequest(NONCE)))
+    receive(room, control(2, WireRole.RESYNC, ResyncRequest(NONCE)))
     pages = [body for body in room.bodies() if isinstance(body, Holdings)]
     assert sum(len(body.closed) for body in pages) == 5000
     assert [body.is_last for body in pages] == [False] * (len(pages) - 1) + [True]
-    assert max(len(canonical_json(encode_control(Role.HOLDINGS, body))) for body in pages) < PAGE_BYTES
+    assert max(len(canonical_json(encode_control(WireRole.HOLDINGS, body))) for body in pages) < PAGE_BYTES
 
 
 def test_a_day_that_is_named_twice_is_stated_once() -> None:
-    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))})
-    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
+    room = Room(held={(Side.HELD, S1): SubjectHolding(S1, 1, None, (A1,))})
+    receive(room, control(1, WireRole.RESYNC, ResyncRequest(NONCE)))
     days = (SideDay(Side.HELD, DAY),) * 200
-    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    receive(room, control(2, WireRole.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
     assert len(room.bodies()[-1].parts) == 1
 
 
@@ -97,9 +97,9 @@ def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
     run(ask(scope, PEER, is_first=True))
     run(finish(scope))
     nonce = room.outgoing().resync_nonce or NONCE
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, exceptions=())))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
     parts = (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, parts=parts)))
+    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, parts=parts)))
     sent = [call[0] for call in room.calls]
     assert (sent.count("send_withdrawal"), sent.count("send_state")) == (1, 999)
 
@@ -117,26 +117,26 @@ def test_the_rows_of_a_day_are_compared_once_an_answer_whatever_the_peer_states(
     nonce, of = asked(room), SideDay(Side.HELD, DAY)
     pieces = tuple(HoldingsPart(of, (), UUID(int=at), UUID(int=at + 1)) for at in range(3000))
     whole = HoldingsPart(of, ())
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, False, parts=(whole,))))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, False, parts=(whole,))))
     assert room.loaded == [], "before the first step"
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, exceptions=())))
-    receive(room, control(3, Role.HOLDINGS, Holdings(nonce, False, parts=(*pieces, whole, whole))))
-    receive(room, control(4, Role.HOLDINGS, Holdings(nonce, False, parts=(*pieces, whole))))
-    receive(room, control(5, Role.HOLDINGS, Holdings(nonce, True, exceptions=())))
-    receive(room, control(6, Role.HOLDINGS, Holdings(nonce, False, parts=(whole,))))
+    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
+    receive(room, control(3, WireRole.HOLDINGS, Holdings(nonce, False, parts=(*pieces, whole, whole))))
+    receive(room, control(4, WireRole.HOLDINGS, Holdings(nonce, False, parts=(*pieces, whole))))
+    receive(room, control(5, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
+    receive(room, control(6, WireRole.HOLDINGS, Holdings(nonce, False, parts=(whole,))))
     assert room.loaded == [DAY]
     assert room.calls == [("send_state", S1)]
 
 
 def test_the_parts_of_a_large_day_are_compared_in_their_order() -> None:
-    rows = [Holding(UUID(int=number), 1, None, (A1,) * 10) for number in range(1, 2001)]
+    rows = [SubjectHolding(UUID(int=number), 1, None, (A1,) * 10) for number in range(1, 2001)]
     room = Room(own={(Side.HELD, row.subject): OwnTrack(row.subject, 2) for row in rows})
     nonce, parts = asked(room), split_rows(SideDay(Side.HELD, DAY), rows)
     assert len(parts) > 2
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, exceptions=())))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
     for page, part in enumerate(parts):
         is_last = page == len(parts) - 1
-        receive(room, control(page + 2, Role.HOLDINGS, Holdings(nonce, is_last, page, parts=(part,))))
+        receive(room, control(page + 2, WireRole.HOLDINGS, Holdings(nonce, is_last, page, parts=(part,))))
     sent = [call[1] for call in room.calls if call[0] == "send_state"]
     assert sent == [row.subject for row in rows]
     assert room.outgoing().resync_nonce is None
@@ -148,9 +148,10 @@ def test_a_peer_makes_this_side_send_a_bounded_number_again_in_an_hour() -> None
 
     def refuse(number: int, some: list[UUID]) -> None:
         outcomes = [
-            Outcome(Named(each, Role.STATE, "state", each, 1), OutcomeKind.REFUSED, Refusal.UNKNOWN) for each in some
+            Outcome(NamedMessage(each, WireRole.STATE, "state", each, 1), OutcomeKind.REFUSED, RefusalCode.UNKNOWN)
+            for each in some
         ]
-        receive(room, control(number, Role.OUTCOMES, OutcomeList(tuple(outcomes))))
+        receive(room, control(number, WireRole.OUTCOMES, OutcomeList(tuple(outcomes))))
 
     refuse(1, subjects[:6000])
     refuse(2, subjects[6000:])
@@ -164,10 +165,10 @@ def test_a_peer_makes_this_side_send_a_bounded_number_again_in_an_hour() -> None
 @pytest.mark.parametrize("error", [ValueError(), Refused("record_too_large")])
 def test_a_message_of_the_protocol_that_breaks_this_code_is_a_dead_letter(error: Exception) -> None:
     room = Room(own={(Side.HELD, S1): OwnTrack(S1, 1)})
-    refused = Outcome(named(8), OutcomeKind.REFUSED, Refusal.UNKNOWN)
+    refused = Outcome(named(8), OutcomeKind.REFUSED, RefusalCode.UNKNOWN)
     room.failures = [error]
     outcomes = OutcomeList((refused, Outcome(named(9), WAITING)))
-    receive(room, control(1, Role.OUTCOMES, outcomes), record(2, named(2)), control(3, Role.OUTCOMES, outcomes))
+    receive(room, control(1, WireRole.OUTCOMES, outcomes), record(2, named(2)), control(3, WireRole.OUTCOMES, outcomes))
     assert incoming(room).lanes[URGENT].through == 3
     assert [call[0] for call in room.calls] == ["send_state"]
     (kept,) = run(room.scope().tx.list_exceptions(writer=PEER))
@@ -179,13 +180,13 @@ def test_what_is_unavailable_breaks_the_batch() -> None:
     room = Room()
     room.failures = [Unavailable("database_unavailable")]
     with pytest.raises(Unavailable):
-        receive(room, control(1, Role.OUTCOMES, OutcomeList((Outcome(named(9), WAITING),))))
+        receive(room, control(1, WireRole.OUTCOMES, OutcomeList((Outcome(named(9), WAITING),))))
 
 
 def test_a_message_that_a_list_names_twice_is_open_once() -> None:
     room = Room()
     twice = (Outcome(named(9), OutcomeKind.DEFERRED), Outcome(named(9), WAITING))
-    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE, exceptions=twice)))
+    receive(room, control(1, WireRole.RESYNC, ResyncRequest(NONCE, exceptions=twice)))
     assert run(room.scope().tx.list_open_outcomes(PEER)) == [OpenOutcome(PEER, UUID(int=109), WAITING, None, NOW)]
 
 
@@ -193,11 +194,11 @@ def test_the_digests_of_many_days_have_a_page_of_their_own() -> None:
     room = Room(outcome_of=lambda _: WAITING)
     days = [DayDigest(DAY + timedelta(days=number), 2**53 - 1, b"d" * 32) for number in range(11_000)]
     room.days = days
-    receive(room, record(1, named(1)), control(2, Role.RESYNC, ResyncRequest(NONCE)))
+    receive(room, record(1, named(1)), control(2, WireRole.RESYNC, ResyncRequest(NONCE)))
     pages = [body for body in room.bodies() if isinstance(body, Holdings)]
     assert [len(page.exceptions or ()) for page in pages] == [1, 0]
     assert [each for _, each in pages[-1].digests] == days[:8000]
-    assert max(len(canonical_json(encode_control(Role.HOLDINGS, page))) for page in pages) < 900_000
+    assert max(len(canonical_json(encode_control(WireRole.HOLDINGS, page))) for page in pages) < 900_000
 
 
 def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -> None:
@@ -207,18 +208,18 @@ def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -
     run(finish(scope))
     nonce = room.outgoing().resync_nonce
     assert nonce is not None
-    receive(room, control(1, Role.HOLDINGS, Holdings(A1, True, exceptions=())))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(A1, True, exceptions=())))
     assert room.outgoing().resync_nonce == nonce
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, exceptions=(Outcome(named(9), WAITING),))))
+    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=(Outcome(named(9), WAITING),))))
     request = room.bodies()[-1]
     assert request == ResyncRequest(nonce, of=nonce, days=(SideDay(Side.HELD, DAY),))
     assert room.outgoing().resync_nonce == nonce
     assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
     room.calls.clear()
     parts = (HoldingsPart(request.days[0], ()),)
-    receive(room, control(3, Role.HOLDINGS, Holdings(request.nonce, False, parts=())))
+    receive(room, control(3, WireRole.HOLDINGS, Holdings(request.nonce, False, parts=())))
     assert room.outgoing().resync_nonce == request.nonce
-    receive(room, control(4, Role.HOLDINGS, Holdings(request.nonce, True, 1, parts=parts)))
+    receive(room, control(4, WireRole.HOLDINGS, Holdings(request.nonce, True, 1, parts=parts)))
     assert room.calls == [("send_state", S1)]
     assert room.outgoing().resync_nonce is None
     # The rows contain no open exceptions.
@@ -233,7 +234,7 @@ def test_a_new_incarnation_keeps_its_own_request_whatever_the_batch_answers() ->
         run(finish(scope))
         nonce = room.outgoing().resync_nonce or NONCE
         strange = replace(statement(PEER, Pair(HERE, PEER)), incarnation=A1)
-        receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, exceptions=())), record(2, strange))
+        receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())), record(2, strange))
         request = room.bodies()[0]
         assert (request.is_first, room.outgoing().resync_nonce) == (True, request.nonce)
         assert request.nonce != nonce
@@ -245,7 +246,7 @@ def test_an_answer_without_differences_ends_the_procedure() -> None:
     run(ask(scope, PEER, is_first=True))
     run(finish(scope))
     nonce = room.outgoing().resync_nonce or NONCE
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, False, 0, exceptions=())))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, False, 0, exceptions=())))
     assert room.outgoing().resync_nonce == nonce
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, 1, exceptions=())))
+    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, 1, exceptions=())))
     assert room.outgoing().resync_nonce is None

@@ -22,7 +22,7 @@ from shared.messaging.segments import (
     parse_messages,
     split_digests,
 )
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 
 OVERHEAD_BYTES_MAX = 130
 MESSAGE_COUNT = 100
@@ -37,7 +37,7 @@ records = st.builds(
 messages = st.builds(
     OutgoingMessage,
     message_id=st.uuids(),
-    role=st.sampled_from(Role),
+    role=st.sampled_from(WireRole),
     kind=st.text(st.characters(codec="utf-8"), max_size=8),
     subject=st.none() | st.uuids(),
     digest=st.binary(min_size=32, max_size=32),
@@ -101,7 +101,9 @@ def test_heads_that_are_not_understood_are_refused(heads: bytes) -> None:
 def test_the_smallest_message_is_read_and_no_byte_behind_its_heads() -> None:
     heads = b'[["fact","k",null,false,"",[],0,0]]'
     [message] = parse_messages(PackedMessages(bytes(16), bytes(32), _content(heads)))
-    assert message == OutgoingMessage(message.message_id, Role.FACT, "k", None, bytes(32), RecordBytes(b"", (), b""))
+    assert message == OutgoingMessage(
+        message.message_id, WireRole.FACT, "k", None, bytes(32), RecordBytes(b"", (), b"")
+    )
     with pytest.raises(Defect, match="segment_malformed"):
         parse_messages(PackedMessages(bytes(16), bytes(32), _content(heads, spare=b"spare")))
 
@@ -114,7 +116,7 @@ def test_a_message_costs_few_bytes_besides_its_id_digest_and_value() -> None:
         own = [("ce_id", str(message_id)), ("ce_subject", str(subject)), ("salt", os.urandom(16).hex())]
         headers = (*alike, *((name, text.encode()) for name, text in own))
         record = RecordBytes(str(subject).encode(), headers, os.urandom(size))
-        sent.append(OutgoingMessage(message_id, Role.STATE, "referral.sent", uuid7(), os.urandom(32), record))
+        sent.append(OutgoingMessage(message_id, WireRole.STATE, "referral.sent", uuid7(), os.urandom(32), record))
     values = sum(len(message.record.value) for message in sent)
     assert len(pack_messages(sent).content) - values <= OVERHEAD_BYTES_MAX * MESSAGE_COUNT
     clear = json.dumps({f"member_{number}": "some text that all of them state" for number in range(8)}).encode()

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from shared.messaging.acks import Ack, LaneAck
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.incarnations import (
     Head,
     await_reply,
@@ -18,11 +18,11 @@ from shared.messaging.incarnations import (
     open_incarnation,
     read_back,
 )
-from shared.messaging.ports import Draft, OperatorKind
+from shared.messaging.ports import MessageDraft, OperatorKind
 from shared.messaging.resync import ResyncRequest
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
-from shared.messaging.streams import Lane, Outgoing, Reader, Role, begin_chain, extend_chain
+from shared.messaging.streams import Lane, Outgoing, Reader, WireRole, begin_chain, extend_chain
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
 
 S1, S2, S3 = (UUID(int=number) for number in range(1, 4))
@@ -30,7 +30,7 @@ STRANGE = UUID(int=77)
 URGENT, ORDINARY = Lane.URGENT, Lane.ORDINARY
 
 
-def send(room: Room, *drafts: Draft) -> None:
+def send(room: Room, *drafts: MessageDraft) -> None:
     scope = room.scope()
     for draft in drafts:
         scope.send(draft)
@@ -93,15 +93,15 @@ def test_numbers_are_dense_and_linked_over_transactions() -> None:
 def test_the_last_p0_of_a_lane_is_noted() -> None:
     room = Room()
     send(room, state(S1, is_p0=True), state(S2))
-    send(room, Draft(PEER, Role.WITHDRAWAL, "withdrawal", S3, "w"))
+    send(room, MessageDraft(PEER, WireRole.WITHDRAWAL, "withdrawal", S3, "w"))
     assert [(lane.last, lane.p0_last) for lane in room.outgoing().lanes] == [(3, 2), (1, 0)]
 
 
 def test_outcomes_are_one_message_before_the_others() -> None:
     room, scope = Room(), None
     scope = room.scope()
-    named = Named(S3, Role.STATE, "state", S1)
-    scope.send(Draft(PEER, Role.WITHDRAWAL, "withdrawal", S1, "w"))
+    named = NamedMessage(S3, WireRole.STATE, "state", S1)
+    scope.send(MessageDraft(PEER, WireRole.WITHDRAWAL, "withdrawal", S1, "w"))
     outcomes = Outcome(named, OutcomeKind.WAITING), Outcome(named, OutcomeKind.MOVED)
     for outcome in outcomes:
         scope.say(PEER, outcome)
@@ -148,8 +148,8 @@ def test_a_new_incarnation_carries_messages_above_the_lower_acknowledgement() ->
 
 def test_states_of_erased_subjects_are_not_carried_and_withdrawals_are() -> None:
     room = Room(erased={S1})
-    withdrawal = Draft(PEER, Role.WITHDRAWAL, "withdrawal", S1, "w")
-    answer = Draft(PEER, Role.ANSWER, "answer", S1, "answer")
+    withdrawal = MessageDraft(PEER, WireRole.WITHDRAWAL, "withdrawal", S1, "w")
+    answer = MessageDraft(PEER, WireRole.ANSWER, "answer", S1, "answer")
     send(room, state(S1), state(S2), withdrawal, answer)
     reopen(room)
     assert room.bodies(lane=ORDINARY) == [("state", S2)]
@@ -169,7 +169,7 @@ def test_new_messages_stay_behind_those_that_are_still_carried() -> None:
     scope = room.scope()
     with_few = carry_limited(scope, old)
     assert [lane.last for lane in with_few.lanes] == [1, 1]
-    send(room, state(S1, is_p0=True), Draft(PEER, Role.STATE, "state", S2, "late"))
+    send(room, state(S1, is_p0=True), MessageDraft(PEER, WireRole.STATE, "state", S2, "late"))
     assert room.bodies(lane=ORDINARY) == [("state", S1)]
     scope = room.scope()
     rest = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]

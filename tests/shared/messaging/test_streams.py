@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from shared.messaging.streams import (
-    Fit,
     Incoming,
     Lane,
     LaneEnd,
     Pair,
-    Place,
-    Role,
+    RecordFit,
+    StreamPlace,
+    WireRole,
     begin_chain,
     extend_chain,
     find_lane,
@@ -35,7 +35,7 @@ def read_to(number: int, lane: Lane = Lane.URGENT) -> Incoming:
     incoming = Incoming(PAIR)
     incoming.enter(FIRST, NOW)
     for each in range(1, number + 1):
-        incoming.take(Place(FIRST, lane, each), digest(each), is_p0=False)
+        incoming.take(StreamPlace(FIRST, lane, each), digest(each), is_p0=False)
     return incoming
 
 
@@ -51,49 +51,49 @@ def test_a_chain_links_each_digest_to_all_before_it() -> None:
 @pytest.mark.parametrize(
     ("role", "is_p0", "lane"),
     [
-        (Role.STATE, False, Lane.ORDINARY),
-        (Role.STATE, True, Lane.URGENT),
-        (Role.ANSWER, False, Lane.ORDINARY),
-        (Role.FACT, False, Lane.ORDINARY),
-        (Role.WITHDRAWAL, False, Lane.URGENT),
-        (Role.OUTCOMES, False, Lane.URGENT),
-        (Role.RESYNC, False, Lane.URGENT),
-        (Role.HOLDINGS, False, Lane.URGENT),
+        (WireRole.STATE, False, Lane.ORDINARY),
+        (WireRole.STATE, True, Lane.URGENT),
+        (WireRole.ANSWER, False, Lane.ORDINARY),
+        (WireRole.FACT, False, Lane.ORDINARY),
+        (WireRole.WITHDRAWAL, False, Lane.URGENT),
+        (WireRole.OUTCOMES, False, Lane.URGENT),
+        (WireRole.RESYNC, False, Lane.URGENT),
+        (WireRole.HOLDINGS, False, Lane.URGENT),
     ],
 )
-def test_outcomes_and_lists_of_exceptions_share_the_urgent_lane(role: Role, is_p0: bool, lane: Lane) -> None:
+def test_outcomes_and_lists_of_exceptions_share_the_urgent_lane(role: WireRole, is_p0: bool, lane: Lane) -> None:
     assert find_lane(role, is_p0=is_p0) is lane
 
 
 def test_only_the_next_number_of_the_present_incarnation_is_taken() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 3), NOW) is Fit.TAKE
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 2), NOW) is Fit.DROP
-    assert incoming.fit(Place(FIRST, Lane.ORDINARY, 1), NOW) is Fit.TAKE
+    assert incoming.fit(StreamPlace(FIRST, Lane.URGENT, 3), NOW) is RecordFit.TAKE
+    assert incoming.fit(StreamPlace(FIRST, Lane.URGENT, 2), NOW) is RecordFit.DROP
+    assert incoming.fit(StreamPlace(FIRST, Lane.ORDINARY, 1), NOW) is RecordFit.TAKE
     assert not incoming.lanes[Lane.URGENT].has_gap
 
 
 def test_a_higher_number_is_dropped_and_owes_an_acknowledgement_of_the_gap() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 4), NOW) is Fit.DROP
+    assert incoming.fit(StreamPlace(FIRST, Lane.URGENT, 4), NOW) is RecordFit.DROP
     assert incoming.lanes[Lane.URGENT].has_gap
     assert not incoming.lanes[Lane.ORDINARY].has_gap
-    incoming.take(Place(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
+    incoming.take(StreamPlace(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
     assert not incoming.lanes[Lane.URGENT].has_gap
 
 
 def test_an_unknown_incarnation_is_entered_at_number_1_of_the_urgent_lane_alone() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(SECOND, Lane.URGENT, 2), NOW) is Fit.DROP
-    assert incoming.fit(Place(SECOND, Lane.ORDINARY, 1), NOW) is Fit.DROP
+    assert incoming.fit(StreamPlace(SECOND, Lane.URGENT, 2), NOW) is RecordFit.DROP
+    assert incoming.fit(StreamPlace(SECOND, Lane.ORDINARY, 1), NOW) is RecordFit.DROP
     assert incoming.missed == SECOND
-    assert incoming.fit(Place(SECOND, Lane.URGENT, 1), NOW) is Fit.ENTER
+    assert incoming.fit(StreamPlace(SECOND, Lane.URGENT, 1), NOW) is RecordFit.ENTER
 
 
 def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
     incoming = read_to(2)
     before = incoming.lanes[Lane.URGENT].chain
-    incoming.fit(Place(SECOND, Lane.ORDINARY, 1), NOW)
+    incoming.fit(StreamPlace(SECOND, Lane.ORDINARY, 1), NOW)
     incoming.enter(SECOND, NOW)
     assert incoming.closed == {FIRST: (LaneEnd(2, before), LaneEnd(0, begin_chain(FIRST)))}
     assert [(lane.through, lane.chain) for lane in incoming.lanes] == [(0, begin_chain(SECOND))] * 2
@@ -105,8 +105,8 @@ def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
 def test_a_closed_incarnation_is_dropped_for_ever_and_named() -> None:
     incoming = read_to(2)
     incoming.enter(SECOND, NOW)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 1), NOW) is Fit.DROP
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 3), NOW) is Fit.DROP
+    assert incoming.fit(StreamPlace(FIRST, Lane.URGENT, 1), NOW) is RecordFit.DROP
+    assert incoming.fit(StreamPlace(FIRST, Lane.URGENT, 3), NOW) is RecordFit.DROP
     assert incoming.dropped_closed == FIRST
     assert incoming.missed is None
 
@@ -115,12 +115,12 @@ def test_no_more_than_ten_incarnations_are_entered_in_an_hour() -> None:
     incoming = read_to(2)
     for number in range(2, 11):
         at = NOW + timedelta(minutes=number)
-        assert incoming.fit(Place(UUID(int=number), Lane.URGENT, 1), at) is Fit.ENTER
+        assert incoming.fit(StreamPlace(UUID(int=number), Lane.URGENT, 1), at) is RecordFit.ENTER
         incoming.enter(UUID(int=number), at)
-    assert incoming.fit(Place(UUID(int=11), Lane.URGENT, 1), NOW + timedelta(minutes=59)) is Fit.DROP
+    assert incoming.fit(StreamPlace(UUID(int=11), Lane.URGENT, 1), NOW + timedelta(minutes=59)) is RecordFit.DROP
     assert (incoming.missed, incoming.incarnation, len(incoming.closed)) == (UUID(int=11), UUID(int=10), 9)
     later = NOW + timedelta(hours=1)
-    assert incoming.fit(Place(UUID(int=11), Lane.URGENT, 1), later) is Fit.ENTER
+    assert incoming.fit(StreamPlace(UUID(int=11), Lane.URGENT, 1), later) is RecordFit.ENTER
     incoming.enter(UUID(int=11), later)
     assert (incoming.entered_since, incoming.entered_count) == (later, 1)
     # Its ordinary records were dropped before, so the writer sends them again.
@@ -130,8 +130,8 @@ def test_no_more_than_ten_incarnations_are_entered_in_an_hour() -> None:
 def test_taking_a_p0_is_urgent() -> None:
     incoming = read_to(1)
     assert (incoming.owes_ack, incoming.is_urgent) == (True, False)
-    incoming.take(Place(FIRST, Lane.URGENT, 2), digest(2), is_p0=True)
-    incoming.take(Place(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
+    incoming.take(StreamPlace(FIRST, Lane.URGENT, 2), digest(2), is_p0=True)
+    incoming.take(StreamPlace(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
     assert incoming.is_urgent
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.messaging.exceptions import Named, OutcomeKind, Refusal
-from shared.messaging.streams import Role
+from shared.messaging.exceptions import NamedMessage, OutcomeKind, RefusalCode
+from shared.messaging.streams import WireRole
 from tests.simulation.streams.subjects import (
     Applied,
     HeldSubject,
@@ -24,8 +24,8 @@ OLD, NEW = b"o" * 32, b"n" * 32
 HELD = HeldSubject(2, OLD, (A1,))
 
 
-def message(role: Role = Role.STATE, **fields: Any) -> Named:
-    return Named(UUID(int=99), role, role.value, SUBJECT, **fields)
+def message(role: WireRole = WireRole.STATE, **fields: Any) -> NamedMessage:
+    return NamedMessage(UUID(int=99), role, role.value, SUBJECT, **fields)
 
 
 class Scanned(tuple[UUID, ...]):
@@ -59,17 +59,17 @@ def test_a_held_revision_has_no_effect() -> None:
 @pytest.mark.parametrize(("revision", "content"), [(2, NEW), (1, OLD), (1, NEW)])
 def test_an_older_revision_or_another_content_is_refused_with_the_held_number(revision: int, content: bytes) -> None:
     applied = apply_message(HELD, message(revision=revision, content=content))
-    assert applied == Applied(HELD, OutcomeKind.REFUSED, Refusal.BEHIND, 2)
+    assert applied == Applied(HELD, OutcomeKind.REFUSED, RefusalCode.BEHIND, 2)
 
 
 def test_a_refused_revision_still_brings_its_acts() -> None:
     applied = apply_message(HELD, message(revision=1, content=OLD, acts=(A1, A2)))
-    assert (applied.code, applied.new_acts, applied.held) == (Refusal.BEHIND, (A2,), HeldSubject(2, OLD, (A1, A2)))
+    assert (applied.code, applied.new_acts, applied.held) == (RefusalCode.BEHIND, (A2,), HeldSubject(2, OLD, (A1, A2)))
 
 
 def test_a_revision_that_no_law_in_force_allows_is_refused() -> None:
     assert apply_message(HELD, message(revision=3, content=NEW), is_lawful=False) == Applied(
-        HELD, OutcomeKind.REFUSED, Refusal.LAW
+        HELD, OutcomeKind.REFUSED, RefusalCode.LAW
     )
     assert apply_message(None, message(revision=1, content=NEW), is_lawful=False).held is None
     assert apply_message(HELD, message(revision=2, content=OLD), is_lawful=False).kind is OutcomeKind.APPLIED
@@ -77,7 +77,7 @@ def test_a_revision_that_no_law_in_force_allows_is_refused() -> None:
 
 def test_a_revision_after_an_unknown_act_is_held_and_its_gap_is_told() -> None:
     applied = apply_message(HELD, message(revision=3, content=NEW, after=A2))
-    assert applied == Applied(HeldSubject(3, NEW, (A1,)), OutcomeKind.REFUSED, Refusal.GAP, raises_revision=True)
+    assert applied == Applied(HeldSubject(3, NEW, (A1,)), OutcomeKind.REFUSED, RefusalCode.GAP, raises_revision=True)
 
 
 def test_an_act_is_applied_once() -> None:
@@ -92,14 +92,14 @@ def test_an_act_named_twice_in_a_message_is_applied_once() -> None:
 
 
 def test_an_act_after_an_unknown_act_is_not_applied() -> None:
-    assert apply_message(HELD, message(acts=(A3,), after=A2)) == Applied(HELD, OutcomeKind.REFUSED, Refusal.GAP)
-    assert apply_acts(HELD, message(Role.ANSWER, acts=(A3,), after=A2)).code == Refusal.GAP
-    assert apply_acts(HeldSubject(), message(Role.ANSWER, acts=(A1,))).new_acts == (A1,)
+    assert apply_message(HELD, message(acts=(A3,), after=A2)) == Applied(HELD, OutcomeKind.REFUSED, RefusalCode.GAP)
+    assert apply_acts(HELD, message(WireRole.ANSWER, acts=(A3,), after=A2)).code == RefusalCode.GAP
+    assert apply_acts(HeldSubject(), message(WireRole.ANSWER, acts=(A1,))).new_acts == (A1,)
 
 
 def test_an_act_on_a_subject_that_is_not_held_is_unknown() -> None:
-    assert apply_message(None, message(acts=(A1,))) == Applied(None, OutcomeKind.REFUSED, Refusal.UNKNOWN)
-    assert apply_message(HeldSubject(), message(acts=(A1,))).code == Refusal.UNKNOWN
+    assert apply_message(None, message(acts=(A1,))) == Applied(None, OutcomeKind.REFUSED, RefusalCode.UNKNOWN)
+    assert apply_message(HeldSubject(), message(acts=(A1,))).code == RefusalCode.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_act_on_a_subject_that_is_not_held_is_unknown() -> None:
     ],
 )
 def test_a_withdrawal_leaves_a_tombstone(before: HeldSubject | None, has_effect: bool) -> None:
-    applied = apply_message(before, message(Role.WITHDRAWAL))
+    applied = apply_message(before, message(WireRole.WITHDRAWAL))
     assert applied == withdraw(before)
     assert (applied.kind, applied.is_withdrawal) == (OutcomeKind.APPLIED, has_effect)
     is_erased = before is not None and before.is_erased
@@ -129,18 +129,18 @@ def test_erasure_leaves_a_stub_and_a_tombstone_stays_one() -> None:
 @pytest.mark.parametrize(
     ("held", "role", "is_day_closed", "refusal"),
     [
-        (HELD, Role.STATE, False, None),
-        (None, Role.STATE, False, None),
-        (None, Role.STATE, True, Refusal.ERASED),
-        (HELD, Role.WITHDRAWAL, True, Refusal.ERASED),
-        (HeldSubject(is_withdrawn=True), Role.WITHDRAWAL, False, None),
-        (HeldSubject(2, is_erased=True), Role.WITHDRAWAL, False, None),
-        (HeldSubject(is_withdrawn=True), Role.STATE, False, Refusal.WITHDRAWN),
-        (HeldSubject(is_withdrawn=True, is_erased=True), Role.ANSWER, False, Refusal.WITHDRAWN),
-        (HeldSubject(2, is_erased=True), Role.ANSWER, False, Refusal.ERASED),
+        (HELD, WireRole.STATE, False, None),
+        (None, WireRole.STATE, False, None),
+        (None, WireRole.STATE, True, RefusalCode.ERASED),
+        (HELD, WireRole.WITHDRAWAL, True, RefusalCode.ERASED),
+        (HeldSubject(is_withdrawn=True), WireRole.WITHDRAWAL, False, None),
+        (HeldSubject(2, is_erased=True), WireRole.WITHDRAWAL, False, None),
+        (HeldSubject(is_withdrawn=True), WireRole.STATE, False, RefusalCode.WITHDRAWN),
+        (HeldSubject(is_withdrawn=True, is_erased=True), WireRole.ANSWER, False, RefusalCode.WITHDRAWN),
+        (HeldSubject(2, is_erased=True), WireRole.ANSWER, False, RefusalCode.ERASED),
     ],
 )
 def test_refusals_that_hold_before_a_message_is_read(
-    held: HeldSubject | None, role: Role, is_day_closed: bool, refusal: Refusal | None
+    held: HeldSubject | None, role: WireRole, is_day_closed: bool, refusal: RefusalCode | None
 ) -> None:
     assert find_final_refusal(held, role, is_day_closed=is_day_closed) is refusal

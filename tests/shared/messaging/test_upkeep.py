@@ -8,21 +8,22 @@ from uuid import UUID
 import pytest
 
 from shared.messaging import relay
-from shared.messaging.exceptions import Coordinates, Named, OpenException, Outcome, OutcomeKind, OutcomeList, Taken
+from shared.messaging.exceptions import (
+    Coordinates,
+    NamedMessage,
+    OpenException,
+    Outcome,
+    OutcomeKind,
+    OutcomeList,
+    TakenMessage,
+)
 from shared.messaging.incarnations import open_incarnation
-from shared.messaging.ports import Appended, PeerResync, PlacedRecord
+from shared.messaging.ports import AppendPosition, PeerResync, PlacedRecord
 from shared.messaging.relay import AppendWatch
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.sending import finish
-from shared.messaging.streams import Lane, Pair, Place, Role
-from shared.messaging.upkeep import (
-    check_pair,
-    discard_dead,
-    erase_exceptions,
-    give_ack,
-    retry_exceptions,
-    tend_pair,
-)
+from shared.messaging.streams import Lane, Pair, StreamPlace, WireRole
+from shared.messaging.upkeep import check_pair, discard_dead, erase_exceptions, give_ack, retry_exceptions, tend_pair
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, run, state
 
 S1, S2, S3, TOPIC, OTHER = (UUID(int=number) for number in range(1, 6))
@@ -44,8 +45,7 @@ def room_with(*batches: int) -> Room:
 
 
 @pytest.mark.parametrize(
-    ("acked", "audit_acked", "kept_above"),
-    [(0, 5, 0), (1, 5, 0), (2, 2, 2), (3, 2, 2), (5, 4, 2), (5, 5, 5)],
+    ("acked", "audit_acked", "kept_above"), [(0, 5, 0), (1, 5, 0), (2, 2, 2), (3, 2, 2), (5, 4, 2), (5, 5, 5)]
 )
 def test_a_segment_is_deleted_once_both_readers_acknowledged_all_of_it(
     acked: int, audit_acked: int, kept_above: int
@@ -117,8 +117,8 @@ def test_the_nightly_check_asks_for_holdings_and_for_an_answer_to_a_probe() -> N
 
 
 def keep(room: Room, number: int, kind: OutcomeKind, subject: UUID = S1) -> OpenException:
-    named = Named(UUID(int=number), Role.STATE, "state", subject)
-    taken = Taken(PEER, Place(OTHER, ORDINARY, number), b"", named, b"r", Coordinates(None, 0, NOW))
+    named = NamedMessage(UUID(int=number), WireRole.STATE, "state", subject)
+    taken = TakenMessage(PEER, StreamPlace(OTHER, ORDINARY, number), b"", named, b"r", Coordinates(None, 0, NOW))
     row = OpenException(taken, Outcome(named, kind, "document"), NOW)
     run(room.scope().tx.add_exceptions([row]))
     return row
@@ -182,9 +182,9 @@ class Log:
         self.topic_id, self.end = TOPIC, 5
         self.appended: list[tuple[Pair, Lane, list[int]]] = []
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         self.appended.append((topic, lane, [each.place.number for each in records]))
-        at = Appended(self.topic_id, self.end, self.end + len(records) + 1)
+        at = AppendPosition(self.topic_id, self.end, self.end + len(records) + 1)
         self.end = at.end
         return at
 

@@ -13,11 +13,11 @@ from random import Random
 
 import pytest
 
-from shared.guard import Charged
+from shared.guard import RecordCost
 from shared.guard.charge import BYTE
 from shared.guard.tripwire import PART_BYTES, trips, trips_by_part
 from shared.party.origin.use_cases import alarms as module
-from shared.party.origin.use_cases.alarms import Alarms, Kind, Raised
+from shared.party.origin.use_cases.alarms import AlarmKind, Alarms, RaisedAlarm
 from shared.runtime.watch.logs import configure_logs
 from shared.runtime.watch.metrics import ALARMS
 from tests.guard_report.legitimate import submissions
@@ -31,10 +31,10 @@ class Kept:
     """The table, which two processes share."""
 
     def __init__(self) -> None:
-        self.rows: set[tuple[str, Kind, str]] = set()
+        self.rows: set[tuple[str, AlarmKind, str]] = set()
         self.failures = 0
 
-    async def keep(self, raised: Raised) -> bool:
+    async def keep(self, raised: RaisedAlarm) -> bool:
         if self.failures:
             self.failures -= 1
             raise OSError("no database")
@@ -65,8 +65,8 @@ class Process:
             pass
 
 
-def cheap(record: int = 60, field: int = 50) -> Charged:
-    return Charged(record * BYTE, 0, field * BYTE, None)
+def cheap(record: int = 60, field: int = 50) -> RecordCost:
+    return RecordCost(record * BYTE, 0, field * BYTE, None)
 
 
 async def told(process: Process, lines: io.StringIO) -> list[str]:
@@ -112,8 +112,8 @@ async def test_what_is_mostly_accepted_raises_none_and_anothers_does_not_count(l
 async def test_a_day_that_is_filled_and_an_urgent_report_that_waits_are_told(lines: io.StringIO) -> None:
     process = Process(Kept())
     for _ in range(2):
-        process.alarms.alarm(PARTY, Kind.DAY_FILLED)
-        process.alarms.alarm(PARTY, Kind.URGENT_WAITS)
+        process.alarms.alarm(PARTY, AlarmKind.DAY_FILLED)
+        process.alarms.alarm(PARTY, AlarmKind.URGENT_WAITS)
     assert await told(process, lines) == ["day_filled", "urgent_waits"]
 
 
@@ -169,7 +169,7 @@ async def test_one_that_cannot_be_kept_stops_no_other(lines: io.StringIO, monkey
     kept = Kept()
     process, keep = Process(kept), kept.keep
 
-    async def fails_of_one(raised: Raised) -> bool:
+    async def fails_of_one(raised: RaisedAlarm) -> bool:
         if raised.party == PARTY:
             raise ZeroDivisionError
         return await keep(raised)
@@ -187,13 +187,7 @@ def _escaped(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("payload", ["jpeg_thumbnail", "png_solid"])
 @pytest.mark.parametrize(
-    "spelt",
-    [
-        base64.b64encode,
-        base64.urlsafe_b64encode,
-        lambda data: data.hex().encode(),
-        _escaped,
-    ],
+    "spelt", [base64.b64encode, base64.urlsafe_b64encode, lambda data: data.hex().encode(), _escaped]
 )
 @pytest.mark.parametrize("before", [b"https://site.example/", b"https://site.example/a/bc/d-"])
 def test_the_tripwire_sees_a_files_first_bytes(payload: str, spelt: object, before: bytes) -> None:
@@ -224,7 +218,7 @@ async def test_what_trips_is_told(lines: io.StringIO) -> None:
 def test_every_kind_has_its_page_and_the_table_takes_no_other() -> None:
     root = Path(__file__).parents[3]
     described = re.findall(r"^## (\w+)$", (root / "docs/operations/guard_alarms.md").read_text(), re.MULTILINE)
-    assert described == [kind.value for kind in Kind]
+    assert described == [kind.value for kind in AlarmKind]
     tables = (root / "shared/party/origin/schema.sql").read_text()
     allowed = re.search(r"alarm_kind CHECK \(\s*kind IN \(([^)]*)\)", tables)
     assert allowed is not None

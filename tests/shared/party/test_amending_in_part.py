@@ -9,11 +9,11 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.party.origin.console.filing import Amendment, amended
-from shared.party.origin.use_cases.amend import Stands
+from shared.party.origin.use_cases.amend import CurrentReferral
 from shared.runtime.console.forms import read_inputs
 
 
-def stands(**changes: Any) -> Stands:
+def stands(**changes: Any) -> CurrentReferral:
     items = [
         {
             "n": n,
@@ -31,7 +31,7 @@ def stands(**changes: Any) -> Stands:
         "items": items,
         "external_ref": "ref-1",
     }
-    return Stands("ref-1", True, json.dumps(record | changes).encode())
+    return CurrentReferral("ref-1", True, json.dumps(record | changes).encode())
 
 
 def said(**fields: str | list[str]) -> dict[str, Any]:

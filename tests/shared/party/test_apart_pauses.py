@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from shared.kernel.ids import uuid7
-from shared.party.failure_isolation import Apart, Taking
-from shared.runtime.watch.retry_backoff import FIRST_PAUSE, SetAside
+from shared.party.failure_isolation import ClaimedBatch, Isolation
+from shared.runtime.watch.retry_backoff import FIRST_PAUSE, RetryBackoff
 from tests.support.builders import AT
 from tests.support.manual_clock import ManualClock
 
 KEY = (uuid7(), "party.example")
 
 
-async def _nothing(_: Taking) -> None:
+async def _nothing(_: ClaimedBatch) -> None:
     """Do nothing."""
 
 
-async def _fails(taking: Taking) -> None:
+async def _fails(taking: ClaimedBatch) -> None:
     if KEY not in taking.but:
         taking.note([KEY])
         raise ZeroDivisionError
 
 
 async def test_one_whose_pause_is_over_while_a_batch_is_done_was_not_looked_for() -> None:
-    aside, clock = SetAside(), ManualClock(AT)
-    apart = Apart(aside, clock)
+    aside, clock = RetryBackoff(), ManualClock(AT)
+    apart = Isolation(aside, clock)
     await apart.batch("work", 7, _fails)
 
-    async def slowly(taking: Taking) -> None:
+    async def slowly(taking: ClaimedBatch) -> None:
         assert taking.but == [KEY]
         clock.advance(FIRST_PAUSE.total_seconds())
 
@@ -38,8 +38,8 @@ async def test_one_whose_pause_is_over_while_a_batch_is_done_was_not_looked_for(
 
 
 async def test_one_that_may_be_tried_again_and_is_found_nowhere_waits_no_more() -> None:
-    aside, clock = SetAside(), ManualClock(AT)
-    apart = Apart(aside, clock)
+    aside, clock = RetryBackoff(), ManualClock(AT)
+    apart = Isolation(aside, clock)
     await apart.batch("work", 7, _fails)
     await apart.batch("work", 7, _nothing)
     assert aside.waiting("work", clock.now()) == [KEY], "not yet"

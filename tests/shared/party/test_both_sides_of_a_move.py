@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
-from shared.exchange.act import Offered, Subject
-from shared.exchange.items import Said
+from shared.exchange.act import Offering, Subject
+from shared.exchange.items import ItemLog
 from shared.exchange.message import Received
-from shared.exchange.origin import UNFINISHED, Answered, answered_so_far
-from shared.exchange.states import Standing, follow, row, shown
+from shared.exchange.origin import UNFINISHED, EdgeAnswer, answered_so_far
+from shared.exchange.states import TrackState, follow, row, shown
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases import answers
-from shared.party.recipient.domain import Item, applied, words_of, written
+from shared.party.recipient.domain import HeldItem, applied, words_of, written
 from shared.vocabulary.answers import AnswerState
 from tests.services.deliveries import HOTLINE, PROVIDER, issued, notice_withdrawn, received
 
@@ -49,7 +49,7 @@ class Exchange:
     """One notice of two items. `lanes` are by (from, to). A party acts on the instance that serves it."""
 
     notice_id: UUID = field(default_factory=uuid7)
-    items: dict[str, Item | None] = field(default_factory=lambda: {OLD: None, NEW: None})
+    items: dict[str, HeldItem | None] = field(default_factory=lambda: {OLD: None, NEW: None})
     lanes: dict[tuple[str, str], deque[Received]] = field(default_factory=dict)
     moved_at: set[str] = field(default_factory=set)
     acted: list[tuple[str, int]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.edge = OpenEdge(
-            uuid4(), uuid7(), HOTLINE, PROVIDER, self.notice_id, Answered(AnswerState.NONE), False, (1, 2), OLD
+            uuid4(), uuid7(), HOTLINE, PROVIDER, self.notice_id, EdgeAnswer(AnswerState.NONE), False, (1, 2), OLD
         )
         self.send("origin", OLD, self._issue())
 
@@ -104,7 +104,7 @@ class Exchange:
         assert act.message is not None
         clear, _ = written(act.message, item, words.told, act=uuid4())
         told = {} if words.told is None else words.told.model_dump(mode="json", exclude_none=True)
-        kept = (Said.kept(item.said) + Said.kept(told)).words()
+        kept = (ItemLog.kept(item.said) + ItemLog.kept(told)).words()
         self.items[place] = replace(item, state=following, acts=item.acts + 1, said=kept)
         self.acted.append((place, item.acts + 1))
         answer = received(act.message, clear, subject=self.notice_id, sender=PROVIDER, recipient=HOTLINE)
@@ -158,15 +158,15 @@ def ended(steps: list[str]) -> Exchange:
 
 
 def origin_shows(exchange: Exchange) -> tuple[str, int]:
-    offered = Offered.WITHDRAWN if exchange.edge.withdrawn else Offered.OPEN
+    offered = Offering.WITHDRAWN if exchange.edge.withdrawn else Offering.OPEN
     answer = exchange.edge.answer
-    return shown(Subject.NOTICE, Standing(offered.value, answer.state.value)), answer.acts
+    return shown(Subject.NOTICE, TrackState(offered.value, answer.state.value)), answer.acts
 
 
 def provider_shows(exchange: Exchange) -> tuple[str, int]:
     item = exchange.items[exchange.edge.instance]
     if exchange.edge.withdrawn and item is None:
-        return Offered.WITHDRAWN.value, 0  # a withdrawn notice in transit to the old place is at neither place
+        return Offering.WITHDRAWN.value, 0  # a withdrawn notice in transit to the old place is at neither place
     assert item is not None
     return item.state, item.acts
 

@@ -7,7 +7,7 @@ import pytest
 from shared.exchange.act import Act, Subject
 from shared.exchange.states import personal
 from shared.kernel.ids import uuid7
-from shared.party.bulk.store import Line
+from shared.party.bulk.store import BatchedAct
 
 #: Statements about two items, for each act with statements about items.
 OF_TWO = {
@@ -27,10 +27,10 @@ ACTS = [row for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for row
 def test_each_statement_costs_one(row: Act) -> None:
     assert row.takes is not None
     said = row.takes.model_validate(OF_TWO[row.name])
-    assert Line(0, row, uuid7(), said).items == 2
+    assert BatchedAct(0, row, uuid7(), said).items == 2
 
 
 def test_what_says_nothing_of_items_costs_its_line_alone() -> None:
     for row in ACTS:
         if row.takes is None:
-            assert Line(0, row, uuid7(), None).items == 0
+            assert BatchedAct(0, row, uuid7(), None).items == 0

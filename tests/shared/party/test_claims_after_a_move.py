@@ -10,7 +10,7 @@ import pytest
 
 from shared.contracts.registry import OFFER_CLAIMED
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered
+from shared.exchange.origin import EdgeAnswer
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
@@ -56,10 +56,10 @@ class Claiming:
         return []
 
 
-@pytest.mark.parametrize(("told", "granted"), [((Answered(AnswerState.NONE),), True), ((), False)])
-async def test_it_counts_until_the_new_place_has_answered(told: tuple[Answered, ...], granted: bool) -> None:
+@pytest.mark.parametrize(("told", "granted"), [((EdgeAnswer(AnswerState.NONE),), True), ((), False)])
+async def test_it_counts_until_the_new_place_has_answered(told: tuple[EdgeAnswer, ...], granted: bool) -> None:
     referral_id = uuid7()
-    answer = Answered(AnswerState.NONE) if told else Answered(AnswerState.DECLINED, {}, 1)
+    answer = EdgeAnswer(AnswerState.NONE) if told else EdgeAnswer(AnswerState.DECLINED, {}, 1)
     edge = OpenEdge(uuid4(), referral_id, HOTLINE, OTHER_HOTLINE, referral_id, answer, False, (1,), NEW, (OLD,), told)
     clear = OFFER_CLAIMED.clear.model_validate({"referral_id": referral_id, "revision": 1, "act": uuid4(), "number": 1})
     claim = received(OFFER_CLAIMED, clear, subject=referral_id, sender=OTHER_HOTLINE, recipient=HOTLINE, instance=OLD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from shared.party.revision_diff import Changed, changed, compared
+from shared.party.revision_diff import FieldChange, changed, compared
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def test_what_is_the_same_is_not_shown() -> None:
 
 def test_each_field_that_is_otherwise_is_shown_with_both_of_its_values() -> None:
     assert changed(record(), record(media_kind="video", user_jurisdictions=["NL", "BE"])) == (
-        Changed("media kind", "image", "video", closed=False),
-        Changed("user jurisdictions", "NL", "NL, BE", closed=False),
+        FieldChange("media kind", "image", "video", closed=False),
+        FieldChange("user jurisdictions", "NL", "NL, BE", closed=False),
     )
 
 
@@ -34,9 +34,9 @@ def test_items_are_told_apart_by_their_numbers_and_where_they_lie_is_closed() ->
     added = {"n": 2, "locator": {"kind": "url", "value": "https://files.example/b"}, "site_type": "forum"}
     found = changed(record(), record(items=[added, item]))
     assert found == (
-        Changed("item 2 locator kind", None, "url", closed=False),
-        Changed("item 2 locator value", None, "https://files.example/b", closed=True),
-        Changed("item 2 site type", None, "forum", closed=False),
+        FieldChange("item 2 locator kind", None, "url", closed=False),
+        FieldChange("item 2 locator value", None, "https://files.example/b", closed=True),
+        FieldChange("item 2 site type", None, "forum", closed=False),
     )
     assert [(each.now, each.before) for each in changed(record(items=[added, item]), record())] == [
         (each.before, each.now) for each in found

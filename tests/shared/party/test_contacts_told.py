@@ -10,8 +10,8 @@ import pytest
 
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
-from shared.party.failure_isolation import Taking
-from shared.party.origin.records import Met
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.records import CaseMatch
 from shared.party.origin.use_cases.transfers import suggest_contacts
 from shared.routing.directory_index import DirectoryIndex
 from tests.support.builders import AT, HOTLINE
@@ -26,13 +26,13 @@ class Contacts:
     def __init__(self) -> None:
         self.sent: list[Draft] = []
 
-    async def due(self, taking: Taking) -> list[UUID]:
+    async def due(self, taking: ClaimedBatch) -> list[UUID]:
         return [uuid7()]
 
-    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> list[Met]:
+    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> list[CaseMatch]:
         (of,) = referral_ids
         pairs = [(NL, BE), (BE, NL)] if {NL, BE} <= set(among) else []
-        return [Met(HOTLINE, of, 1, True, agency, "same_referral", of, other) for agency, other in pairs]
+        return [CaseMatch(HOTLINE, of, 1, True, agency, "same_referral", of, other) for agency, other in pairs]
 
     async def send(self, drafts: Any) -> None:
         self.sent += drafts
@@ -40,7 +40,7 @@ class Contacts:
 
 async def told(directory: DirectoryIndex) -> list[str]:
     contacts = Contacts()
-    await suggest_contacts(contacts, Taking(9), directory, instance="hotline", at=AT)
+    await suggest_contacts(contacts, ClaimedBatch(9), directory, instance="hotline", at=AT)
     return [draft.recipient for draft in contacts.sent]
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from shared.exchange.acts import ACTS
 from shared.exchange.states import PAUSED_EVENT, TEST_EVENT, event_type
-from shared.exchange.timers import Telling
+from shared.exchange.timers import TimerNotice
 from shared.kernel.ids import uuid4
 from shared.party.events import ShownEvent
-from shared.runtime.database.feed_reading import Numbered
+from shared.runtime.database.feed_reading import FeedEvent
 from tests.shared.routing.test_clocks import AT
 
 
@@ -20,13 +20,13 @@ def stored() -> Iterator[tuple[str, str | None]]:
     for act in ACTS:
         for state in (*sorted({move.to for move in act.moves}), None):
             yield event_type(act.subject, act.name), state
-    for name in (*Telling, PAUSED_EVENT, TEST_EVENT):
+    for name in (*TimerNotice, PAUSED_EVENT, TEST_EVENT):
         yield str(name), None
 
 
 @pytest.mark.parametrize("kind", sorted({kind for kind, _ in stored()}))
 def test_an_event_of_each_type_is_shown(kind: str) -> None:
     for state in {state for name, state in stored() if name == kind}:
-        event = Numbered(number=1, type=kind, subject=uuid4(), at=AT, state=state, by=None)
+        event = FeedEvent(number=1, type=kind, subject=uuid4(), at=AT, state=state, by=None)
         shown = ShownEvent(**{name: value for name, value in event._asdict().items() if value is not None})
         assert (shown.type, shown.state) == (kind, state)

@@ -16,8 +16,8 @@ from shared.kernel.errors import Refused
 from shared.party.origin.api.bodies import CheckRefused
 from shared.party.origin.console import imports
 from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, come_to, lines_of
-from shared.party.origin.domain import Reply
-from shared.runtime.console.forms import Asked
+from shared.party.origin.domain import HttpReply
+from shared.runtime.console.forms import PageInput
 from shared.runtime.http.identity import Identity
 
 PARTY = "hotline-be.example"
@@ -35,7 +35,7 @@ class Pages:
 
     def post(self, *_: object) -> None: ...
 
-    def page(self, _: Asked, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
+    def page(self, _: PageInput, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
         self.views = dict(views)
         return Response(status_code=status)
 
@@ -45,15 +45,15 @@ class Intake:
 
     def __init__(self) -> None:
         self.filed: list[str] = []
-        self.answers: dict[bytes, Reply] = {}
+        self.answers: dict[bytes, HttpReply] = {}
 
     def require_filing(self, _: Identity) -> None: ...
 
-    async def file_spelt(self, _: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+    async def file_spelt(self, _: Identity, body: bytes, *, key: bytes, route: str) -> HttpReply:
         assert route.endswith(":batch")
         if key not in self.answers:
             told = [self._one(each["external_ref"]) for each in json.loads(body)["referrals"]]
-            self.answers[key] = Reply(200, json.dumps({"results": told}).encode())
+            self.answers[key] = HttpReply(200, json.dumps({"results": told}).encode())
         return self.answers[key]
 
     def _one(self, reference: str) -> Mapping[str, object]:
@@ -63,11 +63,11 @@ class Intake:
         return {"status": 202, "referral_id": str(UUID(int=len(self.filed))), "state": "routed"}
 
 
-def asked(form: Mapping[str, str]) -> Asked:
+def asked(form: Mapping[str, str]) -> PageInput:
     scope = {"type": "http", "path": "/console/import:batch", "headers": [], "query_string": b"", "method": "POST"}
     scope |= {"server": ("127.0.0.1", 80), "scheme": "http"}
     identity = Identity(PARTY, Role.ANALYST, kind="hotline", exercise=True, actor="somebody")
-    return Asked(Request(scope), identity, "", {name: [value] for name, value in form.items()})
+    return PageInput(Request(scope), identity, "", {name: [value] for name, value in form.items()})
 
 
 def table(rows: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused
-from shared.party.throttled_executor import PostedBody, ReadList, read_list
+from shared.party.throttled_executor import ReadList, RequestBody, read_list
 from shared.runtime.admission.budgets import REFUSED_BYTES_A_WORK, work_of
 from shared.runtime.http.acts import items_hash
 from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share
@@ -25,7 +25,7 @@ class Reading:
         self.beside: set[bool] = set()
 
     async def read(self, body: bytes) -> ReadList[str]:
-        posted = PostedBody(body, JSON, None)
+        posted = RequestBody(body, JSON, None)
         return await read_list(posted, "referrals", ROUTE, make=self._made, owe=self.owed.append)
 
     async def refused(self, body: bytes) -> str:

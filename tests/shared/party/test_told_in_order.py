@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from shared.party.origin.console.pages import in_order
-from shared.party.origin.domain import SentEdge, ShownReferral, Told
+from shared.party.origin.domain import GivenAnswer, SentEdge, ShownReferral
 from shared.vocabulary.answers import AnswerState
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 def edge(recipient: str, *minutes: int) -> SentEdge:
-    told = [Told.model_construct(answer=AnswerState.ACCEPTED, at=AT + timedelta(minutes=each)) for each in minutes]
+    told = [
+        GivenAnswer.model_construct(answer=AnswerState.ACCEPTED, at=AT + timedelta(minutes=each)) for each in minutes
+    ]
     return SentEdge.model_construct(recipient=recipient, timeline=tuple(told))
 
 

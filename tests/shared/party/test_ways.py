@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.use_cases import alarms
 from shared.party.origin.use_cases.alarms import (
     ANSWER_S_MAX,
@@ -18,7 +18,7 @@ from shared.party.origin.use_cases.alarms import (
     SHARES,
     TOGETHER_MAX,
     WAITING_MAX,
-    Way,
+    IntakeQueue,
 )
 from shared.party.throttled_executor import REST
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
@@ -39,12 +39,12 @@ def asked(party: str, count: int = 1, *, level: PriorityLevel | None = None) -> 
     return Request(filed, b"", b"", single=count == 1)
 
 
-def enter(way: Way, *requests: Request) -> list[asyncio.Future[Reply]]:
+def enter(way: IntakeQueue, *requests: Request) -> list[asyncio.Future[HttpReply]]:
     return [way.enter(each) for each in requests]
 
 
 async def test_one_party_is_taken_after_the_other_and_each_in_its_order() -> None:
-    way = Way(100)
+    way = IntakeQueue(100)
     first, second, third = asked(A), asked(A), asked(A)
     other, last = asked(B), asked(B)
     enter(way, first, second, third, other)
@@ -55,13 +55,13 @@ async def test_one_party_is_taken_after_the_other_and_each_in_its_order() -> Non
 
 
 async def test_a_request_is_taken_whole_and_no_more_than_there_is_room_for() -> None:
-    way = Way(100)
+    way = IntakeQueue(100)
     enter(way, asked(A, 3), asked(B, 3), asked(C, 3))
     assert [len(await way.take(4)), len(await way.take(4))] == [2, 1]
 
 
 async def test_whoever_takes_waits_for_the_next() -> None:
-    way = Way(100)
+    way = IntakeQueue(100)
     for _ in range(2):
         taking = asyncio.create_task(way.take(10))
         await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def test_requests_that_come_soon_after_each_other_or_after_answers_are_tak
 ) -> None:
     monkeypatch.setattr(alarms, "GATHER_S", 0.0)
     monkeypatch.setattr(alarms, wait, 0.3)
-    way = Way(100)
+    way = IntakeQueue(100)
     enter(way, asked(A))
     taking = asyncio.create_task(way.take(100))
     for _ in range(3):
@@ -90,7 +90,7 @@ async def test_requests_that_come_soon_after_each_other_or_after_answers_are_tak
 @pytest.mark.timing
 async def test_a_request_after_a_pause_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms, "PAUSE_S", 0.3)
-    way = Way(100)
+    way = IntakeQueue(100)
     taking = asyncio.create_task(way.take(100))
     await asyncio.sleep(0.4)
     enter(way, asked(A))
@@ -100,13 +100,13 @@ async def test_a_request_after_a_pause_waits_for_no_other(monkeypatch: pytest.Mo
 
 async def test_many_wait_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms, "GATHER_S", 60.0)
-    way = Way(500)
+    way = IntakeQueue(500)
     enter(way, asked(A, alarms.GATHERED_MAX))
     assert len(await asyncio.wait_for(way.take(100), 30)) == 1
 
 
 async def test_a_party_has_its_share_of_the_places_and_all_together_have_them_all() -> None:
-    way = Way(5 * SHARES)
+    way = IntakeQueue(5 * SHARES)
     enter(way, asked(A, 3), asked(A, 2))
     with pytest.raises(Unavailable, match="intake_full"):
         enter(way, asked(A))
@@ -119,7 +119,7 @@ async def test_a_party_has_its_share_of_the_places_and_all_together_have_them_al
 
 async def test_a_child_at_risk_waits_for_no_other_party_but_for_its_own() -> None:
     urgent = PriorityLevel.P0_CHILD_AT_RISK
-    way = Way(5 * SHARES)
+    way = IntakeQueue(5 * SHARES)
     enter(way, *[asked(each, 5) for each in (A, B, C, D, E)])
     enter(way, asked(F, 1, level=urgent), asked(F, 4, level=urgent))
     for full in (asked(F, 1, level=urgent), asked(A, 1, level=urgent)):
@@ -128,7 +128,7 @@ async def test_a_child_at_risk_waits_for_no_other_party_but_for_its_own() -> Non
 
 
 async def test_who_leaves_gives_its_places_back_once() -> None:
-    way = Way(5 * SHARES)
+    way = IntakeQueue(5 * SHARES)
     request, kept = asked(A, 3), asked(A, 2)
     answer, _ = enter(way, request, kept)
     for _ in range(2):

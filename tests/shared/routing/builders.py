@@ -15,7 +15,7 @@ from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import Setting, judge
+from shared.routing.engine import RoutingInput, judge
 from shared.routing.facts import ITEM_FACTS
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.routing import Disposition, WorkReason
@@ -69,11 +69,7 @@ def provider(party_id: str, *jurisdictions: str, **more: Any) -> Party:
 def directory_document(*parties: Party, version: int = 1) -> Directory:
     instances = tuple(
         Instance.model_validate(
-            {
-                "id": kind,
-                "kind": kind,
-                "keys": [KEY.model_copy(update={"key_id": f"sample-{number:032x}"})],
-            }
+            {"id": kind, "kind": kind, "keys": [KEY.model_copy(update={"key_id": f"sample-{number:032x}"})]}
         )
         for number, kind in enumerate(KINDS)
     )
@@ -155,7 +151,7 @@ def decided(
     salt: str = SALT,
     **more: Any,
 ) -> Decision:
-    setting = Setting(directory, policy, exercise, at)
+    setting = RoutingInput(directory, policy, exercise, at)
     outcome = judge(stated.model_dump(mode="json", exclude_none=True), setting, salt=salt, **more)
     return Decision.model_validate_json(to_json(outcome.as_json()), strict=True)
 

@@ -17,7 +17,7 @@ from typing import Any
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Setting, judge
+from shared.routing.engine import RoutingInput, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE
 
@@ -60,7 +60,7 @@ def cases() -> Iterator[dict[str, Any]]:
 def decided_case(case: dict[str, Any]) -> dict[str, Any]:
     """Return the case with its decision in a short, readable form."""
     directory, policy = pinned_documents()
-    setting = Setting(
+    setting = RoutingInput(
         DirectoryIndex(directory, NO_DIGEST, TREE),
         PolicyIndex(policy, NO_DIGEST, TREE),
         exercise=case["exercise"],

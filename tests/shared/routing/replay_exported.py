@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import parse_rfc3339
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Setting, judge
+from shared.routing.engine import RoutingInput, judge
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE
 
@@ -29,7 +29,7 @@ def replay(export: dict[str, Any]) -> list[bytes]:
     policy = PolicyIndex(export["policy"], digest(canonical_json(export["policy"])), TREE)
     decisions = []
     for case in export["cases"]:
-        setting = Setting(directory, policy, case["exercise"], parse_rfc3339(case["decided_at"]))
+        setting = RoutingInput(directory, policy, case["exercise"], parse_rfc3339(case["decided_at"]))
         outcome = judge(case["facts"], setting, salt=case["salt"], unknown=case["unknown"])
         decisions.append(canonical_json(outcome.as_json()))
     return decisions

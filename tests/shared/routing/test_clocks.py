@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.policy import sample_policy
-from shared.contracts.policy import Calendar, Clock, Policy
+from shared.contracts.policy import Calendar, ClockRule, Policy
 from shared.contracts.questions import DisputeRaisedClear, QuestionAskedClear
 from shared.exchange import clocks, preservation, questions
 from shared.exchange.act import Subject
-from shared.exchange.items import Said
+from shared.exchange.items import ItemLog
 from shared.kernel.canonical import canonical_json
-from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, due_after, runs
+from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, ClockRun, Effect, Law, Step, due_after, runs
 from shared.routing.documents import read_policy
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.answers import AnswerState
@@ -40,7 +40,7 @@ NOTICE_RULE, AGENCY_RULE, HUB_RULE = "eu-dsa-16-notice", "eu-dsa-18-member-state
 
 def policy(*clocks: dict[str, Any], **changes: Any) -> PolicyIndex:
     """Return the sample's policy with other clocks, each given by its changes from `CLOCK`."""
-    given = tuple(Clock.model_validate(CLOCK | each) for each in clocks)
+    given = tuple(ClockRule.model_validate(CLOCK | each) for each in clocks)
     document: Policy = SAMPLE.model_copy(update={"clocks": given, **changes} if clocks else changes)
     return read_policy(canonical_json(document.model_dump(mode="json", exclude_none=True)))
 
@@ -71,21 +71,21 @@ def case(*rules: str, recipient: str = "police-nl.example") -> ClockedEdge:
 
 
 def started(event: ClockEvent, hours: float = 0) -> Step:
-    return Step(AT + hours * HOUR, Did.STARTS, event)
+    return Step(AT + hours * HOUR, Effect.STARTS, event)
 
 
 ISSUED = (started(ClockEvent.NOTICE_ISSUED), started(ClockEvent.NOTICE_RECEIVED))
 
 
 def stops(hours: float, cause: StopCause = StopCause.NEEDS_INFO, of: int = 1) -> Step:
-    return Step(AT + hours * HOUR, Did.STOPS, cause, of)
+    return Step(AT + hours * HOUR, Effect.STOPS, cause, of)
 
 
 def resumes(hours: float, cause: StopCause = StopCause.NEEDS_INFO, of: int = 1) -> Step:
-    return Step(AT + hours * HOUR, Did.RESUMES, cause, of)
+    return Step(AT + hours * HOUR, Effect.RESUMES, cause, of)
 
 
-def run(edge: ClockedEdge, *steps: Step, law: PolicyIndex = SAMPLE_LAW) -> dict[str, Run]:
+def run(edge: ClockedEdge, *steps: Step, law: PolicyIndex = SAMPLE_LAW) -> dict[str, ClockRun]:
     found = runs(edge, steps, lambda _: Law(DIRECTORY, law))
     assert len({(each.clock, each.number) for each in found}) == len(found)
     return {each.clock if each.number == 1 else f"{each.clock}#{each.number}": each for each in found}
@@ -128,10 +128,10 @@ def emitted() -> set[ClockEvent]:
     steps: list[Step] = [
         *(step for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for step in clocks.begun(subject, AT)),
         *(step for subject in Subject for answer in AnswerState for step in clocks.answered(subject, answer, AT)),
-        *clocks.reported(Said(), AT),
+        *clocks.reported(ItemLog(), AT),
         *clocks.awaits_claim(AT),
         *(step for kind in asked for step in questions.steps(kind.model_construct(), 1, AT)),
-        *(Step(AT, Did.STARTS, preservation.BEGINS[kind]) for kind in PreservationKind),
+        *(Step(AT, Effect.STARTS, preservation.BEGINS[kind]) for kind in PreservationKind),
         *(
             step
             for kind in PreservationKind
@@ -139,7 +139,7 @@ def emitted() -> set[ClockEvent]:
             for step in preservation.clock_steps(kind, "", answer, number=1, told_at=AT)
         ),
     ]
-    return {ClockEvent(step.code) for step in steps if step.did is Did.STARTS}
+    return {ClockEvent(step.code) for step in steps if step.did is Effect.STARTS}
 
 
 def test_each_clock_starts_by_an_event_that_the_exchange_emits() -> None:
@@ -164,14 +164,14 @@ def test_deadlines_of_an_edge_count_from_its_message() -> None:
 
 
 def test_what_was_done_ends_the_clocks_of_just_that() -> None:
-    done = Step(AT + 3 * HOUR, Did.DOES, ClockDue.ACKNOWLEDGEMENT)
+    done = Step(AT + 3 * HOUR, Effect.DOES, ClockDue.ACKNOWLEDGEMENT)
     found = run(notice(acknowledge_h=24, act_h=48), *ISSUED, done)
     assert {name for name, each in found.items() if each.ended_at} == {ACKNOWLEDGE_BY, "eu-dsa-16-acknowledgement"}
     assert found[ACKNOWLEDGE_BY].ended_at == AT + 3 * HOUR
 
 
 def test_a_withdrawal_ends_what_is_owed_and_no_preservation() -> None:
-    withdrawn = Step(AT + HOUR, Did.ENDS)
+    withdrawn = Step(AT + HOUR, Effect.ENDS)
     assert all(each.ended_at for each in run(notice(), *ISSUED, withdrawn).values())
     (kept,) = run(case(HUB_RULE), started(ClockEvent.REPORT_SENT), withdrawn).values()
     assert kept.ended_at is None
@@ -327,18 +327,18 @@ def test_what_repeats_falls_due_each_time_it_has_run_once_more(
 def test_both_sides_come_to_the_same_whatever_order_they_learn_of_it(
     turns: list[tuple[int, int, StopCause]], order: Any, done: int
 ) -> None:
-    steps = [*ISSUED, *turned(turns), Step(AT + done * HOUR, Did.DOES, ClockDue.REMOVAL)]
+    steps = [*ISSUED, *turned(turns), Step(AT + done * HOUR, Effect.DOES, ClockDue.REMOVAL)]
     shuffled = order.sample(steps, len(steps))
     assert run(notice(), *steps, law=STOPPABLE) == run(notice(), *shuffled, law=STOPPABLE)
 
 
 @pytest.mark.parametrize("clock", SAMPLE.clocks, ids=lambda each: each.id)
-def test_every_clock_of_the_sample_runs_from_its_event_for_its_term(clock: Clock) -> None:
+def test_every_clock_of_the_sample_runs_from_its_event_for_its_term(clock: ClockRule) -> None:
     rules = tuple(rule.id for rule in SAMPLE.rules if rule.basis.instrument is clock.basis.instrument)
     parties = {"recipient": "provider-us.example" if clock.basis.jurisdiction == "US" else "provider-nl.example"}
     edge = notice(*(rules or (NOTICE_RULE,)), **parties)
     on = AT if clock.valid_to is None or AT.date() < clock.valid_to else datetime(2026, 6, 17, 9, tzinfo=UTC)
-    found = run(edge, Step(on, Did.STARTS, clock.starts))
+    found = run(edge, Step(on, Effect.STARTS, clock.starts))
     if not SAMPLE_LAW.confirms(clock.basis.instrument):
         assert clock.id not in found
         return

@@ -10,7 +10,7 @@ from shared.exchange.decision_fact import commitment, edge_salt
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Setting, judge
+from shared.routing.engine import RoutingInput, judge
 from shared.routing.facts import ITEM_FACTS, ITEMS
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.jurisdiction import TREE
@@ -56,7 +56,7 @@ def test_the_engines_json_is_the_contracts_json() -> None:
     policy = policy_of(HOSTING, ORPHAN, USER_POLICE, prohibition("no", when("media_kind", "in", "image")))
     for stated in (facts(), facts(hosting=["BR"]), facts(user=["NL"]), facts(user=["XX"])):
         json = stated.model_dump(mode="json", exclude_none=True)
-        outcome = judge(json, Setting(DIRECTORY, policy, exercise=True, decided_at=AT), salt=SALT)
+        outcome = judge(json, RoutingInput(DIRECTORY, policy, exercise=True, decided_at=AT), salt=SALT)
         decision = decided(stated, DIRECTORY, policy)
         assert canonical_json(outcome.as_json()) == canonical_json(decision.model_dump(mode="json", exclude_none=True))
 
@@ -65,7 +65,7 @@ def test_documents_mean_the_same_with_their_defaults_written_or_left_out() -> No
     policy, directory = policy_document(HOSTING, ORPHAN), directory_document(hotline("hotline-nl.example", "NL"))
     outcomes = []
     for short in (False, True):
-        setting = Setting(
+        setting = RoutingInput(
             DirectoryIndex(directory.model_dump(mode="json", exclude_defaults=short), "0" * 64, TREE),
             PolicyIndex(policy.model_dump(mode="json", exclude_defaults=short), "0" * 64, TREE),
             exercise=True,

@@ -18,7 +18,7 @@ from shared.kernel.errors import Refused
 from shared.routing.derive import check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import Setting, derive
+from shared.routing.engine import RoutingInput, derive
 from shared.routing.policy_index import PolicyIndex
 from tests.shared.routing.builders import (
     AT,
@@ -204,7 +204,7 @@ def test_an_edge_that_a_prohibition_removed_is_refused_though_its_permits_hold()
 
 
 def test_an_edge_with_a_code_that_nobody_knows_is_refused_though_its_permits_hold() -> None:
-    setting = Setting(DIRECTORY, POLICY, exercise=True, decided_at=AT)
+    setting = RoutingInput(DIRECTORY, POLICY, exercise=True, decided_at=AT)
     stated: dict[str, Any] = {"origin": "hotline-fr.example", "priority": "p2_normal", "viewed_by": "human"}
     claim: dict[str, Any] = {"recipient_id": "hotline-nl.example", "claimed": ["hosting"]}
     assert derive(stated | {"items": [{"hosting": ["NL"]}]}, setting, **claim).terms.rules == ("hosting",)

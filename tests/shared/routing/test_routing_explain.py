@@ -9,10 +9,10 @@ import pytest
 
 from shared.contracts.policy import Policy
 from shared.kernel.canonical import canonical_json
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
-from shared.routing.engine import Setting
+from shared.routing.documents import DocumentStore, read_directory, read_policy
+from shared.routing.engine import RoutingInput
 from shared.routing.explain import explain, explanation_text
-from shared.routing.whatif import DecidedReferral, compare, preview, replay
+from shared.routing.whatif import DecisionInput, compare, preview, replay
 from tests.shared.routing.builders import (
     AT,
     agency,
@@ -51,7 +51,7 @@ RULES = (
 
 
 def explained(**more: Any) -> dict[str, str]:
-    setting = Setting(DIRECTORY, policy_of(*RULES), exercise=True, decided_at=AT)
+    setting = RoutingInput(DIRECTORY, policy_of(*RULES), exercise=True, decided_at=AT)
     explanation = explain(facts(**more).model_dump(mode="json", exclude_none=True), setting)
     return {rule["rule"]: rule["outcome"] for rule in explanation["rules"]}
 
@@ -73,14 +73,16 @@ def test_every_rule_says_what_it_did_or_why_it_did_nothing() -> None:
 def test_the_explanation_is_of_the_decision_itself() -> None:
     policy = policy_of(*RULES)
     decision = decided(facts(), DIRECTORY, policy)
-    explanation = explain(facts().model_dump(mode="json"), Setting(DIRECTORY, policy, exercise=True, decided_at=AT))
+    explanation = explain(
+        facts().model_dump(mode="json"), RoutingInput(DIRECTORY, policy, exercise=True, decided_at=AT)
+    )
     assert [edge["digest"] for edge in explanation["edges"]] == [edge.digest for edge in decision.edges]
     assert explanation["not_sent"] == [edge.model_dump(mode="json") for edge in decision.not_sent]
     canonical_json(explanation)  # it is JSON
 
 
 def test_people_read_where_it_goes_and_which_condition_failed() -> None:
-    setting = Setting(DIRECTORY, policy_of(*RULES), exercise=True, decided_at=AT)
+    setting = RoutingInput(DIRECTORY, policy_of(*RULES), exercise=True, decided_at=AT)
     text = explanation_text(explain(facts(origin="hotline-be.example").model_dump(mode="json"), setting))
     assert text.splitlines() == [
         "routed, decided for 2026-05-01",
@@ -99,7 +101,7 @@ def test_people_read_where_it_goes_and_which_condition_failed() -> None:
 
 
 def test_people_read_why_a_selected_party_is_not_a_recipient() -> None:
-    setting = Setting(DIRECTORY, policy_of(permit("a")), exercise=True, decided_at=AT)
+    setting = RoutingInput(DIRECTORY, policy_of(permit("a")), exercise=True, decided_at=AT)
     text = explanation_text(explain(facts(hosting=["FR"]).model_dump(mode="json"), setting))
     assert text.splitlines() == [
         "unroutable (no_route), decided for 2026-05-01",
@@ -108,9 +110,9 @@ def test_people_read_why_a_selected_party_is_not_a_recipient() -> None:
 
 
 @pytest.fixture
-def shelf() -> DocumentShelf:
+def shelf() -> DocumentStore:
     """One directory. The policy changes on 1 April, when the expiring rule was first published."""
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     shelf.directories.place(DIRECTORY, datetime(2026, 1, 1, tzinfo=UTC))
     lapsing = policy_document(permit("b", valid_to="2026-05-01", known_from="2026-04-15"), version=2)
     old, new = policy_of(permit("a")), read_policy(canonical_json(lapsing.model_dump(mode="json")))
@@ -119,16 +121,16 @@ def shelf() -> DocumentShelf:
     return shelf
 
 
-def test_a_replay_decides_with_the_documents_and_the_law_of_that_time(shelf: DocumentShelf) -> None:
-    referral = DecidedReferral(facts(), exercise=True, decided_at=AT)
+def test_a_replay_decides_with_the_documents_and_the_law_of_that_time(shelf: DocumentStore) -> None:
+    referral = DecisionInput(facts(), exercise=True, decided_at=AT)
     assert preview(referral, shelf)["work_reason"] == "no_basis"
     by_day = {day: replay(referral, shelf, at=datetime(2026, *day, tzinfo=UTC)) for day in ((3, 1), (4, 20), (5, 1))}
     rules = {day: [rule for edge in again["edges"] for rule in edge["rules"]] for day, again in by_day.items()}
     assert rules == {(3, 1): ["a"], (4, 20): ["b"], (5, 1): []}
 
 
-def test_a_replay_can_ask_what_was_known(shelf: DocumentShelf) -> None:
-    referral = DecidedReferral(facts(), exercise=True, decided_at=AT)
+def test_a_replay_can_ask_what_was_known(shelf: DocumentStore) -> None:
+    referral = DecisionInput(facts(), exercise=True, decided_at=AT)
     at = datetime(2026, 4, 20, tzinfo=UTC)
     assert replay(referral, shelf, at=at, known_on=date(2026, 4, 14))["edges"] == []
     assert replay(referral, shelf, at=at, known_on=date(2026, 4, 15))["edges"] != []
@@ -140,9 +142,7 @@ def test_a_dry_run_counts_just_what_changes() -> None:
     added = permit("c", when("user", "under", "NL"), select=POLICE | {"by": "user"}, purpose="investigation")
     new = policy_document(permit("a", when("hosting", "not_under", "FR")), added)
     traffic = [
-        DecidedReferral(
-            facts(origin="hotline-be.example", hosting=[hosting], user=user), True, AT + timedelta(seconds=n)
-        )
+        DecisionInput(facts(origin="hotline-be.example", hosting=[hosting], user=user), True, AT + timedelta(seconds=n))
         for n, (hosting, user) in enumerate([("NL", []), ("NL", ["NL"]), ("FR", []), ("FR", ["NL"])])
     ]
     before, after, altered = (

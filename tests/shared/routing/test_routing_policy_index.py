@@ -88,11 +88,7 @@ def test_the_field_of_a_refusal_is_the_place_in_the_document_not_in_the_index() 
 
 @pytest.mark.parametrize(
     ("field", "change"),
-    [
-        ("/rules/0/id", {"id": "Not An Id"}),
-        ("/rules/0/effect", {"effect": "allow"}),
-        ("/rules/0/reads", {"reads": 1}),
-    ],
+    [("/rules/0/id", {"id": "Not An Id"}), ("/rules/0/effect", {"effect": "allow"}), ("/rules/0/reads", {"reads": 1})],
 )
 def test_a_body_that_is_not_a_policy_is_refused_without_its_values(field: str, change: dict[str, Any]) -> None:
     body = policy_document(permit("a")).model_dump(mode="json")

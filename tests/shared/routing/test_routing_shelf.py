@@ -11,8 +11,8 @@ import pytest
 from shared.contracts.directory import DocumentActivated
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import DocumentShelf, read_policy
-from shared.routing.edition import Edition
+from shared.routing.documents import DocumentStore, read_policy
+from shared.routing.edition import DocumentVersion
 from tests.shared.routing.builders import AT, directory_document, hotline, permit, policy_document
 
 OLD, NEW, OTHER_NEW = (
@@ -32,8 +32,8 @@ def activated(body: bytes, active_from: Any = AT, kind: str = "policy", **more: 
     return DocumentActivated.model_validate(document | more)
 
 
-def shelf_of(*placed: tuple[bytes, Any]) -> DocumentShelf:
-    shelf = DocumentShelf()
+def shelf_of(*placed: tuple[bytes, Any]) -> DocumentStore:
+    shelf = DocumentStore()
     for body, active_from in placed:
         shelf.place(activated(body, active_from), body)
     return shelf
@@ -65,7 +65,7 @@ def test_of_one_version_only_the_first_to_take_effect_is_ever_in_force() -> None
 
 
 def test_a_document_whose_version_is_not_above_says_so_when_it_is_placed() -> None:
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     assert shelf.place(activated(NEW, AT), NEW)
     assert not shelf.place(activated(OLD, AT + DAY), OLD)
     assert shelf.policies.active(AT + 2 * DAY).digest == digest(NEW)
@@ -119,11 +119,11 @@ def test_a_document_replaced_at_the_moment_it_took_effect_was_never_in_force() -
 
 def test_a_body_other_than_the_one_approved_is_refused() -> None:
     with pytest.raises(Refused, match="document_digest_mismatched"):
-        DocumentShelf().place(activated(OLD), NEW)
+        DocumentStore().place(activated(OLD), NEW)
 
 
 def test_a_directory_is_not_placed_among_the_policies() -> None:
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     shelf.place(activated(DIRECTORY, kind="directory"), DIRECTORY)
     assert shelf.directories.active(AT).digest == digest(DIRECTORY)
     with pytest.raises(Refused, match="document_invalid"):
@@ -183,6 +183,6 @@ def test_what_is_no_document_is_refused_without_its_text(body: bytes) -> None:
     ],
 )
 def test_a_document_nears_its_end_in_steps(days_before: int, age: str) -> None:
-    edition = Edition(1, date(2027, 12, 25), 60)
+    edition = DocumentVersion(1, date(2027, 12, 25), 60)
     on = edition.valid_until - timedelta(days=days_before)
     assert (edition.age(on), edition.days_left(on)) == (age, days_before)

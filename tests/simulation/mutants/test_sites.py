@@ -26,11 +26,7 @@ SCHEMA = "CREATE TABLE t (a int) WITH (fillfactor = 30);\n-- a = b\nSELECT FROM 
 CHANGES = {
     "comparison": {"Lt -> LtE", "Lt -> GtE"},
     "arithmetic": {"Add -> Sub", "3 -> 4", "1 -> 2"},
-    "deletion": {
-        "deleted: if not is_last and number < 3:",
-        "deleted: return number + 1",
-        "deleted: return None",
-    },
+    "deletion": {"deleted: if not is_last and number < 3:", "deleted: return number + 1", "deleted: return None"},
     "logic": {"And -> Or", "not removed"},
     "sql": {"= -> <>", ">= -> >", "AND -> OR"},
 }
@@ -57,7 +53,7 @@ def test_every_kind_of_site_is_found(room: Path) -> None:
 def test_predicates_of_a_schema_are_sites_and_its_remarks_and_options_are_not(room: Path) -> None:
     found = find_mutants(room / "schema.sql")
     assert [(each.line, each.change.partition(" in: ")[0]) for each in found] == [
-        *((3, "= -> <>"), (3, "AND -> OR"), (3, "IS NULL -> IS NOT NULL")),
+        *((3, "= -> <>"), (3, "AND -> OR"), (3, "IS NULL -> IS NOT NULL"))
     ]
     assert {each.text.count("fillfactor = 30") for each in found} == {1}
 

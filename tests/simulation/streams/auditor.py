@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared.messaging import reception, upkeep
-from shared.messaging.exceptions import Outcome, OutcomeKind, Taken
+from shared.messaging.exceptions import Outcome, OutcomeKind, TakenMessage
 from shared.messaging.reception import ArrivedRecord
 from shared.messaging.resync import Holdings
 from shared.messaging.scope import Scope
@@ -90,12 +90,12 @@ class Inbound:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         for each in taken:
             await self._store(scope, each)
         return [Outcome(each.named, OutcomeKind.APPLIED) for each in taken]
 
-    async def _store(self, scope: Scope, each: Taken) -> None:
+    async def _store(self, scope: Scope, each: TakenMessage) -> None:
         tx = scope.tx
         message = self.world.messages[each.named.message_id]
         pair, place = message.pair, each.place

@@ -15,9 +15,9 @@ from unittest.mock import patch
 from uuid import UUID
 
 from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, sending
-from shared.messaging.acks import Opening
-from shared.messaging.exceptions import OutcomeKind, Refusal
-from shared.messaging.streams import Fit, Incoming, Lane, Outgoing, Reader, Role
+from shared.messaging.acks import OpeningReason
+from shared.messaging.exceptions import OutcomeKind, RefusalCode
+from shared.messaging.streams import Incoming, Lane, Outgoing, Reader, RecordFit, WireRole
 from tests.simulation.streams import subjects
 from tests.simulation.streams.run import mood_of, short_hours, simulate
 from tests.simulation.streams.toy import Body, Toy
@@ -58,41 +58,41 @@ def runs_needed(control: Control, *, runs_max: int) -> int | None:
     return None
 
 
-def _fit(change: Callable[[Incoming, Any, Fit], Fit]) -> Any:
+def _fit(change: Callable[[Incoming, Any, RecordFit], RecordFit]) -> Any:
     original = Incoming.fit
 
-    def fit(self: Incoming, place: Any, at: Any) -> Fit:
+    def fit(self: Incoming, place: Any, at: Any) -> RecordFit:
         return change(self, place, original(self, place, at))
 
     return fit
 
 
-def _take_any(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+def _take_any(incoming: Incoming, place: Any, fit: RecordFit) -> RecordFit:
     is_gap = place.incarnation == incoming.incarnation and place.number > incoming.lanes[place.lane].through
-    return Fit.TAKE if is_gap else fit
+    return RecordFit.TAKE if is_gap else fit
 
 
-def _enter_anywhere(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+def _enter_anywhere(incoming: Incoming, place: Any, fit: RecordFit) -> RecordFit:
     is_unknown = place.incarnation != incoming.incarnation and place.incarnation not in incoming.closed
-    return Fit.ENTER if is_unknown else fit
+    return RecordFit.ENTER if is_unknown else fit
 
 
-def _take_again(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+def _take_again(incoming: Incoming, place: Any, fit: RecordFit) -> RecordFit:
     is_last = place.incarnation == incoming.incarnation and place.number == incoming.lanes[place.lane].through
-    return Fit.TAKE if is_last else fit
+    return RecordFit.TAKE if is_last else fit
 
 
-def _without_opening(*reasons: Opening) -> Any:
+def _without_opening(*reasons: OpeningReason) -> Any:
     original = acks._Statement.open
 
-    def open_other(self: Any, why: Opening, unknown: UUID | None = None) -> None:
+    def open_other(self: Any, why: OpeningReason, unknown: UUID | None = None) -> None:
         if why not in reasons:
             original(self, why, unknown)
 
     return open_other
 
 
-def without_code(*codes: Refusal) -> Any:
+def without_code(*codes: RefusalCode) -> Any:
     original = reactions.react
 
     def react(actions: Any, outcome: Any, own: Any) -> None:
@@ -117,7 +117,7 @@ def _merge_again(held: Any, named: Any) -> Any:
 
 def _apply_any_revision(original: Any) -> Any:
     def apply_message(held: Any, named: Any, **options: Any) -> Any:
-        if named.role is Role.STATE and named.revision is not None and held is not None and held.revision:
+        if named.role is WireRole.STATE and named.revision is not None and held is not None and held.revision:
             held = replace(held, revision=0) if named.revision <= held.revision else held
         return original(held, named, **options)
 
@@ -138,20 +138,20 @@ _ADOPT = Toy.adopt_withdrawal
 
 def _withdraw_at_place(self: Toy, subject: UUID) -> None:
     own = self.table("own")[subject]
-    self.send(self.node.place(own.party), Body(self.name(Role.WITHDRAWAL, subject), own.party))
+    self.send(self.node.place(own.party), Body(self.name(WireRole.WITHDRAWAL, subject), own.party))
 
 
-def _no_final_refusal(*codes: Refusal) -> Any:
+def _no_final_refusal(*codes: RefusalCode) -> Any:
     original = subjects.find_final_refusal
 
-    def find(held: Any, role: Role, *, is_day_closed: bool) -> Refusal | None:
+    def find(held: Any, role: WireRole, *, is_day_closed: bool) -> RefusalCode | None:
         found = original(held, role, is_day_closed=is_day_closed)
         return None if found in codes else found
 
     return find
 
 
-def _open_day(held: Any, role: Role, *, is_day_closed: bool) -> Refusal | None:
+def _open_day(held: Any, role: WireRole, *, is_day_closed: bool) -> RefusalCode | None:
     return _FIND_REFUSAL(held, role, is_day_closed=False)
 
 
@@ -236,18 +236,22 @@ CONTROLS: dict[str, Control] = {
         M + "streams.Outgoing.lowest_acked", lambda own, lane: own.lanes[lane].acked, "any"
     ),
     "16a a number above the own one opens": Control(
-        {M + "acks._Statement.open": _without_opening(Opening.AHEAD)}, "restore"
+        {M + "acks._Statement.open": _without_opening(OpeningReason.AHEAD)}, "restore"
     ),
-    "16b another chain opens": Control({M + "acks._Statement.open": _without_opening(Opening.OTHER_CHAIN)}, "restore"),
+    "16b another chain opens": Control(
+        {M + "acks._Statement.open": _without_opening(OpeningReason.OTHER_CHAIN)}, "restore"
+    ),
     "16d a number that is not kept opens": _soon(
-        M + "acks._Statement.open", _without_opening(Opening.NOT_KEPT), "restore"
+        M + "acks._Statement.open", _without_opening(OpeningReason.NOT_KEPT), "restore"
     ),
     "16 one incarnation an hour and reader": _soon(M + "acks.INCARNATION_PAUSE", timedelta(0), "hostile"),
     "16 one answer an hour and peer": _soon(M + "resync.HOLDINGS_PAUSE", timedelta(0), "hostile"),
     "18 the erasure journal is applied": _soon(TOY + "Toy.erase_one", _forget_journal, "restore"),
     "19 an incarnation asks for holdings": _soon(M + "reception.take_request", _say_nothing, "restore"),
     "19 unknown items are listed": _soon(M + "reactions.Actions.list_subject", lambda *_: None, "restore"),
-    "19 an erased subject is refused": _soon(TOY + "find_final_refusal", _no_final_refusal(Refusal.ERASED), "erasure"),
+    "19 an erased subject is refused": _soon(
+        TOY + "find_final_refusal", _no_final_refusal(RefusalCode.ERASED), "erasure"
+    ),
     "19 a closed day is refused": _soon(TOY + "find_final_refusal", _open_day, "erasure"),
     "19 an erased answer is not sent again": _soon(M + "resync._send_subject", _send_erased, "erasure"),
     "19 answers on a withdrawn subject are not sent again": Control(

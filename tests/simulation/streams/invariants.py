@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.messaging.exceptions import OPEN, OutcomeKind
 from shared.messaging.ports import OperatorKind
-from shared.messaging.streams import LANES, SUBJECT_ROLES, Incoming, Lane, Outgoing, Pair, Place, Role
+from shared.messaging.streams import LANES, SUBJECT_ROLES, Incoming, Lane, Outgoing, Pair, StreamPlace, WireRole
 from tests.simulation.streams.node import FULL, Node
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.subjects import HeldSubject
@@ -19,7 +19,7 @@ from tests.simulation.streams.world import World
 #: The pause of rule 16 in the simulation.
 HOUR_S = 300
 Violation = tuple[object, ...]
-ABOUT_SUBJECTS = SUBJECT_ROLES | {Role.WITHDRAWAL}
+ABOUT_SUBJECTS = SUBJECT_ROLES | {WireRole.WITHDRAWAL}
 
 
 def is_even(own: Outgoing, read: Incoming | None) -> bool:
@@ -38,7 +38,7 @@ def find_fates(world: World, node: Node, peer: Node, *, lane: Lane) -> list[Outc
     placed = node.db.tables["placed"]
     fates: list[OutcomeKind | None] = []
     for number in range(1, own.lanes[lane].last + 1):
-        message_id = placed[peer.name, Place(own.incarnation, lane, number)]
+        message_id = placed[peer.name, StreamPlace(own.incarnation, lane, number)]
         if world.messages[message_id].outgoing.role in ABOUT_SUBJECTS:
             row = peer.db.tables["exceptions"].get((node.name, message_id))
             fate = peer.db.tables["fate"].get(message_id)
@@ -62,7 +62,7 @@ def check_waiting(world: World) -> Iterator[Violation]:
                     (owner, subject) in peer.journal for owner in (row.taken.writer, name)
                 ):
                     yield "kept bytes of an erased subject", name
-                if row.taken.named.role is Role.WITHDRAWAL:
+                if row.taken.named.role is WireRole.WITHDRAWAL:
                     yield "withdrawal waits", name
             yield from _check_counts(world, node, peer)
 

@@ -11,14 +11,14 @@ from uuid import UUID
 
 from shared.messaging import incarnations, reception, relay, sending, upkeep
 from shared.messaging.acks import Ack
-from shared.messaging.exceptions import Named, OutcomeKind
+from shared.messaging.exceptions import NamedMessage, OutcomeKind
 from shared.messaging.incarnations import Head
-from shared.messaging.ports import Draft, OperatorKind, OperatorLine
-from shared.messaging.reception import Arrived
+from shared.messaging.ports import MessageDraft, OperatorKind, OperatorLine
+from shared.messaging.reception import ArrivedMessage
 from shared.messaging.relay import Append, AppendWatch, HandedSegments
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
-from shared.messaging.streams import LANES, Lane, Pair, Role
+from shared.messaging.streams import LANES, Lane, Pair, WireRole
 from tests.simulation.streams import idle
 from tests.simulation.streams.lies import lie
 from tests.simulation.streams.partitions import AUDIT
@@ -119,7 +119,7 @@ class Node:
         for lane in LANES:
             records = self.world.partitions[Pair(self.name, peer), lane].records
             content = records[-1][0] if records else None
-            if isinstance(content, Arrived):
+            if isinstance(content, ArrivedMessage):
                 place = content.place
                 heads.append(Head(place.incarnation, place.lane, place.number, digest=content.digest))
             elif isinstance(content, Ack) and content.own_incarnation is not None and content.heads is not None:
@@ -317,8 +317,8 @@ class Node:
             drive(sending.finish(toy.scope))
 
     def file_fact(self, toy: Toy) -> None:
-        named = Named(toy.scope.new_id(), Role.FACT, "fact")
-        toy.scope.send(Draft(AUDIT, Role.FACT, "fact", None, Body(named, AUDIT)))
+        named = NamedMessage(toy.scope.new_id(), WireRole.FACT, "fact")
+        toy.scope.send(MessageDraft(AUDIT, WireRole.FACT, "fact", None, Body(named, AUDIT)))
         toy.put("facts", named.message_id, True)
 
     def _act(self, toy: Toy, draw: float, version: int) -> None:
@@ -348,7 +348,7 @@ class Node:
         acts = toy.table("given").get(subject, ())
         act = toy.scope.new_id()
         toy.put("given", subject, (*acts, act))
-        named = toy.name(Role.ANSWER, subject, acts=(act,), after=acts[-1] if acts else None)
+        named = toy.name(WireRole.ANSWER, subject, acts=(act,), after=acts[-1] if acts else None)
         toy.send(owner, Body(named, self.world.subjects[subject].party, version, self.document))
 
     def file(self, toy: Toy, party: str, version: int = 1, *, is_p0: bool = False) -> UUID:
@@ -375,7 +375,7 @@ class Node:
             act_version = 2 if version == 2 else own.act_version
             changed = replace(own, acts=(*own.acts, act), act_version=act_version, is_finished=False)
             toy.put("own", subject, changed)
-            toy.send_there(subject, toy.name(Role.STATE, subject, acts=(act,), after=last), version)
+            toy.send_there(subject, toy.name(WireRole.STATE, subject, acts=(act,), after=last), version)
         elif draw < 0.93:
             toy.put("own", subject, replace(own, is_withdrawn=True))
             toy.withdraw(subject)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from shared.messaging.acks import Ack
-from shared.messaging.ports import Appended, PlacedRecord
-from shared.messaging.reception import Arrived, ArrivedRecord
+from shared.messaging.ports import AppendPosition, PlacedRecord
+from shared.messaging.reception import ArrivedMessage, ArrivedRecord
 from shared.messaging.streams import Lane, Pair
 
 if TYPE_CHECKING:
@@ -22,20 +22,20 @@ class Copy(NamedTuple):
     """A copy for audit of a message in the streams of another pair."""
 
     pair: Pair
-    arrived: Arrived
+    arrived: ArrivedMessage
 
 
 class Partition:
     """One partition. `past`: every numbered record that was ever in it."""
 
     def __init__(self, new_id: UUID) -> None:
-        self.past: list[Arrived | Ack | Copy] = []
+        self.past: list[ArrivedMessage | Ack | Copy] = []
         self.renew(new_id)
 
     def renew(self, new_id: UUID) -> None:
         """Delete the topic and create it again."""
         self.topic_id, self.first = new_id, 0
-        self.records: list[tuple[Arrived | Ack | Copy, datetime]] = []
+        self.records: list[tuple[ArrivedMessage | Ack | Copy, datetime]] = []
 
     @property
     def end(self) -> int:
@@ -63,19 +63,19 @@ class MemoryLog:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
-        contents: list[Arrived | Ack | Copy] = []
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
+        contents: list[ArrivedMessage | Ack | Copy] = []
         for each in records:
             arrived = self.world.arrive(each)
             contents.append(arrived if each.segment.pair == topic else Copy(each.segment.pair, arrived))
         return self.put(topic, lane, contents)
 
-    def put(self, topic: Pair, lane: Lane, contents: Sequence[Arrived | Ack | Copy]) -> Appended:
+    def put(self, topic: Pair, lane: Lane, contents: Sequence[ArrivedMessage | Ack | Copy]) -> AppendPosition:
         partition = self.world.partitions[topic, lane]
-        at = Appended(partition.topic_id, partition.end, partition.end + len(contents))
+        at = AppendPosition(partition.topic_id, partition.end, partition.end + len(contents))
         for content in contents:
             partition.records.append((content, self.world.now))
-            if isinstance(content, Arrived):
+            if isinstance(content, ArrivedMessage):
                 partition.past.append(content)
             self.world.count_append(topic, content)
         return at

@@ -22,7 +22,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
-from shared.runtime.database.columns import Part
+from shared.runtime.database.columns import StatementPart
 from shared.runtime.database.transactions import Database, Session, write_parts
 from tests.services.databases import running_databases
 from tests.simulation.streams.partitions import AUDIT
@@ -102,7 +102,7 @@ class _Driver:
         self._results: dict[str, list[asyncpg.Record]] = {}
         self.write_count = 0
         #: Statements that are sent with a later one.
-        self.parts: list[Part] = []
+        self.parts: list[StatementPart] = []
 
     async def fetch(self, text: str, *arguments: object) -> list[asyncpg.Record]:
         if not text.lstrip().startswith("SELECT"):

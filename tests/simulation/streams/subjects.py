@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from shared.messaging.exceptions import Named, OutcomeKind, Refusal
-from shared.messaging.streams import Role
+from shared.messaging.exceptions import NamedMessage, OutcomeKind, RefusalCode
+from shared.messaging.streams import WireRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +45,48 @@ class Applied:
     is_withdrawal: bool = False
 
 
-def find_final_refusal(held: HeldSubject | None, role: Role, *, is_day_closed: bool) -> Refusal | None:
+def find_final_refusal(held: HeldSubject | None, role: WireRole, *, is_day_closed: bool) -> RefusalCode | None:
     """Return the refusal that holds before a message is read: closed day, erased or withdrawn subject.
 
     A withdrawal is refused only after the day has closed.
     """
     if is_day_closed:
-        return Refusal.ERASED
-    if role is Role.WITHDRAWAL or held is None:
+        return RefusalCode.ERASED
+    if role is WireRole.WITHDRAWAL or held is None:
         return None
     if held.is_withdrawn:
-        return Refusal.WITHDRAWN
-    return Refusal.ERASED if held.is_erased else None
+        return RefusalCode.WITHDRAWN
+    return RefusalCode.ERASED if held.is_erased else None
 
 
-def apply_message(held: HeldSubject | None, named: Named, *, is_lawful: bool = True) -> Applied:
+def apply_message(held: HeldSubject | None, named: NamedMessage, *, is_lawful: bool = True) -> Applied:
     """Apply a readable message of the subject's owner. `is_lawful`: its decision holds by the law in force.
 
     The caller has asked `find_final_refusal`.
     """
-    if named.role is Role.WITHDRAWAL:
+    if named.role is WireRole.WITHDRAWAL:
         return withdraw(held)
     if held is None or not held.revision:
         if named.revision is None:
-            return _refuse(held, Refusal.UNKNOWN)
+            return _refuse(held, RefusalCode.UNKNOWN)
         held = held or HeldSubject()
     if named.revision is None:
         return apply_acts(held, named)
     if named.revision > held.revision:
         if not is_lawful:
-            return _refuse(held if held.revision else None, Refusal.LAW)
+            return _refuse(held if held.revision else None, RefusalCode.LAW)
         held = replace(held, revision=named.revision, content=named.content)
         return replace(_merge(held, named), raises_revision=True)
     merged = _merge(held, named)
     if (held.revision, held.content) != (named.revision, named.content):
-        return replace(merged, kind=OutcomeKind.REFUSED, code=Refusal.BEHIND, held_revision=held.revision)
+        return replace(merged, kind=OutcomeKind.REFUSED, code=RefusalCode.BEHIND, held_revision=held.revision)
     return merged
 
 
-def apply_acts(held: HeldSubject, named: Named) -> Applied:
+def apply_acts(held: HeldSubject, named: NamedMessage) -> Applied:
     """Apply acts that follow a known act on their track: of the owner, or answers on an own subject."""
     if _has_gap(held, named):
-        return _refuse(held, Refusal.GAP)
+        return _refuse(held, RefusalCode.GAP)
     return _merge(held, named)
 
 
@@ -104,19 +104,19 @@ def erase(held: HeldSubject | None) -> HeldSubject:
     return HeldSubject(0 if before.is_withdrawn else before.revision, None, (), before.is_withdrawn, is_erased=True)
 
 
-def _merge(held: HeldSubject, named: Named) -> Applied:
+def _merge(held: HeldSubject, named: NamedMessage) -> Applied:
     """Add the acts that are new. The message is refused as `gap` if the act before it is not known here."""
     known = frozenset(held.acts)
     new_acts = tuple(act for act in dict.fromkeys(named.acts) if act not in known)
     after = replace(held, acts=held.acts + new_acts)
     if _has_gap(after, named):
-        return Applied(after, OutcomeKind.REFUSED, Refusal.GAP, new_acts=new_acts)
+        return Applied(after, OutcomeKind.REFUSED, RefusalCode.GAP, new_acts=new_acts)
     return Applied(after, OutcomeKind.APPLIED, new_acts=new_acts)
 
 
-def _has_gap(held: HeldSubject, named: Named) -> bool:
+def _has_gap(held: HeldSubject, named: NamedMessage) -> bool:
     return named.after is not None and named.after not in held.acts
 
 
-def _refuse(held: HeldSubject | None, code: Refusal) -> Applied:
+def _refuse(held: HeldSubject | None, code: RefusalCode) -> Applied:
     return Applied(held, OutcomeKind.REFUSED, code)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.messaging import incarnations
-from shared.messaging.exceptions import Refusal
+from shared.messaging.exceptions import RefusalCode
 from shared.messaging.streams import Outgoing
 from tests.simulation.streams import controls
 from tests.simulation.streams.directed import (
@@ -84,7 +84,7 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "15 a refusal brings the whole state": (
         discarded_revision,
-        {"shared.messaging.resync_steps.react": controls.without_code(Refusal.DEAD)},
+        {"shared.messaging.resync_steps.react": controls.without_code(RefusalCode.DEAD)},
     ),
     "14 a lower acknowledgement counts": (
         restored_reader,
@@ -98,10 +98,7 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
         lost_outcome,
         {"shared.messaging.resync_steps.ask": controls.answer_without_asking},
     ),
-    "18 each start probes every peer": (
-        silent_restore,
-        {"shared.messaging.incarnations.await_reply": lambda *_: None},
-    ),
+    "18 each start probes every peer": (silent_restore, {"shared.messaging.incarnations.await_reply": lambda *_: None}),
     "18 the journal names withdrawn subjects": (
         erased_withdrawal,
         {TOY + "Toy.erase_one": controls.erase_without_withdrawal},
@@ -121,10 +118,7 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
         crossed_list,
         {"shared.messaging.sending._compose": controls.compose_outcomes_apart},
     ),
-    "5 an ordinary record before the entry is a gap": (
-        early_ordinary,
-        {"shared.messaging.acks._may_return": _no_gap},
-    ),
+    "5 an ordinary record before the entry is a gap": (early_ordinary, {"shared.messaging.acks._may_return": _no_gap}),
     "4 a gap is answered at once": (hole, {"shared.messaging.acks._may_return": _no_gap}),
 }
 

@@ -8,11 +8,11 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
-from shared.messaging.ports import DayDigest, Draft, Holding, OperatorKind, OperatorLine, OwnTrack, Side
+from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
+from shared.messaging.ports import DayDigest, MessageDraft, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.scope import Scope
-from shared.messaging.streams import Place, Role
+from shared.messaging.streams import StreamPlace, WireRole
 from shared.messaging.upkeep import erase_exceptions
 from tests.simulation.streams.subjects import Applied, HeldSubject, apply_acts, apply_message, erase, find_final_refusal
 
@@ -26,7 +26,7 @@ TABLES = ("own", "held", "answers", "given", "effects", "decide", "state", "fate
 class Body(NamedTuple):
     """The body of a message. `version` is needed to read it; `document` is the number of the directory it names."""
 
-    named: Named
+    named: NamedMessage
     party: str
     version: int = 1
     document: int = 0
@@ -68,10 +68,10 @@ class Toy:
     # Sending.
     def send(self, peer: str, body: Body, *, is_p0: bool = False) -> None:
         named = body.named
-        self.scope.send(Draft(peer, named.role, named.kind, named.subject, body, is_p0))
+        self.scope.send(MessageDraft(peer, named.role, named.kind, named.subject, body, is_p0))
 
-    def name(self, role: Role, subject: UUID, **fields: object) -> Named:
-        return Named(self.scope.new_id(), role, role.value, subject, **fields)
+    def name(self, role: WireRole, subject: UUID, **fields: object) -> NamedMessage:
+        return NamedMessage(self.scope.new_id(), role, role.value, subject, **fields)
 
     async def send_state(self, subject: UUID) -> None:
         own = self.table("own")[subject]
@@ -82,10 +82,10 @@ class Toy:
 
     def send_content(self, subject: UUID, acts: tuple[UUID, ...], *, version: int, after: UUID | None = None) -> None:
         own = self.table("own")[subject]
-        named = self.name(Role.STATE, subject, revision=own.revision, content=own.content, acts=acts, after=after)
+        named = self.name(WireRole.STATE, subject, revision=own.revision, content=own.content, acts=acts, after=after)
         self.send_there(subject, named, version)
 
-    def send_there(self, subject: UUID, named: Named, version: int) -> None:
+    def send_there(self, subject: UUID, named: NamedMessage, version: int) -> None:
         own = self.table("own")[subject]
         peer = self.node.place(own.party)
         self.put("own", subject, replace(own, sent=own.sent | {peer}))
@@ -95,15 +95,15 @@ class Toy:
     def withdraw(self, subject: UUID) -> None:
         own = self.table("own")[subject]
         for peer in sorted(own.sent | {self.node.place(own.party)}):
-            self.send(peer, Body(self.name(Role.WITHDRAWAL, subject), own.party))
+            self.send(peer, Body(self.name(WireRole.WITHDRAWAL, subject), own.party))
 
     async def send_withdrawal(self, subject: UUID, peer: str) -> None:
-        self.send(peer, Body(self.name(Role.WITHDRAWAL, subject), self.table("own")[subject].party))
+        self.send(peer, Body(self.name(WireRole.WITHDRAWAL, subject), self.table("own")[subject].party))
 
     async def send_answers(self, subject: UUID, peer: str) -> None:
         acts = self.table("given").get(subject, ())
         if acts:
-            named = self.name(Role.ANSWER, subject, acts=acts)
+            named = self.name(WireRole.ANSWER, subject, acts=acts)
             self.send(peer, Body(named, self.node.world.subjects[subject].party, 1, self.node.document))
 
     async def adopt_withdrawal(self, subject: UUID, peer: str) -> None:
@@ -126,7 +126,7 @@ class Toy:
     async def note_erased(self, subjects: Collection[UUID], peer: str) -> None:
         pass
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         pass
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
@@ -145,7 +145,7 @@ class Toy:
     def is_day_closed(self, subject: UUID) -> bool:
         return self.node.world.is_closed(subject)
 
-    def _list_held(self, side: Side, peer: str) -> list[Holding]:
+    def _list_held(self, side: Side, peer: str) -> list[SubjectHolding]:
         if side is Side.HELD:
             return [
                 self._holding(subject, held)
@@ -157,21 +157,21 @@ class Toy:
             if not self.is_day_closed(subject):
                 answers = self.table("answers").get((peer, subject))
                 if own.is_erased:
-                    rows.append(Holding(subject, 0, None, is_erased=True))
+                    rows.append(SubjectHolding(subject, 0, None, is_erased=True))
                 elif answers:
-                    rows.append(Holding(subject, 0, None, answers))
+                    rows.append(SubjectHolding(subject, 0, None, answers))
         return rows
 
     @staticmethod
-    def _holding(subject: UUID, held: HeldSubject) -> Holding:
+    def _holding(subject: UUID, held: HeldSubject) -> SubjectHolding:
         if held.is_withdrawn:
-            return Holding(subject, 0, None, is_withdrawn=True)
-        return Holding(subject, held.revision, held.content, held.acts, is_erased=held.is_erased)
+            return SubjectHolding(subject, 0, None, is_withdrawn=True)
+        return SubjectHolding(subject, held.revision, held.content, held.acts, is_erased=held.is_erased)
 
     async def list_held_days(self, side: Side, peer: str) -> list[DayDigest]:
         return digest_days(self._list_held(side, peer), self.day_of)
 
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]:
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
         return [row for row in self._list_held(side, peer) if self.day_of(row.subject) in days]
 
     def _list_own(self, side: Side, peer: str) -> list[OwnTrack]:
@@ -219,13 +219,13 @@ class Toy:
         return {track.subject: track for track in tracks if track is not None}
 
     # Arrivals.
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         return taken.record
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         outcomes = []
         for each in taken:
             outcome = await self._apply_one(each)
@@ -233,7 +233,7 @@ class Toy:
             outcomes.append(outcome)
         return outcomes
 
-    async def _apply_one(self, each: Taken) -> Outcome:
+    async def _apply_one(self, each: TakenMessage) -> Outcome:
         named, node, writer = each.named, self.node, each.writer
         body: Body = node.world.bodies[each.record]
         subject = named.subject
@@ -241,14 +241,14 @@ class Toy:
         refusal = find_final_refusal(held, named.role, is_day_closed=self.is_day_closed(subject))
         if refusal is not None:
             return Outcome(named, OutcomeKind.REFUSED, refusal)
-        if named.role is not Role.WITHDRAWAL:
+        if named.role is not WireRole.WITHDRAWAL:
             kind = self._find_wait(body)
             if kind is not None:
                 return Outcome(named, kind)
-        if named.role is Role.ANSWER:
+        if named.role is WireRole.ANSWER:
             if held is None:
                 await self.scope.tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, writer, subject)])
-                return Outcome(named, OutcomeKind.REFUSED, Refusal.UNKNOWN)
+                return Outcome(named, OutcomeKind.REFUSED, RefusalCode.UNKNOWN)
             applied = apply_acts(held, named)
             self.put("answers", (writer, subject), applied.held.acts)
             self._note_effects((writer, subject), named, applied)
@@ -257,14 +257,14 @@ class Toy:
             applied = apply_message(held, named, is_lawful=is_lawful)
             if applied.held is not None:
                 self.put("held", (writer, subject), applied.held)
-            if named.role is Role.WITHDRAWAL and held is not None and held.is_erased:
+            if named.role is WireRole.WITHDRAWAL and held is not None and held.is_erased:
                 node.journal[(writer, subject)] = True
             self._note_effects((writer, subject), named, applied)
         return Outcome(named, applied.kind, applied.code, applied.held_revision)
 
-    def _held_for(self, named: Named, writer: str) -> HeldSubject | None:
+    def _held_for(self, named: NamedMessage, writer: str) -> HeldSubject | None:
         """The state that a message is about: the writer's subject held here, or the answers on an own subject."""
-        if named.role is not Role.ANSWER:
+        if named.role is not WireRole.ANSWER:
             return self.table("held").get((writer, named.subject))
         own = self.table("own").get(named.subject)
         if own is None:
@@ -278,11 +278,11 @@ class Toy:
             return OutcomeKind.DEAD
         if body.document > node.document:
             return OutcomeKind.WAITING
-        if body.named.role is Role.STATE and node.place(body.party) != node.name:
+        if body.named.role is WireRole.STATE and node.place(body.party) != node.name:
             return OutcomeKind.MOVED
         return OutcomeKind.DEFERRED if body.version > node.version else None
 
-    def _note_effects(self, key: tuple[str, UUID], named: Named, applied: Applied) -> None:
+    def _note_effects(self, key: tuple[str, UUID], named: NamedMessage, applied: Applied) -> None:
         if applied.is_withdrawal:
             self.note_effect(key, -1, None)
         if applied.raises_revision:

@@ -13,11 +13,11 @@ from uuid import UUID
 
 from shared.kernel.ids import uuid_of
 from shared.messaging.acks import Ack
-from shared.messaging.exceptions import Named
-from shared.messaging.ports import Draft, PlacedRecord
-from shared.messaging.reception import Arrived
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced
-from shared.messaging.streams import CONTROL_ROLES, LANES, Lane, Pair, Role
+from shared.messaging.exceptions import NamedMessage
+from shared.messaging.ports import MessageDraft, PlacedRecord
+from shared.messaging.reception import ArrivedMessage
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment
+from shared.messaging.streams import CONTROL_ROLES, LANES, Lane, Pair, WireRole
 from tests.simulation.streams import idle
 from tests.simulation.streams.auditor import Auditor
 from tests.simulation.streams.node import Node
@@ -47,7 +47,7 @@ class Message:
 
     pair: Pair
     outgoing: OutgoingMessage
-    named: Named
+    named: NamedMessage
     body: object
 
 
@@ -142,15 +142,15 @@ class World:
             self.wrong.append(("feed number twice", node.name))
 
     # Messages.
-    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[MessageDraft]]) -> list[NewMessages]:
         return [
-            Unplaced(pair, lane, tuple(self._seal(pair, draft) for draft in drafts), b"")
+            NewMessages(pair, lane, tuple(self._seal(pair, draft) for draft in drafts), b"")
             for lane, drafts in lanes.items()
         ]
 
-    def _seal(self, pair: Pair, draft: Draft) -> OutgoingMessage:
+    def _seal(self, pair: Pair, draft: MessageDraft) -> OutgoingMessage:
         body = draft.body
-        named = body.named if isinstance(body, Body) else Named(self.new_id(), draft.role, draft.kind)
+        named = body.named if isinstance(body, Body) else NamedMessage(self.new_id(), draft.role, draft.kind)
         value = named.message_id.bytes
         digest, record = hashlib.sha256(value).digest(), RecordBytes(b"", (), value)
         outgoing = OutgoingMessage(named.message_id, draft.role, draft.kind, draft.subject, digest, record, draft.is_p0)
@@ -159,9 +159,9 @@ class World:
         self._note_draft(pair, draft)
         return outgoing
 
-    def _note_draft(self, pair: Pair, draft: Draft) -> None:
+    def _note_draft(self, pair: Pair, draft: MessageDraft) -> None:
         self.count[draft.role.value] += 1
-        if draft.role is Role.HOLDINGS and getattr(draft.body, "exceptions", None) is not None:
+        if draft.role is WireRole.HOLDINGS and getattr(draft.body, "exceptions", None) is not None:
             self.answered[pair].append(self.seconds)
 
     def note_segments(self, segments: Sequence[Segment]) -> None:
@@ -172,15 +172,15 @@ class World:
                 for item in (message.message_id, named.content, *named.acts):
                     self.where[item].add((*key, number))
 
-    def arrive(self, placed: PlacedRecord) -> Arrived:
+    def arrive(self, placed: PlacedRecord) -> ArrivedMessage:
         """Return the message of a record, as a consumer reads it."""
         message = self.by_record[placed.record.value]
         body: Any = message.body if message.outgoing.role in CONTROL_ROLES else None
-        return Arrived(
+        return ArrivedMessage(
             placed.place, message.outgoing.digest, message.named, placed.record.value, message.outgoing.is_p0, body
         )
 
-    def count_append(self, topic: Pair, content: Arrived | Ack | Copy) -> None:
+    def count_append(self, topic: Pair, content: ArrivedMessage | Ack | Copy) -> None:
         self.count["appends"] += 1
         if isinstance(content, Ack):
             self.count["acks"] += 1

@@ -12,11 +12,11 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks, Transferring
+from shared.contracts.answers import ItemChecks, TransferRequest
 from shared.contracts.base import Contract
-from shared.contracts.holds import Confirming, Overriding
+from shared.contracts.holds import HoldOverride, OverrideApproval
 from shared.contracts.questions import Reply as Answer
-from shared.contracts.questions import Verdict
+from shared.contracts.questions import Ruling
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
@@ -25,12 +25,12 @@ from shared.guard import parse_body
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.party.origin.api.bodies import parsed
-from shared.party.origin.api.checking import Checking, Posted
+from shared.party.origin.api.checking import Checking, CheckRequest
 from shared.party.origin.domain import (
     AmendedReferral,
     AnsweredQuestion,
     CheckedReferral,
-    Reply,
+    HttpReply,
     ReviewedReferral,
     Submission,
     WithdrawnReferral,
@@ -41,7 +41,7 @@ from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.alarms import AlarmKind, Alarms
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.questions import (
@@ -52,11 +52,11 @@ from shared.party.origin.use_cases.questions import (
     drop_referral,
     release_referral,
 )
-from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
+from shared.party.origin.use_cases.referrals import Actor, Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
-from shared.party.serving import Serving
-from shared.party.throttled_executor import PostedBody, ReadList, read_list, refused_is_owed
+from shared.party.serving import RouteContext
+from shared.party.throttled_executor import ReadList, RequestBody, read_list, refused_is_owed
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.acts import items_hash
 from shared.runtime.http.edge import read_json, read_key, read_model
@@ -68,7 +68,7 @@ from shared.vocabulary.routing import Disposition
 #: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
 #: The work of a change within its transaction.
-Changed = Callable[[Acting], Awaitable[AmendedReferral]]
+Changed = Callable[[Actor], Awaitable[AmendedReferral]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class OriginApi:
     `then` returns the documents in force at a given time, as known now. Without it, the current documents are used.
     """
 
-    serving: Serving
+    serving: RouteContext
     intake: Intake
     checking: Checking
     alarms: Alarms
@@ -89,15 +89,15 @@ class OriginApi:
     async def file(self, request: Request, identity: Identity) -> Response:
         """File the posted body: a list if the path says so, else one referral."""
         key, headers = read_key(request.headers.get("idempotency-key")), request.headers
-        posted = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        posted = RequestBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         answer = await self._filed(identity, posted, key=key, route=request.scope["path"])
         located = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
         return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)
 
-    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> HttpReply:
         """File JSON from another interface, such as the console. The `route` of a list ends as the API's does."""
-        return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
+        return await self._filed(identity, RequestBody(body, "application/json", None), key=key, route=route)
 
     async def act(
         self, act: Act, referral_id: UUID, request: Request, *, identity: Identity, takes: type[Contract] | None = None
@@ -139,7 +139,7 @@ class OriginApi:
     async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
         """Check a body of this type and encoding, and return the JSON of `CheckAnswer`."""
         self.require_filing(identity)
-        posted = Posted(body, kind, encoding, identity.party, self.serving.clock.now())
+        posted = CheckRequest(body, kind, encoding, identity.party, self.serving.clock.now())
         async with self.alarms.posted(identity.party, posted.body):
             with refused_is_owed(body, partial(self.serving.owe, identity.party)):
                 checked = await self.checking(posted)
@@ -148,17 +148,17 @@ class OriginApi:
         return checked.body
 
     @asynccontextmanager
-    async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
+    async def reading(self, identity: Identity) -> AsyncIterator[Actor]:
         """Open a transaction in which the party of `identity` reads its referrals. Raises `Refused("forbidden")`."""
         async with self.serving.reading(identity) as session:
             acting = self.acting(identity, session)
             acting.require("read")
             yield acting
 
-    def acting(self, identity: Identity, session: Session) -> Acting:
+    def acting(self, identity: Identity, session: Session) -> Actor:
         """Return the actor and stores of a transaction."""
         driver = session.driver
-        return Acting(
+        return Actor(
             party=identity.party,
             role=identity.role,
             actor=identity.actor,
@@ -175,11 +175,11 @@ class OriginApi:
             then=self.then or (lambda _: self.documents()),
             instance=self.instance,
             at=self.serving.clock.now(),
-            day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
+            day_filled=partial(self.alarms.alarm, identity.party, AlarmKind.DAY_FILLED),
             owe=partial(self.serving.owe, identity.party),
         )
 
-    async def _filed(self, identity: Identity, posted: PostedBody, *, key: bytes, route: str) -> Reply:
+    async def _filed(self, identity: Identity, posted: RequestBody, *, key: bytes, route: str) -> HttpReply:
         is_list = route.endswith(":batch")
         async with self.alarms.posted(identity.party, posted.body):
             read = await self._read(posted, route, identity, is_list=is_list)
@@ -191,7 +191,7 @@ class OriginApi:
         return await self.intake.submit(Filed(submissions, key, read.same, not is_list))
 
     async def _read(
-        self, posted: PostedBody, route: str, identity: Identity, *, is_list: bool
+        self, posted: RequestBody, route: str, identity: Identity, *, is_list: bool
     ) -> ReadList[ReferralSubmission | Refused]:
         """Read each posted submission, or its refusal. Raises `Refused` if the body is refused as a whole."""
         owe = partial(self.serving.owe, identity.party)
@@ -203,7 +203,7 @@ class OriginApi:
         return ReadList([parsed(value)], [digest(posted.body)], same)
 
 
-async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Acting) -> Contract:
+async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Actor) -> Contract:
     """Do an act. An act without a body is a release or a drop by a second person."""
     match said:
         case Withdrawal():
@@ -212,14 +212,14 @@ async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Act
         case ItemChecks():
             state = await check_items(referral_id, said, acting)
             return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
-        case Answer() | Verdict():
+        case Answer() | Ruling():
             state = await answer_question(referral_id, said, acting)
             return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
-        case Overriding():
+        case HoldOverride():
             return await propose_override(referral_id, said, acting)
-        case Confirming():
+        case OverrideApproval():
             return await confirm_override(referral_id, said, acting)
-        case Transferring():
+        case TransferRequest():
             return await transfer_referral(referral_id, said, acting)
         case _:
             review = {RELEASE: release_referral, DROP: drop_referral}[act]

@@ -18,7 +18,15 @@ from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.prepare import Prepared
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import AcceptedReferral, Cut, ExternalRefExists, FiledState, Outcome, Recipient, Reply
+from shared.party.origin.domain import (
+    AcceptedReferral,
+    Cut,
+    ExternalRefExists,
+    FiledState,
+    HttpReply,
+    Outcome,
+    Recipient,
+)
 from shared.party.origin.domain import Request as Filed
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.edge import read_model
@@ -63,7 +71,7 @@ class BatchAnswer(Contract):
     results: tuple[BatchAccepted | BatchRefused, ...]
 
 
-class WouldCut(Cut):
+class CutPreview(Cut):
     """The redaction of item `n`; `target` is the address behind a redirector, which would replace the location."""
 
     target: Url | None = None
@@ -81,7 +89,7 @@ class CheckPassed(Contract):
     work_reason: WorkReason | None
     recipients: tuple[Recipient, ...]
     not_sent: tuple[NotSent, ...]
-    cut: tuple[WouldCut, ...] = ()
+    cut: tuple[CutPreview, ...] = ()
 
 
 class CheckRefused(Contract):
@@ -114,7 +122,7 @@ def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
 
 def answer_filed(
     requests: Sequence[Filed], outcomes: Sequence[Sequence[Outcome]], at: datetime, *, acceptor: Acceptor
-) -> list[Reply]:
+) -> list[HttpReply]:
     """Return the answer to each request of one transaction, which accepts at `at`. All acceptances are signed once.
 
     Answers are written as JSON without their models, because every filing passes here.
@@ -126,14 +134,14 @@ def answer_filed(
     return [_answer(*each, acceptances) for each in zip(requests, outcomes, strict=True)]
 
 
-def _answer(request: Filed, outcomes: Sequence[Outcome], acceptances: _Acceptances) -> Reply:
+def _answer(request: Filed, outcomes: Sequence[Outcome], acceptances: _Acceptances) -> HttpReply:
     if not request.single:
         results = [_listed(index, each, acceptances) for index, each in enumerate(outcomes)]
-        return Reply(200, to_json({"results": results}))
+        return HttpReply(200, to_json({"results": results}))
     (outcome,) = outcomes
     if isinstance(outcome, Refused):
-        return Reply(outcome.status, _problem(outcome).spelt())
-    return Reply(202, to_json(_accepted(outcome, acceptances)), f"/v1/referrals/{outcome.referral_id}")
+        return HttpReply(outcome.status, _problem(outcome).spelt())
+    return HttpReply(202, to_json(_accepted(outcome, acceptances)), f"/v1/referrals/{outcome.referral_id}")
 
 
 def _listed(index: int, outcome: Outcome, acceptances: _Acceptances) -> dict[str, object]:

@@ -19,7 +19,7 @@ from shared.contracts.base import JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, Looked, check
+from shared.exchange.prepare import Documents, RoutingPreview, check
 from shared.guard import opens_list, parse_body, parse_list
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import parse_rfc3339, rfc3339
@@ -31,13 +31,13 @@ from shared.routing.policy_index import PolicyIndex
 from shared.runtime.admission.budgets import work_of
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import problem_body
-from shared.runtime.http.worker_process import Aside, serve_questions
+from shared.runtime.http.worker_process import WorkerProcess, serve_questions
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.routing import Purpose, Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class CheckRequest:
     """A body to check as it arrived, with its party and time."""
 
     body: bytes
@@ -47,7 +47,7 @@ class Posted:
     at: datetime
 
 
-class Checked(NamedTuple):
+class CheckOutcome(NamedTuple):
     """The answer's body, the work units (items examined and edges decided), and the number of refused items."""
 
     body: bytes
@@ -56,10 +56,10 @@ class Checked(NamedTuple):
     refused: int
 
 
-Checking = Callable[[Posted], Awaitable[Checked]]
+Checking = Callable[[CheckRequest], Awaitable[CheckOutcome]]
 
 
-def check_posted(posted: Posted, documents: Documents) -> Checked:
+def check_posted(posted: CheckRequest, documents: Documents) -> CheckOutcome:
     """Check one referral or a list, and return the results. Raises `Refused` if the whole body is refused."""
     origin = documents.directory.party(posted.party)
     if origin is None:
@@ -72,17 +72,17 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     edges = sum(len(each.judged.edges) for each in outcomes if not isinstance(each, Refused))
     refused = sum(isinstance(each, Refused) for each in outcomes)
     work = len(submissions) + items + edges + work_of(refused_bytes)
-    return Checked(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
+    return CheckOutcome(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
 
 
-class AsideChecking:
+class CheckWorker:
     """`Checking` by a process of its own, by the documents in force at the request."""
 
     def __init__(self, documents: Callable[[], Documents]) -> None:
         self._documents = documents
-        self._aside = Aside(__name__)
+        self._aside = WorkerProcess(__name__)
 
-    async def __call__(self, posted: Posted) -> Checked:
+    async def __call__(self, posted: CheckRequest) -> CheckOutcome:
         directory, policy = (documents := self._documents()).directory, documents.policy
         known = {
             "directory": (directory.digest, lambda: _spelt(directory)),
@@ -93,7 +93,7 @@ class AsideChecking:
         told = json.loads(head)
         if "code" in told:
             raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
-        return Checked(**told | {"body": body})
+        return CheckOutcome(**told | {"body": body})
 
     async def aclose(self) -> None:
         """End the process."""
@@ -119,7 +119,7 @@ class CheckingProcess:
         assert self._policy is not None
         head, _, body = question.partition(b"\n")
         kind, encoding, party, at = json.loads(head)
-        posted = Posted(body, kind, encoding, party, parse_rfc3339(at))
+        posted = CheckRequest(body, kind, encoding, party, parse_rfc3339(at))
         try:
             checked = check_posted(posted, Documents(self._directory, self._policy))
         except Refused as error:
@@ -128,7 +128,7 @@ class CheckingProcess:
         return to_json(checked._replace(body=b"")._asdict()) + b"\n" + checked.body
 
 
-def _question(posted: Posted) -> bytes:
+def _question(posted: CheckRequest) -> bytes:
     head = posted.content_type, posted.content_encoding, posted.party, rfc3339(posted.at)
     return to_json(head) + b"\n" + posted.body
 
@@ -137,7 +137,7 @@ def _spelt(index: DirectoryIndex | PolicyIndex) -> bytes:
     return to_json({"digest": index.digest, "document": dict(index.document)})
 
 
-def _one_or_many(posted: Posted) -> tuple[Sequence[JsonObject | Refused], int]:
+def _one_or_many(posted: CheckRequest) -> tuple[Sequence[JsonObject | Refused], int]:
     """Read a list or a single referral. Return the items, and the bytes of refused list items."""
     kind, encoding = posted.content_type, posted.content_encoding
     if not _is_list(posted.body):
@@ -159,7 +159,7 @@ def _is_list(body: bytes) -> bool:
 
 def _outcome(
     submission: ReferralSubmission | Refused, origin: PartyEntry, documents: Documents, *, at: datetime
-) -> Looked | Refused:
+) -> RoutingPreview | Refused:
     if isinstance(submission, Refused):
         return submission
     try:
@@ -168,7 +168,7 @@ def _outcome(
         return error
 
 
-def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
+def _result(index: int, outcome: RoutingPreview | Refused) -> bodies.CheckPassed | bodies.CheckRefused:
     if isinstance(outcome, Refused):
         return bodies.CheckRefused(index=index, ok=False, problem=problem_body(outcome))
     judged, waits = outcome.judged, outcome.waits
@@ -187,7 +187,7 @@ def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodie
             for edge in judged.edges
         ),
         not_sent=tuple(NotSent.model_validate(each) for each in judged.not_sent),
-        cut=tuple(bodies.WouldCut(n=n, rules=rules, target=target) for n, rules, target in outcome.cut),
+        cut=tuple(bodies.CutPreview(n=n, rules=rules, target=target) for n, rules, target in outcome.cut),
     )
 
 

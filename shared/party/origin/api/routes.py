@@ -13,10 +13,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks, Transferring
+from shared.contracts.answers import ItemChecks, TransferRequest
 from shared.contracts.base import Contract
-from shared.contracts.holds import Confirming, Overriding
-from shared.contracts.questions import Reply, Verdict
+from shared.contracts.holds import HoldOverride, OverrideApproval
+from shared.contracts.questions import Reply, Ruling
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.origin import ReferralState
@@ -33,7 +33,7 @@ from shared.party.origin.domain import (
     AnsweredQuestion,
     CheckedReferral,
     ListReason,
-    Overridden,
+    OverrideResult,
     ReferralPage,
     ReviewedReferral,
     ShownReferral,
@@ -44,7 +44,7 @@ from shared.party.origin.domain import (
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
 from shared.party.origin.use_cases.questions import DROP, RELEASE
-from shared.party.origin.use_cases.referrals import Acting, Withdrawal, show_referral
+from shared.party.origin.use_cases.referrals import Actor, Withdrawal, show_referral
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -155,17 +155,17 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         """Report the recheck of items that notices were sent about. A removed item may be available again."""
         return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
+    @router.post("/referrals/{referral_id}:propose-override", **does(OverrideResult, takes=[HoldOverride]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Propose to override a hold, with the reason. It takes effect when another person confirms it."""
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
+    @router.post("/referrals/{referral_id}:confirm-override", **does(OverrideResult, takes=[OverrideApproval]))
     async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that another person has proposed to override."""
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[Transferring]))
+    @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[TransferRequest]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Permit one hotline, or all with an orphan's mandate, to claim the referral. The first claim is granted."""
         return await origin.act(TRANSFER, referral_id, request, identity=identity)
@@ -175,7 +175,7 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         """Answer a recipient's question about items, once: by codes, by an amendment, or that you cannot answer."""
         return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:uphold", **does(AnsweredQuestion, takes=[Verdict]))
+    @router.post("/referrals/{referral_id}:uphold", **does(AnsweredQuestion, takes=[Ruling]))
     async def uphold(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Decide a dispute: for each item, uphold or concede the content that was sent."""
         return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
@@ -193,7 +193,7 @@ def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         if isinstance(submission, Refused):
             raise submission
 
-        async def wanted(acting: Acting) -> AmendedReferral:
+        async def wanted(acting: Actor) -> AmendedReferral:
             return await amend_referral(referral_id, submission, acting, revision=revision, body_sha256=posted)
 
         return await origin.change(AMEND, request, identity, wanted=wanted)
@@ -204,7 +204,7 @@ def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         posted = digest(await request.body())
         where = read_model(Rerouting, await read_json(request))
 
-        async def wanted(acting: Acting) -> AmendedReferral:
+        async def wanted(acting: Actor) -> AmendedReferral:
             return await reroute_referral(referral_id, where, acting, body_sha256=posted)
 
         return await origin.change(REROUTE, request, identity, wanted=wanted)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from shared.contracts.base import Contract
-from shared.contracts.items import Disowned
+from shared.contracts.items import DisownedItem
 from shared.exchange.act import Act, Subject
 from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
@@ -16,7 +16,7 @@ from shared.party.origin.records import ACTIVE
 from shared.party.origin.use_cases.amend import Rerouting
 from shared.party.origin.use_cases.referrals import Withdrawal
 from shared.party.questions.store import ShownQuestion
-from shared.runtime.console.forms import Choice, Group, Input, inputs_of
+from shared.runtime.console.forms import Choice, FieldGroup, Input, inputs_of
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.routing import PartyKind
 
@@ -58,7 +58,7 @@ class ActForm(NamedTuple):
     title: str = ""
     hint: str = ""
     hidden: Mapping[str, str] = MappingProxyType({})
-    inputs: Sequence[Input | Group] = ()
+    inputs: Sequence[Input | FieldGroup] = ()
 
     @property
     def key(self) -> str:
@@ -122,7 +122,7 @@ def _rerouting(edge: SentEdge) -> ActForm:
     return _form(REROUTE, title, about=str(edge.notice_id), hidden=hidden, hint=f"{hint} {_HINTS['reroute']}")
 
 
-def _disowned(edge: SentEdge) -> Sequence[Disowned]:
+def _disowned(edge: SentEdge) -> Sequence[DisownedItem]:
     found = None if edge.answer_detail is None else edge.answer_detail.disowned
     return found if found and edge.notice_id is not None else ()
 

@@ -15,7 +15,7 @@ from shared.contracts.items import ITEMS_MAX, ItemNumber
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
 from shared.party.origin.api.bodies import CheckPassed, CheckRefused, ReferenceTaken
-from shared.party.origin.use_cases.amend import Stands
+from shared.party.origin.use_cases.amend import CurrentReferral
 from shared.runtime.console.forms import refused_as, said_of
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import FieldError, Problem
@@ -180,8 +180,7 @@ class Amendment(BaseModel):
 
     leave_out: Annotated[_Numbers, Field(title="Items to leave out", description="Numbers, one per line.")] = ()
     locations: Annotated[
-        tuple[str, ...],
-        Field(title="Further locations", description="One per line. Nothing is opened or fetched."),
+        tuple[str, ...], Field(title="Further locations", description="One per line. Nothing is opened or fetched.")
     ] = ()
     location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
     of_items: Annotated[
@@ -207,7 +206,7 @@ class Amendment(BaseModel):
     incident_flags: tuple[IncidentFlag, ...] = ()
 
 
-def amended(stands: Stands, said: dict[str, JsonValue]) -> ReferralSubmission:
+def amended(stands: CurrentReferral, said: dict[str, JsonValue]) -> ReferralSubmission:
     """Return the current record with the changes of the form. Raises `Refused`: `item_unknown`, `nothing_amended`."""
     if not set(said) - {"location_kind"}:
         raise Refused("nothing_amended", "fill in at least one field", field="/form")

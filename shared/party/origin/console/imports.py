@@ -15,13 +15,13 @@ from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from shared.formats.referral_table import Table, column_at, submission
+from shared.formats.referral_table import ReferralTable, column_at, submission
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import Refused
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
 from shared.party.origin.console.filing import Looked, read_problem
-from shared.runtime.console.forms import ONCE, Asked, problems_of, said_of
+from shared.runtime.console.forms import ONCE, PageInput, problems_of, said_of
 from shared.runtime.console.frame import ROOT, Frame
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.problems import Problem
@@ -53,11 +53,11 @@ class ImportPages:
         frame.get("/import", self._begin)
         frame.post(f"/{PLACE}", self._go_on)
 
-    async def _begin(self, asked: Asked) -> Response:
+    async def _begin(self, asked: PageInput) -> Response:
         self._use.require_filing(asked.identity)
         return self._page(asked)
 
-    async def _go_on(self, asked: Asked) -> Response:
+    async def _go_on(self, asked: PageInput) -> Response:
         """Check or file the next lines."""
         self._use.require_filing(asked.identity)
         look = asked.said("act") == _LOOK
@@ -76,7 +76,7 @@ class ImportPages:
         # The page contains the whole table, so rendering it takes too long for the event loop.
         return await to_thread(self._page, asked, results=results, progress=progress, look=look)
 
-    async def _results(self, asked: Asked, lines: Sequence[Line], *, look: bool) -> list[Result]:
+    async def _results(self, asked: PageInput, lines: Sequence[ImportLine], *, look: bool) -> list[LineResult]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})
         if all(each.refused is not None for each in lines):
             return come_to(lines, ())
@@ -93,10 +93,10 @@ class ImportPages:
 
     def _page(
         self,
-        asked: Asked,
+        asked: PageInput,
         *,
         status: int = 200,
-        results: Sequence[Result] = (),
+        results: Sequence[LineResult] = (),
         progress: Progress | None = None,
         look: bool = False,
         problems: Sequence[tuple[str, str]] = (),
@@ -112,7 +112,7 @@ class ImportPages:
         return self._frame.page(asked, "import.html", views, status=status)
 
 
-def _progress(asked: Asked, results: Sequence[Result], left: Sequence[Line], *, of: int) -> Progress:
+def _progress(asked: PageInput, results: Sequence[LineResult], left: Sequence[ImportLine], *, of: int) -> Progress:
     counted = {
         "filed": sum(each.ok and not each.existing for each in results),
         "existing": sum(each.existing for each in results),
@@ -124,11 +124,11 @@ def _progress(asked: Asked, results: Sequence[Result], left: Sequence[Line], *, 
     return Progress(of - len(left) + len(results), of, upto, filed, existing, refused, "\n".join(report))
 
 
-def _table(asked: Asked) -> str:
+def _table(asked: PageInput) -> str:
     return next(iter(asked.form.get("table", ())), "")
 
 
-def _number(asked: Asked, name: str) -> int:
+def _number(asked: PageInput, name: str) -> int:
     """Return a number that the service's own form carries; 0 if there is none."""
     said = asked.said(name)
     return int(said) if said.isascii() and said.isdecimal() and len(said) < 8 else 0
@@ -141,7 +141,7 @@ TABLE_LINES_MAX: Final = 5_000
 _EXISTS: Final = "external_ref_exists"
 
 
-class Line(NamedTuple):
+class ImportLine(NamedTuple):
     """One line of the table, by its number from 1: its submission, or the reason why it has none."""
 
     number: int
@@ -163,7 +163,7 @@ class FiledLines(BaseModel):
     results: tuple[FiledLine, ...]
 
 
-class Result(NamedTuple):
+class LineResult(NamedTuple):
     """The result of a line: `said` is its state, or the problem with the whole line.
 
     `wrong` are the wrong columns, each with its rule and remedy.
@@ -179,7 +179,7 @@ class Result(NamedTuple):
     existing: bool = False
 
 
-def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
+def lines_of(text: str, party: str, *, exercise: bool) -> list[ImportLine]:
     """Return the party's lines. The first line names the columns; raises `Refused` if it does not."""
     lines = text.lstrip("\ufeff").splitlines()
     if not any(each.strip() for each in lines):
@@ -191,7 +191,7 @@ def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
             field="/table",
             status=413,
         )
-    table = Table.from_first_line(lines[0])
+    table = ReferralTable.from_first_line(lines[0])
     seen: set[JsonValue] = set()
     return [
         line
@@ -200,38 +200,40 @@ def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
     ]
 
 
-def _line(number: int, text: str, table: Table, *, party: str, exercise: bool, seen: set[JsonValue]) -> Line | None:
+def _line(
+    number: int, text: str, table: ReferralTable, *, party: str, exercise: bool, seen: set[JsonValue]
+) -> ImportLine | None:
     try:
         cells = table.cells(text)
         if cells.get("origin", party) != party:
             return None
         body = {"exercise": exercise} | submission(cells)
     except Refused as error:
-        return Line(number, refused=error)
+        return ImportLine(number, refused=error)
     reference = body.get("external_ref")
     if reference in seen:
-        return Line(number, refused=Refused("external_ref_repeated", "an earlier line has the same reference"))
+        return ImportLine(number, refused=Refused("external_ref_repeated", "an earlier line has the same reference"))
     seen |= {reference} - {None}
-    return Line(number, body)
+    return ImportLine(number, body)
 
 
-def come_to(lines: Sequence[Line], results: Sequence[Looked] | Sequence[FiledLine]) -> list[Result]:
+def come_to(lines: Sequence[ImportLine], results: Sequence[Looked] | Sequence[FiledLine]) -> list[LineResult]:
     """Return the result of each line. `results` are those of the lines that can be read."""
     told = iter(results)
     return [_unread(each) if each.refused is not None else _come_to(each, next(told)) for each in lines]
 
 
-def _come_to(line: Line, told: Looked | FiledLine) -> Result:
+def _come_to(line: ImportLine, told: Looked | FiledLine) -> LineResult:
     if isinstance(told, CheckPassed):
-        return Result(line.number, True, told.state, recipients=[each.recipient for each in told.recipients])
+        return LineResult(line.number, True, told.state, recipients=[each.recipient for each in told.recipients])
     if told.problem is None:
-        return Result(line.number, True, told.state, referral_id=told.referral_id)
+        return LineResult(line.number, True, told.state, referral_id=told.referral_id)
     if told.problem.code == _EXISTS and isinstance(told, FiledLine):
-        return Result(line.number, True, "filed before", existing=True)
+        return LineResult(line.number, True, "filed before", existing=True)
     return _refused(line.number, told.problem)
 
 
-def _refused(number: int, problem: Problem) -> Result:
+def _refused(number: int, problem: Problem) -> LineResult:
     """Return a refusal with every broken rule, never the value."""
     wrong = [(column_at(each.field) or "", said_of(each.rule, each.expected)) for each in problem.errors]
     return _wrong(
@@ -239,8 +241,8 @@ def _refused(number: int, problem: Problem) -> Result:
     )
 
 
-def _wrong(number: int, code: str, wrong: Sequence[tuple[str, str]]) -> Result:
-    return Result(number, False, wrong=tuple(dict.fromkeys(wrong)), code=code)
+def _wrong(number: int, code: str, wrong: Sequence[tuple[str, str]]) -> LineResult:
+    return LineResult(number, False, wrong=tuple(dict.fromkeys(wrong)), code=code)
 
 
 def _helped(code: str, detail: str) -> str:
@@ -248,12 +250,12 @@ def _helped(code: str, detail: str) -> str:
     return f"{detail}: {remedy}" if remedy else detail
 
 
-def _unread(line: Line) -> Result:
+def _unread(line: ImportLine) -> LineResult:
     assert line.refused is not None
     said = _helped(line.refused.code, line.refused.detail)
     return _wrong(line.number, line.refused.code, [(column_at(line.refused.field) or "", said)])
 
 
-def as_rows(results: Sequence[Result]) -> Iterator[str]:
+def as_rows(results: Sequence[LineResult]) -> Iterator[str]:
     """Return the refused lines as rows of a table, one for each column: line, code, column."""
     yield from (f"{each.line},{each.code},{at}" for each in results if not each.ok for at, _ in each.wrong)

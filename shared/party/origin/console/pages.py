@@ -24,11 +24,11 @@ from shared.party.origin.console import filing
 from shared.party.origin.console.act_forms import AMEND, FORMS, may_amend
 from shared.party.origin.console.act_forms import forms_of as acting_forms
 from shared.party.origin.console.filing import Amendment, amended
-from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
+from shared.party.origin.domain import AcceptedReferral, AmendedReferral, GivenAnswer, ShownReferral
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
-from shared.party.origin.use_cases.referrals import Acting, compare_revisions, show_referral
-from shared.party.revision_diff import Comparison
-from shared.runtime.console.forms import ONCE, Asked, Choice, Group, Input, inputs_of, labels_of, read_inputs
+from shared.party.origin.use_cases.referrals import Actor, compare_revisions, show_referral
+from shared.party.revision_diff import RevisionDiff
+from shared.runtime.console.forms import ONCE, Choice, FieldGroup, Input, PageInput, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.http.edge import read_key
@@ -63,7 +63,7 @@ class ReferralPages:
         frame.post("/new", self._file, again=self._file_again)
         frame.post("/new/preview", self._preview)
 
-    async def _list(self, asked: Asked) -> Response:
+    async def _list(self, asked: PageInput) -> Response:
         known = [each.value for each in ReferralState]
         state = chosen_state(asked, known)
         sought, after = sought_in(asked.query), await self.last(asked.identity)
@@ -74,7 +74,7 @@ class ReferralPages:
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
         return self.frame.page(asked, "referrals.html", views | filters_of(asked))
 
-    async def _reveal(self, asked: Asked) -> Response:
+    async def _reveal(self, asked: PageInput) -> Response:
         """Show the changes of each amendment, for a reason that is sent to audit."""
         reason = read_reason(asked)
         if (unproven := self.frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
@@ -85,11 +85,11 @@ class ReferralPages:
 
     async def _shown(
         self,
-        asked: Asked,
+        asked: PageInput,
         *,
         status: int = 200,
         problem: Refused | None = None,
-        compared: Sequence[Comparison] | None = None,
+        compared: Sequence[RevisionDiff] | None = None,
     ) -> Response:
         after = await self.last(asked.identity)
         async with self.use.reading(asked.identity) as acting:
@@ -118,7 +118,7 @@ class ReferralPages:
         }
         return self.frame.page(asked, "referral.html", views, status=status)
 
-    async def _act(self, asked: Asked) -> Response:
+    async def _act(self, asked: PageInput) -> Response:
         """Do one act, once for the form that it was sent from."""
         act = chosen_act(asked, {each.name: each for each in FORMS})
         try:
@@ -130,24 +130,24 @@ class ReferralPages:
             return await self._shown(asked, status=error.status, problem=error)
         return turned_to(f"{PATH}/{asked.id()}?done={act.name}")
 
-    def _doing(self, act: Act, asked: Asked, said: Contract | None) -> Doing:
+    def _doing(self, act: Act, asked: PageInput, said: Contract | None) -> Doing:
         if not isinstance(said, Rerouting):
             return partial(self.use.done, act, asked.id(), said=said, identity=asked.identity)
 
-        async def reroute(acting: Acting) -> AmendedReferral:
+        async def reroute(acting: Actor) -> AmendedReferral:
             return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
 
         return partial(self.use.changed, reroute, asked.identity)
 
-    async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
+    async def _do(self, asked: PageInput, act: Act, doing: Doing, *, body: bytes) -> None:
         await done_once(asked, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
 
-    async def _amend(self, asked: Asked) -> Response:
+    async def _amend(self, asked: PageInput) -> Response:
         """Amend a referral by the filled-in fields. The other fields stay, and the form does not show them."""
         told: dict[str, JsonValue] = read_inputs(Amendment, asked.form)
         revision = asked.said("revision")
 
-        async def amend(acting: Acting) -> AmendedReferral:
+        async def amend(acting: Actor) -> AmendedReferral:
             follows = int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 5 else 0
             return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
 
@@ -161,7 +161,7 @@ class ReferralPages:
         return turned_to(f"{PATH}/{asked.id()}?done={AMEND.name}")
 
     async def _amendment(
-        self, asked: Asked, *, status: int = 200, problem: Refused | None = None, again: bool = False
+        self, asked: PageInput, *, status: int = 200, problem: Refused | None = None, again: bool = False
     ) -> Response:
         async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
@@ -172,11 +172,11 @@ class ReferralPages:
         views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
         return self.frame.page(asked, "amend.html", views, status=status)
 
-    async def _new(self, asked: Asked) -> Response:
+    async def _new(self, asked: PageInput) -> Response:
         self.use.require_filing(asked.identity)
         return self._form(asked)
 
-    async def _preview(self, asked: Asked) -> Response:
+    async def _preview(self, asked: PageInput) -> Response:
         """Show the recipients: only that part for a script, else the form with it."""
         looked = await self._looked(asked)
         if asked.wants_part:
@@ -184,7 +184,7 @@ class ReferralPages:
             return self.frame.page(asked, "preview.html", views)
         return self._form(asked, looked=looked)
 
-    async def _file(self, asked: Asked) -> Response:
+    async def _file(self, asked: PageInput) -> Response:
         self.use.require_filing(asked.identity)
         if asked.said("preview"):
             return await self._preview(asked)
@@ -200,21 +200,21 @@ class ReferralPages:
         accepted = AcceptedReferral.model_validate_json(reply.body)
         return turned_to(f"{PATH}/{accepted.referral_id}?done=submit")
 
-    async def _file_again(self, asked: Asked) -> Response:
+    async def _file_again(self, asked: PageInput) -> Response:
         self.use.require_filing(asked.identity)
         return self._form(asked, status=409, again=True)
 
-    async def _looked(self, asked: Asked) -> filing.Looked:
+    async def _looked(self, asked: PageInput) -> filing.Looked:
         answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
         return CheckAnswer.model_validate_json(answer).results[0]
 
-    def _body(self, asked: Asked) -> bytes:
+    def _body(self, asked: PageInput) -> bytes:
         said: dict[str, JsonValue] = read_inputs(filing.NewReferral, asked.form)
         return to_json(filing.submission(said, exercise=asked.identity.exercise))
 
     def _form(
         self,
-        asked: Asked,
+        asked: PageInput,
         *,
         status: int = 200,
         looked: filing.Looked | None = None,
@@ -228,7 +228,7 @@ class ReferralPages:
         return self.frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
-def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:
+def _inputs(model: type[BaseModel]) -> tuple[Input | FieldGroup, ...]:
     chosen = tuple(Choice(each, each.replace("_", " ").replace(":", " ")) for each in filing.classes())
     return tuple(
         each._replace(kind="select", choices=chosen) if each.path == "classification" else each
@@ -248,7 +248,7 @@ def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
     return filing.problems_of(problem_body(problem), lines=False)
 
 
-def in_order(it: ShownReferral) -> list[tuple[str, Told]]:
+def in_order(it: ShownReferral) -> list[tuple[str, GivenAnswer]]:
     """Return the recipients' answers, each with its recipient, in the order of time."""
     said = [(edge.recipient, told) for edge in it.edges for told in edge.timeline]
     return sorted(said, key=lambda each: each[1].at)

@@ -13,19 +13,19 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
-from shared.exchange.amend import Amended, Standing
-from shared.exchange.items import Said
-from shared.exchange.prepare import Again
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap
+from shared.exchange.amend import AmendmentResult, CurrentEdge
+from shared.exchange.items import ItemLog
+from shared.exchange.prepare import Redecision
 from shared.exchange.retention_grounds import after_amendment
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import ShownRevision
-from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told, Unreleased
+from shared.party.origin.records import Addressee, AmendableReferral, PendingReview, RevisionContent, WrongProvider
 from shared.party.origin.store.edges import PostgresEdges, known_edge, opened
 from shared.party.origin.store.filing import PostgresDays, places
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.journal import Erased, Kept
+from shared.runtime.database.journal import ErasedRecord, KeptRecord
 from shared.runtime.database.transactions import gather
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.referral import AmendmentCause
@@ -110,7 +110,7 @@ ORDER BY revision
 class PostgresAmendments(PostgresDays, RecordStore):
     """The acting party's referrals for amendments. Absent and foreign ones are not found."""
 
-    async def find(self, referral_id: UUID) -> Amendable | None:
+    async def find(self, referral_id: UUID) -> AmendableReferral | None:
         """Return one referral of the acting party in any state, locked until the transaction ends."""
         row = await self._driver.fetchrow(_FIND, referral_id)
         if row is None:
@@ -121,7 +121,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
             key, place = self._key(row)
             content = reveal(row["content"], key, place)
         same = ("party", "external_ref", "exercise", "state", "revision", "body_sha256", "traceparent")
-        return Amendable(
+        return AmendableReferral(
             referral_id,
             **{name: row[name] for name in same},
             content=content,
@@ -130,17 +130,17 @@ class PostgresAmendments(PostgresDays, RecordStore):
             ended=frozenset(each["recipient"] for each in edges if each["taken_back"] and each["notice_id"] is None),
         )
 
-    async def disowned(self, referral_id: UUID, notice_id: UUID) -> DisownedItems | None:
+    async def disowned(self, referral_id: UUID, notice_id: UUID) -> WrongProvider | None:
         """Return the items that a notice's provider does not host, None without such a current notice."""
         row = await self._driver.fetchrow(_DISOWNED, referral_id, notice_id)
         if row is None:
             return None
-        said = Said.kept(row["answer_detail"] or {})
+        said = ItemLog.kept(row["answer_detail"] or {})
         asked = set(row["items"]) - set(row["gone"])
-        return DisownedItems(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
+        return WrongProvider(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
 
     async def amend(
-        self, found: Amendable, amended: Amended, *, numbered: int, cause: AmendmentCause, at: datetime
+        self, found: AmendableReferral, amended: AmendmentResult, *, numbered: int, cause: AmendmentCause, at: datetime
     ) -> None:
         """Store the new revision with its messages, and keep the previous revision."""
         again = amended.again
@@ -169,7 +169,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         await self._driver.execute(_PASSED_ON, found.referral_id)
         await self._driver.execute(_RANK, found.referral_id)
 
-    async def told(self, taken_back: Sequence[Standing]) -> list[Told]:
+    async def told(self, taken_back: Sequence[CurrentEdge]) -> list[Addressee]:
         """Return the recipients of these edges, once for each instance that ever got one."""
         rows = await self._driver.fetch(
             "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
@@ -177,9 +177,9 @@ class PostgresAmendments(PostgresDays, RecordStore):
             "ORDER BY 1, 2, 3",
             [each.known.edge_id for each in taken_back],
         )
-        return [Told(**dict(row)) for row in rows]
+        return [Addressee(**dict(row)) for row in rows]
 
-    async def take_back(self, taken_back: Sequence[Standing], by: Sequence[tuple[UUID, Told]]) -> None:
+    async def take_back(self, taken_back: Sequence[CurrentEdge], by: Sequence[tuple[UUID, Addressee]]) -> None:
         """Mark these edges as withdrawn by these messages."""
         ids = {(told.recipient, told.notice_id): message_id for message_id, told in by}
         await self._driver.execute(_TAKE_BACK, [each.known.edge_id for each in taken_back])
@@ -190,11 +190,11 @@ class PostgresAmendments(PostgresDays, RecordStore):
         }
         await self._driver.execute(_MARK, list(marked), list(marked.values()))
 
-    async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
+    async def said(self, referral_id: UUID) -> Sequence[RevisionContent]:
         """Return the content of each revision, oldest first; none after erasure."""
         return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
 
-    async def _answers(self, amended: Amended) -> None:
+    async def _answers(self, amended: AmendmentResult) -> None:
         """Convert the answers to the new content, so that they keep their meaning."""
         emitted = {each.edge_id: each for each in amended.again.emitted}
         ids = [each.known.edge_id for each in amended.replaced]
@@ -226,19 +226,21 @@ async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[Show
     return tuple(ShownRevision.model_validate(dict(row)) for row in await driver.fetch(_REVISIONS, referral_id))
 
 
-def _standing(row: asyncpg.Record) -> Standing:
-    return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"], row["planned"])
+def _standing(row: asyncpg.Record) -> CurrentEdge:
+    return CurrentEdge(
+        row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"], row["planned"]
+    )
 
 
 def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
     """Return the key place of an earlier revision's content."""
-    return Place("referral_revision", f"{referral_id}.{revision}", party).column("content")
+    return RowRef("referral_revision", f"{referral_id}.{revision}", party).column("content")
 
 
-def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> SaidRevision:
+def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> RevisionContent:
     wrapped, stands = places(referral_id, row["party"])
     place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
-    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))
+    return RevisionContent(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))
 
 
 _FIND_REVIEW: Final = """
@@ -280,17 +282,17 @@ WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT N
 class PostgresReviews(PostgresDays, RecordStore):
     """The referrals that wait for a second person. Absent and foreign ones are not found."""
 
-    async def find(self, referral_id: UUID) -> Unreleased | None:
+    async def find(self, referral_id: UUID) -> PendingReview | None:
         """Return one referral of the acting party in any state."""
         row = await self._driver.fetchrow(_FIND_REVIEW, referral_id)
         return None if row is None else _unreleased(row, self._kek if row["wrapped_key"] is not None else None)
 
-    async def release(self, by: str, again: Again) -> bool:
+    async def release(self, by: str, again: Redecision) -> bool:
         """Release a referral as decided again. Return False if another person has released or dropped it meanwhile."""
         if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
             return False
         await PostgresEdges(self._driver, self._kek).replace((), (), [again])
-        gather(self._driver, [Kept(ERASED, again.referral_id, again.origin)])
+        gather(self._driver, [KeptRecord(ERASED, again.referral_id, again.origin)])
         return True
 
     async def drop(self, referral_id: UUID, by: str) -> bool:
@@ -298,16 +300,16 @@ class PostgresReviews(PostgresDays, RecordStore):
         party = await self._driver.fetchval(_DROP, referral_id, by)
         if party is None:
             return False
-        gather(self._driver, [Erased(ERASED, referral_id, party)])
+        gather(self._driver, [ErasedRecord(ERASED, referral_id, party)])
         return True
 
-    async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
+    async def expire(self, before: datetime, taking: ClaimedBatch) -> list[PendingReview]:
         """Erase referrals of the bound parties that have waited since before `before`, oldest first."""
         rows = taking.take(await self._driver.fetch(_EXPIRE, before, taking.limit, taking.passed_over))
-        gather(self._driver, [Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
+        gather(self._driver, [ErasedRecord(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]
 
 
-def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:
-    of = {name: row[name] for name in Unreleased.__slots__ if name != "content"}
-    return Unreleased(**of, content=None if kek is None else opened(row, kek))
+def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> PendingReview:
+    of = {name: row[name] for name in PendingReview.__slots__ if name != "content"}
+    return PendingReview(**of, content=None if kek is None else opened(row, kek))

@@ -14,19 +14,19 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import Place as KeyPlace
-from shared.exchange.clocks import Clocked
-from shared.exchange.origin import Answered, ReferralState
-from shared.exchange.prepare import Again, Prepared, law_of
+from shared.envelope.datakeys import RowRef
+from shared.exchange.clocks import EdgeClock
+from shared.exchange.origin import EdgeAnswer, ReferralState
+from shared.exchange.prepare import Prepared, Redecision, law_of
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect
-from shared.messaging.streams import Place
+from shared.messaging.streams import StreamPlace
 from shared.messaging.tracks import edge_act, key_of
-from shared.party.origin.records import AnswerAct, IssuedEdge, Judged, Look
-from shared.party.revision_diff import Said
+from shared.party.origin.records import ActResult, AnswerAct, IssuedEdge, Recheck
+from shared.party.revision_diff import ActCodes
 from shared.party.stores import PartyStore
 from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import Bound, Columns, Json, Statement, insert
+from shared.runtime.database.columns import BoundRows, Columns, Json, Statement, insert
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 from shared.runtime.delivery.tracks import TrackSide
 from shared.runtime.timers.store import OF_EDGE, columns_of_edge
@@ -75,7 +75,7 @@ EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", gone="smallint[]"
 _SENT_EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]", side="smallint", track_acts="uuid[]", **OF_EDGE)
 
 
-class PlacedMessage(NamedTuple):
+class MessagePlace(NamedTuple):
     """A message of this instance to a peer, with its place."""
 
     message_id: UUID
@@ -85,7 +85,7 @@ class PlacedMessage(NamedTuple):
     number: int
 
 
-PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
+PLACE: Final = Columns.of(MessagePlace, lane="smallint")
 _PLACED_EDGE: Final = Columns[EdgeRow](_SENT_EDGE.sql_types | _PLACE)
 # A row without its referral has no rank and fails. A plain join would omit it silently.
 _INSERT: Final = Statement(
@@ -101,15 +101,15 @@ class UnplacedEdges(NamedTuple):
     """Sent edges, by their messages. Their columns are bound before any stream is locked."""
 
     message_ids: Sequence[UUID]
-    rows: Bound[EdgeRow]
+    rows: BoundRows[EdgeRow]
 
 
-def edge_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
+def edge_rows(decided: Iterable[Prepared | Redecision]) -> list[EdgeRow]:
     """Return the edges of these decisions: sent, waiting and planned ones."""
     return [row for each in decided for row in (*_list_sent(each), *_list_unsent(each))]
 
 
-def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
+def unsent_rows(decided: Iterable[Prepared | Redecision]) -> list[EdgeRow]:
     """Return the edges of these decisions that wait or are planned: no message carries them."""
     return [row for each in decided for row in _list_unsent(each)]
 
@@ -123,10 +123,10 @@ def bind_sent(decided: Sequence[Prepared], law_at: LawAt | None) -> UnplacedEdge
     return UnplacedEdges([row.message_id for row in rows if row.message_id is not None], bound)
 
 
-def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
+def clocked_of(decided: Sequence[Prepared | Redecision]) -> list[EdgeClock]:
     """Return the deadlines' view of the edges that these decisions sent."""
     return [
-        Clocked(
+        EdgeClock(
             edge_id=emitted.edge_id,
             party=each.origin,
             subject=each.referral_id,
@@ -150,12 +150,12 @@ def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
         gather_placed(driver, [edges])
 
 
-def list_placed(places: Mapping[str, Mapping[UUID, Place]]) -> list[PlacedMessage]:
+def list_placed(places: Mapping[str, Mapping[UUID, StreamPlace]]) -> list[MessagePlace]:
     """Return these messages, by peer and message id, with their places."""
-    return [PlacedMessage(key, peer, *place) for peer, of_peer in places.items() for key, place in of_peer.items()]
+    return [MessagePlace(key, peer, *place) for peer, of_peer in places.items() for key, place in of_peer.items()]
 
 
-def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -> set[UUID]:
+def insert_placed(driver: asyncpg.Connection, placed: Sequence[MessagePlace]) -> set[UUID]:
     """Insert the gathered edges with the places of their messages. Return these messages.
 
     Raises `Defect("gathered_unknown")` if an edge has no message among `placed`.
@@ -167,13 +167,13 @@ def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -
             raise Defect("gathered_unknown")
         found = [by_message[message_id] for message_id in edges.message_ids]
         places = [each.incarnation for each in found], [each.lane for each in found], [each.number for each in found]
-        rows = Bound(_PLACED_EDGE, [*edges.rows.arguments, *places])
+        rows = BoundRows(_PLACED_EDGE, [*edges.rows.arguments, *places])
         gather_part(driver, _INSERT.part(rows=rows))
         inserted.update(edges.message_ids)
     return inserted
 
 
-def _list_sent(decided: Prepared | Again) -> Iterator[EdgeRow]:
+def _list_sent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
     for emitted in decided.emitted:
         yield EdgeRow(
             edge_id=emitted.edge_id,
@@ -216,7 +216,7 @@ def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
     ]
 
 
-def _list_unsent(decided: Prepared | Again) -> Iterator[EdgeRow]:
+def _list_unsent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
     waiting = [(each.edge, each.edge_id, "waiting", None, None) for each in decided.waiting]
     planned = [(each.edge, each.edge_id, "planned", each.window_ends, each.issue_at) for each in decided.planned]
     for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
@@ -240,13 +240,13 @@ def _list_unsent(decided: Prepared | Again) -> Iterator[EdgeRow]:
         )
 
 
-def decided_at(decided: Prepared | Again) -> datetime:
+def decided_at(decided: Prepared | Redecision) -> datetime:
     """Return the time of a decision."""
     return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
 
 
-def _law(decided: Prepared | Again) -> str:
-    if isinstance(decided, Again):
+def _law(decided: Prepared | Redecision) -> str:
+    if isinstance(decided, Redecision):
         return decided.law
     return law_of(decided.decision["directory"], decided.decision["policy"])
 
@@ -272,7 +272,7 @@ _JUDGE: Final = insert("answer_act", _ACT)
 
 async def keep_acts(
     driver: asyncpg.Connection,
-    judged: Mapping[AnswerAct, Judged],
+    judged: Mapping[AnswerAct, ActResult],
     references: Mapping[AnswerAct, bytes],
     *,
     at: datetime,
@@ -284,10 +284,10 @@ async def keep_acts(
 
 def reference_place(act: UUID, party: str) -> bytes:
     """Return the key place of an agency's reference: the act that stated it, at its origin."""
-    return KeyPlace("answer_act", str(act), party).column("case_reference")
+    return RowRef("answer_act", str(act), party).column("case_reference")
 
 
-def _act_row(act: AnswerAct, judged: Judged, reference: bytes | None, *, at: datetime) -> ActRow:
+def _act_row(act: AnswerAct, judged: ActResult, reference: bytes | None, *, at: datetime) -> ActRow:
     said, came_to = judged.said, judged.answered
     return ActRow(
         *act,
@@ -311,9 +311,9 @@ WHERE edge_id = $1
 _LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 
-def read_answer(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
+def read_answer(state: str, detail: Mapping[str, object] | None, acts: int) -> EdgeAnswer:
     """Return the answer from its columns."""
-    return Answered(AnswerState(state), detail or {}, acts)
+    return EdgeAnswer(AnswerState(state), detail or {}, acts)
 
 
 class PostgresIssued(PartyStore):
@@ -331,7 +331,7 @@ class PostgresIssued(PartyStore):
             for row in rows
         ]
 
-    async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
+    async def found(self, edge: IssuedEdge, look: Recheck, answer: EdgeAnswer) -> None:
         """Store the result of a recheck, and the answer that follows from it."""
         await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), look.at)
         await self._driver.execute(_LOOKED, edge.notice_id, look.party, look.act, look.found.words(), look.at)
@@ -349,9 +349,9 @@ ORDER BY a.number
 _WITHDRAWN: Final = "SELECT withdrawn_reason FROM referral WHERE party = $1 AND referral_id = $2"
 
 
-async def referral_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
+async def referral_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[ActCodes]:
     """Return the reason of a withdrawal and the content of each applied answer, each recipient's in its order."""
     rows = await driver.fetch(_WORDS, party, referral_id)
     reason = await driver.fetchval(_WITHDRAWN, party, referral_id)
-    own = [] if reason is None else [Said(None, ReferralState.WITHDRAWN, {"reason": reason})]
-    return own + [Said(row["sender"], row["answer"], row["said"] or {}) for row in rows]
+    own = [] if reason is None else [ActCodes(None, ReferralState.WITHDRAWN, {"reason": reason})]
+    return own + [ActCodes(row["sender"], row["answer"], row["said"] or {}) for row in rows]

@@ -15,23 +15,23 @@ from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
-from shared.exchange.clocks import Happened
-from shared.exchange.origin import UNFINISHED, Answered, ReferralState
+from shared.exchange.clocks import EdgeStep
+from shared.exchange.origin import UNFINISHED, EdgeAnswer, ReferralState
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
-from shared.exchange.prepare import Again
-from shared.exchange.second_review import Released
-from shared.party.failure_isolation import Taking
+from shared.exchange.prepare import Redecision
+from shared.exchange.second_review import SecondReview
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
-from shared.party.origin.records import FINAL, AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
+from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
 from shared.party.origin.store.filing import places
-from shared.party.origin.store.transfers import PassedOn, TransfersTold, meet_again, note_accepted
-from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
+from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers import store as deadlines
 from shared.runtime.timers.timers import clock, count_steps, end
 
-_TOLD: Final = TypeAdapter(tuple[Answered, ...])
+_TOLD: Final = TypeAdapter(tuple[EdgeAnswer, ...])
 _ADD = Statement(
     """
 INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
@@ -206,7 +206,7 @@ WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason IN ('deferred', 'waiting
 """
 
 
-class PostgresEdges(TransfersTold, PassedOn):
+class PostgresEdges(SentTransfers, ReferredEdges):
     """The edges of the parties that the instance serves, for the instance itself."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
@@ -240,11 +240,11 @@ class PostgresEdges(TransfersTold, PassedOn):
 
     async def answer(
         self,
-        taken: Mapping[UUID, Taken],
-        judged: Mapping[AnswerAct, Judged],
+        taken: Mapping[UUID, EdgeUpdate],
+        judged: Mapping[AnswerAct, ActResult],
         at: datetime,
         *,
-        steps: Sequence[Happened],
+        steps: Sequence[EdgeStep],
     ) -> None:
         if judged:
             await keep_acts(self._driver, judged, await self._references(judged), at=at)
@@ -262,7 +262,7 @@ class PostgresEdges(TransfersTold, PassedOn):
                 [each.retell for each in taken.values()],
             ]
             own = deadlines.bind_counted([each for each in counted if each.edge.edge_id in taken])
-            bound = _ANSWER.bind(a=Bound(_ANSWERED, columns), counted=own, at=at, unfinished=sorted(UNFINISHED))
+            bound = _ANSWER.bind(a=BoundRows(_ANSWERED, columns), counted=own, at=at, unfinished=sorted(UNFINISHED))
             stay = await self._driver.fetch(*bound)
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
@@ -273,15 +273,15 @@ class PostgresEdges(TransfersTold, PassedOn):
     async def refused(self, message_ids: Sequence[UUID]) -> list[StaleEdge]:
         return [StaleEdge(**row) for row in await self._driver.fetch(_REFUSED, list(message_ids))]
 
-    async def waiting(self, after: UUID, taking: Taking) -> list[StaleReferral]:
+    async def waiting(self, after: UUID, taking: ClaimedBatch) -> list[StaleReferral]:
         rows = await self._driver.fetch(_WAITING, after, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows))
 
-    async def unread(self, after: UUID, taking: Taking) -> list[StaleReferral]:
+    async def unread(self, after: UUID, taking: ClaimedBatch) -> list[StaleReferral]:
         rows = await self._driver.fetch(_UNREAD, after, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> Collection[UUID]:
+    async def note_outcomes(self, outcomes: Mapping[UUID, Receipt], at: datetime) -> Collection[UUID]:
         rows = await self._driver.fetch(_HEARD, list(outcomes), [each.by for each in outcomes.values()])
         outcomes = {row["message_id"]: outcomes[row["message_id"]] for row in rows}
         told = [each.outcome.value for each in outcomes.values()]
@@ -294,23 +294,23 @@ class PostgresEdges(TransfersTold, PassedOn):
             await self._driver.execute(_FINISHED, [row["referral_id"] for row in rows])
         return outcomes.keys()
 
-    async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
+    async def left_behind(self, recipient: str, instance: str, taking: ClaimedBatch) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, taking.passed_over, taking.limit)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def missing(self, taking: Taking) -> list[StaleReferral]:
+    async def missing(self, taking: ClaimedBatch) -> list[StaleReferral]:
         rows = await self._driver.fetch(_MISSING, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
+    async def due(self, at: datetime, taking: ClaimedBatch) -> list[StaleReferral]:
         rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over, at + 2 * max(PAUSES))
         return self.stale_of_all(taking.take(rows))
 
-    async def note_tries(self, tries: Sequence[Try]) -> None:
+    async def note_tries(self, tries: Sequence[Retry]) -> None:
         ids, counts = [each.edge_id for each in tries], [each.tried for each in tries]
         await self._driver.execute(_LATER, ids, counts, [each.again_at for each in tries])
 
-    async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Again]) -> None:
+    async def replace(self, replaced: Collection[UUID], dropped: Collection[UUID], again: Sequence[Redecision]) -> None:
         rows = edge_rows(again)
         known = [row for row in rows if row.edge_id in replaced]
         unread = [edge_id for each in again for edge_id in each.unread]
@@ -332,7 +332,7 @@ class PostgresEdges(TransfersTold, PassedOn):
         await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
         await self._driver.execute(_FINISHED, [each.referral_id for each in again])
 
-    async def _references(self, judged: Mapping[AnswerAct, Judged]) -> dict[AnswerAct, bytes]:
+    async def _references(self, judged: Mapping[AnswerAct, ActResult]) -> dict[AnswerAct, bytes]:
         """Return the agencies' case references, encrypted with the record keys. Erasing a record erases them, too."""
         named = {act: each for act, each in judged.items() if each.reference is not None}
         rows = await self._driver.fetch(_WRAPPED, [each.referral_id for each in named.values()]) if named else []
@@ -363,7 +363,7 @@ class PostgresEdges(TransfersTold, PassedOn):
             decision=first["decision"],
             content=None if withdrawn or first["wrapped_key"] is None else opened(first, self._kek),
             traceparent=first["traceparent"],
-            released=Released(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
+            released=SecondReview(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
             stale={(row["recipient"], row["purpose"]): stale_edge(row, known) for row in rows},
             revision=first["of"],
         )

@@ -17,28 +17,21 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, wrap
 from shared.exchange.act import Subject
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import event_type
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import Reply, Request, Spent
-from shared.party.origin.records import Claimed, Twin
+from shared.party.origin.domain import HttpReply, QuotaUsage, Request
+from shared.party.origin.records import Claimed, Repeat
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.party.stores import PartyStore
 from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
-from shared.runtime.database.idempotency import (
-    CLAIM,
-    CLAIM_KEYS,
-    Claim,
-    ClaimKind,
-    bind_claims,
-    read_claims,
-)
+from shared.runtime.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.timers import find_law
@@ -61,15 +54,15 @@ _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 class PostgresDays(PartyStore):
     """The used parts of the parties' daily quotas."""
 
-    async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
+    async def debit(self, day: date, spent: Mapping[str, QuotaUsage]) -> Mapping[str, QuotaUsage]:
         rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
-        return {row["party"]: Spent(row["record"], row["hashes"]) for row in rows}
+        return {row["party"]: QuotaUsage(row["record"], row["hashes"]) for row in rows}
 
 
-def bind_spent(spent: Mapping[str, Spent]) -> Bound[str]:
+def bind_spent(spent: Mapping[str, QuotaUsage]) -> BoundRows[str]:
     """Bind used or available quotas as rows of `SPENT`."""
     records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
-    return Bound(SPENT, [list(spent), records, hashes])
+    return BoundRows(SPENT, [list(spent), records, hashes])
 
 
 #: A statement for more edges is bound in a thread.
@@ -148,7 +141,7 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 """
 
 
-class ToFile(NamedTuple):
+class FilingBatch(NamedTuple):
     """The content of one filing transaction: referrals, submission counts by party, and debits.
 
     `rooms` are the daily quotas of these parties.
@@ -157,18 +150,18 @@ class ToFile(NamedTuple):
     prepared: Sequence[Prepared]
     submitted: Mapping[str, int]
     day: date
-    debits: Mapping[str, Spent]
-    rooms: Mapping[str, Spent]
+    debits: Mapping[str, QuotaUsage]
+    rooms: Mapping[str, QuotaUsage]
 
 
-class Otherwise(NamedTuple):
+class FilingConflict(NamedTuple):
     """The reason why a filing failed: claims that are not all new, exceeded quotas, or taken references.
 
     `spent` includes all debits. `taken` has the id of the referral that has the reference.
     """
 
     claims: Sequence[Claimed] = ()
-    spent: Mapping[str, Spent] = {}
+    spent: Mapping[str, QuotaUsage] = {}
     taken: Mapping[UUID, UUID] = {}
 
 
@@ -179,7 +172,7 @@ class PostgresFiling(PostgresDays):
         super().__init__(driver)
         self._kek = kek
 
-    async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
+    async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
         claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in asked])
         binding = partial(_bind, filing, claims, self._kek, find_law(self._driver))
@@ -189,13 +182,13 @@ class PostgresFiling(PostgresDays):
         rows = await self._driver.fetch(*_FILE.bind(keys=count, **values))
         new = {(row["party"], row["key_hash"]) for row in rows if row["key_hash"] is not None}
         if len(new) < len(keys):
-            return Otherwise(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
-        spent = {row["party"]: Spent(row["record"], row["hashes"]) for row in rows if row["record"] is not None}
+            return FilingConflict(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
+        spent = {row["party"]: QuotaUsage(row["record"], row["hashes"]) for row in rows if row["record"] is not None}
         if not all(each.within(filing.rooms[party]) for party, each in spent.items()):
-            return Otherwise(spent=spent)
+            return FilingConflict(spent=spent)
         numbers = {row["filing"]: row["number"] for row in rows if row["filing"] is not None}
         if others := [each for each in filing.prepared if each.referral_id not in numbers]:
-            return Otherwise(taken=await self._taken(others))
+            return FilingConflict(taken=await self._taken(others))
         note_filing(self._driver, [(each.origin, numbers[each.referral_id]) for each in filing.prepared])
         gather_edges(self._driver, sent)
         return None
@@ -227,7 +220,7 @@ class PostgresFilings:
 
 
 def _bind(
-    filing: ToFile, claims: Callable[[], Bound[str]], kek: KeyEncryptionKey, law_at: LawAt | None
+    filing: FilingBatch, claims: Callable[[], BoundRows[str]], kek: KeyEncryptionKey, law_at: LawAt | None
 ) -> tuple[dict[str, object], UnplacedEdges]:
     """Return values of `_FILE`, and the edges that the last step inserts."""
     prepared, submitted = filing.prepared, filing.submitted
@@ -261,7 +254,7 @@ def _bind(
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
     """Return the places of a referral's wrapped key and of its content."""
-    place = Place("referral", str(referral_id), party)
+    place = RowRef("referral", str(referral_id), party)
     return place.column("wrapped_key"), place.column("content")
 
 
@@ -270,17 +263,17 @@ def _key(request: Request) -> tuple[str, bytes]:
     return request.submissions[0].party.id, request.key_hash
 
 
-def _stored(answer: Reply) -> bytes:
+def _stored(answer: HttpReply) -> bytes:
     """Return the stored form of an answer: its location, a line end, its body."""
     return to_json({"location": answer.location}) + b"\n" + answer.body
 
 
-def _claimed(claim: Claim) -> Claimed:
+def _claimed(claim: KeyClaim) -> Claimed:
     if claim.kind is ClaimKind.NEW:
         return None
     if claim.twin_of is not None:
-        return Twin(claim.twin_of)
+        return Repeat(claim.twin_of)
     if claim.kind is ClaimKind.REUSED or claim.answer is None or claim.status is None:
         return Refused("idempotency_key_reused", "the key was used with another body")
     head, _, body = claim.answer.partition(b"\n")
-    return Reply(claim.status, body, json.loads(head)["location"])
+    return HttpReply(claim.status, body, json.loads(head)["location"])

@@ -28,13 +28,13 @@ from shared.party.attention_item import (
     HOLD_EXPIRED,
     P0_OPEN,
     UNCLAIMED,
-    Place,
-    Waits,
+    AttentionRow,
+    ListPlace,
     mend_of,
     waits_of,
 )
-from shared.party.failure_isolation import Taking
-from shared.party.origin.records import Hold, HoldAct, Issued, PlannedEdge, StaleReferral
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.records import Hold, HoldAct, IssuedNotices, PlannedNotice, StaleReferral
 from shared.party.origin.store.edges import ALL, PostgresEdges
 from shared.party.stores import PartyStore
 from shared.runtime.database.columns import Columns, Statement, insert
@@ -147,15 +147,15 @@ _ADD_ACT: Final = insert("hold_act", _ACT)
 class PostgresHolds(PartyStore):
     """Holds and planned notices. A caller that decides about either locks the notices first."""
 
-    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedEdge]]:
+    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedNotice]]:
         """Lock the planned notices of these referrals, in the order of their ids. Return them by referral."""
-        found: dict[UUID, list[PlannedEdge]] = {}
+        found: dict[UUID, list[PlannedNotice]] = {}
         for row in await self._driver.fetch(_LOCK, list(referral_ids)):
-            found.setdefault(row["referral_id"], []).append(PlannedEdge(*row))
+            found.setdefault(row["referral_id"], []).append(PlannedNotice(*row))
         return found
 
-    async def issued(self, referral_id: UUID) -> Issued:
-        return Issued(*await self._driver.fetchrow(_ISSUED, referral_id))
+    async def issued(self, referral_id: UUID) -> IssuedNotices:
+        return IssuedNotices(*await self._driver.fetchrow(_ISSUED, referral_id))
 
     async def active(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Hold]]:
         """Return the active holds by referral: all that were committed before this query."""
@@ -222,8 +222,8 @@ class PostgresHolds(PartyStore):
 
 
 async def expired_holds(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return expired holds after `above` for which some provider with a notice has not answered yet."""
     rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
     return [waits_of(row, HOLD_EXPIRED, kind=Subject.REFERRAL) for row in rows]
@@ -236,12 +236,12 @@ class PostgresPlanned(PostgresHolds):
         super().__init__(driver)
         self._edges = edges
 
-    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
+    async def due(self, at: datetime, taking: ClaimedBatch) -> list[StaleReferral]:
         """Return referrals with due planned notices, earliest first, locked. Rows locked elsewhere are skipped."""
         rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over)
         return self._edges.stale_of_all(taking.take(rows))
 
-    async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
+    async def over(self, before: datetime, at: datetime, taking: ClaimedBatch) -> list[Hold]:
         """Return active holds that end by `before`, of notices that others still hold. The notices are locked."""
         rows = await self._driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
         active = await self.active({row["referral_id"] for row in taking.take(rows)})
@@ -301,16 +301,16 @@ ORDER BY r.rank, t.since, r.referral_id LIMIT $6
 
 
 async def unclaimed_waits(
-    driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return the first `limit` transferred referrals after `above` that no hotline has claimed."""
     rows = await driver.fetch(_UNCLAIMED, party, *above, rank_max, limit)
     return [waits_of(row, UNCLAIMED, kind=Subject.REFERRAL) for row in rows]
 
 
 async def origin_waits(
-    driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return the first `limit` attention items after `above`. Outcomes of single messages count for their edges."""
     asked = party, *above, rank_max, limit
     whole = [waits_of(row, row["work_reason"], kind=Subject.REFERRAL) for row in await driver.fetch(_REFERRALS, *asked)]
@@ -319,7 +319,7 @@ async def origin_waits(
     return sorted([*whole, *edges, *back], key=lambda waits: waits.place)[:limit]
 
 
-def _edge(row: asyncpg.Record) -> Waits:
+def _edge(row: asyncpg.Record) -> AttentionRow:
     reasons = _reasons(row)
     return waits_of(row, *reasons, kind=Subject.REFERRAL, mend=mend_of(reasons, suggested=bool(row["suggested"])))
 
@@ -338,7 +338,7 @@ INSERT INTO alarm (party, kind, day, name) VALUES ($1, $2, $3, $4) ON CONFLICT D
 """
 
 
-class Raised(NamedTuple):
+class RaisedAlarm(NamedTuple):
     """One alarm; `name` is opaque, the same for all alarms of the party at this instance."""
 
     party: str
@@ -347,6 +347,6 @@ class Raised(NamedTuple):
     name: str
 
 
-async def keep_alarm(database: Database, raised: Raised) -> bool:
+async def keep_alarm(database: Database, raised: RaisedAlarm) -> bool:
     """Store an alarm. Return whether it is the first of its party, kind and day."""
     return bool(await database.fetch(_KEEP, raised.party, raised.kind.value, raised.day, raised.name))

@@ -30,8 +30,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.derived_referral import derived_from
 from shared.exchange.locations import FORMS, locations
 from shared.kernel.authority import Role
-from shared.messaging.streams import Lane, Place
-from shared.party.failure_isolation import Apart, Taking, apart_from_others
+from shared.messaging.streams import Lane, StreamPlace
+from shared.party.failure_isolation import ClaimedBatch, Isolation, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.origin.store.edges import revealed
@@ -105,7 +105,7 @@ class Locations:
     """The links among the referrals of each of an instance's parties."""
 
     def __init__(
-        self, database: Database, kek: KeyEncryptionKey, parties: Callable[[], Sequence[str]], *, apart: Apart
+        self, database: Database, kek: KeyEncryptionKey, parties: Callable[[], Sequence[str]], *, apart: Isolation
     ) -> None:
         self._database = database
         self._kek = kek
@@ -131,7 +131,7 @@ class Locations:
         ]
         return sum(looked)
 
-    async def _party(self, party: str, taking: Taking) -> None:
+    async def _party(self, party: str, taking: ClaimedBatch) -> None:
         version = max(FORMS)
         async with self._database.transaction(RowScope([party], Role.SERVICE, "apply")) as session:
             driver = session.driver
@@ -253,7 +253,7 @@ class OriginTracks(FeatureTracks):
         """Put referrals on the work list that the peer knows as withdrawn and this origin does not."""
         await self._driver.execute(_TAKEN_BACK_THERE, *pairs(items), RECIPIENT_AHEAD, peer)
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         """Write the places of own messages to their edges and withdrawals. Insert gathered edges."""
         placed = list_placed(places)
         inserted = insert_placed(self._driver, placed)

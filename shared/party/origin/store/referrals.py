@@ -16,20 +16,20 @@ from shared.contracts.base import NextCursor
 from shared.envelope.datakeys import reveal, unwrap
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
-from shared.party.failure_isolation import Taking
-from shared.party.list_filter import Sought
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.list_filter import ListFilter
 from shared.party.origin.domain import (
+    EdgeStatus,
     ListedReferral,
-    ListedWork,
     ReferralPage,
     SentEdge,
     ShownReferral,
-    Stood,
     Ticks,
+    UnroutedReferral,
     WorkPage,
     ticks,
 )
-from shared.party.origin.records import Filed, TakenBack, Told
+from shared.party.origin.records import Addressee, MissedWithdrawal, StoredReferral
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
@@ -114,14 +114,14 @@ FROM sent JOIN referral AS r USING (referral_id) ORDER BY r.referral_id DESC
 
 
 def page_of(
-    party: str, sought: Sought, bounds: tuple[int, int] = EVER, *, state: str | None, below: int | None, most: int
+    party: str, sought: ListFilter, bounds: tuple[int, int] = EVER, *, state: str | None, below: int | None, most: int
 ) -> tuple[object, ...]:
     """Bind `PAGE`; `bounds` are the numbers of the period."""
     low, high = bounds
     return PAGE.bind(**_taken(party, sought, state=state, below=below, most=most), low=low, high=high)
 
 
-def sent_of(party: str, sought: Sought, *, state: str | None, below: int | None, most: int) -> tuple[object, ...]:
+def sent_of(party: str, sought: ListFilter, *, state: str | None, below: int | None, most: int) -> tuple[object, ...]:
     """Bind `SENT`."""
     lowest, highest = ids_of_period(sought.since, sought.until)
     taken = _taken(party, sought, state=state, below=below, most=most)
@@ -129,7 +129,7 @@ def sent_of(party: str, sought: Sought, *, state: str | None, below: int | None,
 
 
 async def find_page(
-    driver: asyncpg.Connection, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
+    driver: asyncpg.Connection, party: str, sought: ListFilter, *, state: str | None, cursor: str | None, limit: int
 ) -> tuple[list[asyncpg.Record], NextCursor]:
     """Return the rows of a page and the next cursor. With one recipient, a page may be short before the last."""
     below = read_cursor(cursor)
@@ -146,7 +146,7 @@ async def find_page(
     return rows, cursor_of(looked[-1]["arrival"])
 
 
-def _taken(party: str, sought: Sought, *, state: str | None, below: int | None, most: int) -> dict[str, object]:
+def _taken(party: str, sought: ListFilter, *, state: str | None, below: int | None, most: int) -> dict[str, object]:
     return {
         "party": party,
         "state": state,
@@ -234,7 +234,7 @@ class PostgresReferrals(RecordStore):
     """The referrals of the acting party. Absent and foreign ones are not found."""
 
     async def page(
-        self, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
+        self, party: str, sought: ListFilter, *, state: str | None, cursor: str | None, limit: int
     ) -> ReferralPage:
         """Return a page of the party's referrals, newest first. With one recipient, a page may be short."""
         rows, following = await find_page(self._driver, party, sought, state=state, cursor=cursor, limit=limit)
@@ -264,31 +264,31 @@ class PostgresReferrals(RecordStore):
 
     async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
         """Return the ticks of each listed referral."""
-        stood: dict[UUID, list[Stood]] = {each.referral_id: [] for each in listed}
+        stood: dict[UUID, list[EdgeStatus]] = {each.referral_id: [] for each in listed}
         for row in await self._driver.fetch(_STOOD, list(stood)):
-            stood[row["referral_id"]].append(Stood(row["delivery"], row["withdrawal"], row["answer"]))
+            stood[row["referral_id"]].append(EdgeStatus(row["delivery"], row["withdrawal"], row["answer"]))
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         """Return a page of the work list: referrals that did not reach every recipient, each with the reason."""
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
-        items = tuple(ListedWork.model_validate(_listed(row)) for row in rows[:limit])
+        items = tuple(UnroutedReferral.model_validate(_listed(row)) for row in rows[:limit])
         return WorkPage(items=items, next=next_cursor(rows, limit))
 
-    async def find(self, referral_id: UUID) -> Filed | None:
+    async def find(self, referral_id: UUID) -> StoredReferral | None:
         row = await self._driver.fetchrow(_FIND, referral_id)
-        return None if row is None else Filed(row["state"], row["exercise"], row["traceparent"])
+        return None if row is None else StoredReferral(row["state"], row["exercise"], row["traceparent"])
 
     async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
         """Mark a referral withdrawn. Return False if it already was, or if another transaction was faster."""
         return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None
 
-    async def told(self, referral_id: UUID) -> list[Told]:
+    async def told(self, referral_id: UUID) -> list[Addressee]:
         """Return the current recipients of a referral, once for each instance that ever got it."""
         rows = await self._driver.fetch(_TOLD, referral_id)
-        return [Told(**dict(row)) for row in rows]
+        return [Addressee(**dict(row)) for row in rows]
 
-    async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
+    async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Addressee]]) -> None:
         """Store the withdrawal's message on each edge."""
         await self._driver.execute(
             _MARK,
@@ -340,22 +340,22 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id =
 class PostgresMissing(PartyStore):
     """Withdrawals that an instance of their recipient does not know, for the instance itself."""
 
-    async def taken_back(self, taking: Taking) -> list[TakenBack]:
+    async def taken_back(self, taking: ClaimedBatch) -> list[MissedWithdrawal]:
         """Return each edge, locked, with each instance that does not know its withdrawal."""
         rows = await self._driver.fetch(_TAKEN_BACK, taking.limit, taking.passed_over)
         return [
-            TakenBack(
+            MissedWithdrawal(
                 row["edge_id"],
                 row["referral_id"],
                 row["party"],
-                Told(row["recipient"], row["notice_id"], row["place"], row["place"] == row["instance"]),
-                Filed(row["state"], row["exercise"], row["traceparent"]),
+                Addressee(row["recipient"], row["notice_id"], row["place"], row["place"] == row["instance"]),
+                StoredReferral(row["state"], row["exercise"], row["traceparent"]),
                 WithdrawalReason(row["withdrawn_reason"]),
             )
             for row in taking.take(rows)
         ]
 
-    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+    async def tell_again(self, told: Sequence[tuple[MissedWithdrawal, Draft | None]]) -> None:
         """Send these withdrawals. With None, the recipient is gone, and only the marks are cleared."""
         by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
         by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}

@@ -14,10 +14,10 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.answers import DoneSoFar
-from shared.party.failure_isolation import Taking
-from shared.party.origin.domain import TransferStands
-from shared.party.origin.records import Held, Judged, Met, Offered, Referred
+from shared.contracts.answers import ItemProgress
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.domain import TransferStatus
+from shared.party.origin.records import ActResult, CaseMatch, LockedReferral, ReferredCase, TransferOffer
 from shared.party.stores import PartyStore
 from shared.runtime.timers.timers import begin_like, end
 from shared.vocabulary.answers import AnswerState
@@ -67,15 +67,15 @@ WHERE t.referral_id = ANY($1::uuid[]) AND r.state IN ('routed', 'orphaned', 'tra
 """
 
 
-class TransfersTold:
+class SentTransfers:
     """The transfer messages that hotlines have received, needed when their edges are sent again."""
 
     _driver: asyncpg.Connection
 
-    async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStands]:
+    async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStatus]:
         """Return the transfer messages that hotlines have received about these referrals."""
         rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
-        return [TransferStands(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
+        return [TransferStatus(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
 
 
 class PostgresTransfers(PartyStore):
@@ -86,30 +86,32 @@ class PostgresTransfers(PartyStore):
         state: str | None = await self._driver.fetchval(_STANDS, referral_id)
         return state
 
-    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Held]:
+    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, LockedReferral]:
         """Lock referrals in the order of their ids, and return them by id."""
         rows = await self._driver.fetch(_LOCK, list(referral_ids)) if referral_ids else []
-        offered: dict[UUID, list[Offered]] = {row["referral_id"]: [] for row in rows}
+        offered: dict[UUID, list[TransferOffer]] = {row["referral_id"]: [] for row in rows}
         # Read after the lock, so that the changes of another transaction are visible.
         for row in await self._driver.fetch(_OFFERED, list(offered)) if rows else []:
             referral_id, *each = row
-            offered[referral_id].append(Offered(*each))
-        return {row["referral_id"]: Held(**dict(row), offered=tuple(offered[row["referral_id"]])) for row in rows}
+            offered[referral_id].append(TransferOffer(*each))
+        return {
+            row["referral_id"]: LockedReferral(**dict(row), offered=tuple(offered[row["referral_id"]])) for row in rows
+        }
 
-    async def offer(self, held: Held, to: Collection[str], *, reason: TransferReason, at: datetime) -> None:
+    async def offer(self, held: LockedReferral, to: Collection[str], *, reason: TransferReason, at: datetime) -> None:
         """Store that these hotlines may claim the referral."""
         await self._driver.execute(_OFFER, held.referral_id, list(to), held.party, reason.value, at)
 
-    async def hand_over(self, held: Held, to: str, at: datetime) -> None:
+    async def hand_over(self, held: LockedReferral, to: str, at: datetime) -> None:
         """Store that the referral was transferred. Its planned notices are dropped."""
         await self._driver.execute(_HAND_OVER, held.referral_id)
         await self._driver.execute(_CLAIMED, held.referral_id, to, at)
         await end(self._driver, [row["edge_id"] for row in await self._driver.fetch(_DROP, held.referral_id)])
 
-    async def done(self, referral_id: UUID, recipient: str) -> tuple[DoneSoFar, ...]:
+    async def done(self, referral_id: UUID, recipient: str) -> tuple[ItemProgress, ...]:
         """Return the progress on a recipient's items: for each, the number of notices, and of those acted on."""
         rows = await self._driver.fetch(_DONE, referral_id, recipient)
-        return tuple(DoneSoFar(**dict(row)) for row in rows)
+        return tuple(ItemProgress(**dict(row)) for row in rows)
 
 
 # An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
@@ -131,7 +133,7 @@ WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred
 """
 
 
-class PassedOn:
+class ReferredEdges:
     """The edges on which agencies answer that a case was referred to."""
 
     _driver: asyncpg.Connection
@@ -140,7 +142,7 @@ class PassedOn:
         """Return the existing ones of these edges, of any party and in any state."""
         return frozenset(row["edge_id"] for row in await self._driver.fetch(_EXIST, list(edge_ids)))
 
-    async def refer(self, referred: Referred) -> None:
+    async def refer(self, referred: ReferredCase) -> None:
         """Add an edge for another agency, like that of the first. Its deadlines begin now.
 
         An agency that already has the referral answers as before.
@@ -224,7 +226,7 @@ FROM first AS f JOIN kept USING (referral_id, agency, other)
 """
 
 
-async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) -> None:
+async def note_accepted(driver: asyncpg.Connection, judged: Collection[ActResult]) -> None:
     """Record the referrals that these acts have accepted. Their agencies may share a case or location with others."""
     states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
     found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
@@ -241,12 +243,12 @@ async def meet_again(driver: asyncpg.Connection, cases: Collection[tuple[UUID, s
 class PostgresContacts(PartyStore):
     """The contact suggestions that are due or were made."""
 
-    async def due(self, taking: Taking) -> Sequence[UUID]:
+    async def due(self, taking: ClaimedBatch) -> Sequence[UUID]:
         """Take referrals that an agency has accepted since, or that were found to name a known location."""
         rows = await self._driver.fetch(_DUE, taking.limit, taking.passed_over)
         return list({row["referral_id"] for row in taking.take(rows)})
 
-    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[Met]:
+    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[CaseMatch]:
         """Store and return the new suggestions among these agencies. Each case gets each other agency once."""
         rows = await self._driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)
-        return [Met(*row) for row in rows]
+        return [CaseMatch(*row) for row in rows]

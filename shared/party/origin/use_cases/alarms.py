@@ -20,20 +20,20 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final
 
-from shared.guard import Charged, trips, trips_by_part
+from shared.guard import RecordCost, trips, trips_by_part
 from shared.guard.charge import BYTE
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.origin.domain import Reply, Request
-from shared.party.origin.store.holds import Raised
+from shared.party.origin.domain import HttpReply, Request
+from shared.party.origin.store.holds import RaisedAlarm
 from shared.party.throttled_executor import REST, beside_each
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 from shared.vocabulary.referral import PriorityLevel
 
 
-class Kind(StrEnum):
+class AlarmKind(StrEnum):
     """The subject of an alarm."""
 
     REFUSED = "refused"
@@ -69,7 +69,7 @@ class _Seen:
     known: int = 0
     usually: float = 0.0
     lately: float = 0.0
-    raised: set[Kind] = field(default_factory=set)
+    raised: set[AlarmKind] = field(default_factory=set)
 
     def on(self, day: date) -> _Seen:
         """Return the counts of a new day. The mean charges of items are carried over."""
@@ -80,19 +80,19 @@ class Alarms:
     """The alarms of one process. `keep` stores an alarm and returns whether it is new to the database."""
 
     def __init__(
-        self, keep: Callable[[Raised], Awaitable[bool]], *, clock: Clock, name_of: Callable[[str], str]
+        self, keep: Callable[[RaisedAlarm], Awaitable[bool]], *, clock: Clock, name_of: Callable[[str], str]
     ) -> None:
         self._keep = keep
         self._clock = clock
         self._name_of = name_of
         self._seen: dict[str, _Seen] = {}
-        self._due: asyncio.Queue[Raised] = asyncio.Queue()
+        self._due: asyncio.Queue[RaisedAlarm] = asyncio.Queue()
 
     @asynccontextmanager
     async def posted(self, party: str, body: bytes) -> AsyncIterator[None]:
         """Examine a posted body. If it is refused as a whole within the context, count one refusal."""
         if any(await beside_each(trips_by_part(body))) if len(body) > BODY_BYTES_MAX else trips(body):
-            self.alarm(party, Kind.TRIPWIRE)
+            self.alarm(party, AlarmKind.TRIPWIRE)
         try:
             yield
         except Refused:
@@ -105,28 +105,28 @@ class Alarms:
         seen.posted += posted
         seen.refused += refused
         if seen.refused >= REFUSED_MIN and 2 * seen.refused > seen.posted:
-            self.alarm(party, Kind.REFUSED)
+            self.alarm(party, AlarmKind.REFUSED)
 
-    def filed(self, party: str, spent: Charged, items: int) -> None:
+    def filed(self, party: str, spent: RecordCost, items: int) -> None:
         """Count an accepted record with this number of items."""
         seen = self._of(party)
         seen.filed += 1
         seen.long += spent.field > LONG_FIELD
         if seen.long >= LONG_MIN and LONG_SHARE * seen.long > seen.filed:
-            self.alarm(party, Kind.LONG_FIELDS)
+            self.alarm(party, AlarmKind.LONG_FIELDS)
         seen.known += 1
         each = spent.record / items
         seen.usually += (each - seen.usually) / min(seen.known, USUALLY)
         seen.lately += (each - seen.lately) / min(seen.known, LATELY)
         if seen.known >= KNOWN_MIN and seen.lately > 2 * seen.usually:
-            self.alarm(party, Kind.DEARER)
+            self.alarm(party, AlarmKind.DEARER)
 
-    def alarm(self, party: str, kind: Kind) -> None:
+    def alarm(self, party: str, kind: AlarmKind) -> None:
         """Raise an alarm unless this process has raised it today. It is stored in the background."""
         seen = self._of(party)
         if kind not in seen.raised:
             seen.raised.add(kind)
-            self._due.put_nowait(Raised(party, kind, seen.day, self._name_of(party)))
+            self._due.put_nowait(RaisedAlarm(party, kind, seen.day, self._name_of(party)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -186,10 +186,10 @@ GATHERED_MAX: Final = 25
 GATHER_S: Final = 0.002
 PAUSE_S: Final = 0.01
 
-Waiting = tuple[Request, asyncio.Future[Reply]]
+Waiting = tuple[Request, asyncio.Future[HttpReply]]
 
 
-class Way:
+class IntakeQueue:
     """A queue of requests that wait to be filed. The requests of each party stay in order."""
 
     def __init__(self, places: int) -> None:
@@ -197,11 +197,11 @@ class Way:
         self._places = places
         self._places_of_one = places // SHARES
         #: By party. The party whose turn is next comes first.
-        self._turns: OrderedDict[str, OrderedDict[asyncio.Future[Reply], Request]] = OrderedDict()
+        self._turns: OrderedDict[str, OrderedDict[asyncio.Future[HttpReply], Request]] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._came = asyncio.Event()
 
-    def enter(self, request: Request) -> asyncio.Future[Reply]:
+    def enter(self, request: Request) -> asyncio.Future[HttpReply]:
         """Add a request, and return the future of its answer. Raises `Unavailable("intake_full")` if it has no place.
 
         A p0 request never waits for other parties: it needs a place of its own party only.
@@ -210,13 +210,13 @@ class Way:
         full = self._waiting.total() + count > self._places and not _is_urgent(request)
         if full or self._waiting[party] + count > self._places_of_one:
             raise Unavailable("intake_full")
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
         self._turns.setdefault(party, OrderedDict())[answer] = request
         self._waiting[party] += count
         self._came.set()
         return answer
 
-    def leave(self, request: Request, answer: asyncio.Future[Reply]) -> None:
+    def leave(self, request: Request, answer: asyncio.Future[HttpReply]) -> None:
         """Remove a request whose caller no longer waits, if it is still in the queue."""
         party = _party(request)
         if answer in self._turns.get(party, ()):

@@ -21,7 +21,7 @@ from pydantic_core import from_json, to_json
 from shared.contracts.base import Contract, PartyId, Uuid
 from shared.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.exchange.act import Act, Subject
-from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
+from shared.exchange.amend import AmendmentInput, AmendmentResult, CurrentEdge, Revision, prepare_amended, renumbered
 from shared.exchange.facts import check_stated
 from shared.exchange.minimise import whole_record
 from shared.exchange.prepare import Filing, as_filed
@@ -30,9 +30,9 @@ from shared.guard import ADDED, as_kept, check_budget, cuts
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut
-from shared.party.origin.records import Amendable, DisownedItems, Filed
-from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.referrals import Acting, debit_one, tell_taken_back
+from shared.party.origin.records import AmendableReferral, StoredReferral, WrongProvider
+from shared.party.origin.use_cases.holds import HoldAnswers
+from shared.party.origin.use_cases.referrals import Actor, debit_one, tell_taken_back
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
@@ -64,7 +64,7 @@ class Change:
     cut: tuple[Cut, ...] = ()
 
 
-async def find_amendable(referral_id: UUID, act: Act, acting: Acting) -> Amendable:
+async def find_amendable(referral_id: UUID, act: Act, acting: Actor) -> AmendableReferral:
     """Lock the referral to amend. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
     acting.require(act.name)
     found = await acting.amendments.find(referral_id)
@@ -77,7 +77,7 @@ async def find_amendable(referral_id: UUID, act: Act, acting: Acting) -> Amendab
 
 
 async def amend_referral(
-    referral_id: UUID, submission: ReferralSubmission, acting: Acting, *, revision: int, body_sha256: str
+    referral_id: UUID, submission: ReferralSubmission, acting: Actor, *, revision: int, body_sha256: str
 ) -> AmendedReferral:
     """Replace `revision` with this submission. The same content changes nothing and sends nothing.
 
@@ -102,7 +102,7 @@ async def amend_referral(
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
+class CurrentReferral:
     """The current state of a referral, for a function that edits it. `content` is its record, as JSON."""
 
     external_ref: str
@@ -111,7 +111,7 @@ class Stands:
 
 
 async def amend_in_part(
-    referral_id: UUID, edit: Callable[[Stands], ReferralSubmission], acting: Acting, *, revision: int
+    referral_id: UUID, edit: Callable[[CurrentReferral], ReferralSubmission], acting: Actor, *, revision: int
 ) -> AmendedReferral:
     """Replace `revision` with the result of `edit` on the current record, so that a caller states only the changes.
 
@@ -119,14 +119,12 @@ async def amend_in_part(
     """
     found = await find_amendable(referral_id, AMEND, acting)
     assert found.content is not None
-    submission = edit(Stands(found.external_ref, found.exercise, found.content))
+    submission = edit(CurrentReferral(found.external_ref, found.exercise, found.content))
     posted = digest(submission.model_dump_json(exclude_unset=True).encode())
     return await amend_referral(referral_id, submission, acting, revision=revision, body_sha256=posted)
 
 
-async def reroute_referral(
-    referral_id: UUID, wanted: Rerouting, acting: Acting, *, body_sha256: str
-) -> AmendedReferral:
+async def reroute_referral(referral_id: UUID, wanted: Rerouting, acting: Actor, *, body_sha256: str) -> AmendedReferral:
     """Send the items that a notice's provider does not host to the provider that hosts them.
 
     Raises `Refused`: as `find_amendable`, `notice_unknown`, `nothing_disowned`, `provider_needed` if the answer
@@ -149,7 +147,7 @@ async def reroute_referral(
     return await change(found, Change(REROUTE, AmendmentCause.REROUTED, content, body_sha256), acting)
 
 
-async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedReferral:
+async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> AmendedReferral:
     """Replace the content, and send the messages that this causes.
 
     The party is charged as for a filing: for the items examined and the messages sent.
@@ -167,7 +165,7 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     check_stated(record["items"], before.record["items"])
     if record == before.record:
         return _answer(found, None, revision=found.revision, cut=wanted.cut)
-    amending = Amending(
+    amending = AmendmentInput(
         referral_id=found.referral_id,
         origin=origin,
         exercise=found.exercise,
@@ -190,13 +188,13 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     store = acting.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, acting)
-    await Holding.of(acting).follow(found.referral_id)
+    await HoldAnswers.of(acting).follow(found.referral_id)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
 
 
-async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting) -> None:
+async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], acting: Actor) -> None:
     """Send withdrawals to parties that are no longer recipients, at every instance that had the edges.
 
     A party that has left the directory gets no message.
@@ -207,7 +205,7 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting
     there = await tell_taken_back(
         found.referral_id,
         await store.told(edges),
-        Filed(found.state, found.exercise, found.traceparent),
+        StoredReferral(found.state, found.exercise, found.traceparent),
         store=store,
         reason=WithdrawalReason.OTHER,
         party=found.party,
@@ -221,12 +219,14 @@ def _before(content: bytes) -> Revision:
     return Revision(as_kept(ReferralRecord.model_validate_json(content)), from_json(content))
 
 
-def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tuple[Cut, ...]) -> AmendedReferral:
+def _answer(
+    found: AmendableReferral, amended: AmendmentResult | None, *, revision: int, cut: tuple[Cut, ...]
+) -> AmendedReferral:
     if amended is None:
         state, reason, added = found.state, None, list[str]()
-        unchanged: Iterable[Standing] = found.edges
-        replaced: Iterable[Standing] = ()
-        ended: Iterable[Standing] = ()
+        unchanged: Iterable[CurrentEdge] = found.edges
+        replaced: Iterable[CurrentEdge] = ()
+        ended: Iterable[CurrentEdge] = ()
     else:
         state, reason = amended.again.disposition, amended.again.work_reason
         known = {each.known.edge_id for each in amended.replaced}
@@ -246,11 +246,11 @@ def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tu
     )
 
 
-def _parties(edges: Iterable[Standing]) -> tuple[str, ...]:
+def _parties(edges: Iterable[CurrentEdge]) -> tuple[str, ...]:
     return tuple(sorted({each.recipient for each in edges}))
 
 
-def _hosts(disowned: DisownedItems, provider: str | None, directory: DirectoryIndex) -> Mapping[int, str]:
+def _hosts(disowned: WrongProvider, provider: str | None, directory: DirectoryIndex) -> Mapping[int, str]:
     """Return the provider that hosts each item instead, by item number."""
     hosts = {n: provider or suggested for n, suggested in disowned.items.items()}
     if not hosts:

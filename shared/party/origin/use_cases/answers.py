@@ -18,19 +18,19 @@ from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
 from shared.contracts.case_referral import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.acts import STAYING
-from shared.exchange.clocks import Happened, began_again, reported, told_by
-from shared.exchange.items import Said, check_times
+from shared.exchange.clocks import EdgeStep, began_again, reported, told_by
+from shared.exchange.items import ItemLog, check_times
 from shared.exchange.message import Received
-from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
+from shared.exchange.origin import EdgeAmendments, EdgeAnswer, answer_edge, said_in
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.states import Event, event_type, rows_for, rows_of
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.party.origin.records import AnswerAct, Judged, OpenEdge, Referred, Taken
+from shared.party.origin.records import ActResult, AnswerAct, EdgeUpdate, OpenEdge, ReferredCase
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.holds import Holding, of_agencies
-from shared.party.origin.use_cases.questions import Asked
-from shared.party.origin.use_cases.transfers import Claiming
+from shared.party.origin.use_cases.holds import HoldAnswers, of_agencies
+from shared.party.origin.use_cases.questions import QuestionBatch
+from shared.party.origin.use_cases.transfers import ClaimGrants
 
 _UNMATCHED: Final = "answer_unmatched"
 _EXISTS: Final = "edge_exists"
@@ -49,12 +49,12 @@ class EdgeAnswers:
 
     edges: PostgresEdges
     at: datetime
-    holding: Holding | None = None
+    holding: HoldAnswers | None = None
     agency: Callable[[str], str | None] = lambda _: None
-    claiming: Claiming | None = None
-    asked: Asked | None = None
+    claiming: ClaimGrants | None = None
+    asked: QuestionBatch | None = None
     events: list[Event] = field(default_factory=list)
-    _steps: list[Happened] = field(default_factory=list)
+    _steps: list[EdgeStep] = field(default_factory=list)
     _exist: Collection[UUID] = frozenset()
     #: Messages that changed an edge. Excluded are answers from a recipient's old instance after the new one had
     #: answered.
@@ -76,8 +76,8 @@ class EdgeAnswers:
         judged = await self.edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         await self._read(messages)
         refusals: dict[UUID, str] = {}
-        taken: dict[UUID, Taken] = {}
-        new: dict[AnswerAct, Judged] = {}
+        taken: dict[UUID, EdgeUpdate] = {}
+        new: dict[AnswerAct, ActResult] = {}
         applied: list[Received] = []
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
@@ -124,7 +124,7 @@ class EdgeAnswers:
                 await self.edges.unrefer(said.edge_id, said.referral_id, agency=said.agency)
             elif isinstance(said, CaseReferredClear) and (instance := self.agency(said.agency)) is not None:
                 at = coarse(message.sent_at)
-                await self.edges.refer(Referred(said.from_edge_id, said.edge_id, said.agency, instance, at))
+                await self.edges.refer(ReferredCase(said.from_edge_id, said.edge_id, said.agency, instance, at))
 
     def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
         """Check the edges of a case referral.
@@ -143,7 +143,7 @@ class EdgeAnswers:
             raise Refused(_EXISTS)
 
     def _take(
-        self, message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]], taken: dict[UUID, Taken]
+        self, message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]], taken: dict[UUID, EdgeUpdate]
     ) -> str | None:
         """Change all of the sender's edges in `taken`, or none. Return the code of a refusal, else None.
 
@@ -176,10 +176,10 @@ class EdgeAnswers:
             again, kind = began_again(present[0].answer.detail), _row(message).subject
             told_at = message.sent_at
             steps = told_by(kind, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
-            if isinstance(message.clear, NoticeAnsweredClear) and Said(answers=message.clear.items).said_gone():
-                steps += reported(Said.kept(answer.detail), message.sent_at)
+            if isinstance(message.clear, NoticeAnsweredClear) and ItemLog(answers=message.clear.items).said_gone():
+                steps += reported(ItemLog.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
-            self._steps += [Happened.by(*of, step=step) for step in steps]
+            self._steps += [EdgeStep.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None
 
@@ -208,7 +208,7 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
     return ACT_AWAITED if ours and message.message in _OF_CASES else _UNMATCHED
 
 
-def take(edge: OpenEdge, message: Received) -> Taken:
+def take(edge: OpenEdge, message: Received) -> EdgeUpdate:
     """Return the edge after an answer.
 
     Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of `answer_edge`.
@@ -220,23 +220,23 @@ def take(edge: OpenEdge, message: Received) -> Taken:
     if elsewhere and message.sender_instance not in edge.instances_before:
         raise Refused(_UNMATCHED)
     if elsewhere and (edge.withdrawn or not edge.told):
-        return Taken(present, edge.told)
+        return EdgeUpdate(present, edge.told)
     if not elsewhere and edge.told:
         known = [each for each in edge.told if isinstance(clear, Answer) and each.acts < clear.number]
         if not known:
             raise Refused("answer_repeated")
         present = max(known, key=lambda each: each.acts)
-    amended = Amendments(edge.revision, edge.gone)
+    amended = EdgeAmendments(edge.revision, edge.gone)
     after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items, amended=amended)
-    return Taken(after, (*edge.told, after), retell=True) if elsewhere else Taken(after)
+    return EdgeUpdate(after, (*edge.told, after), retell=True) if elsewhere else EdgeUpdate(after)
 
 
-def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mapping[UUID, Taken]) -> Judged:
+def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mapping[UUID, EdgeUpdate]) -> ActResult:
     """Return the stored form of an act. For an applied act it includes the content that the party is shown."""
     if code is not None:
-        return Judged(code, edge.referral_id, edge.party)
+        return ActResult(code, edge.referral_id, edge.party)
     sealed = message.sealed
-    return Judged(
+    return ActResult(
         None,
         edge.referral_id,
         edge.party,
@@ -246,7 +246,7 @@ def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mappi
     )
 
 
-def _after(edge: OpenEdge, taken: Taken | None) -> OpenEdge:
+def _after(edge: OpenEdge, taken: EdgeUpdate | None) -> OpenEdge:
     return edge if taken is None else replace(edge, answer=taken.answer, told=taken.told)
 
 
@@ -260,7 +260,7 @@ def _row(message: Received) -> Act:
     return rows_for(message.message, Track.ANSWER)[0]
 
 
-def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
+def _event(message: Received, edge: OpenEdge, answer: EdgeAnswer) -> Event:
     """Return the event for the origin's party: its referral, the recipient, and the new state of the edge."""
     kind = _row(message)
     what = event_type(kind.subject, kind.name)

@@ -17,15 +17,15 @@ from shared.contracts.base import Contract
 from shared.contracts.case_referral import CaseCameBackClear
 from shared.contracts.holds import (
     OF_HOLDS,
-    Confirming,
     HoldActivatedClear,
     HoldEndedClear,
     HoldExtendedClear,
+    HoldOverride,
     HoldPlacedClear,
     HoldReleasedClear,
     HoldTooLateClear,
     NoObjectionClear,
-    Overriding,
+    OverrideApproval,
 )
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.exchange.act import Act, Subject
@@ -35,10 +35,10 @@ from shared.exchange.preservation import MAY_HOLD, TOLERANCE, check_bound, clear
 from shared.exchange.states import Event, event_type, row
 from shared.kernel.authority import require_another
 from shared.kernel.errors import Refused, not_found
-from shared.party.origin.domain import Overridden
-from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedEdge
+from shared.party.origin.domain import OverrideResult
+from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedNotice
 from shared.party.origin.store.holds import PostgresHolds
-from shared.party.origin.use_cases.referrals import Acting, Letters
+from shared.party.origin.use_cases.referrals import Actor, OriginSender
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
@@ -50,7 +50,7 @@ _ENDED: Final = event_type(Subject.CASE, "hold_ended")
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class HoldAnswers:
     """The context for answering holds at one instance, by the current documents."""
 
     holds: PostgresHolds
@@ -59,7 +59,7 @@ class Holding:
     at: datetime
 
     @classmethod
-    def of(cls, acting: Acting) -> Self:
+    def of(cls, acting: Actor) -> Self:
         """Return the context of the acting party."""
         return cls(acting.holds, acting.documents, acting.instance, acting.at)
 
@@ -98,7 +98,7 @@ class Holding:
         await self.end([hold for hold in active if not planned or hold.agency not in told], HoldEnd.LAPSED)
         await self.plan(referral_id, planned)
 
-    async def plan(self, referral_id: UUID, planned: Sequence[PlannedEdge]) -> None:
+    async def plan(self, referral_id: UUID, planned: Sequence[PlannedNotice]) -> None:
         """Set the slots of a referral's planned notices from the holds and windows as they are now."""
         if not planned:
             return
@@ -130,7 +130,7 @@ class Holding:
         await self.holds.send(drafts)
         await self.holds.note([Event(each.party, _ENDED, each.referral_id, end.value, each.agency) for each in holds])
 
-    async def _apply(self, message: Received, planned: Sequence[PlannedEdge]) -> None:
+    async def _apply(self, message: Received, planned: Sequence[PlannedNotice]) -> None:
         referral_id, agency, clear = UUID(message.subject), message.sender, message.clear
         match clear:
             case HoldPlacedClear():
@@ -150,7 +150,7 @@ class Holding:
             case _:
                 pass
 
-    async def _place(self, message: Received, clear: HoldPlacedClear, planned: Sequence[PlannedEdge]) -> None:
+    async def _place(self, message: Received, clear: HoldPlacedClear, planned: Sequence[PlannedNotice]) -> None:
         hold = Hold(
             hold_id=clear.act,
             referral_id=clear.referral_id,
@@ -175,7 +175,7 @@ class Holding:
         late = HoldTooLateClear.model_validate(named | {"issued_at": issued_at})
         await self.holds.send(self._tell(HOLD_TOO_LATE, late, hold))
 
-    async def _activated(self, hold: Hold, planned: Sequence[PlannedEdge]) -> list[Draft]:
+    async def _activated(self, hold: Hold, planned: Sequence[PlannedNotice]) -> list[Draft]:
         words = {"scope": hold.scope, "basis": hold.basis, "not_after": hold.not_after}
         counts = {"held": len(planned), "issued": (await self.holds.issued(hold.referral_id)).notices}
         named = {"referral_id": hold.referral_id, "revision": _REVISION, "hold": hold.hold_id}
@@ -185,7 +185,7 @@ class Holding:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         return [hold for hold in active if (hold.agency, hold.hold_id) == (agency, hold_id)]
 
-    async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
+    async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedNotice]]) -> None:
         """End the holds of agencies that have declined, closed or referred the case."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
@@ -194,7 +194,7 @@ class Holding:
         await self.end([hold for hold in over if hold not in gone], HoldEnd.RELEASED)
         await self._pass_on(gone, planned)
 
-    async def _pass_on(self, holds: Sequence[Hold], planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
+    async def _pass_on(self, holds: Sequence[Hold], planned: dict[UUID, Sequence[PlannedNotice]]) -> None:
         """End holds of agencies that have referred the case, and extend the window of the notices for the next agency.
 
         The window lasts as long as the hold would have, but at most one window of the notice's rules from now.
@@ -215,21 +215,21 @@ class Holding:
         return party is not None and party.kind == PartyKind.LAW_ENFORCEMENT
 
     def _tell(self, message: MessageType, said: Contract, hold: Hold) -> list[Draft]:
-        letters = Letters(self.documents().directory, self.instance, self.at)
+        letters = OriginSender(self.documents().directory, self.instance, self.at)
         return letters.tell(
             message, said, of=hold.referral_id, sender=hold.party, to=hold.agency, exercise=hold.exercise
         )
 
 
-async def propose_override(referral_id: UUID, said: Overriding, acting: Acting) -> Overridden:
+async def propose_override(referral_id: UUID, said: HoldOverride, acting: Actor) -> OverrideResult:
     """Propose to override a hold, for a second person to confirm. Raises as `confirm_override`."""
     hold, _ = await _found(referral_id, said.hold, PROPOSE, acting=acting)
     act = HoldAct("override_proposed", acting.at, basis=said.basis.value, actor=acting.actor)
     await acting.holds.note_act(hold, act)
-    return Overridden(referral_id=referral_id, hold=hold.hold_id, state="proposed")
+    return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state="proposed")
 
 
-async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) -> Overridden:
+async def confirm_override(referral_id: UUID, said: OverrideApproval, acting: Actor) -> OverrideResult:
     """End a hold that another person has proposed to override.
 
     Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and `second_person_needed`
@@ -240,15 +240,15 @@ async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) 
     if not proposed:
         raise Refused("override_not_proposed", "another person must propose it first", status=409)
     require_another(acting.actor, proposed)
-    holding = Holding.of(acting)
+    holding = HoldAnswers.of(acting)
     await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
     # A person has decided, so notices that no other agency holds do not wait for the end of their window.
     await acting.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
     await holding.plan(referral_id, planned)
-    return Overridden(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
+    return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 
 
-async def _found(referral_id: UUID, hold_id: UUID, act: Act, *, acting: Acting) -> tuple[Hold, Sequence[PlannedEdge]]:
+async def _found(referral_id: UUID, hold_id: UUID, act: Act, *, acting: Actor) -> tuple[Hold, Sequence[PlannedNotice]]:
     acting.require(act.name)
     planned = (await acting.holds.lock([referral_id])).get(referral_id, ())
     known = await acting.holds.find(referral_id, hold_id)

@@ -28,18 +28,18 @@ from shared.kernel.authority import Authority
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission, day_of
-from shared.party.origin.records import Claimed, Twin
-from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
+from shared.party.origin.domain import ExternalRefExists, HttpReply, Outcome, QuotaExceeded, Request, Submission, day_of
+from shared.party.origin.records import Claimed, Repeat
+from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFilings
 from shared.party.origin.use_cases.alarms import (
     ANSWER_S_MAX,
     DENSE_WAITING_MAX,
     TOGETHER_MAX,
     WAITING_MAX,
+    AlarmKind,
     Alarms,
-    Kind,
+    IntakeQueue,
     Waiting,
-    Way,
     is_dense,
     items_of,
 )
@@ -52,7 +52,7 @@ from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Disposition, WorkReason
 
 #: Writes the answer to each request of a transaction, from the outcomes of its submissions and the acceptance time.
-AnswerWriter = Callable[[Sequence[Request], Sequence[Sequence[Outcome]], datetime], list[Reply]]
+AnswerWriter = Callable[[Sequence[Request], Sequence[Sequence[Outcome]], datetime], list[HttpReply]]
 #: Submissions that are prepared in one step, before other tasks of the event loop run.
 TOGETHER: Final = 25
 #: The same for dense requests, which are prepared in a worker thread.
@@ -96,7 +96,7 @@ class Intake:
         self._owe = owe
         self._alarms = alarms
         #: Dense requests have their own queue, so that they do not delay ordinary requests.
-        self._ordinary, self._dense = Way(waiting_max), Way(dense_waiting_max)
+        self._ordinary, self._dense = IntakeQueue(waiting_max), IntakeQueue(dense_waiting_max)
 
     def origin(self, party: str) -> PartyEntry:
         """Return the directory entry of the party that files. Raises `Refused` if the directory no longer has it."""
@@ -105,7 +105,7 @@ class Intake:
             raise not_found()
         return entry
 
-    async def submit(self, request: Request) -> Reply:
+    async def submit(self, request: Request) -> HttpReply:
         """Submit a request, and return its answer once the request is durable.
 
         Raises `Refused` for a role that may not file, and for a key that was used with another body. Raises
@@ -142,7 +142,7 @@ class Intake:
             both.create_task(self._run(self._ordinary))
             both.create_task(self._run(self._dense))
 
-    async def _run(self, way: Way) -> None:
+    async def _run(self, way: IntakeQueue) -> None:
         while True:
             taken = await way.take(self._submissions_max)
             # A late request has no waiting caller any more. Its repetition is another request.
@@ -170,13 +170,13 @@ class Intake:
                 else:
                     future.set_result(answer)
 
-    async def _commit(self, requests: Sequence[Request]) -> list[Reply | Refused]:
+    async def _commit(self, requests: Sequence[Request]) -> list[HttpReply | Refused]:
         documents, at = self._documents(), self._clock.now()
         prepared = await self._prepare(requests, documents, at)
         for request, of_one in zip(requests, prepared, strict=True):
             self._owe(request.submissions[0].party.id, _work(request, of_one))
         outcomes, claims = dict(enumerate(prepared)), dict[int, Claimed]()
-        answers, became = dict[int, Reply | Refused](), dict[int, list[Outcome]]()
+        answers, became = dict[int, HttpReply | Refused](), dict[int, list[Outcome]]()
         while outcomes:
             # The answers are known before the transaction, unless a key, a daily quota or a reference is taken.
             became = _without_repeats(outcomes)
@@ -184,7 +184,7 @@ class Intake:
             try:
                 await self._file(requests, became, answers, documents=documents, at=at)
                 break
-            except _Otherwise as error:
+            except _FilingConflict as error:
                 known = self._learn(error.found, requests, outcomes, tried=became, documents=documents, at=at)
                 outcomes = {index: each for index, each in outcomes.items() if index not in known}
                 claims |= known
@@ -196,14 +196,16 @@ class Intake:
         self,
         requests: Sequence[Request],
         outcomes: Mapping[int, Sequence[Outcome]],
-        answers: Mapping[int, Reply | Refused],
+        answers: Mapping[int, HttpReply | Refused],
         *,
         documents: Documents,
         at: datetime,
     ) -> None:
-        """File all outcomes in one transaction. Raises `_Otherwise` if that is not possible, with no effect."""
+        """File all outcomes in one transaction. Raises `_FilingConflict` if that is not possible, with no effect."""
         parties = sorted({each.party.id for request in requests for each in request.submissions})
-        asked = [(requests[index], reply) for index in claiming(outcomes) if isinstance(reply := answers[index], Reply)]
+        asked = [
+            (requests[index], reply) for index in claiming(outcomes) if isinstance(reply := answers[index], HttpReply)
+        ]
         submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
         kept = [each for of_one in outcomes.values() for each in of_one if isinstance(each, Prepared)]
         debits = sum_by_party([debit_of(each) for each in kept if _is_sent(each)])
@@ -211,15 +213,15 @@ class Intake:
         kept.sort(key=_reference)
         drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
         async with self._filings.open(parties, requests[0].submissions[0].role) as transaction:
-            found = await transaction.file(asked, ToFile(kept, submitted, day_of(at), debits, rooms))
+            found = await transaction.file(asked, FilingBatch(kept, submitted, day_of(at), debits, rooms))
             if found is not None:
-                raise _Otherwise(found)
+                raise _FilingConflict(found)
             # From the commit on the referrals are durable. After a crash the relay sends their segments.
             await transaction.send(list(chain.from_iterable(drafts)))
 
     def _learn(
         self,
-        found: Otherwise,
+        found: FilingConflict,
         requests: Sequence[Request],
         outcomes: Mapping[int, list[Outcome]],
         *,
@@ -234,7 +236,7 @@ class Intake:
         if found.claims:
             places = claiming(tried)
             known = {index: claim for index, claim in zip(places, found.claims, strict=True) if claim is not None}
-            return {index: Twin(places[of.of]) if isinstance(of, Twin) else of for index, of in known.items()}
+            return {index: Repeat(places[of.of]) if isinstance(of, Repeat) else of for index, of in known.items()}
         filed = [each for of_one in tried.values() for each in of_one if isinstance(each, Prepared)]
         sent = [each for each in filed if found.spent and _is_sent(each)]
         fits = fitting([debit_of(each) for each in sent], found.spent, rooms_of(found.spent, documents.directory))
@@ -255,10 +257,10 @@ class Intake:
         refused = [each for each in outcomes if isinstance(each, Refused)]
         for one in refused:
             REFUSALS.labels(one.code).inc()
-        spent = [each for each in refused if isinstance(each, DaySpent)]
+        spent = [each for each in refused if isinstance(each, QuotaExceeded)]
         self._alarms.judged(party, len(outcomes), len(refused) - len(spent))
         if spent:
-            self._alarms.alarm(party, Kind.DAY_FILLED)
+            self._alarms.alarm(party, AlarmKind.DAY_FILLED)
         for each in outcomes:
             if isinstance(each, Prepared):
                 self._alarms.filed(party, each.spent, each.items)
@@ -267,25 +269,25 @@ class Intake:
                 UNRELEASED.labels(each.work_reason).inc()
                 if each.work_reason == WorkReason.OVER_DAY:
                     log("child_at_risk_waits")
-                    self._alarms.alarm(party, Kind.DAY_FILLED)
-                    self._alarms.alarm(party, Kind.URGENT_WAITS)
+                    self._alarms.alarm(party, AlarmKind.DAY_FILLED)
+                    self._alarms.alarm(party, AlarmKind.URGENT_WAITS)
 
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
         """Return the outcome of a submission above the daily quota. A p0 submission goes to a second person at once."""
         if prepared.facts["priority"] != PriorityLevel.P0_CHILD_AT_RISK:
-            return DaySpent(at)
+            return QuotaExceeded(at)
         waiting = replace(_filing(submission), waits=WorkReason.OVER_DAY)
         (outcome,) = prepare_batch([waiting], documents=documents, at=at)
         return outcome
 
     def _answer(
         self, requests: Mapping[int, Request], outcomes: Mapping[int, Sequence[Outcome]], at: datetime
-    ) -> dict[int, Reply | Refused]:
+    ) -> dict[int, HttpReply | Refused]:
         """Answer these requests of a transaction, by index. Each transaction's acceptances share one signature."""
         became = [outcomes[index] for index in requests]
         replies = self._answering(list(requests.values()), became, at)
         return {
-            index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], DaySpent) else reply
+            index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], QuotaExceeded) else reply
             for index, of_one, reply in zip(requests, became, replies, strict=True)
         }
 
@@ -347,10 +349,10 @@ def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, lis
     return {index: [outcome(each) for each in of_one] for index, of_one in outcomes.items()}
 
 
-class _Otherwise(Exception):
+class _FilingConflict(Exception):
     """A transaction could not file all of its submissions."""
 
-    def __init__(self, found: Otherwise) -> None:
+    def __init__(self, found: FilingConflict) -> None:
         super().__init__()
         self.found = found
 
@@ -377,11 +379,13 @@ def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
     return len(request.submissions) + items_of(request) + edges
 
 
-def _answer_of(index: int, claims: Mapping[int, Claimed], answers: Mapping[int, Reply | Refused]) -> Reply | Refused:
+def _answer_of(
+    index: int, claims: Mapping[int, Claimed], answers: Mapping[int, HttpReply | Refused]
+) -> HttpReply | Refused:
     match claims.get(index):
         case None:
             return answers[index]
-        case Twin(first):
+        case Repeat(first):
             return _answer_of(first, claims, answers)
         case known:
             return known

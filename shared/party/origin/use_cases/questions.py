@@ -19,15 +19,7 @@ from pydantic import JsonValue
 
 from shared.contracts.answers import ItemChecks, ItemsCheckedClear
 from shared.contracts.facts import ReferralReviewedClear
-from shared.contracts.questions import (
-    AskedClear,
-    DecidedItem,
-    LapsedClear,
-    RaisedClear,
-    RepliedItem,
-    Reply,
-    Verdict,
-)
+from shared.contracts.questions import AskedClear, DecidedItem, LapsedClear, RaisedClear, RepliedItem, Reply, Ruling
 from shared.contracts.registry import (
     DISPUTE_ANSWERED,
     ITEMS_CHECKED,
@@ -39,23 +31,23 @@ from shared.contracts.registry import (
 )
 from shared.exchange import items, questions
 from shared.exchange.act import Act, Subject
-from shared.exchange.clocks import Happened, checked, rechecked
-from shared.exchange.items import Said
+from shared.exchange.clocks import EdgeStep, checked, rechecked
+from shared.exchange.items import ItemLog
 from shared.exchange.message import Draft, Received, compose_fact
-from shared.exchange.origin import Answered, ReferralState
+from shared.exchange.origin import EdgeAnswer, ReferralState
 from shared.exchange.prepare import Documents, prepare_again
-from shared.exchange.questions import Raised
-from shared.exchange.second_review import Released
+from shared.exchange.questions import RaisedQuestion
+from shared.exchange.second_review import SecondReview
 from shared.exchange.states import Event, event_type, happened, row
 from shared.guard import cost
 from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.failure_isolation import Taking
-from shared.party.origin.records import Filed, IssuedEdge, Look, OpenEdge, Unreleased
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.records import IssuedEdge, OpenEdge, PendingReview, Recheck, StoredReferral
 from shared.party.origin.store.amendments import PostgresReviews
-from shared.party.origin.use_cases.referrals import Acting, debit_one
-from shared.party.questions.store import Between, NewQuestion, OpenQuestion, PostgresQuestions
+from shared.party.origin.use_cases.referrals import Actor, debit_one
+from shared.party.questions.store import NewQuestion, OpenQuestion, PostgresQuestions, QuestionKey
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, ItemFound
 from shared.vocabulary.questions import QuestionKind, QuestionState
@@ -70,15 +62,15 @@ _TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
 }
 
 
-class Asked:
+class QuestionBatch:
     """The questions and disputes that one batch raises, within its transaction; `at` is when they are applied."""
 
     def __init__(self, store: PostgresQuestions, at: datetime) -> None:
         self._store = store
         self._at = at
-        self._known: dict[Between, list[Raised]] = {}
+        self._known: dict[QuestionKey, list[RaisedQuestion]] = {}
         self._new: list[NewQuestion] = []
-        self._lapsed: list[tuple[Between, int]] = []
+        self._lapsed: list[tuple[QuestionKey, int]] = []
 
     async def read(self, messages: Sequence[Received]) -> None:
         """Load the earlier questions and disputes about the subjects of a batch. Their edges are locked."""
@@ -103,7 +95,7 @@ class Asked:
             clear, edge.items, known, by_place=edge.subject != edge.referral_id, sent_at=message.sent_at
         )
         kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
-        known.append(Raised(kind, clear.number, QuestionState.OPEN, frozenset(questions.about(told))))
+        known.append(RaisedQuestion(kind, clear.number, QuestionState.OPEN, frozenset(questions.about(told))))
         revision = getattr(clear, "revision", edge.revision)
         new = NewQuestion.of(clear, told, between, subject=edge.referral_id, revision=revision, at=self._at)
         self._new.append(new)
@@ -115,7 +107,7 @@ class Asked:
             await self._store.over(between, number, QuestionState.LAPSED, said={}, at=self._at)
 
 
-async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting) -> str:
+async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor) -> str:
     """Answer a recipient's question or dispute once, and send the answer. Return the referral's unchanged state.
 
     Raises `Refused`: `not_found` for absent and foreign referrals, `state_forbids`, `question_unknown`,
@@ -138,14 +130,14 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
     answers = _answers(said, found)
     dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
     word = "replied" if isinstance(said, Reply) else "decided"
-    between = Between(acting.party, found.told_by, said.party, own=False)
+    between = QuestionKey(acting.party, found.told_by, said.party, own=False)
     await acting.questions.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
     await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
     await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
     return filed.state
 
 
-def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem | DecidedItem]:
+def _answers(said: Reply | Ruling, found: OpenQuestion) -> Sequence[RepliedItem | DecidedItem]:
     """Return the answer about each item, by the origin's own numbers."""
     if isinstance(said, Reply):
         return questions.replied(said.replied, found.about, amended=found.revision > found.asked_revision)
@@ -153,7 +145,13 @@ def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem
 
 
 async def _tell(
-    referral_id: UUID, found: OpenQuestion, acting: Acting, *, to: str, filed: Filed, words: Mapping[str, object]
+    referral_id: UUID,
+    found: OpenQuestion,
+    acting: Actor,
+    *,
+    to: str,
+    filed: StoredReferral,
+    words: Mapping[str, object],
 ) -> None:
     """Record the steps of the deadlines, and send the answer if its recipient is still in the directory."""
     message = _TOLD[found.kind, found.of_notice]
@@ -162,7 +160,7 @@ async def _tell(
         named = {"notice_id": found.told_by}
     clear = message.clear.model_validate(named | {"act": uuid4()} | _by_notice(words, found))
     steps = questions.steps(clear, 0, acting.at)
-    await acting.referrals.clock((), [Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
+    await acting.referrals.clock((), [EdgeStep.by(acting.party, found.told_by, to, step=step) for step in steps])
     await acting.tell(message, clear, filed, subject=found.told_by, to=to, place=found.instance)
 
 
@@ -178,16 +176,16 @@ def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, ob
     return {name: told(word) for name, word in words.items()}
 
 
-def _lapsed(known: Raised) -> QuestionState:
+def _lapsed(known: RaisedQuestion) -> QuestionState:
     may = known.state.value in questions.BEFORE[QuestionState.LAPSED]
     return QuestionState.LAPSED if may else known.state
 
 
-def _between(message: Received) -> Between:
-    return Between(message.recipient, UUID(message.subject), message.sender, own=False)
+def _between(message: Received) -> QuestionKey:
+    return QuestionKey(message.recipient, UUID(message.subject), message.sender, own=False)
 
 
-async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> str:
+async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> str:
     """Store recheck results, and send them to each provider with a notice about such an item. Return the state.
 
     The state is `reappeared` if an item is available again, else `routed`. Raises `Refused`: `not_found` for absent and
@@ -209,20 +207,20 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> st
     return state
 
 
-async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed) -> bool:
+async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, filed: StoredReferral) -> bool:
     """Store the results for one notice. Return whether one of its items is available again."""
-    before = Said.kept(edge.answer.detail)
+    before = ItemLog.kept(edge.answer.detail)
     found = items.found(said.checked, edge.standing, before, at=acting.at)
     if not found.checks:
         return False
     again = any(each.found is ItemFound.REAPPEARED for each in found.checks)
     state = AnswerState(items.fold(edge.standing, before + found).items.value) if again else edge.answer.state
     detail = dict(edge.answer.detail) | (before + found).words()
-    look = Look(uuid4(), acting.party, found, acting.at)
-    await acting.issued.found(edge, look, Answered(state, detail, edge.answer.acts))
+    look = Recheck(uuid4(), acting.party, found, acting.at)
+    await acting.issued.found(edge, look, EdgeAnswer(state, detail, edge.answer.acts))
     told = items.told(found, edge.items).checks
     steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
-    await acting.referrals.clock((), [Happened.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
+    await acting.referrals.clock((), [EdgeStep.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
     clear = ItemsCheckedClear(notice_id=edge.notice_id, act=look.act, checked=told)
     await acting.tell(ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance)
     return again
@@ -234,10 +232,10 @@ DROP: Final = row(Subject.REFERRAL, "drop")
 EXPIRED_MAX: Final = 100
 
 
-async def release_referral(referral_id: UUID, acting: Acting) -> str:
+async def release_referral(referral_id: UUID, acting: Actor) -> str:
     """Release a referral that another person has filed. Return its new state.
 
-    The release counts against the daily quota: raises `DaySpent` if that has no room, except for a child at risk.
+    The release counts against the daily quota: raises `QuotaExceeded` if that has no room, except for a child at risk.
     Raises `Refused`: `not_found`, `forbidden`, `state_forbids`, and `second_person_needed` for the person that filed
     it.
     """
@@ -257,7 +255,7 @@ async def release_referral(referral_id: UUID, acting: Acting) -> str:
         only=None,
         body_sha256=found.body_sha256,
         traceparent=found.traceparent,
-        released=Released(filed_by, acting.actor),
+        released=SecondReview(filed_by, acting.actor),
     )
     if not await acting.reviews.release(acting.actor, again):
         raise state_forbids()
@@ -265,7 +263,7 @@ async def release_referral(referral_id: UUID, acting: Acting) -> str:
     return again.disposition
 
 
-async def drop_referral(referral_id: UUID, acting: Acting) -> str:
+async def drop_referral(referral_id: UUID, acting: Actor) -> str:
     """Erase a referral that another person has filed. Return its new state. Raises as `release_referral`."""
     found = await _found(referral_id, DROP, acting)
     if not await acting.reviews.drop(referral_id, acting.actor):
@@ -275,7 +273,7 @@ async def drop_referral(referral_id: UUID, acting: Acting) -> str:
 
 
 async def expire_referrals(
-    reviews: PostgresReviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
+    reviews: PostgresReviews, taking: ClaimedBatch, documents: Documents, *, instance: str, days: int, at: datetime
 ) -> None:
     """Erase the referrals that have waited `days` days for a second person."""
     expired = await reviews.expire(at - timedelta(days=days), taking)
@@ -287,7 +285,7 @@ async def expire_referrals(
         log("referrals_expired", count=len(expired))
 
 
-async def _found(referral_id: UUID, act: Act, acting: Acting) -> Unreleased:
+async def _found(referral_id: UUID, act: Act, acting: Actor) -> PendingReview:
     found = await acting.reviews.find(referral_id)
     if found is None:
         raise not_found()
@@ -296,7 +294,7 @@ async def _found(referral_id: UUID, act: Act, acting: Acting) -> Unreleased:
     return found
 
 
-async def _told(found: Unreleased, act: Act, outcome: ReviewOutcome, *, state: str, acting: Acting) -> None:
+async def _told(found: PendingReview, act: Act, outcome: ReviewOutcome, *, state: str, acting: Actor) -> None:
     """Send audit the fact with the actor, and the party the event."""
     documents = acting.documents()
     instance = documents.directory.instance_of(found.party)
@@ -307,13 +305,7 @@ async def _told(found: Unreleased, act: Act, outcome: ReviewOutcome, *, state: s
 
 
 def _fact(
-    found: Unreleased,
-    outcome: ReviewOutcome,
-    by: str | None,
-    *,
-    instance: str,
-    documents: Documents,
-    at: datetime,
+    found: PendingReview, outcome: ReviewOutcome, by: str | None, *, instance: str, documents: Documents, at: datetime
 ) -> Draft:
     assert found.filed_by is not None
     return compose_fact(

@@ -24,20 +24,20 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.decision_fact import Stated, decided_fact
+from shared.exchange.decision_fact import FactBody, decided_fact
 from shared.exchange.message import Draft
 from shared.exchange.outgoing_messages import StaleEdge
-from shared.exchange.prepare import Again, Documents, prepare_again
+from shared.exchange.prepare import Documents, Redecision, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.failure_isolation import Taking
+from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
-from shared.party.origin.records import Held, Hold, StaleReferral, TakenBack, Try
+from shared.party.origin.records import Hold, LockedReferral, MissedWithdrawal, Retry, StaleReferral
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
-from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.referrals import Letters, reachable, tombstone
+from shared.party.origin.use_cases.holds import HoldAnswers
+from shared.party.origin.use_cases.referrals import OriginSender, reachable, tombstone
 from shared.party.origin.use_cases.transfers import told_again
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -49,7 +49,7 @@ DUE_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class CurrentDocuments:
     """The documents that an origin decides by: the current ones, and those in force at a given time, as known now.
 
     Both raise `Unavailable` if there are no documents.
@@ -60,10 +60,10 @@ class Law:
 
 
 @dataclass(frozen=True, slots=True)
-class DecideAgain:
+class EdgeRedecider:
     """The replacement of refused messages, in one transaction with the new messages and the fact to audit."""
 
-    law: Law
+    law: CurrentDocuments
     instance: str
     clock: Clock
 
@@ -71,19 +71,19 @@ class DecideAgain:
         """Count refusals as stale, and set the time at which each edge is decided again or dropped."""
         await edges.note_tries([self._try(edge) for edge in await edges.refused(message_ids)])
 
-    async def due(self, edges: PostgresEdges, taking: Taking) -> None:
+    async def due(self, edges: PostgresEdges, taking: ClaimedBatch) -> None:
         """Decide again the edges whose pause is over. Without documents, all of them wait."""
         await self._replace(edges, await edges.due(self.clock.now(), taking))
 
-    def _try(self, edge: StaleEdge) -> Try:
+    def _try(self, edge: StaleEdge) -> Retry:
         at = self.clock.now()
         try:
             counts = self.law.at(edge.decided_at).law == edge.law
             self.law.now()
         except Unavailable:
-            return Try(edge.edge_id, edge.tried, at)
+            return Retry(edge.edge_id, edge.tried, at)
         tried = edge.tried + counts
-        return Try(edge.edge_id, tried, at if tried > len(PAUSES) else at + PAUSES[max(tried - 1, 0)])
+        return Retry(edge.edge_id, tried, at if tried > len(PAUSES) else at + PAUSES[max(tried - 1, 0)])
 
     async def _replace(self, edges: PostgresEdges, stale: Sequence[StaleReferral]) -> None:
         again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
@@ -96,7 +96,7 @@ class DecideAgain:
         if dropped:
             log("edges_dropped", count=len(dropped))
 
-    async def issue(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
+    async def issue(self, edges: PostgresEdges, after: UUID, taking: ClaimedBatch) -> UUID | None:
         """Decide waiting edges above the id `after`, and send those that can be read. The caller has the transaction.
 
         Return the id to continue after, or None after the last edge. An edge that still cannot be read stays unchanged.
@@ -106,21 +106,21 @@ class DecideAgain:
         await _send_readable(edges, found, again)
         return _last(found) if taking.full else None
 
-    async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
+    async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: ClaimedBatch) -> UUID | None:
         """Send again edges whose recipient could not read the last attempt. Otherwise as `issue`."""
         found = await edges.unread(after, taking)
         await self._anew(edges, found, waited=True)
         return _last(found) if taking.full else None
 
-    async def left_behind(self, edges: PostgresEdges, taking: Taking, *, recipient: str, instance: str) -> None:
+    async def left_behind(self, edges: PostgresEdges, taking: ClaimedBatch, *, recipient: str, instance: str) -> None:
         """Send again open edges at an instance that their recipient has left. The caller has the transaction."""
         await self._anew(edges, await edges.left_behind(recipient, instance, taking))
 
-    async def missing(self, edges: PostgresEdges, taking: Taking) -> None:
+    async def missing(self, edges: PostgresEdges, taking: ClaimedBatch) -> None:
         """Send again the edges that are missing at the instance of their recipient."""
         await self._anew(edges, await edges.missing(taking))
 
-    async def untold(self, missing: PostgresMissing, taking: Taking) -> None:
+    async def untold(self, missing: PostgresMissing, taking: ClaimedBatch) -> None:
         """Send withdrawals again to the recipients' instances that do not know them."""
         directory, at = self.law.now().directory, self.clock.now()
         withdrawn = await missing.taken_back(taking)
@@ -145,19 +145,19 @@ class DecideAgain:
             log("edges_dropped", count=len(dropped))
 
     async def _transfers_told(
-        self, edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]
-    ) -> list[Again]:
+        self, edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]
+    ) -> list[Redecision]:
         """Return the repeated decisions, each with the transfer messages that its hotline had received."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
-        letters = Letters(self.law.now().directory, self.instance, self.clock.now())
+        letters = OriginSender(self.law.now().directory, self.instance, self.clock.now())
         held = {each.referral_id: _held(each) for each in found}
         drafts = {each.referral_id: [*each.drafts] for each in again}
         for each in told:
             drafts[each.referral_id] += told_again(each, held[each.referral_id], letters)
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
-    def _decided(self, referral: StaleReferral) -> list[Again]:
+    def _decided(self, referral: StaleReferral) -> list[Redecision]:
         """Decide a referral's edges again. Those that were tried too often are dropped."""
         documents = self.law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
@@ -165,7 +165,7 @@ class DecideAgain:
         found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
         return found + ([self.decide(replace(referral, stale=others), documents)] if others else [])
 
-    def decide(self, referral: StaleReferral, documents: Documents) -> Again:
+    def decide(self, referral: StaleReferral, documents: Documents) -> Redecision:
         """Decide these edges of a referral by these documents. An edge that cannot be decided is dropped."""
         origin = documents.directory.party(referral.party)
         if origin is None or origin.instance != self.instance or referral.content is None:
@@ -188,12 +188,12 @@ class DecideAgain:
             log("referral_undecidable", code=error.code)
             return self._given_up(referral, documents)
 
-    def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
+    def _given_up(self, referral: StaleReferral, documents: Documents) -> Redecision:
         """Drop edges: the origin has left, the content is erased or unusable, or they were tried too often.
 
         The fact states the stored decision once more, without these edges.
         """
-        stated = Stated(
+        stated = FactBody(
             referral_id=referral.referral_id,
             origin=referral.party,
             body_sha256=referral.body_sha256,
@@ -214,7 +214,7 @@ class DecideAgain:
             at=at,
             traceparent=referral.traceparent,
         )
-        return Again(
+        return Redecision(
             referral.referral_id,
             referral.party,
             (),
@@ -232,14 +232,14 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
     return max(edge.edge_id for each in found for edge in each.stale.values())
 
 
-def _held(referral: StaleReferral) -> Held:
+def _held(referral: StaleReferral) -> LockedReferral:
     """Return the fields of a referral that transfer messages need."""
-    return Held(
+    return LockedReferral(
         referral.referral_id, referral.party, referral.disposition, referral.exercise, referral.revision, offered=()
     )
 
 
-def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) -> Draft | None:
+def _told_again(taken_back: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
     if not reachable(taken_back.told, directory):
         return None
     return tombstone(
@@ -257,16 +257,16 @@ def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) 
 BATCH: Final = 100
 
 
-class Checked(NamedTuple):
+class HoldCheck(NamedTuple):
     """The result of the hold check on due notices: those that may be sent, and those that an agency still holds."""
 
     free: list[StaleReferral]
     held: list[StaleReferral]
 
 
-def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold]], at: datetime) -> Checked:
+def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold]], at: datetime) -> HoldCheck:
     """Split due notices. A notice may be sent if no hold is in force or its referral was withdrawn."""
-    found = Checked([], [])
+    found = HoldCheck([], [])
     for each in due:
         holds = active.get(each.referral_id, ())
         stands = not each.withdrawn and any(hold.not_after > at for hold in holds)
@@ -280,10 +280,10 @@ class IssuePlanned:
 
     planned: PostgresPlanned
     edges: PostgresEdges
-    again: DecideAgain
-    holding: Holding
+    again: EdgeRedecider
+    holding: HoldAnswers
 
-    async def issue(self, taking: Taking) -> None:
+    async def issue(self, taking: ClaimedBatch) -> None:
         """Send the due notices, and report how each of their holds has ended."""
         at, hours = self.holding.at, self.holding.documents().hours
         due = await self.planned.due(at, taking)
@@ -306,11 +306,11 @@ class IssuePlanned:
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
 
-    async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
+    async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> None:
         if dropped := await _send_readable(self.edges, free, [_listed(each) for each in again]):
             log("edges_dropped", count=len(dropped))
 
-    def _unread(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> list[UUID]:
+    def _unread(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> list[UUID]:
         """Return the notices whose recipients cannot read them yet."""
         stale = {each.referral_id: each.stale for each in free}
         return [
@@ -320,7 +320,7 @@ class IssuePlanned:
         ]
 
     async def _end(
-        self, free: Sequence[StaleReferral], again: Sequence[Again], active: Mapping[UUID, Sequence[Hold]]
+        self, free: Sequence[StaleReferral], again: Sequence[Redecision], active: Mapping[UUID, Sequence[Hold]]
     ) -> None:
         """End the holds: a hold of a sent notice has expired, and a hold of a dropped notice has lapsed."""
         gone = {each.referral_id for each in again if each.emitted or each.waiting}
@@ -329,12 +329,14 @@ class IssuePlanned:
             await self.holding.end(active.get(each.referral_id, ()), end)
 
 
-def _listed(again: Again) -> Again:
+def _listed(again: Redecision) -> Redecision:
     """Return the decision with a work list reason if the law no longer permits one of its notices."""
     return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
 
 
-async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+async def _send_readable(
+    edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]
+) -> set[UUID]:
     """Send the decided edges that can be read, and return the dropped ones. Waiting edges stay unchanged."""
     stale = {each.referral_id: each.stale for each in found}
     replaced = {
@@ -348,7 +350,7 @@ async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], a
     return dropped
 
 
-def _dropped(found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+def _dropped(found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:
     """Return the edges that are no longer sent: those that cannot be decided, and those that were withdrawn."""
     withdrawn = (edge_id for each in found if each.withdrawn for edge_id in _ids(each))
     return {*(edge.edge_id for each in again for edge in each.dropped), *withdrawn}

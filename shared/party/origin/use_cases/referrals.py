@@ -20,17 +20,17 @@ from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.referral import ReferralContent
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Happened, taken_back
+from shared.exchange.clocks import EdgeStep, taken_back
 from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
 from shared.exchange.states import follow, happened, row
-from shared.guard import Charged
+from shared.guard import RecordCost
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.domain import DaySpent, Outcome, ShownReferral, Spent, day_of
-from shared.party.origin.records import Filed, Told
+from shared.party.origin.domain import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
+from shared.party.origin.records import Addressee, StoredReferral
 from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
 from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.store.filing import PostgresDays
@@ -38,7 +38,7 @@ from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.questions.store import PostgresQuestions
-from shared.party.revision_diff import Comparison, compared
+from shared.party.revision_diff import RevisionDiff, compared
 from shared.party.stores import PartyStore, tell_opened
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -55,7 +55,7 @@ class Withdrawal(Contract):
     reason: WithdrawalReason
 
 
-async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
+async def show_referral(referral_id: UUID, acting: Actor) -> ShownReferral:
     """Return one referral with its ticks. Raises `Refused("not_found")` for absent and foreign ids."""
     acting.require("read")
     shown = await acting.referrals.show(referral_id)
@@ -64,7 +64,7 @@ async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
     return shown
 
 
-async def compare_revisions(referral_id: UUID, acting: Acting, *, reason: RevealReason) -> Sequence[Comparison]:
+async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealReason) -> Sequence[RevisionDiff]:
     """Return the changes of each amendment. Audit gets a fact about the access in the same transaction.
 
     Raises `Refused("not_found")` for absent and foreign referrals.
@@ -77,7 +77,7 @@ async def compare_revisions(referral_id: UUID, acting: Acting, *, reason: Reveal
     return compared([(f"revision {each.revision}", from_json(each.content)) for each in said])
 
 
-async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
+async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Actor) -> None:
     """Mark the referral withdrawn, and send a withdrawal to each recipient at every instance that had it.
 
     A repetition, with any reason, changes nothing and sends nothing. Raises `Refused("not_found")` for absent and
@@ -93,14 +93,7 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
     told, directory = await referrals.told(referral_id), acting.directory()
     there = await tell_taken_back(
-        referral_id,
-        told,
-        filed,
-        store=referrals,
-        reason=reason,
-        party=acting.party,
-        directory=directory,
-        at=acting.at,
+        referral_id, told, filed, store=referrals, reason=reason, party=acting.party, directory=directory, at=acting.at
     )
     await referrals.mark_withdrawn(referral_id, there)
     if left := [each for each in told if not reachable(each, directory)]:
@@ -108,7 +101,7 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acting:
+class Actor:
     """The actor of one transaction, with its time, permits, stores and documents. `actor` is opaque.
 
     `then` returns the documents in force at a given time, as known now. `day_filled` raises the alarm that the party
@@ -141,7 +134,7 @@ class Acting:
         """
         self.authority.require("referral", self.role, action=action, state=state)
 
-    async def filed(self, referral_id: UUID, action: str) -> Filed:
+    async def filed(self, referral_id: UUID, action: str) -> StoredReferral:
         """Return the referral to act on. Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones."""
         self.require(action)
         found = await self.referrals.find(referral_id)
@@ -150,7 +143,7 @@ class Acting:
         return found
 
     async def tell(
-        self, message: MessageType, clear: Contract, filed: Filed, *, subject: UUID, to: str, place: str
+        self, message: MessageType, clear: Contract, filed: StoredReferral, *, subject: UUID, to: str, place: str
     ) -> None:
         """Send a message to a recipient at the instance `place`, unless one of them has left the directory."""
         directory = self.directory()
@@ -170,7 +163,7 @@ class Acting:
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
+class OriginSender:
     """The context for messages about the referrals of one instance, by the current directory."""
 
     directory: DirectoryIndex
@@ -200,21 +193,21 @@ class Letters:
 
 async def tell_taken_back(
     referral_id: UUID,
-    told: Sequence[Told],
-    filed: Filed,
+    told: Sequence[Addressee],
+    filed: StoredReferral,
     *,
     store: PartyStore,
     reason: WithdrawalReason,
     party: str,
     directory: DirectoryIndex,
     at: datetime,
-) -> list[tuple[UUID, Told]]:
+) -> list[tuple[UUID, Addressee]]:
     """Send a withdrawal to each reachable recipient, and end all deadlines. Return the message of each current holder.
 
     An instance that a recipient has left need not acknowledge. A recipient that has left the directory gets no message.
     """
     steps = [
-        Happened.by(party, each.notice_id or referral_id, each.recipient, step=step)
+        EdgeStep.by(party, each.notice_id or referral_id, each.recipient, step=step)
         for each in told
         for step in taken_back(at)
     ]
@@ -229,8 +222,8 @@ async def tell_taken_back(
 
 def tombstone(
     referral_id: UUID,
-    to: Told,
-    filed: Filed,
+    to: Addressee,
+    filed: StoredReferral,
     *,
     reason: WithdrawalReason,
     sender: str,
@@ -256,7 +249,7 @@ def tombstone(
     )
 
 
-def reachable(told: Told, directory: DirectoryIndex) -> bool:
+def reachable(told: Addressee, directory: DirectoryIndex) -> bool:
     """Return whether the directory still has the recipient and its instance."""
     return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
@@ -265,11 +258,11 @@ class Debit(NamedTuple):
     """The debit of one record that the party files, or that a second person releases."""
 
     party: str
-    spent: Spent
+    spent: QuotaUsage
 
     @classmethod
-    def of(cls, party: str, charged: Charged) -> Debit:
-        return cls(party, Spent(charged.record, charged.hashes))
+    def of(cls, party: str, charged: RecordCost) -> Debit:
+        return cls(party, QuotaUsage(charged.record, charged.hashes))
 
 
 def debit_of(prepared: Prepared) -> Debit:
@@ -277,8 +270,8 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, *, acting: Acting) -> None:
-    """Debit one record. Raises `DaySpent` if the daily quota has no room, except for a child at risk.
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: RecordCost, *, acting: Actor) -> None:
+    """Debit one record. Raises `QuotaExceeded` if the daily quota has no room, except for a child at risk.
 
     A p0 record cannot wait, so it is debited even above the quota.
     """
@@ -288,11 +281,11 @@ async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged
         return
     acting.day_filled()
     if content.priority.level is not PriorityLevel.P0_CHILD_AT_RISK:
-        await days.debit(day, {each.party: Spent().less(each.spent)})
-        raise DaySpent(acting.at)
+        await days.debit(day, {each.party: QuotaUsage().less(each.spent)})
+        raise QuotaExceeded(acting.at)
 
 
-def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:
+def fitting(debits: Sequence[Debit], spent: Mapping[str, QuotaUsage], rooms: Mapping[str, QuotaUsage]) -> list[bool]:
     """Return whether each record fits into its party's quota after the earlier ones. `spent` includes all of them."""
     before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
     fits = []
@@ -304,16 +297,16 @@ def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[
     return fits
 
 
-def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, Spent]:
+def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, QuotaUsage]:
     """Return the whole daily quota of each party."""
-    return {party: Spent.whole(directory.purses(party)) for party in parties}
+    return {party: QuotaUsage.whole(directory.purses(party)) for party in parties}
 
 
-def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+def sum_by_party(debits: Sequence[Debit]) -> dict[str, QuotaUsage]:
     """Add up the debits of each party."""
-    spent: dict[str, Spent] = {}
+    spent: dict[str, QuotaUsage] = {}
     for each in debits:
-        spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)
+        spent[each.party] = spent.get(each.party, QuotaUsage()).plus(each.spent)
     return spent
 
 
@@ -324,4 +317,6 @@ def claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
 
 def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
     """Return whether a request filed nothing and the daily quota was one of the reasons."""
-    return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)
+    return all(isinstance(each, Refused) for each in outcomes) and any(
+        isinstance(each, QuotaExceeded) for each in outcomes
+    )

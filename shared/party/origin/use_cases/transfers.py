@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
+from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, TransferRequest
 from shared.contracts.base import Contract
 from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.registry import (
@@ -25,18 +25,18 @@ from shared.contracts.registry import (
     TRANSFER_OFFERED,
     MessageType,
 )
-from shared.exchange.act import Offered, Subject
+from shared.exchange.act import Offering, Subject
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import Event, event_type, follow, happened, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.failure_isolation import Taking
-from shared.party.origin.domain import TransferredReferral, TransferStands
-from shared.party.origin.records import Held, Met
+from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.domain import TransferredReferral, TransferStatus
+from shared.party.origin.records import CaseMatch, LockedReferral
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
-from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.referrals import Acting, Letters
+from shared.party.origin.use_cases.holds import HoldAnswers
+from shared.party.origin.use_cases.referrals import Actor, OriginSender
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
@@ -46,7 +46,7 @@ HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")
 _HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
 
 
-def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Draft]:
+def told_again(stands: TransferStatus, held: LockedReferral, letters: OriginSender) -> list[Draft]:
     """Compose the transfer messages of a hotline again for its new instance, which has none of them."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
     offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
@@ -59,11 +59,11 @@ def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Dra
     return drafts
 
 
-def _tell(message: MessageType, said: Contract, held: Held, *, letters: Letters, to: str) -> list[Draft]:
+def _tell(message: MessageType, said: Contract, held: LockedReferral, *, letters: OriginSender, to: str) -> list[Draft]:
     return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
 
-async def transfer_referral(referral_id: UUID, said: Transferring, acting: Acting) -> TransferredReferral:
+async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Actor) -> TransferredReferral:
     """Permit hotlines that have the referral to claim it: one hotline, or all that have it as an orphan's mandate.
 
     A repetition sends the messages again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
@@ -85,7 +85,7 @@ async def transfer_referral(referral_id: UUID, said: Transferring, acting: Actin
         )
     await transfers.offer(held, to, reason=said.reason, at=acting.at)
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
-    letters, drafts = Letters(directory, acting.instance, acting.at), list[Draft]()
+    letters, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
     for hotline in to:
         drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters=letters, to=hotline)
     acting.owe(1 + len(drafts))
@@ -94,7 +94,7 @@ async def transfer_referral(referral_id: UUID, said: Transferring, acting: Actin
     return TransferredReferral(referral_id=referral_id, state=following, offered=tuple(to))
 
 
-def _entitled(held: Held, to: str | None, directory: DirectoryIndex) -> list[str]:
+def _entitled(held: LockedReferral, to: str | None, directory: DirectoryIndex) -> list[str]:
     stands = [each for each in held.offered if each.stands]
     found = {each.recipient for each in stands if (each.orphan if to is None else each.recipient == to)}
     hotlines = ((each, directory.party(each)) for each in sorted(found))
@@ -102,15 +102,15 @@ def _entitled(held: Held, to: str | None, directory: DirectoryIndex) -> list[str
 
 
 @dataclass(slots=True)
-class Claiming:
+class ClaimGrants:
     """The grants of claims within the transaction of a batch of answers."""
 
     transfers: PostgresTransfers
     documents: Callable[[], Documents]
     instance: str
     at: datetime
-    holding: Holding
-    _held: Mapping[UUID, Held] = field(default_factory=dict)
+    holding: HoldAnswers
+    _held: Mapping[UUID, LockedReferral] = field(default_factory=dict)
 
     async def lock(self, messages: Sequence[Received]) -> None:
         """Lock the claimed referrals before their edges, in the same order as withdrawals and amendments."""
@@ -133,12 +133,12 @@ class Claiming:
             found = held[UUID(message.subject)]
             if found.state in may_come_in(HAND_OVER) and message.sender in found.claimants:
                 await self._grant(message, found)
-                transferred = replace(found, state=Offered.TRANSFERRED.value)
+                transferred = replace(found, state=Offering.TRANSFERRED.value)
                 held[found.referral_id] = transferred
                 events.append(Event(found.party, _HANDED_OVER, found.referral_id, transferred.state, by=message.sender))
         return events
 
-    async def _grant(self, message: Received, held: Held) -> None:
+    async def _grant(self, message: Received, held: LockedReferral) -> None:
         assert isinstance(message.clear, Answer)
         referral_id, winner = held.referral_id, message.sender
         # The holds of agencies end, because none of the planned notices is sent any more.
@@ -146,7 +146,7 @@ class Claiming:
             active = await self.holding.holds.active([referral_id])
             await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
         await self.transfers.hand_over(held, winner, self.at)
-        letters = Letters(self.documents().directory, self.instance, self.at)
+        letters = OriginSender(self.documents().directory, self.instance, self.at)
         named = {"referral_id": referral_id, "revision": held.revision}
         done = await self.transfers.done(referral_id, winner)
         granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
@@ -157,14 +157,14 @@ class Claiming:
 
 
 async def suggest_contacts(
-    contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+    contacts: PostgresContacts, taking: ClaimedBatch, directory: DirectoryIndex, *, instance: str, at: datetime
 ) -> None:
     """Send the contact suggestions of one batch. `instance` serves the origins."""
     due = await contacts.due(taking)
     among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
     if due and among:
         met = await contacts.met(due, among)
-        await contacts.send([each for one in met for each in _suggested(one, Letters(directory, instance, at))])
+        await contacts.send([each for one in met for each in _suggested(one, OriginSender(directory, instance, at))])
 
 
 def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
@@ -173,7 +173,7 @@ def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
     return instance is not None and directory.sealing_key(instance.id, at) is not None
 
 
-def _suggested(met: Met, letters: Letters) -> Sequence[Draft]:
+def _suggested(met: CaseMatch, letters: OriginSender) -> Sequence[Draft]:
     """Compose one suggestion; none if another instance serves the origin now."""
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
     told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}

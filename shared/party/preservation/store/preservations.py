@@ -24,28 +24,35 @@ import asyncpg
 
 from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import Locator
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
 from shared.exchange.locations import FORMS, in_form
-from shared.exchange.states import Standing, event_type
+from shared.exchange.states import TrackState, event_type
 from shared.guard import kept_locator
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
-from shared.party.attention_item import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
-from shared.party.attention_item import Place as Above
+from shared.party.attention_item import (
+    PRESERVATION_REFUSED,
+    PRESERVATION_UNANSWERED,
+    RANK_MAX,
+    AttentionRow,
+    ListPlace,
+    Remedy,
+    waits_of,
+)
 from shared.party.preservation.domain import (
     MATCHED_MAX,
-    Done,
-    LookedPreservation,
     MatchedItem,
     OpenedPreservation,
     Preservation,
     PreservationAct,
     PreservationKey,
     PreservationPage,
+    PreservationSummary,
     ShownPreservation,
+    TimelineAct,
 )
-from shared.party.revision_diff import Said
+from shared.party.revision_diff import ActCodes
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.pages import place_cursor, read_place
@@ -101,14 +108,16 @@ _NEW: Final = Columns.of(
 _ADD: Final = insert(TABLE, _NEW)
 
 
-_ACT: Final = Columns.of(Done, said="jsonb")
+_ACT: Final = Columns.of(TimelineAct, said="jsonb")
 _KEEP: Final = insert("preservation_act", _ACT)
 
 
-async def preservation_words(driver: asyncpg.Connection, party: str, preservation_id: UUID) -> Sequence[Said]:
+async def preservation_words(driver: asyncpg.Connection, party: str, preservation_id: UUID) -> Sequence[ActCodes]:
     """Return the words of each act of both sides, in the order in which the party learned of them."""
     rows = await driver.fetch(_WORDS, preservation_id, party)
-    return [Said(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows]
+    return [
+        ActCodes(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows
+    ]
 
 
 class PostgresPreservations(RecordStore):
@@ -152,7 +161,7 @@ class PostgresPreservations(RecordStore):
         if moved is None:
             raise state_forbids()
 
-    async def keep(self, done: Sequence[Done]) -> None:
+    async def keep(self, done: Sequence[TimelineAct]) -> None:
         """Append acts to timelines."""
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows(done)))
 
@@ -163,12 +172,12 @@ class PostgresPreservations(RecordStore):
         following = None if last is None else place_cursor((0, last["received_at"], last["preservation_id"]))
         return PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
-    async def look(self, preservation_id: UUID) -> LookedPreservation:
+    async def look(self, preservation_id: UUID) -> PreservationSummary:
         """Return one without its sealed part.
 
         Raises `Refused("not_found")` for absent ids and those of other parties.
         """
-        return LookedPreservation.model_validate((await self._one(preservation_id))[1])
+        return PreservationSummary.model_validate((await self._one(preservation_id))[1])
 
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
         """Return one with its sealed part. Raises `Refused` as `look`."""
@@ -199,7 +208,7 @@ def _preservation(row: asyncpg.Record) -> Preservation:
     same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "told", "erased")
     return Preservation(
         **{name: row[name] for name in same},
-        standing=Standing(row["offered"], row["answer"]),
+        standing=TrackState(row["offered"], row["answer"]),
         kind=PreservationKind(row["kind"]),
         instrument=Instrument(row["instrument"]),
         term=None if row["term"] is None else PreservationTerm(row["term"]),
@@ -235,8 +244,8 @@ def opened_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> PreservationRec
     return PreservationRecord.model_validate(json.loads(reveal(row["content"], key, place.column("content"))))
 
 
-def _place(preservation_id: UUID, party: str) -> Place:
-    return Place(TABLE, str(preservation_id), party)
+def _place(preservation_id: UUID, party: str) -> RowRef:
+    return RowRef(TABLE, str(preservation_id), party)
 
 
 _UNANSWERED: Final = """
@@ -256,23 +265,23 @@ ORDER BY refused_at, preservation_id LIMIT $4
 
 
 async def unanswered_waits(
-    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return the requests without an answer, the oldest first: the first `limit` after `above`."""
     # A request does not state that a child is at risk, so all have the last rank.
     rows = await driver.fetch(_UNANSWERED, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
-    return [waits_of(row, PRESERVATION_UNANSWERED, kind=Subject.PRESERVATION, mend=Mend.ANSWER) for row in rows]
+    return [waits_of(row, PRESERVATION_UNANSWERED, kind=Subject.PRESERVATION, mend=Remedy.ANSWER) for row in rows]
 
 
 async def refused_waits(
-    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return open preservations with an act that the other side's instance has refused, the oldest first."""
     rows = await driver.fetch(_NOT_TAKEN, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
-    return [waits_of(row, PRESERVATION_REFUSED, kind=Subject.PRESERVATION, mend=Mend.REFILE) for row in rows]
+    return [waits_of(row, PRESERVATION_REFUSED, kind=Subject.PRESERVATION, mend=Remedy.REFILE) for row in rows]
 
 
-class Token(NamedTuple):
+class LocationToken(NamedTuple):
     """The token of a location by one version of the form, 16 bytes."""
 
     version: int
@@ -290,7 +299,7 @@ class NoticeLocation(NamedTuple):
 
 
 NOTICED: Final = Columns.of(NoticeLocation)
-_ASKED: Final = Columns.of(Token, preservation_id="uuid", party="text")
+_ASKED: Final = Columns.of(LocationToken, preservation_id="uuid", party="text")
 _ADD_ASKED: Final = insert("preservation_location", _ASKED, end="ON CONFLICT DO NOTHING")
 _UNANSWERED_AT: Final = """
 SELECT DISTINCT p.preservation_id FROM notice_location AS n
@@ -317,11 +326,11 @@ _TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND par
 _ALL_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = ANY($1::uuid[]) AND party = $2"
 
 
-def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Token]:
+def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[LocationToken]:
     """Yield the tokens of one location of one party, by each form that this release knows."""
     for version, form in FORMS.items():
         kept = kept_locator(locator, form.edition)
-        yield Token(version, kek.location_token(party, version, in_form(kept.value, kept.kind, version)))
+        yield LocationToken(version, kek.location_token(party, version, in_form(kept.value, kept.kind, version)))
 
 
 class ProviderPreservations(PostgresPreservations):
@@ -353,7 +362,7 @@ class ProviderPreservations(PostgresPreservations):
         rows = await self._driver.fetch(_ALL_TOKENS, notices, party)
         await self._lock(_REMOVE, [row["token"] for row in rows])
 
-    def _tokens(self, party: str, record: PreservationRecord) -> list[Token]:
+    def _tokens(self, party: str, record: PreservationRecord) -> list[LocationToken]:
         return list(dict.fromkeys(one for each in record.locations for one in tokens(each, self._kek, party)))
 
     async def _lock(self, statement: str, lying: Collection[bytes]) -> None:

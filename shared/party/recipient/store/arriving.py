@@ -25,16 +25,16 @@ from shared.contracts.decision import Edge
 from shared.contracts.policy import LegalBasis
 from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
-from shared.exchange.act import Offered, Subject
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
+from shared.exchange.act import Offering, Subject
 from shared.exchange.message import Received
-from shared.exchange.states import Standing, shown
+from shared.exchange.states import TrackState, shown
 from shared.exchange.timers import Deadline
 from shared.kernel.errors import Defect
 from shared.messaging.tracks import edge_act, track_of
-from shared.party.preservation.store.preservations import Token, tokens
-from shared.party.recipient.domain import AlikeCase, item_numbers, revision_of
-from shared.runtime.database.columns import Bound, Columns, Json, Statement
+from shared.party.preservation.store.preservations import LocationToken, tokens
+from shared.party.recipient.domain import SimilarCase, item_numbers, revision_of
+from shared.runtime.database.columns import BoundRows, Columns, Json, Statement
 from shared.runtime.database.stored_text import compress
 from shared.runtime.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.judgement import read_edge
@@ -79,7 +79,7 @@ class NewItem(NamedTuple):
 #: The article of the DSA under which trusted flaggers send notices.
 _TRUSTED_FLAGGER: Final = re.compile(r"Art\. 22(?![0-9])")
 _FIRST: Final = {
-    kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
+    kind: shown(kind, TrackState(Offering.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
 NEW: Final = Columns.of(
     NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]", recipient="text", **OF_EDGE
@@ -176,7 +176,7 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subj
     return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
 
 
-def bind_items(items: Sequence[NewItem], begun: Mapping[tuple[UUID, str], Deadline]) -> Bound[NewItem]:
+def bind_items(items: Sequence[NewItem], begun: Mapping[tuple[UUID, str], Deadline]) -> BoundRows[NewItem]:
     """Bind rows, with the deadlines that begin, by their edges and parties."""
     deadlines = columns_of_edge([begun.get((each.edge_id, each.party)) for each in items])
     parties, subjects = [each.party for each in items], [each.subject for each in items]
@@ -233,9 +233,9 @@ def _priority(record: Contract | None, edge: Edge) -> str | None:
     return edge.facts.priority.value if edge.facts.priority is not None else None
 
 
-def record_place(subject: UUID, *, party: str, purpose: str) -> Place:
+def record_place(subject: UUID, *, party: str, purpose: str) -> RowRef:
     """Return the place to which a record is bound: one for each subject, party and purpose."""
-    return Place("received", f"{subject}.{purpose}", party)
+    return RowRef("received", f"{subject}.{purpose}", party)
 
 
 def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
@@ -294,7 +294,7 @@ class CaseLocation(NamedTuple):
     token: bytes
 
 
-_TOKENS: Final = Columns.of(Token)
+_TOKENS: Final = Columns.of(LocationToken)
 LOCATION: Final = Columns.of(CaseLocation)
 INSERT_LOCATIONS: Final = insert_locations("case_location", LOCATION)
 _ALIKE: Final = """
@@ -318,18 +318,18 @@ SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, toke
 )
 
 
-def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[CaseLocation]:
+def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> BoundRows[CaseLocation]:
     """Bind the locations of the items of these cases."""
     return LOCATION.rows([row for message in messages for row in _placed(message, kek)])
 
 
-async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:
+async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[SimilarCase]:
     """Return the agency's other open cases at the locations of this one, the newest first."""
-    return [AlikeCase.model_validate(dict(row)) for row in await driver.fetch(_ALIKE, referral_id, ALIKE_MAX)]
+    return [SimilarCase.model_validate(dict(row)) for row in await driver.fetch(_ALIKE, referral_id, ALIKE_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
-class HeldPlaces:
+class HeldLocations:
     """The holds of an agency, by the locations of its cases."""
 
     driver: asyncpg.Connection

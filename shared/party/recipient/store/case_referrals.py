@@ -16,9 +16,9 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from shared.contracts.answers import CaseWords
+from shared.contracts.answers import CaseCodes
 from shared.contracts.base import Contract
-from shared.contracts.case_referral import PassedAct, PassedOn, ReferralPassedOnSealed
+from shared.contracts.case_referral import CaseProvenance, PassedAct, ReferralPassedOnSealed
 from shared.contracts.holds import (
     HoldActivatedClear,
     HoldEndedClear,
@@ -26,22 +26,16 @@ from shared.contracts.holds import (
     HoldPlacedClear,
     HoldTooLateClear,
 )
-from shared.contracts.questions import (
-    AnsweredClear,
-    AskedClear,
-    DisputedClear,
-    LapsedClear,
-    RepliedClear,
-)
+from shared.contracts.questions import AnsweredClear, AskedClear, DisputedClear, LapsedClear, RepliedClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
-from shared.exchange.case_referral import Passable
+from shared.exchange.case_referral import CaseFile
 from shared.exchange.message import Received, spelt_parts
 from shared.exchange.states import answer_of
-from shared.party.attention_item import CAME_BACK, RANK_MAX, Mend, Place, Waiting, Waits, next_act
-from shared.party.questions.store import Between, NewQuestion, PostgresQuestions
-from shared.party.recipient.domain import AskedHold, HoldPage, Item, ItemAct, OpenHold, PassedCase
+from shared.party.attention_item import CAME_BACK, RANK_MAX, AttentionItem, AttentionRow, ListPlace, Remedy, next_act
+from shared.party.questions.store import NewQuestion, PostgresQuestions, QuestionKey
+from shared.party.recipient.domain import HeldItem, HoldPage, ItemAct, OpenHold, PassedCase, RequestedHold
 from shared.party.recipient.store.arriving import open_record
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.answers import AnswerState
@@ -122,15 +116,15 @@ async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) 
             await driver.execute(_CAME, *of, message.carried.reason.value, history, message.sent_at)
 
 
-async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn | None:
+async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> CaseProvenance | None:
     """Return sender, reason and history of a case from another agency; None for a case that its origin has offered."""
     row = await driver.fetchrow(_BY, referral_id)
     if row is None:
         return None
-    return PassedOn.model_validate(dict(row) | {"history": row["history"]["history"]})
+    return CaseProvenance.model_validate(dict(row) | {"history": row["history"]["history"]})
 
 
-async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey) -> list[Passable]:
+async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey) -> list[CaseFile]:
     """Return the edges of a case that can be passed on, the newest revision first."""
     history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
     found = []
@@ -139,7 +133,7 @@ async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryp
         assert opened is not None
         said = from_json(opened.part.plaintext)
         spelt = spelt_parts(opened.part.plaintext, said["salt"])
-        found.append(Passable(row["edge_id"], said["decision"], said["salt"], spelt, row["revision"], history))
+        found.append(CaseFile(row["edge_id"], said["decision"], said["salt"], spelt, row["revision"], history))
     return found
 
 
@@ -166,16 +160,16 @@ async def passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) ->
 
 
 async def cases_back(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return cases that another agency's instance has refused and on which the party has not acted since."""
     return [_back(row) for row in await driver.fetch(_BACK, party, *above, rank_max, limit)]
 
 
-def _back(row: asyncpg.Record) -> Waits:
+def _back(row: asyncpg.Record) -> AttentionRow:
     told = {"kind": Subject.CASE, "subject": row["subject"], "party": row["agency"], "priority": row["priority"]}
-    told |= {"reasons": (CAME_BACK,), "code": row["code"], "since": row["since"], "mend": Mend.REFER}
-    return Waits(Place(row["rank"], row["since"], row["subject"]), Waiting.model_validate(told))
+    told |= {"reasons": (CAME_BACK,), "code": row["code"], "since": row["since"], "mend": Remedy.REFER}
+    return AttentionRow(ListPlace(row["rank"], row["since"], row["subject"]), AttentionItem.model_validate(told))
 
 
 def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
@@ -183,7 +177,7 @@ def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
     before = None
     for row in acts:
         if row["state"] != before or "outcome" in row["said"]:
-            words = {name: row["said"].get(name) for name in (*CaseWords.model_fields, "reason")}
+            words = {name: row["said"].get(name) for name in (*CaseCodes.model_fields, "reason")}
             answer = answer_of(Subject.CASE, row["state"])
             if answer is AnswerState.REFERRED:  # the reason of a referral to another agency is not part of the outcome
                 words["reason"] = None
@@ -236,7 +230,7 @@ ORDER BY asked_at DESC, hold_id DESC LIMIT $5
 
 
 @dataclass(frozen=True, slots=True)
-class AskedHolds:
+class RequestedHolds:
     """The holds of agencies within one transaction."""
 
     driver: asyncpg.Connection
@@ -245,7 +239,7 @@ class AskedHolds:
         row = await self.driver.fetchrow(_OPEN, referral_id, party)
         return None if row is None else OpenHold(*row)
 
-    async def acted(self, item: Item, clear: Contract, at: datetime) -> None:
+    async def acted(self, item: HeldItem, clear: Contract, at: datetime) -> None:
         """Store the hold that an act of the agency requests. Any act marks holds that ended before as seen."""
         await self.driver.execute(_DONE, item.subject_id, item.party)
         match clear:
@@ -279,7 +273,7 @@ class AskedHolds:
     async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> HoldPage:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
         rows = await self.driver.fetch(_PAGE, party, state, *above, limit + 1)
-        items = tuple(AskedHold.model_validate(dict(row)) for row in rows[:limit])
+        items = tuple(RequestedHold.model_validate(dict(row)) for row in rows[:limit])
         following = _following(rows[limit - 1]) if len(rows) > limit else None
         return HoldPage(items=items, next=following)
 
@@ -289,19 +283,19 @@ def _following(row: asyncpg.Record) -> str:
 
 
 async def ended_holds(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return holds that did not end by a release, if their agency has not acted on the case since."""
     if rank_max < RANK_MAX:
         return []
     return [_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit)]
 
 
-def _waits(row: asyncpg.Record) -> Waits:
+def _waits(row: asyncpg.Record) -> AttentionRow:
     told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
     told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention"]}
-    waiting = Waiting.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
-    return Waits(Place(RANK_MAX, row["attention"], row["hold_id"]), waiting)
+    waiting = AttentionItem.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
+    return AttentionRow(ListPlace(RANK_MAX, row["attention"], row["hold_id"]), waiting)
 
 
 async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
@@ -317,8 +311,8 @@ async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datet
             await questions.add([new])
 
 
-def _between(item: Item) -> Between:
-    return Between(item.party, item.subject_id, item.sender, own=True)
+def _between(item: HeldItem) -> QuestionKey:
+    return QuestionKey(item.party, item.subject_id, item.sender, own=True)
 
 
 async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
@@ -326,7 +320,7 @@ async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> N
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):
             continue
-        between = Between(message.recipient, UUID(message.subject), message.sender, own=True)
+        between = QuestionKey(message.recipient, UUID(message.subject), message.sender, own=True)
         said = message.clear.model_dump(mode="json", include={"replied", "decided"})
         number = _number(message.clear)
         await questions.over(between, number, QuestionState.ANSWERED, said=said, at=message.sent_at)

@@ -21,9 +21,9 @@ from shared.exchange.message import Received, Record
 from shared.exchange.retention_grounds import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
-from shared.party.list_filter import Sought
+from shared.party.list_filter import ListFilter
 from shared.party.questions.store import PostgresQuestions
-from shared.party.recipient.domain import Item, ItemAct, ItemKey, Page, ShownItem
+from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
 from shared.party.recipient.store.arriving import (
     ERASED_RECEIVED,
     INSERT_EDGES,
@@ -37,7 +37,7 @@ from shared.party.recipient.store.case_referrals import acted, heard
 from shared.party.recipient.store.listing import list_statement, read_page, view, words
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, Json, Statement, pairs
-from shared.runtime.database.journal import Erased, Kept
+from shared.runtime.database.journal import ErasedRecord, KeptRecord
 from shared.runtime.database.transactions import gather, gather_part, write_parts
 from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
 from shared.runtime.timers.store import write as write_counted
@@ -166,7 +166,7 @@ async def move(
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class ItemViews:
     """The views of an item: in a list, as a page of them, and opened."""
 
     listed: type[ShownItem]
@@ -178,15 +178,15 @@ class PostgresItems(RecordStore):
     """`Items` of one kind. `more` are further columns of a view; `erases` and `lists` are its statements."""
 
     kind: Subject
-    views: Views
+    views: ItemViews
     erases: str
     more: str = ""
     lists: Statement = list_statement()
 
-    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, HeldItem]:
         return await self._items(_FIND, subjects)
 
-    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, HeldItem]:
         await self.write_new()
         return await self._items(_LOCK, subjects)
 
@@ -224,19 +224,19 @@ class PostgresItems(RecordStore):
     async def heard(self, messages: Sequence[Received]) -> None:
         await heard(self.questions, messages)
 
-    async def resume(self, items: Sequence[Item]) -> None:
+    async def resume(self, items: Sequence[HeldItem]) -> None:
         rows = [(each.subject_id, each.party, each.state, each.acts, json.dumps(dict(each.said))) for each in items]
         if rows:
             await self._driver.execute(_RESUME, *map(list, zip(*rows, strict=True)))
 
-    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+    async def amend(self, messages: Sequence[Received], items: Sequence[HeldItem]) -> None:
         for each in new_items(messages, self._kek, kind=self.kind):
             await self._driver.execute(*REPLACE.bind(new=bind_items([each], {})))
         self._locate(messages)
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
         await self._driver.executemany(_RAISE, rows)
 
-    async def hear(self, items: Sequence[Item]) -> None:
+    async def hear(self, items: Sequence[HeldItem]) -> None:
         rows = [(each.subject_id, each.party, each.state, dict(each.said)) for each in items]
         if rows:
             await self._driver.executemany(_HEAR, rows)
@@ -261,12 +261,12 @@ class PostgresItems(RecordStore):
     async def evidence(self, subject_id: UUID) -> list[Record]:
         return [self._evidence(await self._one(subject_id))]
 
-    async def erase(self, item: Item) -> None:
+    async def erase(self, item: HeldItem) -> None:
         await self._driver.execute(self.erases, [item.subject_id], [item.party])
-        gather(self._driver, [Erased(ERASED_RECEIVED, item.subject_id, item.party)])
+        gather(self._driver, [ErasedRecord(ERASED_RECEIVED, item.subject_id, item.party)])
 
-    async def keep(self, item: Item) -> None:
-        gather(self._driver, [Kept(ERASED_RECEIVED, item.subject_id, item.party)])
+    async def keep(self, item: HeldItem) -> None:
+        gather(self._driver, [KeptRecord(ERASED_RECEIVED, item.subject_id, item.party)])
 
     async def taken_back(self, age_s: float, limit: int, *, but: Sequence[ItemKey] = ()) -> dict[ItemKey, list[str]]:
         rows = await self._driver.fetch(UNANSWERED, age_s, limit, *pairs(but))
@@ -278,7 +278,7 @@ class PostgresItems(RecordStore):
         rows = await self._driver.fetch(KEPT_UNTIL, before.isoformat(), limit, *pairs(but), there)
         return [(row["subject"], row["party"]) for row in rows]
 
-    async def page(self, party: str, page: Page) -> Contract:
+    async def page(self, party: str, page: ItemQuery) -> Contract:
         rows, following = await self._page(party, page)
         items = [view(self.views.listed, row) for row in rows]
         return self.views.page.model_validate({"items": items, "next": following})
@@ -293,7 +293,7 @@ class PostgresItems(RecordStore):
     def _locate(self, messages: Sequence[Received]) -> None:
         """Gather the rows of the items' locations, for kinds whose locations are stored."""
 
-    async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+    async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, HeldItem]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
         items = [_item(row) for row in rows]
         return {(item.subject_id, item.party): item for item in items}
@@ -304,12 +304,12 @@ class PostgresItems(RecordStore):
         all_said = [folded(each.item.said, one) for each, one in zip(acts, said, strict=True)]
         return await move(self._driver, acts, said=all_said, references=references)
 
-    async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
+    async def _page(self, party: str, page: ItemQuery) -> tuple[list[asyncpg.Record], str | None]:
         """Return the rows of a page, and the cursor of the one that follows."""
         named = None if page.sought.reference is None else await self._named(party, page.sought)
         return await read_page(self._driver, party, page, statement=self.lists, named=named)
 
-    async def _named(self, party: str, sought: Sought) -> list[UUID]:
+    async def _named(self, party: str, sought: ListFilter) -> list[UUID]:
         """Return the subjects that a reference may be of."""
         return [] if sought.id is None else [sought.id]
 
@@ -331,5 +331,5 @@ class PostgresItems(RecordStore):
         return opened.record
 
 
-def _item(row: asyncpg.Record) -> Item:
-    return Item(**(dict(row) | {"numbers": tuple(row["numbers"])}))
+def _item(row: asyncpg.Record) -> HeldItem:
+    return HeldItem(**(dict(row) | {"numbers": tuple(row["numbers"])}))

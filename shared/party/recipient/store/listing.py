@@ -34,13 +34,13 @@ from shared.party.attention_item import (
     P0_OPEN,
     P0_UNCLAIMED,
     RANK_MAX,
-    Mend,
-    Place,
-    Waiting,
-    Waits,
+    AttentionItem,
+    AttentionRow,
+    ListPlace,
+    Remedy,
     next_act,
 )
-from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
+from shared.party.recipient.domain import UNCLAIMED, CaseLease, HeldItem, ItemQuery
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.pages import read_row, row_cursor
 from shared.runtime.database.stored_text import decompress
@@ -89,7 +89,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
 
 
 async def read_page(
-    driver: asyncpg.Connection, party: str, page: Page, *, statement: Statement, named: Sequence[UUID] | None
+    driver: asyncpg.Connection, party: str, page: ItemQuery, *, statement: Statement, named: Sequence[UUID] | None
 ) -> tuple[list[asyncpg.Record], str | None]:
     """Return the rows of a page and the cursor of the next. `named`: the subjects that match the sought reference.
 
@@ -150,8 +150,8 @@ ORDER BY place, subject LIMIT $4
 
 
 async def items_waiting(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, subject: Subject, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, subject: Subject, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return open rows with a child at risk, the oldest first: the first `limit` after `above`."""
     if above.rank > 0:
         return []
@@ -159,8 +159,8 @@ async def items_waiting(
     return [_waits(subject, row) for row in rows]
 
 
-def _waits(subject: Subject, row: asyncpg.Record) -> Waits:
-    waiting = Waiting(
+def _waits(subject: Subject, row: asyncpg.Record) -> AttentionRow:
+    waiting = AttentionItem(
         kind=subject,
         subject=row["subject"],
         party=row["sender"],
@@ -169,7 +169,7 @@ def _waits(subject: Subject, row: asyncpg.Record) -> Waits:
         since=row["since"],
         mend=next_act(subject, row["state"]),
     )
-    return Waits(Place(0, row["since"], row["subject"]), waiting)
+    return AttentionRow(ListPlace(0, row["since"], row["subject"]), waiting)
 
 
 Now = Callable[[], datetime]
@@ -213,33 +213,33 @@ MINE: Final = """subject IN (
 
 
 async def cases_waiting(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int, now: Now
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int, now: Now
+) -> list[AttentionRow]:
     """Return open cases with a child at risk, as `items_waiting`. Unanswered cases without a lease are marked so."""
     found = await items_waiting(driver, party, above, subject=Subject.CASE, rank_max=rank_max, limit=limit)
-    offered = [waits.row.subject for waits in found if waits.row.mend is Mend.ACCEPT]
+    offered = [waits.row.subject for waits in found if waits.row.mend is Remedy.ACCEPT]
     held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
     nobodys = {each for each in offered if each not in held}
     return [_woken(waits) if waits.row.subject in nobodys else waits for waits in found]
 
 
-def _woken(waits: Waits) -> Waits:
-    update = {"reasons": (P0_UNCLAIMED, *waits.row.reasons), "mend": Mend.CLAIM}
+def _woken(waits: AttentionRow) -> AttentionRow:
+    update = {"reasons": (P0_UNCLAIMED, *waits.row.reasons), "mend": Remedy.CLAIM}
     return waits._replace(row=waits.row.model_copy(update=update))
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresLeases:
-    """`Leases` within one transaction."""
+    """`DeliveryLeases` within one transaction."""
 
     driver: asyncpg.Connection
     kek: KeyEncryptionKey
 
-    async def newest(self, referral_id: UUID, party: str) -> Lease:
+    async def newest(self, referral_id: UUID, party: str) -> CaseLease:
         row = await self.driver.fetchrow(_NEWEST, referral_id, party)
-        return UNCLAIMED if row is None else Lease(*row)
+        return UNCLAIMED if row is None else CaseLease(*row)
 
-    async def add(self, referral_id: UUID, party: str, lease: Lease, *, by: str, at: datetime) -> bool:
+    async def add(self, referral_id: UUID, party: str, lease: CaseLease, *, by: str, at: datetime) -> bool:
         values = lease.number, lease.actor, lease.until, by, at
         done: str = await self.driver.execute(_ADD, referral_id, party, *values)
         return done.endswith(" 1")
@@ -252,7 +252,7 @@ class PostgresLeases:
 _OVER: Final = sorted(finished(Subject.CASE))
 
 
-class _Told(NamedTuple):
+class _ContactRow(NamedTuple):
     """A row to write. It is on the attention list from the time of the suggestion."""
 
     referral_id: UUID
@@ -264,7 +264,7 @@ class _Told(NamedTuple):
     attention: datetime
 
 
-_TOLD: Final = Columns.of(_Told)
+_TOLD: Final = Columns.of(_ContactRow)
 _ADD_CONTACT: Final = insert("case_contact", _TOLD, end="ON CONFLICT DO NOTHING")
 _SEEN: Final = """
 UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
@@ -303,7 +303,7 @@ async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received
     return frozenset(row["message_id"] for row in await driver.fetch(_KNOWN, *map(list, zip(*rows, strict=True))))
 
 
-async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:
+async def contacts_seen(driver: asyncpg.Connection, items: Sequence[HeldItem]) -> None:
     """Mark the contact suggestions of these cases as seen, because the agency has acted on the cases."""
     if items:
         await driver.execute(_SEEN, [item.subject_id for item in items], [item.party for item in items])
@@ -315,20 +315,22 @@ async def contacts_of(driver: asyncpg.Connection, referral_id: UUID) -> list[Sug
 
 
 async def contacts_waiting(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-) -> list[Waits]:
+    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
+) -> list[AttentionRow]:
     """Return cases with a contact suggestion on which the party has not acted since."""
     if rank_max < RANK_MAX:
         return []
     return [_contact_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit, _OVER)]
 
 
-def _told(message: Received, said: Contact) -> _Told:
+def _told(message: Received, said: Contact) -> _ContactRow:
     of, at = UUID(message.subject), message.sent_at
-    return _Told(of, message.recipient, said.agency, said.ground.value, said.their_referral_id, at, at)
+    return _ContactRow(of, message.recipient, said.agency, said.ground.value, said.their_referral_id, at, at)
 
 
-def _contact_waits(row: asyncpg.Record) -> Waits:
+def _contact_waits(row: asyncpg.Record) -> AttentionRow:
     told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["sender"], "priority": row["priority"]}
-    waiting = Waiting.model_validate(told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Mend.CALL})
-    return Waits(Place(RANK_MAX, row["since"], row["referral_id"]), waiting)
+    waiting = AttentionItem.model_validate(
+        told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Remedy.CALL}
+    )
+    return AttentionRow(ListPlace(RANK_MAX, row["since"], row["referral_id"]), waiting)

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.console.subjects import SubjectPages
-from shared.runtime.console.accounts import Signed
-from shared.runtime.console.forms import Asked
-from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.accounts import SignedInUser
+from shared.runtime.console.forms import PageInput
+from shared.runtime.console.frame import ConsoleAccess, Frame
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW
@@ -27,14 +27,16 @@ PARTY = "hotline.example"
 class Known:
     """Sessions in which any cookie is valid."""
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
-        return text and Signed(Identity(PARTY, Role.ANALYST, "hotline", exercise=True, actor="0" * 32), None, "0" * 32)  # type: ignore[return-value]
+    async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser | None:
+        return text and SignedInUser(
+            Identity(PARTY, Role.ANALYST, "hotline", exercise=True, actor="0" * 32), None, "0" * 32
+        )  # type: ignore[return-value]
 
 
 async def test_a_form_is_charged_with_what_it_weighs() -> None:
     charged: list[tuple[str, int]] = []
     known: Any = Known()
-    gate = Gate(known, known, lambda *said: charged.append(said), ManualClock(NOW), known)
+    gate = ConsoleAccess(known, known, lambda *said: charged.append(said), ManualClock(NOW), known)
     app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()], probes=[])
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -50,7 +52,7 @@ async def test_an_act_on_many_is_owed_for_each(monkeypatch: pytest.MonkeyPatch) 
     done: list[UUID] = []
     chosen = [uuid7() for _ in range(3)]
 
-    async def do(_pages: SubjectPages, _asked: Asked, _row: object, subject_id: UUID, **_: object) -> None:
+    async def do(_pages: SubjectPages, _asked: PageInput, _row: object, subject_id: UUID, **_: object) -> None:
         done.append(subject_id)
 
     monkeypatch.setattr(SubjectPages, "_chosen", lambda *_: (SimpleNamespace(takes=None), chosen))

@@ -13,7 +13,16 @@ from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeR
 from shared.contracts.holds import HoldRequest
 from shared.exchange.acts import ACTS
 from shared.kernel.errors import Refused
-from shared.runtime.console.forms import ALIKE, Choice, Group, Input, inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.forms import (
+    ALIKE,
+    Choice,
+    FieldGroup,
+    Input,
+    inputs_of,
+    labels_of,
+    problems_of,
+    read_inputs,
+)
 from shared.runtime.http.edge import read_model
 
 
@@ -36,11 +45,11 @@ class Sample(BaseModel):
     which: Literal["a", "b"] = "a"
 
 
-def paths(found: tuple[Input | Group, ...]) -> dict[str, str]:
+def paths(found: tuple[Input | FieldGroup, ...]) -> dict[str, str]:
     """Return the kind of all inputs by path."""
     told: dict[str, str] = {}
     for each in found:
-        told |= paths(each.inputs) if isinstance(each, Group) else {each.path: each.kind}
+        told |= paths(each.inputs) if isinstance(each, FieldGroup) else {each.path: each.kind}
     return told
 
 
@@ -110,15 +119,15 @@ def test_a_list_about_items_has_a_row_for_each_and_an_empty_row_says_nothing() -
 
 def test_a_row_that_asks_only_what_may_be_left_out_counts_when_it_is_ticked() -> None:
     first, second = inputs_of(NoticeDisowning, rows=[1, 2])
-    assert isinstance(first, Group)
-    assert isinstance(second, Group)
+    assert isinstance(first, FieldGroup)
+    assert isinstance(second, FieldGroup)
     form = {"disowned.0.n": ["1"], "disowned.1.n": ["2"], second.tick: ["on"]}
     assert read_inputs(NoticeDisowning, form) == {"disowned": [{"n": 2}]}
 
 
 def test_one_row_may_stand_for_every_item() -> None:
     (row,) = [each for each in inputs_of(NoticeStatements, rows=[ALIKE]) if each.path.startswith("items.")]
-    assert isinstance(row, Group)
+    assert isinstance(row, FieldGroup)
     assert (row.label, row.fixed) == ("Every item", ())
     assert read_inputs(NoticeStatements, {"items.0.action": ["removed"]}) == {"items": [{"action": "removed"}]}
 

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.console import forms
-from shared.runtime.console.accounts import Signed
-from shared.runtime.console.forms import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, Asked, csrf_of, parse_form
-from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.accounts import SignedInUser
+from shared.runtime.console.forms import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, PageInput, csrf_of, parse_form
+from shared.runtime.console.frame import ConsoleAccess, Frame
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW
@@ -31,9 +31,9 @@ HEADERS = {"Origin": "http://localhost", "Content-Type": FORM_TYPE}
 class Known:
     """Sessions that all belong to one person."""
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Signed:
+    async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser:
         identity = Identity("hotline.example", Role.ANALYST, "hotline", exercise=True, actor="0" * 32)
-        return Signed(identity, None, "0" * 32)
+        return SignedInUser(identity, None, "0" * 32)
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def send(body: bytes, shown: list[Asked]) -> httpx.Response:
+async def send(body: bytes, shown: list[PageInput]) -> httpx.Response:
     """Send a form to a page that records its requests. An older session may see its own text again."""
     known: Any = Known()
-    frame = Frame(Gate(known, known, lambda *_: None, ManualClock(NOW), known), "Console", (), folders=())
+    frame = Frame(ConsoleAccess(known, known, lambda *_: None, ManualClock(NOW), known), "Console", (), folders=())
 
-    async def note(request: Asked) -> Response:
+    async def note(request: PageInput) -> Response:
         shown.append(request)
         return Response()
 
@@ -69,7 +69,7 @@ async def send(body: bytes, shown: list[Asked]) -> httpx.Response:
 
 @pytest.mark.parametrize("start", [b"csrf=made-up&", b"", b"xcsrf=%TOKEN&", b"whose=11&csrf=made-up&"])
 async def test_a_form_without_the_token_of_its_session_is_not_parsed(start: bytes, pieces: list[int]) -> None:
-    shown: list[Asked] = []
+    shown: list[PageInput] = []
     start = start.replace(b"%TOKEN", csrf_of("session").encode())
     answer = await send(start + b"table=" + TABLE, shown)
     assert (answer.status_code, "form_foreign" in answer.text) == (403, True)
@@ -81,7 +81,7 @@ async def test_a_form_of_the_session_or_the_person_is_parsed_in_pieces(place: st
     token, table = b"csrf=" + csrf_of("session").encode(), b"table=" + TABLE
     whose = b"whose=" + b"0" * 32
     body = {"first": token + b"&" + table, "last": table + b"&" + token, "whose": whose + b"&" + table}[place]
-    shown: list[Asked] = []
+    shown: list[PageInput] = []
     assert (await send(body, shown)).status_code == 200
     assert shown[0].form["table"] == ["A,\n" * 333_333]
     assert max(pieces) <= PIECE_BYTES

@@ -24,8 +24,8 @@ from shared.party.console.subjects import SubjectPages
 from shared.party.origin.console import pages as pages_of_referrals
 from shared.party.origin.console.pages import ReferralPages
 from shared.runtime.console.accounts import RANDOM_CHARACTERS, Sessions
-from shared.runtime.console.forms import Asked, csrf_of
-from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.forms import PageInput, csrf_of
+from shared.runtime.console.frame import ConsoleAccess, Frame
 from shared.runtime.http.edge import create_app
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
@@ -64,7 +64,7 @@ def console(holding: Holding) -> Frame:
     sessions = Sessions(database, "hotline", lambda: directory, clock, KEK)
     elsewhere: Any = SimpleNamespace(has=lambda _: True)
     nobody: Any = None
-    return Frame(Gate(sessions, nobody, lambda *_: None, clock, elsewhere), "Console", (), folders=())
+    return Frame(ConsoleAccess(sessions, nobody, lambda *_: None, clock, elsewhere), "Console", (), folders=())
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def test_a_role_that_ends_while_a_stream_waits_is_told_nothing_more(
     holding, waiting = Holding(), asyncio.Event()
     frame = console(holding)
 
-    async def rows(_: Asked) -> Response:
+    async def rows(_: PageInput) -> Response:
         waiting.set()
         await holding.waits.wait()
         return Response("rows")

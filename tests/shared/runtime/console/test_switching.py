@@ -15,9 +15,9 @@ from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.runtime.admission.budgets import Principal
-from shared.runtime.console.accounts import Person, Signed
-from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.oidc_login import Coming, Proof
+from shared.runtime.console.accounts import Person, SignedInUser
+from shared.runtime.console.frame import ConsoleAccess, Frame
+from shared.runtime.console.oidc_login import LoginState, Proof
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW
@@ -40,12 +40,12 @@ class People:
         self.sessions[text] = person
         return text
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
+    async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser | None:
         person = self.sessions.get(text or "")
         if person is None:
             return None
         identity = Identity(person.party, Role.ANALYST, "hotline", exercise=True, actor=person.actor)
-        return Signed(identity, None, person.actor)
+        return SignedInUser(identity, None, person.actor)
 
     async def end(self, text: str) -> None:
         self.sessions.pop(text, None)
@@ -56,17 +56,17 @@ class People:
     def has(self, party: str) -> bool:
         return party != "by-link.example"
 
-    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
+    async def leave_for(self, coming: LoginState, back: str, *, address: Principal) -> str:
         return f"https://login.example/?state={coming.state}"
 
-    async def prove(self, coming: Coming, answer: Any, *, back: str, address: Principal) -> Proof:
+    async def prove(self, coming: LoginState, answer: Any, *, back: str, address: Principal) -> Proof:
         return Proof(self.coming_in, None)
 
 
 @asynccontextmanager
 async def browser_of(people: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Return a browser in which the victim has a session."""
-    gate = Gate(people, people, lambda *_: None, ManualClock(NOW), people)
+    gate = ConsoleAccess(people, people, lambda *_: None, ManualClock(NOW), people)
     app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         client.cookies.set("causeway", await people.begin(VICTIM), domain="localhost.local")

@@ -17,14 +17,14 @@ from cryptography.x509.oid import NameOID
 from shared.kernel.clock import SystemClock
 from shared.runtime.courier import addresses
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.sender import HEAD_BYTES_MAX, Sender, Sent
+from shared.runtime.courier.sender import HEAD_BYTES_MAX, Sender, SendResult
 from tests.support.http_receiver import OK, Raw, receiving
 
 LOCAL = AddressRules(loopback_http=True)
 NAME = "hooks.party.example"
 
 
-async def sent(raw: Raw, *, answer_s_max: float = 150) -> Sent:
+async def sent(raw: Raw, *, answer_s_max: float = 150) -> SendResult:
     async with receiving(raw):
         sender = Sender(LOCAL, answer_s_max=answer_s_max)
         return await sender.post(f"http://127.0.0.1:{raw.port}/hook?a=1", {"webhook-id": "evt_1"}, b'{"a":1}')
@@ -32,7 +32,7 @@ async def sent(raw: Raw, *, answer_s_max: float = 150) -> Sent:
 
 async def test_a_receiver_gets_the_headers_and_the_body_as_they_were_signed() -> None:
     raw = Raw()
-    assert await sent(raw) == Sent("delivered", 204)
+    assert await sent(raw) == SendResult("delivered", 204)
     head, _, body = raw.got[0].partition(b"\r\n\r\n")
     assert body == b'{"a":1}'
     assert head.decode().split("\r\n") == [
@@ -48,19 +48,19 @@ async def test_a_receiver_gets_the_headers_and_the_body_as_they_were_signed() ->
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 async def test_any_status_of_success_is_one(status: int) -> None:
-    assert await sent(Raw(b"HTTP/1.1 %d Fine\r\n\r\n" % status)) == Sent("delivered", status)
+    assert await sent(Raw(b"HTTP/1.1 %d Fine\r\n\r\n" % status)) == SendResult("delivered", status)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308, 400, 404, 410, 429, 500, 503])
 async def test_any_other_is_none_and_no_redirect_is_followed(status: int) -> None:
     async with receiving(Raw()) as elsewhere:
         answer = b"HTTP/1.1 %d Go\r\nLocation: http://127.0.0.1:%d/\r\n\r\n" % (status, elsewhere.port)
-        assert await sent(Raw(answer)) == Sent("status_refused", status)
+        assert await sent(Raw(answer)) == SendResult("status_refused", status)
         assert elsewhere.got == []
 
 
 async def test_an_interim_answer_is_passed_over() -> None:
-    assert await sent(Raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)) == Sent("delivered", 204)
+    assert await sent(Raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)) == SendResult("delivered", 204)
 
 
 @pytest.mark.parametrize(
@@ -75,37 +75,39 @@ async def test_an_interim_answer_is_passed_over() -> None:
     ids=["other", "status", "version", "endless", "interim"],
 )
 async def test_what_is_no_answer_is_said(answer: bytes) -> None:
-    assert await sent(Raw(answer, hangs=True)) == Sent("answer_malformed")
+    assert await sent(Raw(answer, hangs=True)) == SendResult("answer_malformed")
 
 
 async def test_a_body_is_not_waited_for() -> None:
-    assert await sent(Raw(b"HTTP/1.1 200 Fine\r\nContent-Length: 999999\r\n\r\nx", hangs=True)) == Sent(
+    assert await sent(Raw(b"HTTP/1.1 200 Fine\r\nContent-Length: 999999\r\n\r\nx", hangs=True)) == SendResult(
         "delivered", 200
     )
 
 
 @pytest.mark.timing
 async def test_one_that_never_answers_is_left() -> None:
-    assert await sent(Raw(b"HTTP/1.1 2", hangs=True), answer_s_max=0.2) == Sent("timed_out")
+    assert await sent(Raw(b"HTTP/1.1 2", hangs=True), answer_s_max=0.2) == SendResult("timed_out")
 
 
 async def test_one_that_is_not_there_is_said() -> None:
     async with receiving(Raw()) as gone:
         pass
-    assert await Sender(LOCAL).post(f"http://127.0.0.1:{gone.port}/", {}, b"") == Sent("connection_failed")
-    assert await sent(Raw(b"")) == Sent("connection_failed")
+    assert await Sender(LOCAL).post(f"http://127.0.0.1:{gone.port}/", {}, b"") == SendResult("connection_failed")
+    assert await sent(Raw(b"")) == SendResult("connection_failed")
 
 
 async def test_a_name_that_leads_nowhere_is_said() -> None:
     async def nothing(_host: str, _port: int) -> Sequence[str]:
         raise OSError
 
-    assert await Sender(AddressRules(), resolve=nothing).post(f"https://{NAME}/", {}, b"") == Sent("name_unresolved")
+    assert await Sender(AddressRules(), resolve=nothing).post(f"https://{NAME}/", {}, b"") == SendResult(
+        "name_unresolved"
+    )
 
 
 async def over_tls(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, trusted: bool = True
-) -> tuple[Raw, Sent]:
+) -> tuple[Raw, SendResult]:
     """Return an attempt at `NAME`, which resolves to this machine once and shows a certificate of `name`."""
     monkeypatch.setattr(addresses, "is_public", lambda _: True)
     identity = certificate(folder, name)
@@ -125,7 +127,7 @@ async def test_the_certificate_is_of_the_name_although_the_number_is_connected_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw, came = await over_tls(tmp_path, monkeypatch, NAME)
-    assert came == Sent("delivered", 204)
+    assert came == SendResult("delivered", 204)
     assert len(raw.got) == 1
 
 
@@ -134,7 +136,7 @@ async def test_one_that_does_not_verify_is_sent_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, trusted: bool
 ) -> None:
     raw, came = await over_tls(tmp_path, monkeypatch, name, trusted=trusted)
-    assert (raw.got, came) == ([], Sent("tls_failed"))
+    assert (raw.got, came) == ([], SendResult("tls_failed"))
 
 
 def certificate(folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database.idempotency import Claim, ClaimKind, claim, claim_many, store_answer, store_many
+from shared.runtime.database.idempotency import ClaimKind, KeyClaim, claim, claim_many, store_answer, store_many
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import body_hash, items_hash
 from shared.runtime.http.edge import read_key
@@ -34,7 +34,7 @@ async def pools(database_url: str) -> AsyncIterator[tuple[Database, Database]]:
         await pool.close()
 
 
-async def request(pool: Database, key: bytes, answer: bytes = b"{}", body: bytes = BODY) -> Claim:
+async def request(pool: Database, key: bytes, answer: bytes = b"{}", body: bytes = BODY) -> KeyClaim:
     """Claim the key, and store the answer if this request is the first, as every request does."""
     async with pool.transaction() as session:
         found = await claim(session.driver, "hotline.example", key, body_hash=body)
@@ -50,7 +50,7 @@ async def test_of_fifty_requests_that_race_for_a_key_one_has_an_effect_and_all_h
     claims = await asyncio.gather(*(request(pools[n % 2], key, b"answer %d" % n) for n in range(50)))
     (winner,) = [n for n, found in enumerate(claims) if found.kind is ClaimKind.NEW]
     others = {found for n, found in enumerate(claims) if n != winner}
-    assert others == {Claim(ClaimKind.STORED, 202, b"answer %d" % winner)}
+    assert others == {KeyClaim(ClaimKind.STORED, 202, b"answer %d" % winner)}
 
 
 async def test_without_the_claim_fifty_requests_have_fifty_effects(pools: tuple[Database, Database]) -> None:
@@ -61,12 +61,12 @@ async def test_without_the_claim_fifty_requests_have_fifty_effects(pools: tuple[
 
 async def test_a_repeated_request_gets_the_stored_answer_byte_for_byte(database: Database, key: bytes) -> None:
     await request(database, key, answer=b'{"referral_id":"\xc3\xa9"}')
-    assert await request(database, key) == Claim(ClaimKind.STORED, 202, b'{"referral_id":"\xc3\xa9"}')
+    assert await request(database, key) == KeyClaim(ClaimKind.STORED, 202, b'{"referral_id":"\xc3\xa9"}')
 
 
 async def test_a_key_with_another_body_is_refused(database: Database, key: bytes) -> None:
     await request(database, key)
-    assert await request(database, key, body=OTHER) == Claim(ClaimKind.REUSED)
+    assert await request(database, key, body=OTHER) == KeyClaim(ClaimKind.REUSED)
 
 
 async def test_the_same_key_of_two_parties_is_two_keys(database: Database, key: bytes) -> None:
@@ -121,11 +121,11 @@ async def test_a_batch_tells_new_stored_reused_and_twin_apart(database: Database
     ]
     async with database.transaction() as session:
         assert await claim_many(session.driver, wanted) == [
-            Claim(ClaimKind.NEW),
-            Claim(ClaimKind.STORED, 202, b"old"),
-            Claim(ClaimKind.TWIN, twin_of=0),
-            Claim(ClaimKind.REUSED),
-            Claim(ClaimKind.REUSED),
+            KeyClaim(ClaimKind.NEW),
+            KeyClaim(ClaimKind.STORED, 202, b"old"),
+            KeyClaim(ClaimKind.TWIN, twin_of=0),
+            KeyClaim(ClaimKind.REUSED),
+            KeyClaim(ClaimKind.REUSED),
         ]
 
 

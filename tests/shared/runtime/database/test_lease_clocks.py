@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.runtime.database.lease import Lease, Sole
+from shared.runtime.database.lease import ProcessLease, Sole
 from shared.runtime.database.transactions import Database
 
 
@@ -12,9 +12,9 @@ from shared.runtime.database.transactions import Database
 async def test_a_lease_of_a_clock_that_was_ahead_keeps_no_process_waiting(database: Database, name: Sole) -> None:
     async with database.transaction() as session:
         await session.driver.execute("DELETE FROM lease")
-    assert await Lease(database, name).take() == 1
-    assert await Lease(database, name).take() is None, "control: as long as it lasts"
+    assert await ProcessLease(database, name).take() == 1
+    assert await ProcessLease(database, name).take() is None, "control: as long as it lasts"
     async with database.transaction() as session:
         await session.driver.execute("UPDATE lease SET until = until + interval '1 hour'")
-    assert await Lease(database, name).take() == 2
-    assert await Lease(database, name).take() is None
+    assert await ProcessLease(database, name).take() == 2
+    assert await ProcessLease(database, name).take() is None

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
-from shared.messaging.ports import Appended, Draft, PlacedRecord
+from shared.messaging.ports import AppendPosition, MessageDraft, PlacedRecord
 from shared.messaging.scope import Scope
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.sending import finish
-from shared.messaging.streams import Lane, Pair, Role
-from shared.runtime.delivery.gate import Gate
+from shared.messaging.streams import Lane, Pair, WireRole
+from shared.runtime.delivery.gate import SendGate
 from shared.runtime.delivery.loops import RelayOptions, StreamRelay
 from shared.runtime.delivery.scopes import ScopeFactory
 from tests.shared.messaging.rooms import HERE, NOW, PEER, Room
@@ -61,19 +61,19 @@ class MemoryLog:
     acks: list[str] = field(default_factory=list)
     shut: dict[str, Exception] = field(default_factory=dict)
 
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         if topic.addressee in self.shut:
             raise self.shut[topic.addressee]
         held = self.held.setdefault((topic.addressee, lane), [])
         held += [record.record.value for record in records]
-        return Appended(TOPIC, len(held) - len(records), len(held), self.broker_clock.now())
+        return AppendPosition(TOPIC, len(held) - len(records), len(held), self.broker_clock.now())
 
-    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> AppendPosition:
         if topic.addressee in self.shut:
             raise self.shut[topic.addressee]
         self.acks.append(topic.addressee)
         end = len(self.held.get((topic.addressee, lane), ()))
-        return Appended(TOPIC, end, end, self.broker_clock.now())
+        return AppendPosition(TOPIC, end, end, self.broker_clock.now())
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Streams:
             key=KEY,
             peers=list,
             clock=self.clock,
-            gate=Gate(self.documents),
+            gate=SendGate(self.documents),
             options=self.options,
         )
 
@@ -107,12 +107,12 @@ class Streams:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def send(self, role: Role, *, peer: str = PEER, count: int = 1, is_p0: bool = False) -> list[bytes]:
+    async def send(self, role: WireRole, *, peer: str = PEER, count: int = 1, is_p0: bool = False) -> list[bytes]:
         """Send messages, each in a transaction of its own; return their values."""
         before = set(self.room.composed)
         for number in range(count):
             async with self.scopes.open() as scope:
-                scope.send(Draft(peer, role, str(role), scope.new_id(), ("body", number), is_p0))
+                scope.send(MessageDraft(peer, role, str(role), scope.new_id(), ("body", number), is_p0))
                 await finish(scope)
         self.relay.wake()
         new = [message_id for message_id in self.room.composed if message_id not in before]

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.messaging.streams import Place
+from shared.messaging.streams import StreamPlace
 from shared.runtime.delivery.subjects import TrackItem
 from tests.support.messaging_stores import TABLES, run_as_owner
 
@@ -23,7 +23,7 @@ class NotedTracks:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[object, ...], str]] = []
-        self.places: dict[UUID, Place] = {}
+        self.places: dict[UUID, StreamPlace] = {}
 
     def __call__(self, driver: asyncpg.Connection) -> NotedTracks:
         return self
@@ -37,7 +37,7 @@ class NotedTracks:
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         self.calls.append(("taken_back_there", tuple(items), peer))
 
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         for of_peer in places.values():
             self.places |= of_peer
 

@@ -14,13 +14,13 @@ from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import MALFORMED, Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.exceptions import MALFORMED, NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.placement import build_proof_record, covered_bytes, place_record
-from shared.messaging.ports import Draft
-from shared.messaging.reception import Arrived
+from shared.messaging.ports import MessageDraft
+from shared.messaging.reception import ArrivedMessage
 from shared.messaging.relay import list_records
 from shared.messaging.segments import Segment, place_segment
-from shared.messaging.streams import Lane, Role
+from shared.messaging.streams import Lane, WireRole
 from shared.runtime.delivery.arriving import pack, read_arrival, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import draft_of
@@ -35,16 +35,18 @@ COMPOSER = SegmentComposer(
     control_letters=ControlLetterWriter(PAIR.writer, ManualClock(NOW)),
 )
 TOPIC_ID = uuid7()
-OUTCOMES = OutcomeList((Outcome(Named(uuid7(), Role.STATE, "referral_offered"), OutcomeKind.DEAD, "handler_defect"),))
+OUTCOMES = OutcomeList(
+    (Outcome(NamedMessage(uuid7(), WireRole.STATE, "referral_offered"), OutcomeKind.DEAD, "handler_defect"),)
+)
 
 
-def segment_of(lane: Lane, drafts: Sequence[Draft]) -> Segment:
+def segment_of(lane: Lane, drafts: Sequence[MessageDraft]) -> Segment:
     streams = outgoing()
     (unplaced,) = COMPOSER.compose(PAIR, {lane: drafts})
     return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
 
 
-def arrive(segment: Segment, *, added: Sequence[tuple[str, bytes | None]] = ()) -> list[Arrived]:
+def arrive(segment: Segment, *, added: Sequence[tuple[str, bytes | None]] = ()) -> list[ArrivedMessage]:
     """Return the messages of a segment as their reader takes them. `added`: headers that its writer did not sign."""
     records = [build_proof_record(segment, KEY)]
     records += [place_record(each.record, each.place) for each in list_records([segment], above=0)]
@@ -66,7 +68,7 @@ def test_each_message_has_its_name_and_a_proof_for_outsiders() -> None:
     arrived = arrive(segment_of(Lane.ORDINARY, [draft_of(each, PAIR.writer) for each in drafts]))
     assert [each.named.message_id for each in arrived] == [each.message_id for each in drafts]
     assert {(each.named.role, each.named.kind, each.is_p0) for each in arrived} == {
-        (Role.STATE, "referral_offered", False)
+        (WireRole.STATE, "referral_offered", False)
     }
     for each, draft in zip(arrived, drafts, strict=True):
         record = unpack(each.record)
@@ -94,22 +96,18 @@ def test_a_state_in_the_urgent_lane_is_of_a_child_at_risk() -> None:
 
 def test_a_fact_has_no_subject() -> None:
     (arrived,) = arrive(segment_of(Lane.ORDINARY, [draft_of(fact(PAIR.writer, PAIR.addressee), PAIR.writer)]))
-    assert (arrived.named.role, arrived.named.subject) == (Role.FACT, None)
+    assert (arrived.named.role, arrived.named.subject) == (WireRole.FACT, None)
 
 
 def test_a_message_of_the_protocol_has_its_body() -> None:
-    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
+    draft = MessageDraft(PAIR.addressee, WireRole.OUTCOMES, WireRole.OUTCOMES, None, OUTCOMES)
     (arrived,) = arrive(segment_of(Lane.URGENT, [draft]))
-    assert (arrived.body, arrived.named.role, arrived.is_p0) == (OUTCOMES, Role.OUTCOMES, False)
+    assert (arrived.body, arrived.named.role, arrived.is_p0) == (OUTCOMES, WireRole.OUTCOMES, False)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "has_subject"),
-    [
-        ("ce_subject", b"no id", False),
-        ("ce_type", b"\xff", False),
-        ("ce_id", b"no id", True),
-    ],
+    [("ce_subject", b"no id", False), ("ce_type", b"\xff", False), ("ce_id", b"no id", True)],
 )
 def test_a_message_that_cannot_be_named_is_malformed_and_its_number_is_taken(
     name: str, value: bytes, has_subject: bool
@@ -126,8 +124,8 @@ def test_a_message_that_cannot_be_named_is_malformed_and_its_number_is_taken(
 
 
 def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
-    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
-    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, Role.OUTCOMES, OUTCOMES)
+    draft = MessageDraft(PAIR.addressee, WireRole.OUTCOMES, WireRole.OUTCOMES, None, OUTCOMES)
+    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, WireRole.OUTCOMES, OUTCOMES)
     broken = draft._replace(body=replace(letter, clear={"body": {"outcomes": "none"}}))
     (arrived,) = arrive(segment_of(Lane.URGENT, [broken]))
     assert (arrived.body, arrived.named.kind) == (None, MALFORMED)
@@ -136,11 +134,11 @@ def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
 @pytest.mark.parametrize("change", ["sender", "recipient", "header"])
 def test_a_body_of_the_protocol_counts_only_from_instance_to_instance(change: str) -> None:
     """Audit is no addressee of them: a peer cannot state one thing here and another to audit."""
-    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, Role.OUTCOMES, OUTCOMES)
+    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, WireRole.OUTCOMES, OUTCOMES)
     changed = {"sender": ("ce_sender", "hotline.other"), "recipient": ("ce_recipient", "hotline.other")}
     name, text = changed.get(change, ("ce_time", "some day"))
     headers = tuple((each, text if each == name else value) for each, value in letter.headers)
-    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
+    draft = MessageDraft(PAIR.addressee, WireRole.OUTCOMES, WireRole.OUTCOMES, None, OUTCOMES)
     writer = SegmentComposer(
         KEY,
         sealing_keys=lambda *_: pytest.fail("nothing is sealed"),

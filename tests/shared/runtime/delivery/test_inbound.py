@@ -22,12 +22,12 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Received
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
+from shared.messaging.exceptions import Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, Side
 from shared.messaging.tracks import act_of, track_of
 from shared.messaging.upkeep import retry_exceptions
-from shared.routing.documents import DocumentShelf, read_directory
-from shared.runtime.database.journal import Forgotten
+from shared.routing.documents import DocumentStore, read_directory
+from shared.runtime.database.journal import ErasureNote
 from shared.runtime.database.transactions import GatheringConnection, gather
 from shared.runtime.delivery import inbound
 from shared.runtime.delivery.inbound import translate
@@ -98,7 +98,7 @@ async def test_after_an_erasure_the_same_edge_has_no_second_effect(agencies: Sit
     offer = here.offered(POLICE)
     await agencies.take(here.written([offer]))
     async with agencies.database.transaction() as session:
-        gather(session.driver, [Forgotten(UUID(offer.subject), POLICE)])
+        gather(session.driver, [ErasureNote(UUID(offer.subject), POLICE)])
     assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
     assert handler_of(agencies).types == [REFERRAL_OFFERED.type]
 
@@ -107,7 +107,7 @@ async def test_an_erasure_in_the_transaction_of_an_edge_erases_its_track(agencie
     offer = here.offered(POLICE)
 
     async def erase(unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
-        gather(unit.connection.driver, [Forgotten(UUID(offer.subject), POLICE)])
+        gather(unit.connection.driver, [ErasureNote(UUID(offer.subject), POLICE)])
         return {}
 
     handler_of(agencies).apply = erase  # type: ignore[method-assign]
@@ -284,13 +284,13 @@ async def test_of_a_subject_that_is_unknown_the_writer_hears_the_code_of_the_fea
     handler_of(hotline).codes = {CASE_ACCEPTED.type: "offer_unknown"}
     (outcome,) = await hotline.take(here.written([answer(CASE_ACCEPTED, uuid7(), 1)], "law_enforcement"))
     assert told([outcome]) == [("refused", "offer_unknown")]
-    assert translate(outcome).code == Refusal.UNKNOWN
+    assert translate(outcome).code == RefusalCode.UNKNOWN
 
 
 async def test_an_edge_of_an_unknown_document_waits_and_is_applied_once_that_has_come(
     agencies: Site, here: World
 ) -> None:
-    agencies.shelf = DocumentShelf()
+    agencies.shelf = DocumentStore()
     agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
     offer = here.offered(POLICE)
     assert told(await agencies.take(here.written([offer]))) == [("waiting", "document_unknown")]
@@ -316,7 +316,7 @@ async def test_a_withdrawal_that_is_not_its_senders_is_refused_and_not_kept(agen
 
 
 async def test_an_act_waits_while_the_edge_before_it_is_an_exception(agencies: Site, here: World) -> None:
-    agencies.shelf = DocumentShelf()
+    agencies.shelf = DocumentStore()
     agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
     offer = here.offered(POLICE)
     checked = [hold_ended(offer) for _ in range(2)]

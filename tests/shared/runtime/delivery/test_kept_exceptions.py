@@ -10,8 +10,8 @@ import pytest
 from deploy.directory.approval import document_body
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.kernel.errors import Defect, Refused
-from shared.messaging.exceptions import OutcomeKind, Taken
-from shared.routing.documents import DocumentShelf, read_directory
+from shared.messaging.exceptions import OutcomeKind, TakenMessage
+from shared.routing.documents import DocumentStore, read_directory
 from shared.runtime.delivery import inbound
 from shared.runtime.delivery.arriving import open_kept, unpack
 from shared.runtime.delivery.exception_desk import ExceptionDesk
@@ -68,7 +68,7 @@ async def test_a_kept_record_opens_in_its_own_row_alone(agencies: Site, here: Wo
 async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_again(
     agencies: Site, here: World
 ) -> None:
-    agencies.shelf = DocumentShelf()
+    agencies.shelf = DocumentStore()
     agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
     await agencies.take(here.written([here.offered(POLICE)]))
     (waiting,) = await agencies.exceptions()
@@ -106,7 +106,7 @@ async def test_a_kept_record_that_cannot_be_read_stops_no_other_message(
     assert applied == [each.named.message_id for each in (first, third, second)]
 
 
-async def set_record(site: Site, taken: Taken, record: bytes) -> None:
+async def set_record(site: Site, taken: TakenMessage, record: bytes) -> None:
     """Replace the stored bytes of a message."""
     async with site.database.transaction() as session:
         text = "UPDATE exception SET record = $2 WHERE message_id = $1"

@@ -12,10 +12,10 @@ import pytest
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.incarnations import CARRIED_MAX, open_incarnation
-from shared.messaging.ports import Draft
+from shared.messaging.ports import MessageDraft
 from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
-from shared.messaging.streams import Lane, Role
+from shared.messaging.streams import Lane, WireRole
 from shared.runtime.delivery.gate import CLOCK_TOLERANCE
 from shared.runtime.delivery.loops import MENDED_BY_HAND, RelayOptions
 from shared.runtime.watch.health import Check
@@ -29,9 +29,9 @@ OTHER = "c.example"
 async def test_one_wake_is_enough_for_every_stream() -> None:
     streams = Streams(RelayOptions(poll_s=600))
     async with streams.at_work():
-        here = await streams.send(Role.STATE, count=5)
-        there = await streams.send(Role.STATE, peer=OTHER, count=3)
-        urgent = await streams.send(Role.STATE, is_p0=True)
+        here = await streams.send(WireRole.STATE, count=5)
+        there = await streams.send(WireRole.STATE, peer=OTHER, count=3)
+        urgent = await streams.send(WireRole.STATE, is_p0=True)
         await until(lambda: streams.held() == here)
         await until(lambda: streams.held(peer=OTHER) == there)
         await until(lambda: streams.held(Lane.URGENT) == urgent)
@@ -43,7 +43,7 @@ async def test_messages_of_another_process_are_found_by_the_poll() -> None:
     async with streams.at_work():
         await asyncio.sleep(0.03)
         streams.relay.wake = lambda: None  # type: ignore[method-assign]
-        sent = await streams.send(Role.STATE)
+        sent = await streams.send(WireRole.STATE)
         await until(lambda: streams.held() == sent)
 
 
@@ -52,7 +52,7 @@ async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready() -> None:
     assert streams.relay.check() == Check("relay", True)
     streams.log.shut[PEER] = Unavailable("broker_unavailable")
     async with streams.at_work():
-        sent = await streams.send(Role.STATE)
+        sent = await streams.send(WireRole.STATE)
         await until(lambda: streams.relay.check() == Check("relay", True, "broker_unavailable"))
         streams.log.shut.clear()
         await until(lambda: streams.held() == sent)
@@ -64,13 +64,13 @@ async def test_a_defect_in_one_stream_stops_no_other(failure: Exception) -> None
     streams = Streams()
     streams.log.shut[OTHER] = failure
     async with streams.at_work():
-        there = await streams.send(Role.STATE, peer=OTHER, count=3)
-        here = await streams.send(Role.STATE, count=3)
+        there = await streams.send(WireRole.STATE, peer=OTHER, count=3)
+        here = await streams.send(WireRole.STATE, count=3)
         await until(lambda: streams.held() == here)
         code = failure.code if isinstance(failure, Unavailable) else "relay_defect"
         await until(lambda: streams.relay.check().reason == code)
         assert streams.held(peer=OTHER) == []
-        here += await streams.send(Role.STATE)
+        here += await streams.send(WireRole.STATE)
         await until(lambda: streams.held() == here)
         streams.log.shut.clear()
         await until(lambda: streams.held(peer=OTHER) == there)
@@ -97,7 +97,7 @@ async def test_an_operators_fault_is_tried_ever_more_rarely(
     streams.room.now += timedelta(days=1)
     streams.log.shut[OTHER] = failure
     async with streams.at_work():
-        there = await streams.send(Role.STATE, peer=OTHER)
+        there = await streams.send(WireRole.STATE, peer=OTHER)
         await until(lambda: len(slept) >= 2 * len(pauses))
         for pause in set(pauses):
             assert slept.count(pause) >= pauses.count(pause)
@@ -110,15 +110,15 @@ async def test_an_operators_fault_is_tried_ever_more_rarely(
 async def test_states_wait_while_the_clock_is_off_and_all_else_goes() -> None:
     streams = Streams()
     async with streams.at_work():
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         await until(lambda: streams.held() == [first])
         streams.broker_clock.advance(360)
-        (answer,) = await streams.send(Role.ANSWER)
+        (answer,) = await streams.send(WireRole.ANSWER)
         await until(lambda: streams.held() == [first, answer])
         assert streams.relay.check() == Check("relay", True, "clock_off")
-        states = await streams.send(Role.STATE)
-        urgent = await streams.send(Role.STATE, is_p0=True)
-        withdrawal = await streams.send(Role.WITHDRAWAL, peer=OTHER)
+        states = await streams.send(WireRole.STATE)
+        urgent = await streams.send(WireRole.STATE, is_p0=True)
+        withdrawal = await streams.send(WireRole.WITHDRAWAL, peer=OTHER)
         await until(lambda: streams.held() == [first, answer])
         await until(lambda: streams.held(Lane.URGENT, peer=OTHER) == withdrawal)
         await asyncio.sleep(0.05)
@@ -137,7 +137,7 @@ async def test_a_state_would_go_if_nobody_looked_at_the_clocks(monkeypatch: pyte
     streams = Streams()
     streams.broker_clock.advance(360)
     async with streams.at_work():
-        sent = await streams.send(Role.STATE, count=2)
+        sent = await streams.send(WireRole.STATE, count=2)
         await until(lambda: streams.held() == sent)
         assert streams.relay.check() == Check("relay", True)
 
@@ -146,8 +146,8 @@ async def test_states_wait_while_the_documents_are_not_fresh() -> None:
     why = ["beat_late"]
     streams = Streams(documents=lambda: why[0])
     async with streams.at_work():
-        (answer,) = await streams.send(Role.ANSWER)
-        states = await streams.send(Role.STATE)
+        (answer,) = await streams.send(WireRole.ANSWER)
+        states = await streams.send(WireRole.STATE)
         await until(lambda: streams.held() == [answer])
         await until(lambda: streams.relay.check() == Check("relay", True, "beat_late"))
         why[0] = ""
@@ -173,13 +173,13 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
         await asyncio.sleep(0.01)
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
         # The place of the last append is unknown before the first one. The tables contain it, and show that nothing
         # follows.
         await until(lambda: loads.count == 1)
-        sent = await streams.send(Role.STATE, count=3)
+        sent = await streams.send(WireRole.STATE, count=3)
         streams.hand_over()
         await until(lambda: streams.held() == [first, *sent])
         assert loads.count == 1
@@ -190,10 +190,10 @@ async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -
     streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
-        sent = await streams.send(Role.STATE, count=3)
+        sent = await streams.send(WireRole.STATE, count=3)
         streams.scopes.finished.reverse()
         for each in list(streams.scopes.finished):
             streams.relay.hand_over([each])
@@ -206,10 +206,10 @@ async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_befor
     streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
-        sent = await streams.send(Role.STATE, count=3)
+        sent = await streams.send(WireRole.STATE, count=3)
         second, third, fourth = streams.scopes.finished
         streams.relay.hand_over([second, fourth])
         await asyncio.sleep(0.05)
@@ -224,7 +224,7 @@ async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> Non
         await asyncio.sleep(0.01)
         async with streams.scopes.open() as scope:
             for number in range(CARRIED_MAX + 1):
-                scope.send(Draft(PEER, Role.STATE, "state", scope.new_id(), ("body", number)))
+                scope.send(MessageDraft(PEER, WireRole.STATE, "state", scope.new_id(), ("body", number)))
             await finish(scope)
         streams.hand_over()
         await until(lambda: len(streams.held()) > CARRIED_MAX)
@@ -232,7 +232,7 @@ async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> Non
             new = await open_incarnation(scope, PEER, (await scope.tx.load_outgoing([PEER], lock=True))[PEER])
             await scope.save([new])
         assert new.sources
-        (late,) = await streams.send(Role.STATE)
+        (late,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await asyncio.sleep(0.05)
         assert late not in streams.held()
@@ -244,7 +244,7 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
     async with streams.at_work():
         await asyncio.sleep(0.01)
         for _ in range(2):
-            sent = await streams.send(Role.STATE)
+            sent = await streams.send(WireRole.STATE)
             streams.hand_over()
             await until(lambda: sent[0] in streams.held())  # noqa: B023 - awaited here
         async with streams.scopes.read() as tx:
@@ -252,7 +252,7 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
             outgoing.lanes[Lane.ORDINARY].sent = 0
             await tx.save_outgoing([outgoing])
         before = streams.held()
-        (third,) = await streams.send(Role.STATE)
+        (third,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [*before, third])
         streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
@@ -267,7 +267,7 @@ async def find_sent(streams: Streams) -> int:
 async def append_one(streams: Streams) -> int:
     """Hand over one more message, append it, and return the pointer."""
     streams.relay._is_running = True
-    await streams.send(Role.STATE)
+    await streams.send(WireRole.STATE)
     streams.hand_over()
     await streams.relay.append_next(PEER, Lane.ORDINARY)
     return await find_sent(streams)
@@ -301,7 +301,7 @@ async def test_a_late_note_does_not_pass_over_a_tail_that_an_acknowledgement_fin
     streams.relay._is_running = True
     sent = []
     for _ in range(3):
-        sent += await streams.send(Role.STATE, is_p0=True)
+        sent += await streams.send(WireRole.STATE, is_p0=True)
         streams.hand_over()
         await streams.relay.append_next(PEER, Lane.URGENT)
     async with streams.scopes.read() as tx:
@@ -324,11 +324,11 @@ async def test_what_was_appended_before_a_failed_append_is_not_appended_again() 
         await asyncio.sleep(0.01)
         sent = []
         for _ in range(2):
-            sent += await streams.send(Role.STATE)
+            sent += await streams.send(WireRole.STATE)
             streams.hand_over()
             await until(lambda: streams.held() == sent)  # noqa: B023 - awaited here
         streams.log.shut[PEER] = Unavailable("broker_unavailable")
-        sent += await streams.send(Role.STATE)
+        sent += await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.relay.check().reason == "broker_unavailable")
         streams.log.shut.clear()
@@ -341,7 +341,7 @@ async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypat
     streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.1))
     async with streams.at_work():
         await asyncio.sleep(0.01)
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
         # The database fails once. A commit is reported before the next attempt, and is then missing from the database.
@@ -350,7 +350,7 @@ async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypat
             streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
             await until(lambda: streams.relay.check().reason == "database_unavailable")
         before = copy.deepcopy(streams.room.db.tables)
-        await streams.send(Role.STATE)
+        await streams.send(WireRole.STATE)
         streams.hand_over()
         streams.room.db.tables = before
         await asyncio.sleep(0.2)
@@ -367,10 +367,10 @@ async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
         await asyncio.sleep(0.01)
-        (first,) = await streams.send(Role.STATE)
+        (first,) = await streams.send(WireRole.STATE)
         streams.hand_over()
         await until(lambda: loads.count == 1)
-        sent = await streams.send(Role.STATE, count=3)
+        sent = await streams.send(WireRole.STATE, count=3)
         streams.hand_over()
         await until(lambda: streams.held() == [first, *sent])
         assert loads.count == 2
@@ -379,7 +379,7 @@ async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch
 @pytest.mark.timing
 async def test_nothing_is_appended_before_the_relay_runs() -> None:
     streams = Streams()
-    await streams.send(Role.STATE)
+    await streams.send(WireRole.STATE)
     streams.hand_over()
     await asyncio.sleep(0.01)
     assert streams.held() == []

@@ -13,9 +13,9 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED
 from shared.exchange.message import Draft, Received
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import Outcome, Taken
+from shared.messaging.exceptions import Outcome, TakenMessage
 from shared.messaging.scope import Scope
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.sending import draft_of, letter_of, send
@@ -87,7 +87,7 @@ async def test_the_outcomes_and_messages_of_one_batch_are_placed_together(
     left: list[object] = []
     apply = PartyInbound.apply
 
-    async def noted(self: PartyInbound, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def noted(self: PartyInbound, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         outcomes = await apply(self, scope, taken)
         left.extend(self._driver.gathered)
         return outcomes
@@ -148,7 +148,7 @@ async def test_facts_have_no_track(here: World) -> None:
     drafts = here.prepared().drafts
     facts = [each for each in drafts if each.message is REFERRAL_DECIDED]
     assert list_sent(facts) == []
-    assert draft_of(facts[0], "hotline").role is Role.FACT
+    assert draft_of(facts[0], "hotline").role is WireRole.FACT
     assert {each.key.peer for each in list_sent(drafts)} == {
         each.recipient_instance for each in drafts if each.recipient_instance != "audit"
     }

@@ -12,13 +12,13 @@ import pytest
 from shared.contracts.registry import CASE_ACCEPTED, HOLD_ENDED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid4, uuid7
-from shared.messaging.exceptions import OutcomeKind, Refusal
-from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, Side
+from shared.messaging.exceptions import OutcomeKind, RefusalCode
+from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.reactions import Actions
 from shared.messaging.resync import HoldingsPart, SideDay, compare_part
-from shared.messaging.streams import Lane, Place
+from shared.messaging.streams import Lane, StreamPlace
 from shared.messaging.tracks import track_of
-from shared.runtime.database.journal import Forgotten
+from shared.runtime.database.journal import ErasureNote
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import ROWS_MAX, PartySubjects
@@ -101,7 +101,7 @@ async def test_after_any_history_both_sides_are_alike(hotline: Site, agencies: S
     await exchange(hotline, agencies)
     await assert_alike(hotline, agencies)
     async with agencies.database.transaction() as session:
-        gather(session.driver, [Forgotten(UUID(each.subject), POLICE) for each in (back, gone)])
+        gather(session.driver, [ErasureNote(UUID(each.subject), POLICE) for each in (back, gone)])
     await assert_alike(hotline, agencies)
     assert sum(each.holding_count for each in await digests(hotline, "list_own_days", Side.HELD, AGENCIES)) == 4
 
@@ -278,7 +278,7 @@ async def test_places_of_own_messages_are_noted(hotline: Site, here: World) -> N
     offer = here.offered(POLICE)
     await send_from(hotline, offer, taken_back(offer))
     places = cast(NotedTracks, hotline.features).places
-    assert isinstance(places[offer.message_id], Place)
+    assert isinstance(places[offer.message_id], StreamPlace)
     assert places[offer.message_id].lane is Lane.ORDINARY
     assert {place.lane for place in places.values()} == {Lane.ORDINARY, Lane.URGENT}
     assert len(places) == 2
@@ -297,10 +297,10 @@ async def test_an_erasure_ends_the_exceptions_of_its_subject(hotline: Site, agen
             "VALUES ('hotline', $1, $2, $3, $4, $5, '{}', '{}')",
             TrackSide.HELD, track(offer), UUID(offer.subject), HOTLINE, POLICE,
         )  # fmt: skip
-        gather(session.driver, [Forgotten(UUID(offer.subject), POLICE)])
+        gather(session.driver, [ErasureNote(UUID(offer.subject), POLICE)])
     assert await agencies.exceptions() == []
     await exchange(hotline, agencies)
-    assert cast(Applied, hotline.handler).settlements[-1].code == Refusal.ERASED
+    assert cast(Applied, hotline.handler).settlements[-1].code == RefusalCode.ERASED
 
 
 async def test_many_tracks_are_stated_in_pages_without_statistics_of_the_table(hotline: Site) -> None:
@@ -340,5 +340,5 @@ async def test_an_act_that_no_state_tells_again_is_listed_and_the_edge_is_not_is
         ((act,), [], [told.subject]),
     ):
         actions = Actions(AGENCIES)
-        compare_part(actions, HoldingsPart(day, (Holding(told.subject, 1, told.content, held),)), [told])
+        compare_part(actions, HoldingsPart(day, (SubjectHolding(told.subject, 1, told.content, held),)), [told])
         assert (list(actions.lines), list(actions.states)) == (lines, states)

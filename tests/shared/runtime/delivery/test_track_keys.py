@@ -15,7 +15,7 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.kernel.ids import uuid4, uuid7
-from shared.messaging.streams import Role
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import CONTENT, act_of, name_unread, named_of, role_of, track_of
 
 ORIGIN, AGENCY = "hotline-a.example", "police-a.example"
@@ -24,7 +24,7 @@ ORIGIN, AGENCY = "hotline-a.example", "police-a.example"
 @pytest.mark.parametrize("message", ALL, ids=lambda message: message.name)
 def test_every_message_has_a_role(message: MessageType) -> None:
     of_parties = message.family in BETWEEN_PARTIES
-    assert (role_of(message) in {Role.STATE, Role.ANSWER, Role.WITHDRAWAL}) is of_parties
+    assert (role_of(message) in {WireRole.STATE, WireRole.ANSWER, WireRole.WITHDRAWAL}) is of_parties
 
 
 def test_both_parties_of_a_subject_have_the_same_track() -> None:
@@ -60,7 +60,7 @@ def test_a_fact_has_no_track() -> None:
     named = named_of(
         uuid7(), REFERRAL_DECIDED, sender="hotline", recipient="audit", subject=uuid7(), clear={"act": str(uuid4())}
     )
-    assert (named.role, named.subject, named.acts) == (Role.FACT, None, ())
+    assert (named.role, named.subject, named.acts) == (WireRole.FACT, None, ())
 
 
 def test_an_edge_is_one_act_a_revision_and_an_act_is_itself() -> None:
@@ -87,11 +87,11 @@ def test_a_message_of_a_later_version_has_the_track_of_its_name_and_an_unknown_o
     later = name_unread(
         uuid7(), "causeway.case_accepted.v9", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
-    assert (later.role, later.subject) == (Role.ANSWER, track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject))
+    assert (later.role, later.subject) == (WireRole.ANSWER, track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject))
     unknown = name_unread(
         uuid7(), "causeway.case_sung_about.v1", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
-    assert (unknown.role, unknown.subject, unknown.kind) == (Role.FACT, None, "unknown")
+    assert (unknown.role, unknown.subject, unknown.kind) == (WireRole.FACT, None, "unknown")
 
 
 def test_ids_that_are_none_are_refused() -> None:

@@ -23,9 +23,9 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
 from shared.messaging import store
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import EXCEPTIONS_MAX, Outcome, OutcomeKind, Taken
+from shared.messaging.exceptions import EXCEPTIONS_MAX, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.kafka.log import KafkaLog, read_own_heads
-from shared.messaging.ports import DayDigest, Holding, OwnTrack, Side
+from shared.messaging.ports import DayDigest, OwnTrack, Side, SubjectHolding
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
@@ -243,7 +243,7 @@ class ToyInbound:
         self._session = session
         self._toy = toy
 
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    async def apply(self, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
         if self._toy.failures:
             raise self._toy.failures.pop(0)
         await self._toy.pause.wait()
@@ -262,7 +262,7 @@ class ToyInbound:
             outcomes.append(Outcome(each.named, kind, _CODES.get(kind)))
         return outcomes
 
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+    def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
         return pack(unpack(taken.record))
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -284,7 +284,7 @@ class ToySubjects:
     async def list_own_days(self, side: Side, peer: str) -> list[DayDigest]:
         return []
 
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]:
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
         return []
 
     async def list_own(self, side: Side, peer: str, *, days: Collection[date]) -> list[OwnTrack]:

@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request
 from pydantic_core import to_json
 
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.oidc_login import Coming
+from shared.runtime.console.frame import ConsoleAccess, Frame
+from shared.runtime.console.oidc_login import LoginState
 from shared.runtime.http import openapi
 from shared.runtime.http.edge import create_app
 from shared.runtime.watch.health import Check
@@ -23,7 +23,7 @@ from tests.support.manual_clock import ManualClock
 def console_app() -> FastAPI:
     """Return the sample routes together with the pages of a console without people and with one provider."""
     nobody: Any = NoSignIn()
-    gate = Gate(nobody, nobody, lambda *_: None, ManualClock(NOW), nobody)
+    gate = ConsoleAccess(nobody, nobody, lambda *_: None, ManualClock(NOW), nobody)
     budgets = Budgets(BudgetLimits(1000, 10_000_000), ManualClock(NOW))
     return create_app("sample", [router(budgets), Frame(gate, "Console", (), folders=()).closed()])
 
@@ -40,7 +40,7 @@ class NoSignIn:
     def has(self, party: str) -> bool:
         return True
 
-    async def leave_for(self, coming: Coming, back: str) -> str:
+    async def leave_for(self, coming: LoginState, back: str) -> str:
         return f"https://login.example/?back={back}"
 
 

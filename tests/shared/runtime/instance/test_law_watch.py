@@ -15,10 +15,10 @@ from deploy.directory.approval import document_body
 from shared.contracts.policy import InstrumentEntry, Policy
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentStore, read_directory, read_policy
 from shared.runtime.instance import readiness
-from shared.runtime.instance.readiness import LawWatch
-from shared.runtime.kafka.documents import BeatWatch
+from shared.runtime.instance.readiness import DocumentMonitor
+from shared.runtime.kafka.documents import BeatMonitor
 from shared.runtime.watch.metrics import exposition
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
@@ -47,10 +47,7 @@ def entry(instrument: str, **more: Any) -> InstrumentEntry:
 
 
 def policy(*instruments: InstrumentEntry, version: int = 1, **more: Any) -> Policy:
-    rules = (
-        permit("by-mou"),
-        permit("by-dsa", basis={"instrument": "dsa", "article": "16", "jurisdiction": "NL"}),
-    )
+    rules = (permit("by-mou"), permit("by-dsa", basis={"instrument": "dsa", "article": "16", "jurisdiction": "NL"}))
     return policy_document(*rules, version=version).model_copy(update={"instruments": instruments} | more)
 
 
@@ -58,13 +55,13 @@ class Watched:
     """A watch over one directory and the policies placed."""
 
     def __init__(self, *policies: Policy, directory: dict[str, Any] | None = None) -> None:
-        self.clock, self.shelf = ManualClock(NOW), DocumentShelf()
+        self.clock, self.shelf = ManualClock(NOW), DocumentStore()
         document = directory_document(hotline("hotline-nl.example", "NL")).model_copy(update=directory or {})
         self.shelf.directories.place(read_directory(document_body(document)), EARLIER)
         for each in policies:
             self.place(each, EARLIER)
-        feed = SimpleNamespace(beat=BeatWatch(self.shelf, self.clock))
-        self.watch = LawWatch(self.shelf, cast(Any, feed), self.clock)
+        feed = SimpleNamespace(beat=BeatMonitor(self.shelf, self.clock))
+        self.watch = DocumentMonitor(self.shelf, cast(Any, feed), self.clock)
 
     def place(self, document: Policy, active_from: datetime) -> None:
         self.shelf.policies.place(read_policy(document_body(document)), active_from)
@@ -166,11 +163,7 @@ def test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alar
     ended = policy(entry("dsa", valid_to=TODAY.isoformat()), entry("inhope_mou"))
     assert Watched(ended).watch.look() == [("dsa", "ended")]
     (found,) = [each for each in review(read_policy(document_body(ended)).document, TODAY) if each.valid_to]
-    assert (found.instrument, found.succeeded_by, found.live) == (
-        "dsa",
-        None,
-        ("by-dsa",),
-    )
+    assert (found.instrument, found.succeeded_by, found.live) == ("dsa", None, ("by-dsa",))
     rules = tuple(rule.model_copy(update={"valid_to": TODAY}) if rule.id == "by-dsa" else rule for rule in ended.rules)
     over = ended.model_copy(update={"rules": rules})
     assert Watched(over).watch.look() == []

@@ -12,10 +12,10 @@ import pytest
 
 from shared.exchange.preservation import Hours
 from shared.kernel.errors import Unavailable
-from shared.routing.documents import DocumentShelf
-from shared.runtime.delivery.gate import CLOCK_TOLERANCE, Gate
+from shared.routing.documents import DocumentStore
+from shared.runtime.delivery.gate import CLOCK_TOLERANCE, SendGate
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import EDGES_WAIT
 from tests.shared.runtime.builders import NOW
@@ -23,13 +23,13 @@ from tests.support.exchange_world import SINCE, world
 from tests.support.manual_clock import ManualClock
 
 
-def machinery(clock: ManualClock) -> Machinery:
+def machinery(clock: ManualClock) -> InstanceParts:
     """Return a process with the parts that this test needs: no database, no broker, no documents."""
     nothing = cast(Any, None)
     settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
     database = cast(Any, SimpleNamespace(session_number=0))
     parts = [nothing] * 5
-    return Machinery("hotline", settings, clock, database, nothing, DocumentShelf(), *parts)
+    return InstanceParts("hotline", settings, clock, database, nothing, DocumentStore(), *parts)
 
 
 @pytest.mark.parametrize("part", ["bus", "relay", "timers"])
@@ -51,7 +51,7 @@ async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_ha
 
 def test_why_states_wait_is_measured_where_one_publishes_and_nowhere_else() -> None:
     here, late, nothing = machinery(ManualClock(NOW)), ["beat_late"], cast(Any, None)
-    gate = Gate(lambda: late[0])
+    gate = SendGate(lambda: late[0])
 
     def measured() -> dict[str, float]:
         here.readiness.measure_gate()
@@ -74,7 +74,7 @@ def test_before_there_was_law_the_first_counts() -> None:
     here.settings, here.shelf = cast(Any, SimpleNamespace(policy_hour_s=3600)), shelf
     law = here.law_at(datetime(1970, 1, 1, tzinfo=UTC))
     assert (law.since, law.directory) == (SINCE, shelf.directories.active(SINCE))
-    here.shelf = DocumentShelf()
+    here.shelf = DocumentStore()
     with pytest.raises(Unavailable):
         here.law_at(NOW)
 

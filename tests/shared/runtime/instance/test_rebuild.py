@@ -10,7 +10,7 @@ import pytest
 from shared.kernel.errors import Unavailable
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.session_check import SessionCheck
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from tests.shared.runtime.instance.test_relay_lease import instance
 
 #: None of its parts is used.
@@ -33,8 +33,8 @@ async def test_deadlines_are_counted_again_after_the_comparison(monkeypatch: pyt
         return 7
 
     monkeypatch.setattr(SessionCheck, "compare", compare)
-    monkeypatch.setattr(Machinery, "require_listed", lambda _: None)
-    monkeypatch.setattr(Machinery, "timers", lambda _: SimpleNamespace(rebuild=rebuild))
+    monkeypatch.setattr(InstanceParts, "require_listed", lambda _: None)
+    monkeypatch.setattr(InstanceParts, "timers", lambda _: SimpleNamespace(rebuild=rebuild))
     assert await here.rebuild_timers() == 7
     assert done == ["compared", "rebuilt"]
 

@@ -14,10 +14,10 @@ from deploy.site.access import prepare_databases
 from shared.exchange.preservation import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.routing.documents import DocumentShelf
-from shared.runtime.database.lease import LEASE_S, Lease
+from shared.routing.documents import DocumentStore
+from shared.runtime.database.lease import LEASE_S, ProcessLease
 from shared.runtime.database.transactions import Database
-from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.machinery import InstanceParts
 from shared.runtime.kafka.access import KafkaAccess
 from tests.shared.runtime.builders import KEY
 from tests.support.privileges import may_not
@@ -34,27 +34,25 @@ async def nobodys(database: Database) -> None:
         await session.driver.execute("DELETE FROM lease")
 
 
-def instance(database: Database) -> Machinery:
+def instance(database: Database) -> InstanceParts:
     """Return an instance with the parts that its relay needs."""
     nothing = cast(Any, None)
     settings: Any = SimpleNamespace(
-        kafka_access=lambda: KafkaAccess("127.0.0.1:1"),
-        hold_hours=Hours,
-        kept_bytes_max=2**30,
+        kafka_access=lambda: KafkaAccess("127.0.0.1:1"), hold_hours=Hours, kept_bytes_max=2**30
     )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY, kek=None)
-    return Machinery(
-        "hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing, nothing, nothing
+    return InstanceParts(
+        "hotline", settings, SystemClock(), database, keys, DocumentStore(), feed, nothing, nothing, nothing, nothing
     )
 
 
-async def publishes(here: Machinery) -> bool:
+async def publishes(here: InstanceParts) -> bool:
     """Return whether this process publishes: it neither waits for the lease nor has yet to begin."""
     return (await here.readiness.probe_relay()).reason not in ("standing_by", "elsewhere")
 
 
-async def until_publishes(here: Machinery) -> None:
+async def until_publishes(here: InstanceParts) -> None:
     async with asyncio.timeout(60):
         while not await publishes(here):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.02)
@@ -86,23 +84,23 @@ async def test_a_relay_ends_when_another_has_its_lease(database: Database) -> No
     await until_publishes(here)
     async with database.transaction() as session:
         await session.driver.execute("UPDATE lease SET until = now() - interval '1 s'")
-    assert await Lease(database, "relay").wait() == 2
+    assert await ProcessLease(database, "relay").wait() == 2
     with pytest.raises(Unavailable, match="lease_lost"):
         await publishing
 
 
 async def test_a_lease_that_nobody_renews_is_free_after_a_while_and_no_sooner(database: Database) -> None:
-    assert await Lease(database, "relay").wait() == 1
+    assert await ProcessLease(database, "relay").wait() == 1
     loop = asyncio.get_running_loop()
     began = loop.time()
-    assert await Lease(database, "relay").wait() == 2
+    assert await ProcessLease(database, "relay").wait() == 2
     assert LEASE_S * 0.9 < loop.time() - began < LEASE_S * 10
 
 
 async def test_leases_of_two_names_keep_nobody_from_each_other(database: Database) -> None:
-    assert await Lease(database, "relay").take() == 1
-    assert await Lease(database, "reader").take() == 1
-    assert await Lease(database, "reader").take() is None
+    assert await ProcessLease(database, "relay").take() == 1
+    assert await ProcessLease(database, "reader").take() == 1
+    assert await ProcessLease(database, "reader").take() is None
 
 
 async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it(

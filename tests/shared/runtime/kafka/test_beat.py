@@ -11,8 +11,8 @@ from deploy.directory.approval import document_body, sign_beat
 from shared.contracts.directory import Beat, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import DocumentShelf, read_directory, read_policy
-from shared.runtime.kafka.documents import BeatWatch
+from shared.routing.documents import DocumentStore, read_directory, read_policy
+from shared.runtime.kafka.documents import BeatMonitor
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
 from tests.support.manual_clock import ManualClock
@@ -21,13 +21,13 @@ KEY, STRANGER = SigningKey(b"5" * 32), SigningKey(b"6" * 32)
 EARLIER = NOW - timedelta(days=1)
 
 
-def shelf() -> DocumentShelf:
+def shelf() -> DocumentStore:
     public = tuple(
         PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.verify_key.text(), valid_from=EARLIER)
         for key in (KEY,)
     )
     directory = directory_document(hotline("hotline-nl.example", "NL")).model_copy(update={"beat_keys": public})
-    filled = DocumentShelf()
+    filled = DocumentStore()
     filled.directories.place(read_directory(document_body(directory)), EARLIER)
     filled.policies.place(read_policy(document_body(policy_document(permit("one")))), EARLIER)
     return filled
@@ -44,7 +44,7 @@ def beat(at: datetime = NOW, *, key: SigningKey = KEY, policy: int = 1, other: s
 
 def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -> None:
     clock = ManualClock(NOW)
-    watch = BeatWatch(shelf(), clock)
+    watch = BeatMonitor(shelf(), clock)
     watch.receive(beat())
     clock.advance(4 * 60)
     assert (watch.age_s(), watch.reason()) == (240.0, "")
@@ -59,7 +59,7 @@ def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -
 
 def test_without_a_first_beat_the_age_counts_from_the_start_and_nothing_is_said() -> None:
     clock = ManualClock(NOW)
-    watch = BeatWatch(shelf(), clock)
+    watch = BeatMonitor(shelf(), clock)
     clock.advance(6 * 60)
     assert (watch.age_s(), watch.reason()) == (360.0, "")
 
@@ -67,7 +67,7 @@ def test_without_a_first_beat_the_age_counts_from_the_start_and_nothing_is_said(
 def test_where_the_directory_names_no_beat_key_nobody_promises_beats() -> None:
     clock = ManualClock(NOW)
     documents = shelf()
-    watch = BeatWatch(documents, clock)
+    watch = BeatMonitor(documents, clock)
     watch.receive(beat())
     without = directory_document(hotline("hotline-nl.example", "NL"), version=2)
     documents.directories.place(read_directory(document_body(without)), NOW)
@@ -76,14 +76,14 @@ def test_where_the_directory_names_no_beat_key_nobody_promises_beats() -> None:
 
 
 def test_a_beat_that_names_a_later_version_says_that_this_instance_is_behind() -> None:
-    watch = BeatWatch(shelf(), ManualClock(NOW))
+    watch = BeatMonitor(shelf(), ManualClock(NOW))
     watch.receive(beat(policy=2))
     assert watch.reason() == "documents_behind"
 
 
 @pytest.mark.parametrize("kind", ["directory", "policy"])
 def test_a_beat_that_names_another_document_under_the_same_version_says_that_they_differ(kind: str) -> None:
-    watch = BeatWatch(shelf(), ManualClock(NOW))
+    watch = BeatMonitor(shelf(), ManualClock(NOW))
     watch.receive(beat(other=kind))
     assert watch.reason() == "documents_differ"
     watch.receive(beat(NOW + timedelta(seconds=1)))
@@ -93,7 +93,7 @@ def test_a_beat_that_names_another_document_under_the_same_version_says_that_the
 def test_a_beat_that_names_what_was_in_force_before_says_nothing() -> None:
     """The signer of the heartbeat may be behind; the instance is not."""
     documents = shelf()
-    watch = BeatWatch(documents, ManualClock(NOW))
+    watch = BeatMonitor(documents, ManualClock(NOW))
     documents.policies.place(read_policy(document_body(policy_document(permit("one"), version=2))), EARLIER)
     watch.receive(beat())
     assert watch.reason() == ""
@@ -112,7 +112,7 @@ def test_a_beat_that_names_what_was_in_force_before_says_nothing() -> None:
 )
 def test_a_beat_that_does_not_hold_is_refused_and_changes_nothing(value: bytes, code: str) -> None:
     clock = ManualClock(NOW)
-    watch = BeatWatch(shelf(), clock)
+    watch = BeatMonitor(shelf(), clock)
     clock.advance(30)
     with pytest.raises(Refused, match=code):
         watch.receive(value)
@@ -121,4 +121,4 @@ def test_a_beat_that_does_not_hold_is_refused_and_changes_nothing(value: bytes, 
 
 def test_a_beat_before_the_first_directory_is_believed_by_nobody() -> None:
     with pytest.raises(Unavailable):
-        BeatWatch(DocumentShelf(), ManualClock(NOW)).receive(beat())
+        BeatMonitor(DocumentStore(), ManualClock(NOW)).receive(beat())

@@ -19,7 +19,7 @@ from deploy.directory.approval import approve_document, document_body, sign_beat
 from shared.contracts.directory import Beat, Directory, DocumentActivated, PublicKey, SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import ApproverKey, DocumentShelf, verify_document
+from shared.routing.documents import ApproverKey, DocumentStore, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka import documents
 from shared.runtime.kafka.access import KafkaAccess
@@ -78,7 +78,7 @@ def feed(
     """Return a function that makes feeds, which all read one topic of their own."""
     monkeypatch.setattr("shared.runtime.kafka.documents.DIRECTORY_TOPIC", new_topic(1))
 
-    def make(shelf: DocumentShelf, reached: KafkaAccess = access) -> DocumentFeed:
+    def make(shelf: DocumentStore, reached: KafkaAccess = access) -> DocumentFeed:
         clock = ManualClock(NOW)
         return DocumentFeed(reached, database, shelf, instance="edges", approver_keys=KEYS, clock=clock)
 
@@ -118,7 +118,7 @@ async def kept(database: Database) -> int:
         return int(await session.driver.fetchval("SELECT count(*) FROM document"))
 
 
-def active(shelf: DocumentShelf) -> str | None:
+def active(shelf: DocumentStore) -> str | None:
     try:
         return shelf.directories.active(NOW).digest
     except Unavailable:
@@ -126,7 +126,7 @@ def active(shelf: DocumentShelf) -> str | None:
 
 
 async def test_an_approved_document_that_is_published_comes_into_force(access: KafkaAccess, feed: MakeFeed) -> None:
-    shelf, document = DocumentShelf(), directory()
+    shelf, document = DocumentStore(), directory()
     await publish_documents(access, [document])
     await read_until(feed(shelf), lambda: active(shelf) is not None)
     assert active(shelf) == document[0].digest
@@ -135,7 +135,7 @@ async def test_an_approved_document_that_is_published_comes_into_force(access: K
 async def test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken(
     access: KafkaAccess, feed: MakeFeed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shelf, good = DocumentShelf(), directory(2)
+    shelf, good = DocumentStore(), directory(2)
     await publish_documents(access, [directory(1, approvers=STRANGERS), good])
     await read_until(feed(shelf), lambda: active(shelf) is not None)
     assert active(shelf) == good[0].digest
@@ -147,7 +147,7 @@ async def test_a_document_that_others_approved_is_passed_over_and_the_next_is_ta
 async def test_a_document_that_is_not_above_the_one_in_force_never_takes_over_and_a_beat_is_heard(
     access: KafkaAccess, feed: MakeFeed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shelf, later = DocumentShelf(), directory(2, version=2, beat_keys=(BEAT,))
+    shelf, later = DocumentStore(), directory(2, version=2, beat_keys=(BEAT,))
     await publish_documents(access, [later, directory(1, active_from=NOW), policy()])
     await publish_beats(access, _both(beat(BEAT), beat(SigningKey(b"7" * 32))))
     reading = feed(shelf)
@@ -174,10 +174,10 @@ def code_of(line: str) -> Any:
 async def test_an_instance_that_starts_without_a_broker_has_the_documents_it_had(
     access: KafkaAccess, database: Database, feed: MakeFeed
 ) -> None:
-    shelf, document = DocumentShelf(), directory()
+    shelf, document = DocumentStore(), directory()
     await publish_documents(access, [document, policy()])
     await read_until_kept(feed(shelf), database, 2)
-    restarted = DocumentShelf()
+    restarted = DocumentStore()
     second = feed(restarted, KafkaAccess("127.0.0.1:1"))
     assert await second.load() == 2
     assert active(restarted) == document[0].digest
@@ -188,7 +188,7 @@ async def test_whoever_can_write_the_table_cannot_put_a_document_in_force(databa
     activated, body = directory(approvers=STRANGERS)
     async with database.transaction() as session:
         await insert(session.driver, activated, body)
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     assert await feed(shelf).load() == 0
     assert active(shelf) is None
 
@@ -198,7 +198,7 @@ async def test_an_approved_document_in_the_table_is_loaded(database: Database, f
     activated, body = directory()
     async with database.transaction() as session:
         await insert(session.driver, activated, body)
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     assert await feed(shelf).load() == 1
     assert active(shelf) == activated.digest
 
@@ -215,7 +215,7 @@ async def insert(driver: asyncpg.Connection, activated: DocumentActivated, body:
 
 async def test_without_documents_the_feed_is_not_ready(feed: MakeFeed) -> None:
     with pytest.raises(Unavailable):
-        await feed(DocumentShelf()).check()
+        await feed(DocumentStore()).check()
 
 
 def test_a_document_reads_back_as_it_was_written() -> None:
@@ -250,7 +250,7 @@ async def test_as_many_parties_as_a_directory_may_have_are_read_and_come_into_fo
 
     The test fails if this release's own limit applies to reading.
     """
-    shelf, document = DocumentShelf(), whole_directory()
+    shelf, document = DocumentStore(), whole_directory()
     more = 32 * 1024 * 1024
     monkeypatch.setattr(documents, "RECORD_BYTES_MAX", more)
     topic = documents.DIRECTORY_TOPIC
@@ -285,7 +285,7 @@ def test_what_stands_around_a_document_may_grow() -> None:
     activated, body = read_document(json.dumps(grown(document)).encode())
     verify_document(activated, body, KEYS)
     assert (body, activated.digest, len(activated.approvals)) == (document[1], document[0].digest, 3)
-    assert DocumentShelf().place(activated, body)
+    assert DocumentStore().place(activated, body)
 
 
 def test_what_approves_a_document_does_not_come_from_what_is_passed_over() -> None:
@@ -303,7 +303,7 @@ async def test_a_document_that_has_grown_comes_into_force_and_is_kept(database: 
         await session.driver.execute(
             "INSERT INTO document (digest, kind, active_from, body) VALUES ($1, $2, $3, $4)", *row
         )
-    shelf = DocumentShelf()
+    shelf = DocumentStore()
     assert await feed(shelf).load() == 1
     assert active(shelf) == activated.digest
 

@@ -21,7 +21,7 @@ from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.follower import Following, LogFollower, Refusal
+from shared.runtime.kafka.follower import Following, LogFollower, TopicRefusal
 from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.shared.runtime.conftest import access_as
 from tests.support.running import until
@@ -71,7 +71,7 @@ async def taken(following: Following, count: int) -> list[Record]:
     return found
 
 
-async def refusal(following: Following) -> dict[Coordinate, Refusal]:
+async def refusal(following: Following) -> dict[Coordinate, TopicRefusal]:
     async with asyncio.timeout(60):
         while not (refused := following.refused()):
             await following.batch()
@@ -105,7 +105,7 @@ async def test_a_partition_whose_position_is_gone_is_left_and_named_and_the_othe
     for future in admin.delete_records([TopicPartition(one, 0, 3)]).values():
         future.result(30)
     await begin(following, {one: 1, other: 0})
-    assert await refusal(following) == {Coordinate(one, 0): Refusal.OUT_OF_RANGE}
+    assert await refusal(following) == {Coordinate(one, 0): TopicRefusal.OUT_OF_RANGE}
     produce(other, 1)
     assert [each.topic for each in await taken(following, 1)] == [other]
     bounds = await following.bounds([Coordinate(one, 0)])
@@ -127,11 +127,11 @@ async def test_a_topic_made_again_is_left_before_anything_of_the_new_one_is_take
     admin.delete_topics([one])[one].result()
     new_topic(1, name=one)
     produce(one, 3)
-    refused: dict[Coordinate, Refusal] = {}
+    refused: dict[Coordinate, TopicRefusal] = {}
     async with asyncio.timeout(60):
         while not (refused := following.refused()):
             assert await following.batch() == []
-    assert refused == {Coordinate(one, 0): Refusal.OUT_OF_RANGE}
+    assert refused == {Coordinate(one, 0): TopicRefusal.OUT_OF_RANGE}
 
 
 async def test_a_topic_that_is_not_ours_is_named_whether_it_may_be_described_or_not(
@@ -148,7 +148,7 @@ async def test_a_topic_that_is_not_ours_is_named_whether_it_may_be_described_or_
         async with follower.following() as following:
             await begin(following, {mine: 0, shown: 0})
             assert (await following.look([hidden])).forbidden == {hidden}
-            assert await refusal(following) == {Coordinate(shown, 0): Refusal.FORBIDDEN}
+            assert await refusal(following) == {Coordinate(shown, 0): TopicRefusal.FORBIDDEN}
             produce(mine, 1)
             assert [each.topic for each in await taken(following, 1)] == [mine]
     finally:

@@ -15,7 +15,7 @@ from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.inbox_door import InboxDoor, wait_for_records
+from shared.runtime.kafka.inbox_door import PartitionReader, wait_for_records
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.support.running import until
@@ -30,7 +30,7 @@ HOSTILE: list[tuple[bytes | None, Any]] = [
 
 
 class Collected:
-    """The records that an `InboxDoor` has delivered."""
+    """The records that an `PartitionReader` has delivered."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -38,11 +38,11 @@ class Collected:
     async def take(self, records: Sequence[Record]) -> None:
         self.records += records
 
-    def door(self, access: KafkaAccess) -> InboxDoor:
-        return InboxDoor(access, client_id="edges-door", handle=self.take)
+    def door(self, access: KafkaAccess) -> PartitionReader:
+        return PartitionReader(access, client_id="edges-door", handle=self.take)
 
     @asynccontextmanager
-    async def reading(self, access: KafkaAccess, topic: str, *, first: int = 0) -> AsyncIterator[InboxDoor]:
+    async def reading(self, access: KafkaAccess, topic: str, *, first: int = 0) -> AsyncIterator[PartitionReader]:
         door = self.door(access)
         async with door.open({Coordinate(topic, 0): first, Coordinate(topic, 1): 0}):
             yield door
@@ -197,7 +197,7 @@ class Quiet:
 
 
 async def fetched(access: KafkaAccess, client: Any) -> Any:
-    """Return the records that an `InboxDoor` receives after a quiet time."""
+    """Return the records that an `PartitionReader` receives after a quiet time."""
     _, subscriber = Collected().door(access).declare([Coordinate(inbox_topic("hotline", "any"), 0)])
     while not (records := await subscriber.get_msg(client)):
         pass

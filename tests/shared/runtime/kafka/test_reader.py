@@ -20,7 +20,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import GATHER_MS, GATHERED_RECORDS, LogReader, fetch_all, gathered, outside_groups
-from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
+from shared.runtime.kafka.topic_metadata import Coordinate, Offsets
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def test_bounds_say_what_each_partition_holds(
     reader: LogReader, topic: str, produce: Callable[[int, int], None]
 ) -> None:
     produce(1, 4)
-    assert await reader.bounds() == {Coordinate(topic, 0): Bounds(0, 0), Coordinate(topic, 1): Bounds(0, 4)}
+    assert await reader.bounds() == {Coordinate(topic, 0): Offsets(0, 0), Coordinate(topic, 1): Offsets(0, 4)}
 
 
 async def test_a_cursor_beyond_the_end_is_reported_and_not_skipped_over(

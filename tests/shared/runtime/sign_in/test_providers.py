@@ -15,9 +15,9 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.admission.budgets import SIGN_IN, Principal
 from shared.runtime.console.cookies import COMING_MINUTES
-from shared.runtime.console.oidc_login import Coming, Proof
+from shared.runtime.console.oidc_login import LoginState, Proof
 from shared.runtime.sign_in import wire
-from shared.runtime.sign_in.providers import Client, Providers
+from shared.runtime.sign_in.providers import OidcClient, Providers
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ISSUER, BACK = "https://login.police.example", "https://console.police.example/console/signed-in"
@@ -75,19 +75,19 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
 
 
 def providers(acr: str | None = None) -> Providers:
-    client = Client(party=PARTY, issuer=ISSUER, client_id="causeway", client_secret="a secret/", acr=acr)
+    client = OidcClient(party=PARTY, issuer=ISSUER, client_id="causeway", client_secret="a secret/", acr=acr)
     return Providers([client], At(), KeyEncryptionKey(bytes(32)))
 
 
-def attempt(said: Said, *, anew: bool = False) -> Coming:
-    coming = Coming.begin(PARTY, to="/console", anew=anew, at=NOW)
+def attempt(said: Said, *, anew: bool = False) -> LoginState:
+    coming = LoginState.begin(PARTY, to="/console", anew=anew, at=NOW)
     at = int(NOW.timestamp())
     said.claims = {"iss": ISSUER, "sub": "somebody", "aud": "causeway", "iat": at, "exp": at + 60, "auth_time": at}
     said.claims |= {"nonce": coming.nonce}
     return coming
 
 
-async def proven(coming: Coming, *, acr: str | None = None, answer: Mapping[str, str] | None = None) -> Proof:
+async def proven(coming: LoginState, *, acr: str | None = None, answer: Mapping[str, str] | None = None) -> Proof:
     return await providers(acr).prove(
         coming, {"code": "c", "iss": ISSUER} if answer is None else answer, back=BACK, address=HERE
     )
@@ -173,8 +173,8 @@ async def test_the_first_coming_in_by_a_lesser_way_counts_as_not_proven_for_reco
 
 
 async def test_a_cookie_that_was_changed_or_is_late_fits_no_state() -> None:
-    coming = Coming.begin(PARTY, to="/console/inbox", anew=False, at=NOW)
-    assert Coming.read(coming.kept, state=coming.state, at=NOW) == coming
+    coming = LoginState.begin(PARTY, to="/console/inbox", anew=False, at=NOW)
+    assert LoginState.read(coming.kept, state=coming.state, at=NOW) == coming
     late = NOW + timedelta(minutes=COMING_MINUTES, seconds=2)
     for text, at in (
         (coming.kept, late),
@@ -184,12 +184,12 @@ async def test_a_cookie_that_was_changed_or_is_late_fits_no_state() -> None:
         (None, NOW),
     ):
         with pytest.raises(Refused, match="sign_in_expired"):
-            Coming.read(text, state=coming.state, at=at)
+            LoginState.read(text, state=coming.state, at=at)
 
 
 @pytest.mark.parametrize("to", ["https://elsewhere.example", "//elsewhere.example", "/console/../v1", "/console/a?b"])
 def test_nobody_is_sent_on_to_elsewhere(to: str) -> None:
-    assert Coming.begin(PARTY, to=to, anew=False, at=NOW).to == "/console"
+    assert LoginState.begin(PARTY, to=to, anew=False, at=NOW).to == "/console"
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked, Happened, answered
+from shared.exchange.clocks import EdgeClock, EdgeStep, answered
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import LawAt
@@ -28,12 +28,12 @@ from tests.shared.runtime.timers.workers import (
 )
 
 
-def steps_of(edge: Clocked, state: AnswerState, at: datetime) -> list[Happened]:
+def steps_of(edge: EdgeClock, state: AnswerState, at: datetime) -> list[EdgeStep]:
     """Return the steps of an answer."""
-    return [Happened.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
+    return [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
 
 
-async def noted(database: Database, steps: Sequence[Happened], *, law: LawAt | None = law_at) -> None:
+async def noted(database: Database, steps: Sequence[EdgeStep], *, law: LawAt | None = law_at) -> None:
     """Store an act with these steps, while the law is available."""
     database.law_at = law
     async with database.transaction(SCOPE) as session:

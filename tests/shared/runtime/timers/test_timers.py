@@ -12,7 +12,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Happened, answered
+from shared.exchange.clocks import EdgeStep, answered
 from shared.exchange.timers import Deadline, to_time
 from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Law
@@ -85,7 +85,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
     for number, edge in enumerate(edges):
         state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
         steps = [
-            Happened.by(PARTY, edge.told_by, edge.origin, step=step)
+            EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step)
             for step in answered(Subject.NOTICE, state, edge.begun_at + 3 * HOUR)
         ]
         async with database.transaction(SCOPE) as session:
@@ -121,9 +121,7 @@ async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatc
 BEYOND = datetime(9999, 12, 30, tzinfo=UTC)
 
 
-async def test_one_that_cannot_be_reckoned_stops_no_other(
-    database: Database,
-) -> None:
+async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) -> None:
     good, bad = notices(2)
     bad = replace(bad, begun_at=BEYOND)
     await begin(database, good, bad)
@@ -287,7 +285,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
     await timers.look()
     assert await timers.look() == 0, "nothing is due"
     acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.begun_at)
-    steps = [Happened.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
+    steps = [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
     async with database.transaction(SCOPE) as session:
         await timers_module.clock(session.driver, (), steps)
     clock.true += 500 * HOUR

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.clocks import Clocked
+from shared.exchange.clocks import EdgeClock
 from shared.exchange.timers import Deadline, TimerEntry, to_time
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
@@ -59,11 +59,11 @@ def timers_of(database: Database, clock: SteppingClock, *, believed: bool = Fals
     return Timers(database, law_at, clock, scope=lambda: SCOPE, witness=witness)
 
 
-def notices(count: int, *, seed: int = 0) -> list[Clocked]:
+def notices(count: int, *, seed: int = 0) -> list[EdgeClock]:
     """Return notices that were issued within two days."""
     random = Random(seed)
     return [
-        Clocked(
+        EdgeClock(
             edge_id=uuid4(),
             party=PARTY,
             subject=uuid4(),
@@ -80,7 +80,7 @@ def notices(count: int, *, seed: int = 0) -> list[Clocked]:
     ]
 
 
-async def begun(database: Database, count: int) -> list[Clocked]:
+async def begun(database: Database, count: int) -> list[EdgeClock]:
     """Begin deadlines. The transaction counts every second one by the law; the scheduler counts the others."""
     edges = notices(count)
     await begin(database, *edges[::2])
@@ -88,7 +88,7 @@ async def begun(database: Database, count: int) -> list[Clocked]:
     return edges
 
 
-async def begin(database: Database, *edges: Clocked, law: LawAt | None = None) -> None:
+async def begin(database: Database, *edges: EdgeClock, law: LawAt | None = None) -> None:
     """Begin deadlines, by the law if one is given."""
     database.law_at = law
     async with database.transaction(SCOPE) as session:

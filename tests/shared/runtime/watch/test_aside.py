@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.kernel.ids import uuid7
-from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX, SetAside
+from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX, RetryBackoff
 from tests.support.builders import AT
 
 KEY = (uuid7(), "party.example")
@@ -15,7 +15,7 @@ KEY = (uuid7(), "party.example")
 
 @pytest.mark.parametrize(("failed", "pause"), [(1, FIRST_PAUSE), (2, 2 * FIRST_PAUSE), (9, PAUSE_MAX)])
 def test_it_waits_for_its_pause(failed: int, pause: timedelta) -> None:
-    aside = SetAside()
+    aside = RetryBackoff()
     for _ in range(failed):
         aside.put("work", KEY, AT)
     for at in (AT, AT + pause - timedelta(seconds=1)):
@@ -24,7 +24,7 @@ def test_it_waits_for_its_pause(failed: int, pause: timedelta) -> None:
 
 
 def test_what_a_clock_that_was_ahead_has_set_aside_is_tried_again() -> None:
-    aside = SetAside()
+    aside = RetryBackoff()
     aside.put("work", KEY, AT + timedelta(days=1))
     assert (aside.waiting("work", AT), aside.again("work", AT)) == ([], [KEY])
 
@@ -39,7 +39,7 @@ def test_what_is_tried_again_is_found_without_comparing_each_with_each() -> None
             compared.append(other)
             return str.__eq__(self, str(other))
 
-    aside = SetAside()
+    aside = RetryBackoff()
     for n in range(100):
         aside.put("work", (Id(n), "party.example"), AT)
     compared.clear()

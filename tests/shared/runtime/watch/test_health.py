@@ -8,7 +8,7 @@ import pytest
 
 from shared.kernel.errors import Unavailable
 from shared.runtime.watch.health import CHECKS_VALID_S, Check, ReadinessChecks
-from shared.runtime.watch.retry_backoff import SetAside
+from shared.runtime.watch.retry_backoff import RetryBackoff
 
 
 async def fine() -> Check:
@@ -43,7 +43,7 @@ async def test_each_probe_says_what_it_found() -> None:
 
 
 async def test_probes_with_one_name_are_each_asked() -> None:
-    probes = [SetAside().check, SetAside().check]
+    probes = [RetryBackoff().check, RetryBackoff().check]
     assert await ReadinessChecks(probes).read() == [Check("rules", True)] * 2
 
 

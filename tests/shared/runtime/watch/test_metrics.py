@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from shared.kernel.ids import coarse_uuid7
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.ports import OperatorKind, OperatorLine
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced, place_segment
+from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, place_segment
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import Lane, Pair, Role, begin_outgoing
+from shared.messaging.streams import Lane, Pair, WireRole, begin_outgoing
 from shared.runtime.database.transactions import Database
 from shared.runtime.watch import metrics
 from tests.shared.runtime.builders import NOW
@@ -45,8 +45,8 @@ async def store(database: Database, *times: datetime, sent: int = 0, acked: int 
     outgoing = begin_outgoing(Pair(OWN, PEER), coarse_uuid7(NOW), NOW, is_audited=True, pause_s=60)
     lane = outgoing.lanes[Lane.ORDINARY]
     record = RecordBytes(b"", (), b"value")
-    messages = [OutgoingMessage(coarse_uuid7(at), Role.FACT, "fact", None, bytes(32), record) for at in times]
-    unplaced = Unplaced(outgoing.pair, Lane.ORDINARY, tuple(messages), b"proof")
+    messages = [OutgoingMessage(coarse_uuid7(at), WireRole.FACT, "fact", None, bytes(32), record) for at in times]
+    unplaced = NewMessages(outgoing.pair, Lane.ORDINARY, tuple(messages), b"proof")
     segment = place_segment(unplaced, outgoing.incarnation, lane, day=NOW.date())
     lane.sent, lane.acked = sent, acked
     async with database.transaction() as session:
