@@ -20,7 +20,6 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Received
-from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, Side
@@ -29,7 +28,6 @@ from shared.messaging.upkeep import retry_exceptions
 from shared.routing.documents import DocumentStore, read_directory
 from shared.runtime.database.journal import ErasureNote
 from shared.runtime.database.transactions import GatheringConnection, gather
-from shared.runtime.delivery import inbound
 from shared.runtime.delivery.inbound import translate
 from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import PartySubjects
@@ -241,33 +239,6 @@ async def test_an_answer_waits_for_the_act_before_it_and_is_applied_in_the_trans
     row = await row_of(hotline, first, TrackSide.ANSWERS, "law_enforcement")
     assert row is not None
     assert row.acts == tuple(UUID(str(each.clear["act"])) for each in (first, second))
-
-
-@pytest.mark.parametrize("together", [True, False])
-async def test_an_answer_waits_behind_one_that_this_release_cannot_read(
-    hotline: Site, here: World, monkeypatch: pytest.MonkeyPatch, together: bool
-) -> None:
-    """The features see none of the track, in whatever order they could take it."""
-    referral_id = uuid7()
-    answers = [answer(CASE_ACCEPTED, referral_id, 1), answer(CASE_DECLINED, referral_id, 2)]
-    batches = [answers] if together else [[each] for each in answers]
-    unread, accept = str(answers[0].message_id).encode(), inbound.accept_batch
-    with monkeypatch.context() as earlier:
-        earlier.setattr(
-            inbound,
-            "accept_batch",
-            lambda records, reader: [
-                Refused("version_unknown") if dict(record.headers)["ce_id"] == unread else each
-                for record, each in zip(records, accept(records, reader), strict=True)
-            ],
-        )
-        outcomes = [each for batch in batches for each in await hotline.take(here.written(batch, "law_enforcement"))]
-        assert told(outcomes) == [("deferred", "version_unknown"), ("waiting", "act_awaited")]
-        assert told(await hotline.try_again(OutcomeKind.WAITING)) == [("waiting", "act_awaited")]
-    assert handler_of(hotline).types == []
-    await hotline.try_again(OutcomeKind.DEFERRED)
-    assert handler_of(hotline).types == [CASE_ACCEPTED.type, CASE_DECLINED.type]
-    assert await hotline.exceptions() == []
 
 
 async def test_the_same_act_told_again_has_no_second_effect(hotline: Site, here: World) -> None:

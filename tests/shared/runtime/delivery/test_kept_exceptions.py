@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from deploy.directory.approval import document_body
-from shared.contracts.registry import REFERRAL_OFFERED
+from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, REFERRAL_OFFERED
 from shared.kernel.errors import Defect, Refused
+from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind, TakenMessage
 from shared.routing.documents import DocumentStore, read_directory
 from shared.runtime.delivery import inbound
 from shared.runtime.delivery.arriving import open_kept, unpack
 from shared.runtime.delivery.exception_desk import ExceptionDesk
-from tests.shared.runtime.delivery.test_inbound import handler_of, told
+from tests.shared.runtime.delivery.test_inbound import answer, handler_of, told
 from tests.support.builders import POLICE
 from tests.support.consuming import KEK, Site
 from tests.support.exchange_world import SINCE, World
@@ -54,6 +55,33 @@ async def test_a_deferred_message_keeps_nothing_in_plain_and_is_applied_by_a_rel
     assert offer.subject.encode() not in kept.taken.record
     assert told(await agencies.try_again(OutcomeKind.DEFERRED)) == [("applied", None)]
     assert await agencies.exceptions() == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_answer_waits_behind_one_that_this_release_cannot_read(
+    hotline: Site, here: World, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """The features see none of the track, in whatever order they could take it."""
+    referral_id = uuid7()
+    answers = [answer(CASE_ACCEPTED, referral_id, 1), answer(CASE_DECLINED, referral_id, 2)]
+    batches = [answers] if together else [[each] for each in answers]
+    unread, accept = str(answers[0].message_id).encode(), inbound.accept_batch
+    with monkeypatch.context() as earlier:
+        earlier.setattr(
+            inbound,
+            "accept_batch",
+            lambda records, reader: [
+                Refused("version_unknown") if dict(record.headers)["ce_id"] == unread else each
+                for record, each in zip(records, accept(records, reader), strict=True)
+            ],
+        )
+        outcomes = [each for batch in batches for each in await hotline.take(here.written(batch, "law_enforcement"))]
+        assert told(outcomes) == [("deferred", "version_unknown"), ("waiting", "act_awaited")]
+        assert told(await hotline.try_again(OutcomeKind.WAITING)) == [("waiting", "act_awaited")]
+    assert handler_of(hotline).types == []
+    await hotline.try_again(OutcomeKind.DEFERRED)
+    assert handler_of(hotline).types == [CASE_ACCEPTED.type, CASE_DECLINED.type]
+    assert await hotline.exceptions() == []
 
 
 async def test_a_kept_record_opens_in_its_own_row_alone(agencies: Site, here: World) -> None:
