@@ -46,11 +46,12 @@ $(READY): requirements/dev.lock $(DEMO_READY)
 	@$(INSTALL) requirements/dev.lock || $(INSTALL_FAILED)
 	@touch $(READY)
 
-lint: setup ## Check style, types and the arrows between packages
+lint: setup ## Check style, types, the arrows between packages and plain words
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tests.architecture.test_plain_words
 
 quick: setup ## Lint, and the tests of the folders that differ from the main branch: three minutes at most
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint touched

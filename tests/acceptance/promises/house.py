@@ -73,6 +73,11 @@ HOUSE = (
         "tests/architecture/test_text.py",
     ),
     line(
+        "Prose is plain. 1,000 words have at most 2 bare clauses, 0.1 inverted sentences, 0.5 coined words and 4.5 "
+        "sentences over 30 words; a planted excess is found",
+        "tests/architecture/test_plain_words.py",
+    ),
+    line(
         "Every test that depends on the clock has a marker. A test waits until a process is frozen before it continues",
         tests_of(_TIMING, "test_every_test_that_looks_at_the_clock_is_marked", "test_a_planted_test_is_found"),
         "tests/failures/test_frozen.py",
