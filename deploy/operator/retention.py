@@ -103,9 +103,7 @@ WITH page AS MATERIALIZED (
 ), records AS (
     UPDATE referral AS r SET wrapped_key = NULL, content = ''
     FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), places AS (
-    DELETE FROM location_token AS l USING ended WHERE l.referral_id = ended.subject
-), edges AS (
+), places AS (DELETE FROM location_token AS l USING ended WHERE l.referral_id = ended.subject), edges AS (
     UPDATE edge AS e SET {_NO_DEADLINE}, is_erased = e.is_erased OR e.owner IS NOT NULL AND e.subject = ended.subject,
         track_acts = CASE WHEN e.owner IS NOT NULL AND e.subject = ended.subject THEN '{{}}' ELSE e.track_acts END
     FROM ended WHERE e.referral_id = ended.subject

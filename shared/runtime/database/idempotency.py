@@ -139,8 +139,7 @@ async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, byte
 def _held(row: asyncpg.Record, wanted_hash: bytes) -> KeyClaim:
     if row["body_hash"] != wanted_hash:
         return KeyClaim(ClaimKind.REUSED)
-    answer = row["answer"]
-    return KeyClaim(ClaimKind.STORED, row["status"], None if answer is None else decompress(answer))
+    return KeyClaim(ClaimKind.STORED, row["status"], row["answer"] and decompress(row["answer"]))
 
 
 def _stored(answer: bytes | None) -> bytes | None:
