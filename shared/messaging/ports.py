@@ -72,6 +72,7 @@ class PeerResync:
 
     `taken_nonce`: the own request whose first step the peer has answered. `taken_through`: the end of the rows that
     were taken of its answer (`resync.span_of`). `sent_count`: the subjects sent again to the peer since `sent_since`.
+    `asked_days`: the days whose rows the own request still asks for (`resync.day_key`).
     """
 
     peer: str
@@ -83,6 +84,7 @@ class PeerResync:
     taken_through: str = ""
     sent_since: datetime | None = None
     sent_count: int = 0
+    asked_days: str = ""
 
 
 @dataclass(frozen=True, slots=True)

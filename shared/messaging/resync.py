@@ -34,6 +34,7 @@ DIGESTS_MAX: Final = 8000
 DIGEST_BYTES: Final = 128
 
 _Item = TypeVar("_Item")
+_Row = TypeVar("_Row", SubjectHolding, OwnTrack)
 
 
 class SideDay(NamedTuple):
@@ -96,10 +97,16 @@ class Holdings:
 
 def digest_days(rows: Iterable[SubjectHolding], day_of: Callable[[UUID], date]) -> list[DayDigest]:
     """Return the digest of each day: SHA-256 over its rows, sorted by subject."""
-    days: dict[date, list[SubjectHolding]] = {}
+    days = sorted(group_by_day(rows, day_of).items())
+    return [DayDigest(day, len(of_day), _digest_rows(of_day)) for day, of_day in days]
+
+
+def group_by_day(rows: Iterable[_Row], day_of: Callable[[UUID], date]) -> dict[date, list[_Row]]:
+    """Return the rows of each day."""
+    days: dict[date, list[_Row]] = {}
     for row in rows:
         days.setdefault(day_of(row.subject), []).append(row)
-    return [DayDigest(day, len(of_day), _digest_rows(of_day)) for day, of_day in sorted(days.items())]
+    return days
 
 
 def _digest_rows(rows: list[SubjectHolding]) -> bytes:
@@ -260,9 +267,14 @@ class Span(NamedTuple):
     end: str
 
 
+def day_key(of: SideDay) -> str:
+    """Return a day as a text that sorts in the order of an answer."""
+    return f"{list(Side).index(of.side)} {of.day.isoformat()} "
+
+
 def span_of(part: HoldingsPart) -> Span:
     """Return the position of a part in the order of an answer: side, day, subject."""
-    day = f"{list(Side).index(part.of.side)} {part.of.day.isoformat()} "
+    day = day_key(part.of)
     end = "~" if part.through is None else part.through.hex
     return Span(day + ("" if part.above is None else part.above.hex), day + end)
 

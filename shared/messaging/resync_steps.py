@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import date, datetime, timedelta
+from itertools import groupby, islice
 from typing import Final
 from uuid import UUID
 
 from shared.messaging.acks import is_over
 from shared.messaging.exceptions import OPEN, Outcome
-from shared.messaging.ports import MessageDraft, OpenOutcome, Side
+from shared.messaging.ports import MessageDraft, OpenOutcome, OperatorKind, OperatorLine, Side
 from shared.messaging.reactions import Actions, react, side_of
 from shared.messaging.resync import (
     DIGEST_BYTES,
@@ -23,13 +23,16 @@ from shared.messaging.resync import (
     ResyncRequest,
     SideDay,
     compare_part,
+    day_key,
     exception_bytes,
     find_differing_days,
+    group_by_day,
     holding_bytes,
     is_answer_due,
     note_request,
     paginate,
     select_parts,
+    span_of,
     split_rows,
 )
 from shared.messaging.scope import Scope
@@ -37,6 +40,10 @@ from shared.messaging.streams import Incoming, Outgoing, WireRole
 
 #: Days of one request whose rows are stated.
 DAYS_MAX: Final = 4000
+#: Days, or parts of an answer, whose rows are loaded in one query. Other tasks run meanwhile.
+DAYS_PAGE: Final = 20
+#: Rows of one side in an answer. No further days are queried then; a later answer begins with another day.
+ROWS_MAX: Final = 20_000
 #: Subjects that one page of holdings makes this side send again. The next resync finds the others.
 SENT_MAX: Final = 1000
 #: Closed incarnations on one page.
@@ -121,16 +128,27 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
     if resync.rows_nonce is None or resync.rows_nonce != request.of:
         return
     await scope.tx.save_resync(replace(resync, rows_nonce=None))
-    subjects, parts = scope.subjects, []
+    parts: list[HoldingsPart] = []
     for side in Side:
         days = sorted({of.day for of in request.days[:DAYS_MAX] if of.side is side})
-        rows = await subjects.list_held(side, peer, days=days) if days else []
-        for day in days:
-            of_day = [row for row in rows if subjects.day_of(row.subject) == day]
-            parts += split_rows(SideDay(side, day), of_day)
+        turn = request.nonce.int % max(1, len(days))
+        parts += await _list_parts(scope, peer, side, days=days[turn:] + days[:turn])
     pages = paginate(parts, lambda part: 192 + sum(holding_bytes(row) for row in part.rows))
     for page, group in enumerate(pages):
         _send(scope, peer, Holdings(request.nonce, page == len(pages) - 1, page, parts=group))
+
+
+async def _list_parts(scope: Scope, peer: str, side: Side, *, days: list[date]) -> list[HoldingsPart]:
+    """Return the rows of these days, up to the query that reaches `ROWS_MAX`, in the order of an answer."""
+    parts: list[HoldingsPart] = []
+    row_count = 0
+    while days and row_count < ROWS_MAX:
+        page, days = days[:DAYS_PAGE], days[DAYS_PAGE:]
+        rows = await scope.subjects.list_held(side, peer, days=page)
+        row_count += len(rows)
+        by_day = group_by_day(rows, scope.subjects.day_of)
+        parts += [part for day in page for part in split_rows(SideDay(side, day), by_day.get(day, ()))]
+    return sorted(parts, key=span_of)
 
 
 def _send(scope: Scope, peer: str, answer: Holdings) -> None:
@@ -151,10 +169,16 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
     if answer.exceptions is not None:
         await _take_first_step(scope, peer, answer, exceptions=answer.exceptions)
         return
-    parts, through = select_parts(answer.parts, resync.taken_through)
-    await scope.tx.save_resync(replace(resync, taken_through=through))
+    asked = set(resync.asked_days.split(","))
+    due = [part for part in answer.parts if day_key(part.of) in asked]
+    if len(due) < len(answer.parts):
+        await scope.tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, peer)])
+    parts, through = select_parts(due, resync.taken_through)
+    is_over = answer.is_last or through == max(asked) + "~"
+    asked_days = "" if is_over else resync.asked_days
+    await scope.tx.save_resync(replace(resync, taken_through=through, asked_days=asked_days))
     await _take_parts(scope, peer, parts)
-    if answer.is_last:
+    if is_over:
         scope.answered[peer] = answer.nonce
 
 
@@ -164,9 +188,10 @@ async def _take_first_step(scope: Scope, peer: str, answer: Holdings, *, excepti
     if not answer.is_last:
         return
     resync = await scope.tx.load_resync(peer)
-    await scope.tx.save_resync(replace(resync, taken_nonce=answer.nonce, taken_through=""))
     here = {side: await scope.subjects.list_own_days(side, peer) for side in Side}
     days = find_differing_days(here, answer.digests)[:DAYS_MAX]
+    asked_days = ",".join(map(day_key, days))
+    await scope.tx.save_resync(replace(resync, taken_nonce=answer.nonce, taken_through="", asked_days=asked_days))
     if days:
         request = ResyncRequest(answer.nonce, of=answer.nonce, days=days)
         scope.send(MessageDraft(peer, WireRole.RESYNC, WireRole.RESYNC, None, request))
@@ -175,14 +200,15 @@ async def _take_first_step(scope: Scope, peer: str, answer: Holdings, *, excepti
 
 
 async def _take_parts(scope: Scope, peer: str, parts: list[HoldingsPart]) -> None:
-    """Compare rows of the peer with the own tracks, which are loaded once a day."""
+    """Compare rows of the peer with the own tracks, which are loaded once for parts of one query."""
     subjects, actions = scope.subjects, Actions(peer)
-    for of, of_day in groupby(parts, key=lambda part: part.of):
-        loaded = await subjects.list_own(of.side, peer, days=[of.day])
-        own = [track for track in loaded if not subjects.is_day_closed(track.subject)]
-        for part in of_day:
-            rows = tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))
-            compare_part(actions, replace(part, rows=rows), own)
+    for side, of_side in groupby(parts, key=lambda part: part.of.side):
+        while page := list(islice(of_side, DAYS_PAGE)):
+            loaded = await subjects.list_own(side, peer, days={part.of.day for part in page})
+            own = group_by_day((each for each in loaded if not subjects.is_day_closed(each.subject)), subjects.day_of)
+            for part in page:
+                rows = tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))
+                compare_part(actions, replace(part, rows=rows), own.get(part.of.day, ()))
     actions.limit_sent(SENT_MAX)
     await apply_actions(scope, actions)
 

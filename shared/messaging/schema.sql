@@ -149,8 +149,8 @@ CREATE TABLE outcome_open (
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE outcome_open IS 'Retention: until the peer reports the end of the exception.';
 
--- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows. How far
--- the peer's answer to the latest own request was taken, and how many subjects were sent again to it in an hour.
+-- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows. The days
+-- that the latest own request asked for, how far its answer was taken, and how many subjects an hour were sent again.
 CREATE TABLE resync_state (
     peer text PRIMARY KEY,
     nonce uuid,
@@ -160,7 +160,8 @@ CREATE TABLE resync_state (
     taken_nonce uuid,
     taken_through text NOT NULL,
     sent_since timestamptz,
-    sent_count bigint NOT NULL
+    sent_count bigint NOT NULL,
+    asked_days text NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE resync_state IS 'Retention: one row a peer, as long as the peer is in the directory.';
 

@@ -30,7 +30,8 @@ async def finish(scope: Scope) -> list[Segment]:
     Messages are sealed and proven before the stream rows are locked. The rows are locked in the order of peer and lane
     and stay locked until the commit.
     """
-    is_large = sum(map(len, scope.drafts.values())) > APART_MIN
+    drafts = [draft for each in scope.drafts.values() for draft in each]
+    is_large = len(drafts) > APART_MIN or any(draft.role is WireRole.HOLDINGS for draft in drafts)
     if is_large and scope.compose_apart is not None:
         unplaced = await scope.compose_apart(partial(_compose, scope))
     else:

@@ -133,7 +133,9 @@ async def test_a_line_is_on_the_operators_list_once(stores: MessagingStore) -> N
 
 
 async def test_the_resync_requests_of_a_peer_come_back_as_they_were_saved(stores: MessagingStore) -> None:
-    whole = PeerResync(PEER, uuid7(), True, AT, uuid7(), uuid7(), "0 2030-05-01 ~", AT, 7)
+    whole = PeerResync(
+        PEER, uuid7(), True, AT, uuid7(), uuid7(), "0 2030-05-01 ~", AT, 7, "0 2030-05-01 ,1 2030-05-01 "
+    )
     for saved in (whole, PeerResync(PEER, None, False, AT, None)):
         async with stores.transaction() as tx:
             await tx.save_resync(saved)

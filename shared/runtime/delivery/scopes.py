@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from shared.messaging.ports import Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.store import PostgresMessagingTx
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
+from shared.runtime.delivery.sending import SEALING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class ScopeFactory:
             composer=self.composer,
             new_id=lambda: coarse_uuid7(now),
             now=now,
+            compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
             before_lock=partial(write_late, session.driver),
             on_restore=self.on_restore and partial(self.on_restore, session.driver),
             is_careful=is_careful,

@@ -48,7 +48,7 @@ from shared.runtime.watch.telemetry import current_traceparent, message_tracepar
 _NOTICES: Final = UUID(int=0)
 
 #: Seals the messages of large transactions, in a thread that does no other work.
-_SEALING: Final = ThreadPoolExecutor(1, thread_name_prefix="sealing")
+SEALING: Final = ThreadPoolExecutor(1, thread_name_prefix="sealing")
 
 #: The entries that a transaction gathers for its last step: drafts and erasures.
 Gathered = message.Draft | ErasureNote
@@ -124,7 +124,7 @@ class StreamSending:
             self._composer,
             lambda: coarse_uuid7(now),
             now,
-            compose_apart=partial(asyncio.get_running_loop().run_in_executor, _SEALING),
+            compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
             before_lock=partial(write_late, driver),
         )
         driver.gathered[:] = list(gathered)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused, Unavailable
+from shared.messaging import resync_steps
 from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import MALFORMED, NamedMessage, Outcome, OutcomeKind, OutcomeList, RefusalCode
-from shared.messaging.ports import DayDigest, OpenOutcome, OwnTrack, Side, SubjectHolding
+from shared.messaging.ports import DayDigest, OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay, split_rows
 from shared.messaging.resync_steps import ask
 from shared.messaging.sending import finish
@@ -87,6 +89,67 @@ def test_a_day_that_is_named_twice_is_stated_once() -> None:
     days = (SideDay(Side.HELD, DAY),) * 200
     receive(room, control(2, WireRole.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
     assert len(room.bodies()[-1].parts) == 1
+
+
+class DatedRoom(Room):
+    """A room in which a subject's number is its day before `DAY`. It counts its days and queries."""
+
+    day_count = query_count = 0
+
+    def day_of(self, subject: UUID) -> date:
+        self.day_count += 1
+        return DAY - timedelta(days=subject.int)
+
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
+        self.query_count += 1
+        subjects = [UUID(int=(DAY - day).days) for day in days]
+        return [self.held[side, subject] for subject in subjects if (side, subject) in self.held]
+
+    async def list_own(self, side: Side, peer: str, *, days: Collection[date]) -> list[OwnTrack]:
+        self.query_count += 1
+        return await super().list_own(side, peer, days=days)
+
+
+def dated(day_count: int) -> tuple[DatedRoom, tuple[SideDay, ...]]:
+    """Return a room that holds one subject a day, and these days."""
+    rows = [SubjectHolding(UUID(int=number), 1, None) for number in range(day_count)]
+    room = DatedRoom(held={(Side.HELD, row.subject): row for row in rows})
+    receive(room, control(1, WireRole.RESYNC, ResyncRequest(NONCE)))
+    room.day_count = 0
+    return room, tuple(SideDay(Side.HELD, DAY - timedelta(days=number)) for number in range(2 * day_count))
+
+
+def test_the_work_for_an_answer_grows_with_its_rows_and_not_with_rows_and_days() -> None:
+    room, days = dated(1000)
+    receive(room, control(2, WireRole.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    parts = [part for body in room.bodies() if isinstance(body, Holdings) for part in body.parts]
+    assert [part.of for part in parts] == sorted(days)
+    assert sum(len(part.rows) for part in parts) == room.day_count == 1000
+    assert room.query_count < 150
+
+
+@pytest.mark.parametrize("turn", [0, 4])
+def test_an_answer_has_a_bounded_number_of_rows_and_begins_with_another_day_each_time(
+    monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    monkeypatch.setattr(resync_steps, "ROWS_MAX", 6)
+    monkeypatch.setattr(resync_steps, "DAYS_PAGE", 3)
+    room, days = dated(10)
+    receive(room, control(2, WireRole.RESYNC, ResyncRequest(UUID(int=70 + turn), of=NONCE, days=days[:10])))
+    assert [part.of for part in room.bodies()[-1].parts] == sorted(days[:10])[turn : turn + 6]
+
+
+def test_only_days_that_were_asked_for_are_taken_with_few_queries_until_the_last_one() -> None:
+    room = DatedRoom()
+    nonce, day_count = asked(room), 60
+    digests = tuple((Side.HELD, DayDigest(DAY + timedelta(days=at), 1, b"d" * 32)) for at in range(day_count))
+    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=(), digests=digests)))
+    parts = tuple(HoldingsPart(SideDay(Side.HELD, DAY + timedelta(days=at)), ()) for at in range(-500, 500))
+    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, False, parts=parts)))
+    assert (sorted(room.loaded), room.query_count) == ([digest.day for _, digest in digests], 3)
+    assert run(room.scope().tx.list_operator_lines()) == [OperatorLine(OperatorKind.UNKNOWN, PEER)]
+    assert room.outgoing().resync_nonce is None
+    assert run(room.scope().tx.load_resync(PEER)).asked_days == ""
 
 
 def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
