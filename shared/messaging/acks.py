@@ -130,10 +130,11 @@ class _Statement:
     effects: AckEffects = field(default_factory=AckEffects)
 
     def open(self, why: OpeningReason, unknown: UUID | None = None) -> None:
-        """Open an incarnation, unless this reader caused one within the hour: then ask again when the hour is over."""
-        self.effects.is_listed = why in LISTED
+        """Open an incarnation, unless this reader caused one within the hour: then list it once and ask again later."""
         last = self.outgoing.opened_at.get(self.reader)
-        if not is_over(INCARNATION_PAUSE, since=last, now=self.now):
+        is_early = not is_over(INCARNATION_PAUSE, since=last, now=self.now)
+        self.effects.is_listed = why in LISTED and not (is_early and self.outgoing.is_limited)
+        if is_early:
             self.outgoing.is_limited = True
             return
         self.outgoing.opened_at[self.reader] = self.now

@@ -7,20 +7,26 @@ from typing import Final
 from uuid import UUID
 
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode
-from shared.messaging.ports import OperatorKind, OperatorLine, OwnTrack, Side
+from shared.messaging.ports import LINES_MAX, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.streams import SUBJECT_ROLES, WireRole
 
 #: Refusals that the whole state answers.
 RESENT: Final = frozenset({RefusalCode.UNKNOWN, RefusalCode.GAP, RefusalCode.DEAD})
 #: Adoptions from one message after which a subject that is unknown here is not adopted.
 ADOPTED_MAX: Final = 500
+#: Lines for subjects and acts that are unknown here, from the outcomes of one message.
+LISTED_MAX: Final = 20
 
 
 @dataclass(slots=True)
 class Actions:
-    """Effects on the tracks that are shared with one peer. Each list has a subject once."""
+    """Effects on the tracks that are shared with one peer. Each list has a subject once.
+
+    `lines_max`: the lines after which one line of the peer stands for further subjects and acts that are unknown here.
+    """
 
     peer: str
+    lines_max: int = LINES_MAX
     states: dict[UUID, None] = field(default_factory=dict)
     withdrawals: dict[UUID, None] = field(default_factory=dict)
     adoptions: dict[UUID, None] = field(default_factory=dict)
@@ -32,7 +38,9 @@ class Actions:
 
     def list_subject(self, kind: OperatorKind, subject: UUID, act: UUID | None = None) -> None:
         """Put a subject, or an act on it, on the operator's list."""
-        self.lines[OperatorLine(kind, self.peer, subject, act)] = None
+        is_listed = kind is OperatorKind.BEHIND or len(self.lines) < self.lines_max
+        line = OperatorLine(kind, self.peer, subject, act)
+        self.lines[line if is_listed else OperatorLine(OperatorKind.UNKNOWN, self.peer)] = None
 
     def adopt(self, subject: UUID, own: OwnTrack | None) -> None:
         """Adopt the peer's tombstone. A withdrawal that this side does not know goes on the operator's list.

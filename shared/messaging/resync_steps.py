@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.messaging.acks import is_over
 from shared.messaging.exceptions import OPEN, Outcome
 from shared.messaging.ports import MessageDraft, OpenOutcome, OperatorKind, OperatorLine, Side
-from shared.messaging.reactions import Actions, react, side_of
+from shared.messaging.reactions import LISTED_MAX, Actions, react, side_of
 from shared.messaging.resync import (
     DIGEST_BYTES,
     DIGESTS_MAX,
@@ -241,7 +241,7 @@ def list_open_outcomes(outcomes: Iterable[Outcome], peer: str, now: datetime) ->
 async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
     """Pass outcomes to the features, and react to them, except on subjects whose day is closed."""
     heard = await scope.inbound.heard(scope, peer, outcomes) if outcomes else ()
-    actions = Actions(peer)
+    actions = Actions(peer, LISTED_MAX)
     for side in Side:
         these = [
             outcome

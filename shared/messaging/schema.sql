@@ -177,6 +177,8 @@ CREATE TABLE operator_line (
     closed_by text,
     CONSTRAINT operator_line_once UNIQUE NULLS NOT DISTINCT (kind, peer, subject, act)
 );
+-- A peer's open lines are counted in the index alone.
+CREATE INDEX operator_line_open ON operator_line (peer) WHERE closed_at IS NULL;
 COMMENT ON TABLE operator_line IS 'Retention: a year after a person closed it.';
 
 -- The content proof of a received segment: leaves and signatures, for the records of it that are kept here.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,8 @@ from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reade
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
+#: Acknowledgements of one peer's streams that a transaction applies: the last ones, as each states all taken numbers.
+ACKS_MAX: Final = 3
 #: Messages of a transaction above which they are sealed off the event loop.
 APART_MIN: Final = 100
 _FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, WireRole.WITHDRAWAL})
@@ -36,9 +39,9 @@ async def finish(scope: Scope) -> list[Segment]:
         unplaced = await scope.compose_apart(partial(_compose, scope))
     else:
         unplaced = _compose(scope)
-    acks: dict[str, list[tuple[Reader, Ack]]] = {}
+    acks: dict[str, deque[tuple[Reader, Ack]]] = {}
     for peer, reader, ack in scope.acks:
-        acks.setdefault(peer, []).append((reader, ack))
+        acks.setdefault(peer, deque(maxlen=ACKS_MAX)).append((reader, ack))
     written = {*(each.pair.addressee for each in unplaced), *scope.asks, *scope.answered}
     peers = sorted({*written, *acks})
     if not peers:

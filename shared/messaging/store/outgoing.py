@@ -42,6 +42,8 @@ class Tables:
         self.own = own
         #: Writers whose pair is locked, and of whose messages none is an exception here.
         self._without_exceptions: set[str] = set()
+        #: The open lines on the operator's list by peer, as this transaction counted them once and added to them.
+        self._line_counts: dict[str, int] = {}
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return self.session.savepoint(Exception)

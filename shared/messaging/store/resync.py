@@ -47,8 +47,11 @@ class ResyncTables(Tables):
 
     async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
         for peer in {line.peer: None for line in lines}:
-            (counted,) = await self._driver.fetch(_COUNT_LINES, peer, LINES_MAX)
-            bounded = bound_lines(lines, peer, open_count=counted["open_count"])
+            if peer not in self._line_counts:
+                (counted,) = await self._driver.fetch(_COUNT_LINES, peer, LINES_MAX)
+                self._line_counts[peer] = counted["open_count"]
+            bounded = bound_lines(lines, peer, open_count=self._line_counts[peer])
+            self._line_counts[peer] += len(bounded)
             await self._driver.execute(*_ADD_LINES.bind(rows=_LINE.rows(bounded)))
 
     async def list_operator_lines(self) -> list[OperatorLine]:

@@ -106,6 +106,8 @@ def test_a_reader_causes_one_incarnation_an_hour() -> None:
     outgoing.opened_at[Reader.RECIPIENT] = NOW
     effects = apply(outgoing, statement(10), now=after(3599))
     assert (effects.opens, effects.is_listed, outgoing.is_limited) == (None, True, True)
+    # The same statement once more within the hour is not listed again.
+    assert apply(outgoing, statement(10), now=after(3599)) == AckEffects()
     assert apply(outgoing, statement(10), reader=Reader.AUDIT, now=after(3599)).opens is OpeningReason.AHEAD
     assert apply(outgoing, statement(10), now=after(3600)).opens is OpeningReason.AHEAD
 

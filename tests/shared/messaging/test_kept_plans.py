@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.messaging.store import exceptions, incoming, outgoing
+from shared.messaging.store import exceptions, incoming, outgoing, resync
 from shared.runtime.database.transactions import Database
 from tests.support.messaging_stores import messaging_database, opened_database
 
@@ -76,3 +76,8 @@ async def test_the_exceptions_of_a_stream_are_measured_in_the_index_alone(databa
     """Each batch counts them while it holds the lock of the pair. Their records are on thousands of pages."""
     plan = await explain(database, incoming._LOAD_LOCKED)
     assert sum("Index Only Scan using exception_stream" in line for line in plan) == 2
+
+
+async def test_the_open_lines_of_a_peer_are_counted_in_the_index_alone(database: Database) -> None:
+    plan = await explain(database, resync._COUNT_LINES)
+    assert any("Index Only Scan using operator_line_open" in line for line in plan)

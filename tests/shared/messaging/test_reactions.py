@@ -10,7 +10,7 @@ import pytest
 
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
-from shared.messaging.reactions import Actions, react
+from shared.messaging.reactions import LISTED_MAX, Actions, react
 from shared.messaging.resync_steps import apply_actions, apply_outcomes
 from shared.messaging.streams import WireRole
 from tests.shared.messaging.rooms import NOW, PEER, Room, run
@@ -111,6 +111,23 @@ def test_outcomes_open_and_end_exceptions_of_own_messages() -> None:
     run(apply_outcomes(room.scope(), PEER, both))
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []
     assert room.calls == [("send_state", SUBJECT)]
+
+
+def test_the_ids_of_one_message_bring_few_lines() -> None:
+    room = Room(own={(Side.HELD, SUBJECT): OWN})
+    acts = tuple(UUID(int=100 + number) for number in range(1000))
+    answers = [
+        Outcome(replace(ANSWER, message_id=at, subject=at, acts=acts), OutcomeKind.WAITING)
+        for at in (UUID(int=5000 + number) for number in range(10))
+    ]
+    behind = Outcome(replace(STATE, revision=9), OutcomeKind.DEAD)
+    run(apply_outcomes(room.scope(), PEER, (*answers, behind)))
+    lines = run(room.scope().tx.list_operator_lines())
+    assert len(lines) == LISTED_MAX + 1
+    assert {each for each in lines if each.act is None} == {
+        line(OperatorKind.BEHIND),
+        OperatorLine(OperatorKind.UNKNOWN, PEER),
+    }
 
 
 def test_one_subject_is_sent_once_for_several_refusals() -> None:

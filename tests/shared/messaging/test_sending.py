@@ -245,6 +245,22 @@ def test_an_incarnation_that_a_restored_reader_needs_says_nothing_of_the_own_dat
     assert (room.outgoing().incarnation != before, room.restores) == (True, 0)
 
 
+def test_of_many_acknowledgements_in_one_batch_the_last_ones_are_applied() -> None:
+    room = Room()
+    send(room, *(state(UUID(int=10 + number)) for number in range(4)))
+    scope = room.scope()
+    scope.acks += [(PEER, Reader.RECIPIENT, acknowledge(room, through)) for through in (4, 1, 2)]
+    scope.acks += [(PEER, Reader.RECIPIENT, acknowledge(room, 2, incarnation=UUID(int=at))) for at in range(900, 1000)]
+    scope.acks.append((PEER, Reader.RECIPIENT, acknowledge(room, 3)))
+    with (
+        patch("shared.messaging.sending.handle_ack", wraps=handle_ack) as handled,
+        patch.object(scope.tx, "add_operator_lines", wraps=scope.tx.add_operator_lines) as listed,
+    ):
+        run(finish(scope))
+    assert (handled.call_count, listed.call_count) == (3, 2)
+    assert UUID(int=998) in run(room.scope().tx.load_known(PEER))
+
+
 def test_an_acknowledgement_to_an_empty_database_opens_the_first_incarnation() -> None:
     room = Room()
     send(room, state(S1))
