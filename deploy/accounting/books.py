@@ -164,6 +164,9 @@ class Ledgers:
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
                 self.differences += [LedgerDiff("II", "taken by its recipient, lost to audit", where, parties)]
+            for writer, addressee in await book.fetch(views.UNKNOWN_ENDS):
+                what = f"{addressee} states that it took messages of incarnations that audit never had"
+                self.differences += [LedgerDiff("II", what, f"{writer} → {addressee}", (addressee,))]
             for notes in (views.SAID, views.UNREAD, views.NOBODYS):
                 self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared

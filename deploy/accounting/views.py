@@ -101,8 +101,13 @@ SELECT topic || '/' || partition || '/' || "offset" || ': ' || CASE kind
     FROM decision AS d JOIN entry AS e USING (message_id, digest) WHERE NOT d.entitled ORDER BY 1, 2, 3 LIMIT 1000
 ) AS odd
 """
-#: Numbers that a recipient took and audit never had, in incarnations that are closed.
-LOSSES: Final = "SELECT writer, addressee, incarnation, lane, first, last FROM loss ORDER BY 1, 2, 3, 4 LIMIT 1000"
+#: Numbers that a recipient took and audit never had, in closed incarnations of the writer.
+LOSSES: Final = """
+SELECT writer, addressee, incarnation, lane, min(first) AS first, max(last) AS last FROM loss
+WHERE known GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+#: Pairs whose recipient states that it left incarnations that their writer has not stated to audit.
+UNKNOWN_ENDS: Final = "SELECT DISTINCT writer, addressee FROM loss WHERE NOT known ORDER BY 1, 2"
 #: Messages of a later release than audit's, as notes.
 UNREAD: Final = """
 SELECT topic || '/' || partition || '/' || min("offset") || ' to ' || max("offset") || ': ' || count(*) || ' of '

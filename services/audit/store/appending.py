@@ -52,6 +52,34 @@ _ACKNOWLEDGEMENT = Columns.of(Acknowledgement)
 _STREAM_END = Columns.of(StreamEnd)
 _CLOSED_END = Columns.of(ClosedEnd)
 _LIFE = Columns.of(PartitionId)
+# Rows that an addressee's statements can leave for one known incarnation, or for all unknown ones of a pair together.
+# A statement can reach audit before the first message of its incarnation, so unknown incarnations have room, too.
+_STATED_MAX: Final = 48
+_IS_KNOWN: Final = """
+EXISTS (SELECT FROM known_incarnation AS k
+        WHERE (k.writer, k.addressee, k.incarnation) = (said.writer, said.addressee, said.incarnation))
+"""
+
+
+def _fitting(stated: str, table: str) -> str:
+    """Return the SQL of those `stated` rows for which their table has room."""
+    return f"""(
+    SELECT * FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY writer, addressee, CASE WHEN known THEN incarnation END ORDER BY position) AS rank
+        FROM (SELECT *, {_IS_KNOWN} AS known FROM ({stated}) AS said) AS judged
+    ) AS ranked
+    WHERE rank + (
+        SELECT count(*) FROM {table} AS said
+        WHERE (said.writer, said.addressee) = (ranked.writer, ranked.addressee)
+          AND CASE WHEN ranked.known THEN said.incarnation = ranked.incarnation ELSE NOT {_IS_KNOWN} END
+    ) <= {_STATED_MAX})"""  # noqa: S608 - our own constants
+
+
+_LAST_ACKS: Final = """
+SELECT DISTINCT ON (writer, addressee, incarnation, lane) * FROM {acks.ordered}
+ORDER BY writer, addressee, incarnation, lane, acked_at DESC, position DESC
+"""
 # A batch is one statement, so it needs one round trip. It runs in the transaction that moves the positions, under the
 # locks of their rows.
 # A folded record has no number that shows whether it was read before. It is still counted once: records at or before
@@ -131,7 +159,9 @@ WITH entries AS MATERIALIZED (
 ), new_outcome AS (
     INSERT INTO outcome ({outcomes.names}) SELECT {outcomes.values} FROM {outcomes} ON CONFLICT DO NOTHING
 ), new_closed_end AS (
-    INSERT INTO closed_end ({closed.names}) SELECT {closed.values} FROM {closed} ON CONFLICT DO NOTHING
+    INSERT INTO closed_end ({closed.names}) SELECT {closed.values} FROM """  # noqa: S608 - our own constants
+    + _fitting("SELECT * FROM {closed.ordered}", "closed_end")
+    + """ AS closed ON CONFLICT DO NOTHING
 ), new_stream_end AS (
     INSERT INTO stream_end AS s ({ends.names})
     SELECT DISTINCT ON (writer, addressee) {ends.values} FROM {ends.ordered}
@@ -141,8 +171,9 @@ WITH entries AS MATERIALIZED (
     WHERE s.stated_at <= excluded.stated_at
 )
 INSERT INTO acknowledgement AS a ({acks.names})
-SELECT DISTINCT ON (writer, addressee, incarnation, lane) {acks.values} FROM {acks.ordered}
-ORDER BY writer, addressee, incarnation, lane, acked_at DESC, position DESC
+SELECT {acks.values} FROM """
+    + _fitting(_LAST_ACKS, "acknowledgement")
+    + """ AS acks
 ON CONFLICT (writer, addressee, incarnation, lane) DO UPDATE SET through = excluded.through, chain = excluded.chain,
     acked_at = excluded.acked_at,
     matched_through = least(excluded.through, CASE WHEN EXISTS (

@@ -192,8 +192,13 @@ CREATE TABLE closed_end (
     PRIMARY KEY (writer, addressee, incarnation, lane, number, chain)
 );
 
+-- The incarnations that their writer has stated to audit. An addressee can invent others without end.
+CREATE VIEW known_incarnation AS
+SELECT writer, addressee, incarnation FROM entry WHERE number IS NOT NULL
+UNION ALL SELECT writer, addressee, incarnation FROM stream_end;
+
 -- The losses that audit names: an addressee took a number that audit never had, or another message under it. An
--- incarnation that audit still reads is not judged.
+-- incarnation that audit still reads is not judged. One that is not `known` only its addressee has stated.
 CREATE VIEW loss AS
 SELECT c.writer, c.addressee, c.incarnation, c.lane,
        CASE WHEN EXISTS (
@@ -205,7 +210,10 @@ SELECT c.writer, c.addressee, c.incarnation, c.lane,
            WHERE (e.writer, e.addressee, e.incarnation, e.lane) = (c.writer, c.addressee, c.incarnation, c.lane)
              AND e.number < c.number
        ), 0) + 1 END AS first,
-       c.number AS last, c.stated_at
+       c.number AS last, c.stated_at, EXISTS (
+           SELECT FROM known_incarnation AS k
+           WHERE (k.writer, k.addressee, k.incarnation) = (c.writer, c.addressee, c.incarnation)
+       ) AS known
 FROM closed_end AS c
 JOIN receive_state AS r ON (r.writer, r.addressee) = (c.writer, c.addressee) AND r.incarnation <> c.incarnation
 WHERE NOT EXISTS (
@@ -279,7 +287,7 @@ SELECT pg_temp.grant_accountant('SELECT',
      topic_life, partition_state, stream_read, reading');
 -- Rows of audit's own tables are read and added, never changed or removed. The accountant adds reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, reading');
-SELECT pg_temp.grant_service('SELECT', 'link, statement, flow_message, loss, stream_read, reconciliation');
+SELECT pg_temp.grant_service('SELECT', 'link, statement, flow_message, known_incarnation, loss, stream_read, reconciliation');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION link_keys');
 SELECT pg_temp.grant_accountant('EXECUTE', 'FUNCTION link_keys');
 SELECT pg_temp.grant_accountant('INSERT', 'reconciliation');
