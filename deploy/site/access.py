@@ -131,6 +131,9 @@ _TIMEOUTS: Final = {"statement_timeout": "10min", "idle_in_transaction_session_t
 _OF_READERS: Final = _TIMEOUTS | {"lock_timeout": "10s", "default_transaction_read_only": "on"}
 #: The connections of one accountant: a server has 100 by default, for several instances.
 READER_CONNECTIONS_MAX: Final = 10
+#: One service has at most this part of a server's connections, so that others can connect too: 50 of 100 are the pools
+#: (`DATABASE_POOL_SIZE`, 8) of six processes.
+SERVICE_PART: Final = 2
 #: The functions that store a large object. PostgreSQL lets every role call them by default.
 _STORE_LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
 
@@ -202,8 +205,10 @@ async def _prepare_one(
 
 
 async def _limit(connection: asyncpg.Connection, service: str, accountant: str) -> None:
-    """Limit the server resources of a session and, for the accountant, of a role."""
-    await connection.execute(f'ALTER ROLE "{accountant}" CONNECTION LIMIT {READER_CONNECTIONS_MAX}')
+    """Limit the server resources of a session and of both roles."""
+    service_max = await connection.fetchval("SELECT current_setting('max_connections')::int") // SERVICE_PART
+    for role, most in ((service, service_max), (accountant, READER_CONNECTIONS_MAX)):
+        await connection.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT {most}')
     for role, settings in ((service, _TIMEOUTS), (accountant, _OF_READERS)):
         for name, value in settings.items():
             await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")

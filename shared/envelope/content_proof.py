@@ -1,7 +1,7 @@
 """The content proof of a segment: it proves the sender of each message, independent of its place.
 
     leaf       SHA-256(0x00 ‖ salt ‖ covered bytes), the salt is 16 random bytes of the sender
-    tree       16 or 256 leaves (RFC 6962); messages are at random positions, fillers are derived from a seed
+    tree       16 leaves, or 256 from 16 messages on (RFC 6962); messages are at random positions, fillers are derived
     signature  Ed25519 over context, tree size and root, once a group
 
 A group is the set of messages that share a tree and one key encapsulation: the messages to one recipient party, or all
@@ -174,7 +174,7 @@ class FilledTree(NamedTuple):
 
 
 def fill_tree(digests: Sequence[bytes]) -> FilledTree:
-    """Build the smallest tree that holds these digests: at least one, at most `GROUP_MESSAGES_MAX`."""
+    """Build the tree for these digests: at least one, at most `GROUP_MESSAGES_MAX`."""
     size = _tree_size(len(digests))
     if size is None:
         raise Defect("group_too_large")
@@ -280,8 +280,11 @@ def _read(packed: bytes) -> ContentProof:
 
 
 def _tree_size(count: int) -> int | None:
-    """Return the number of leaves of the tree for this many messages; None for no message or too many."""
-    return next((size for size in TREE_SIZES if 0 < count <= size), None)
+    """Return the number of leaves of the tree for this many messages; None for no message or too many.
+
+    Sixteen messages have the large tree: its size must not tell a group of one recipient's from a shared group.
+    """
+    return TREE_SIZES[count >= TREE_SIZES[0]] if 0 < count <= GROUP_MESSAGES_MAX else None
 
 
 def _fill(members: dict[int, bytes], seed: bytes, size: int) -> list[bytes]:

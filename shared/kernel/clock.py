@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from math import ceil
 from typing import Final, Protocol
 
 COARSE_S: Final = 10
@@ -47,3 +48,9 @@ def parse_rfc3339(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("naive time")
     return instant.astimezone(UTC)
+
+
+def seconds_to_midnight(at: datetime) -> int:
+    """Return the seconds from `at` until the next day (UTC), rounded up."""
+    midnight = datetime.combine(at.astimezone(UTC) + timedelta(days=1), time(), UTC)
+    return ceil((midnight - at).total_seconds())

@@ -14,7 +14,14 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.attributes import covered_head
-from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, pack_proof, prove_content
+from shared.envelope.content_proof import (
+    GROUP_MESSAGES_MAX,
+    TREE_SIZES,
+    draw_salt,
+    leaf_digest,
+    pack_proof,
+    prove_content,
+)
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
@@ -30,7 +37,8 @@ from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes,
 from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, WireRole
 
 #: A transaction with this number of referrals or more has one group per instance instead of one per recipient party.
-SHARED_GROUP_REFERRALS: Final = 16
+#: From as many messages on, every group has the large tree.
+SHARED_GROUP_REFERRALS: Final = TREE_SIZES[0]
 #: Bytes of headers and value of one message; the rest of a topic's bound is for salt, place and framing.
 RECORD_BYTES_MAX: Final = 1_000_000
 
@@ -138,7 +146,7 @@ class SegmentComposer:
             shared.setdefault(name, []).append(index)
             found[name] = key
         for name, members in shared.items():
-            for part in _chunk(members):
+            for part in _chunk(members, letters):
                 origin_count = len({letters[at].origin.int for at in part})
                 is_shared = name not in ("clear", "sealed") or origin_count >= SHARED_GROUP_REFERRALS
                 groups: dict[str, list[int]] = {}
@@ -147,10 +155,23 @@ class SegmentComposer:
                 yield from ((found[name], tuple(each)) for each in groups.values())
 
 
-def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:
-    """Split members into equal parts of at most as many as one tree holds."""
-    size = -(-len(members) // -(-len(members) // GROUP_MESSAGES_MAX))
-    return (members[start : start + size] for start in range(0, len(members), size))
+def _chunk(members: Sequence[int], letters: Sequence[DraftBody]) -> Iterable[Sequence[int]]:
+    """Split members into parts of at most as many as one tree holds.
+
+    The parts with one recipient's messages are as many as without other recipients, so signatures tell nothing of them.
+    """
+    own: dict[str, list[int]] = {}
+    for at in members:
+        own.setdefault(letters[at].recipient, []).append(at)
+    part: list[int] = []
+    for each in own.values():
+        size = -(-len(each) // -(-len(each) // GROUP_MESSAGES_MAX))
+        for start in range(0, len(each), size):
+            if len(part) + size > GROUP_MESSAGES_MAX:
+                yield part
+                part = []
+            part += each[start : start + size]
+    yield part
 
 
 def _seal(draft: MessageDraft, letter: DraftBody, sealer: GroupSealer | None) -> OutgoingMessage:

@@ -29,11 +29,13 @@ from services.audit.store import flow_search
 from services.audit.store.appending import EntryTables
 from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
+from shared.kernel.clock import seconds_to_midnight
 from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
+from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.stored_text import decompress
@@ -97,6 +99,15 @@ class PostgresPartitions:
         return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))
 
 
+#: The different purposes that an organisation may state in a day (UTC): the guard does not charge their texts.
+PURPOSES_A_DAY: Final = 20
+_NOTE_READING = """
+INSERT INTO reading (auditor, purpose, what, actor) SELECT $1, $2, $3, $4
+WHERE EXISTS (SELECT FROM reading WHERE auditor = $1 AND purpose = $2 AND at >= date_trunc('day', now(), 'UTC'))
+   OR (SELECT count(DISTINCT purpose) FROM reading
+       WHERE auditor = $1 AND at >= date_trunc('day', now(), 'UTC')) < $5
+RETURNING id
+"""
 # `$4` is the scope. Within it, a colleague's access is shown if it names no party, a party in scope, or a referral that
 # has a pair in scope. Its purpose is shown only together with it.
 _LOOKS = """
@@ -260,12 +271,16 @@ class PostgresEntries:
             )
 
     async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
-        """Store a record access: its object, purpose, organisation and the person's opaque name."""
-        values = auditor, purpose, what, actor
+        """Store a record access: its object, purpose, organisation and the person's opaque name.
+
+        Raises `BudgetExceeded` for a new purpose after `PURPOSES_A_DAY`.
+        """
+        values = auditor, purpose, what, actor, PURPOSES_A_DAY
         async with self._database.transaction() as session:
-            await session.driver.execute(
-                "INSERT INTO reading (auditor, purpose, what, actor) VALUES ($1, $2, $3, $4)", *values
-            )
+            await session.driver.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", auditor)
+            if await session.driver.fetchval(_NOTE_READING, *values) is None:
+                reset_s = seconds_to_midnight(await session.driver.fetchval("SELECT now()"))
+                raise BudgetExceeded("purposes", limit=PURPOSES_A_DAY, reset_s=reset_s)
 
     async def looks(self, look: Access, *, cursor: str | None, limit: int) -> AccessLogPage:
         """Return the accesses of the auditor's organisation, the newest first, without those outside the scope."""

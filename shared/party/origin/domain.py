@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
+from shared.kernel.clock import seconds_to_midnight
 from shared.kernel.errors import Refused, RetryLater
 from shared.routing.directory_index import DayQuota, PartyEntry
 from shared.vocabulary.agencies import CaseReferReason
@@ -118,8 +118,7 @@ class QuotaExceeded(RetryLater):
     """The party's daily quota has no room for the submission before the next day."""
 
     def __init__(self, at: datetime) -> None:
-        midnight = datetime.combine(day_of(at) + timedelta(days=1), time(), UTC)
-        headers = {"Retry-After": str(math.ceil((midnight - at).total_seconds()))}
+        headers = {"Retry-After": str(seconds_to_midnight(at))}
         super().__init__("day_spent", "file it after 00:00 UTC, when the next daily quota begins", headers=headers)
 
 

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from shared.kernel.errors import Refused, Unavailable
 
-URL_CHARACTERS_MAX: Final = 512
+URL_CHARACTERS_MAX: Final = 200
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?"

@@ -16,14 +16,18 @@ import asyncpg
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.webhooks import new_secret
 from shared.exchange.states import TEST_EVENT, Event, WebhookState
+from shared.kernel.clock import seconds_to_midnight
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
+from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.courier.leases import HookKey
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import AccessEnd
 from shared.runtime.database.transactions import gather
 
 ENDPOINTS_MAX: Final = 8
+#: The guard does not charge addresses, so a party may replace each of them once a day, and no more.
+ENDPOINTS_A_DAY: Final = 16
 #: The time for which the previous secret also signs after a rotation.
 BOTH_SECRETS: Final = timedelta(hours=24)
 
@@ -37,7 +41,11 @@ _LOCK = (
 #: Registrations of a party run one after the other, so that none exceeds the limit. Each locks the row of the party's
 #: feed, which only the service can lock, and creates the row if the party has no event yet.
 _IN_TURN = "INSERT INTO feed AS f (party, last) VALUES ($1, 0) ON CONFLICT (party) DO UPDATE SET last = f.last"
-_COUNT = f"SELECT count(*) AS count, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed'"
+_COUNT = f"""
+SELECT count(*) FILTER (WHERE state <> 'removed') AS count, {_LAST} AS last,
+       count(*) FILTER (WHERE made_at >= date_trunc('day', $2::timestamptz, 'UTC')) AS today
+FROM webhook WHERE party = $1
+"""
 _ADD = """
 INSERT INTO webhook (webhook_id, party, state, number, wrapped_key, url, secret, due_at, made_at)
 VALUES ($1, $2, 'active', $3, $4, $5, $6, now(), $7)
@@ -137,12 +145,14 @@ class WebhookEndpoints:
     async def register(self, url: str, *, after: int | None, at: datetime) -> CreatedEndpoint:
         """Register a webhook for the events after number `after`, or without it, for future events.
 
-        Raises `Refused`: `webhooks_full`, `webhook_number_unknown`.
+        Raises `Refused`: `webhooks_full`, `budget_exceeded`, `webhook_number_unknown`.
         """
         await self._driver.execute(_IN_TURN, self._party)
-        held = await self._driver.fetchrow(_COUNT, self._party)
+        held = await self._driver.fetchrow(_COUNT, self._party, at)
         if held["count"] >= ENDPOINTS_MAX:
             raise Refused("webhooks_full", f"at most {ENDPOINTS_MAX}: remove one first", status=409)
+        if held["today"] >= ENDPOINTS_A_DAY:
+            raise BudgetExceeded("webhooks", limit=ENDPOINTS_A_DAY, reset_s=seconds_to_midnight(at))
         _check_number(after, held["last"], field="/after")
         webhook_id = uuid7()
         safe = HookKey.made(webhook_id, self._party)

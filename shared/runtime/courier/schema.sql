@@ -27,7 +27,7 @@ CREATE TABLE webhook (
     CONSTRAINT webhook_url_bound CHECK (octet_length(url) <= 600),
     CONSTRAINT webhook_secret_bound CHECK (octet_length(secret) <= 128 AND octet_length(secret_before) <= 128)
 );
-CREATE INDEX webhook_by_party ON webhook (party, webhook_id) WHERE state <> 'removed';
+CREATE INDEX webhook_by_party ON webhook (party, webhook_id);
 CREATE INDEX webhook_due ON webhook (due_at) WHERE state = 'active';
 
 -- The newest lines of the log: each line replaces the one a thousand lines before it.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from deploy.site.access import READER_CONNECTIONS_MAX
+from deploy.site.access import READER_CONNECTIONS_MAX, SERVICE_PART
 from deploy.site.endpoints import DatabaseEndpoint
 from tests.services.databases import running_postgres
 
@@ -61,4 +61,14 @@ async def test_a_reader_takes_no_more_than_its_connections(endpoint: DatabaseEnd
     service = await asyncpg.connect(endpoint.service_url)
     assert await service.fetchval("SHOW statement_timeout") == "10min"
     for each in (*held, service):
+        await each.close()
+
+
+async def test_a_service_takes_no_more_than_its_part_of_the_connections(endpoint: DatabaseEndpoint) -> None:
+    owner = await asyncpg.connect(endpoint.owner_url)
+    most = int(await owner.fetchval("SHOW max_connections")) // SERVICE_PART
+    held = [await asyncpg.connect(endpoint.service_url) for _ in range(most)]
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await asyncpg.connect(endpoint.service_url)
+    for each in (*held, owner, await asyncpg.connect(endpoint.accountant_url)):
         await each.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import date, timedelta
 from typing import Any
@@ -14,10 +15,12 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.shown import Access, FlowFilter, FlowPage, ScopeSet
 from services.audit.store import flow_search
+from services.audit.store.entries import PURPOSES_A_DAY
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.support.builders import POLICE
@@ -86,6 +89,25 @@ async def test_what_was_looked_for_is_kept_with_its_purpose(log: Log, database: 
         row = await session.driver.fetchrow("SELECT auditor, purpose, what FROM reading ORDER BY at DESC LIMIT 1")
     assert (row["auditor"], row["purpose"]) == (AUDITOR, PURPOSE)
     assert row["what"].startswith(f"find/{HOTLINE}/")
+
+
+async def test_an_organisation_states_a_limited_number_of_purposes_a_day(log: Log, database: Database) -> None:
+    """The guard charges no bits of them. Purposes of the day may be stated again, also by others at once."""
+    auditor = f"{uuid4().hex[:8]}.example"
+
+    async def note(number: int) -> int:
+        try:
+            await log.entries.note_reading(auditor, f"purpose number {number}", "looks")
+        except BudgetExceeded as error:
+            assert 0 < int(error.headers["Retry-After"]) <= 86_400
+            return error.status
+        return 200
+
+    answers = await asyncio.gather(*map(note, range(PURPOSES_A_DAY + 5)))
+    assert sorted(answers) == [200] * PURPOSES_A_DAY + [429] * 5
+    assert await note(answers.index(200)) == 200
+    assert await note(answers.index(429)) == 429
+    await log.entries.note_reading(f"other-{auditor}", "yet another purpose", "looks")
 
 
 #: A result page has 50 flows. In the worst case each is in a database page of its own, with the index pages on top.

@@ -12,10 +12,13 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.states import WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
-from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX
+from shared.runtime.courier.addresses import URL_CHARACTERS_MAX
+from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_A_DAY, ENDPOINTS_MAX, WebhookEndpoints
 from shared.runtime.courier.sender import SendResult
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import stored_text
+from tests.services.doors import CLOCK
+from tests.services.law_enforcement.agency import KEK
 from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party
 
 
@@ -96,6 +99,24 @@ async def test_there_are_no_more_than_a_few_also_at_once(mine: Party) -> None:
     webhook_id = (await mine.done("GET"))["items"][0]["webhook_id"]
     await mine.done("DELETE", f"/{webhook_id}")
     await mine.register()
+
+
+async def test_a_party_registers_a_limited_number_a_day(mine: Party) -> None:
+    """The guard charges no bits of an address, so removing it makes no room before the next day."""
+    for _ in range(ENDPOINTS_A_DAY):
+        made = await mine.register()
+        await mine.done("DELETE", f"/{made['webhook_id']}")
+    spent = await mine.ask("POST", url=URL)
+    assert (spent.status_code, spent.json()["code"]) == (429, "budget_exceeded")
+    tomorrow = CLOCK.now() + timedelta(seconds=float(spent.headers["Retry-After"]))
+    async with mine.database.transaction(RowScope([mine.name], Role.MACHINE, "submit")) as session:
+        await WebhookEndpoints(session.driver, KEK, mine.name).register(URL, after=None, at=tomorrow)
+
+
+async def test_an_address_has_few_characters(mine: Party) -> None:
+    assert (await mine.ask("POST", url=f"{URL}/".ljust(URL_CHARACTERS_MAX, "a"))).status_code == 202
+    assert (await mine.ask("POST", url=f"{URL}/".ljust(URL_CHARACTERS_MAX + 1, "a"))).status_code == 422
+    assert URL_CHARACTERS_MAX == 200
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR, Role.SERVICE])

@@ -116,6 +116,24 @@ def test_more_messages_than_a_tree_holds_make_further_groups() -> None:
     assert len(proof.roots()) == 2
 
 
+@pytest.mark.parametrize("count", [SHARED_GROUP_REFERRALS, 200, 256, 300])
+@pytest.mark.parametrize("others", [1, 100, 256])
+def test_evidence_of_many_referrals_is_the_same_alone_and_with_other_recipients(count: int, others: int) -> None:
+    own = [letter("a.example") for _ in range(count)]
+    beside = [letter(f"p-{n}.example", origin=own[n % count].origin) for n in range(others)]
+
+    alone, together = compose(own), compose([*beside, *own])
+
+    assert told(alone, range(count)) == told(together, range(others, others + count))
+
+
+def told(unplaced: NewMessages, indexes: range) -> tuple[set[tuple[int, int]], int]:
+    """Return sizes and path lengths of these messages' proofs, and the number of their signatures."""
+    proof = unpack_proof(unplaced.proof)
+    proofs = [message_proof(proof, index, bytes(SALT_BYTES)) for index in indexes]
+    return {(each.size, len(each.path)) for each in proofs}, len({each.signature for each in proofs})
+
+
 def test_the_key_of_one_message_opens_no_neighbour() -> None:
     messages = [letter(origin=uuid7()) for _ in range(2)]
     unplaced = compose([replace(each, recipient="a.example") for each in messages])

@@ -266,6 +266,7 @@ CREATE TABLE reading (
     -- The person of the organisation, by their opaque name.
     actor text
 );
+CREATE INDEX reading_by_purpose ON reading (auditor, purpose, at);
 
 -- The reconciliations of all ledgers by the operator's tool (services.audit.domain.shown.Accounts). The tool adds rows
 -- as the accountant and changes none; the service reads them.
