@@ -21,7 +21,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed
-from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow
+from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow, removed
 from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import move, opened, told_to_audit
 
@@ -120,6 +120,9 @@ async def test_acts_are_told_also_where_the_message_that_waits_tells_fewer(origi
     [again] = await lacks(origin, UUID(notice.subject))
     assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
     assert len(await lacks(origin, UUID(notice.subject))) == 1, "the message that waits now tells of it"
+    assert await answered(origin, removed(notice, by=INDUSTRY, number=2)) == {}
+    [_, last] = await lacks(origin, UUID(notice.subject))
+    assert opened(origin.world, last)["again"]["number"] == 2, "not an hour later"
 
 
 async def test_another_peer_says_nothing_of_what_lies_elsewhere(origin: Origin) -> None:
