@@ -318,6 +318,22 @@ async def test_a_stream_of_another_instance_comes_back_as_it_was_saved(stores: M
             assert await tx.list_incoming() == [saved]
 
 
+async def test_an_instance_that_writes_to_itself_reads_the_ends_of_its_earlier_incarnations(
+    stores: MessagingStore,
+) -> None:
+    pair, first, second = Pair(OWN, OWN), uuid7(), uuid7()
+    ends = LaneEnd(4, b"a" * 32), LaneEnd(0, b"b" * 32)
+    async with stores.transaction() as tx:
+        await tx.add_known(OWN, first)
+        incoming = await tx.load_incoming(pair, lock=True)
+        incoming.closed[first] = ends
+        await tx.save_incoming(incoming)
+        await tx.add_known(OWN, second)
+    async with stores.transaction() as tx:
+        assert (await tx.load_incoming(pair, lock=False)).closed == {first: ends}
+        assert await tx.load_known(OWN) == {first, second}
+
+
 async def test_a_state_is_saved_several_times_in_one_transaction(stores: MessagingStore) -> None:
     async with stores.transaction() as tx:
         incoming = await tx.load_incoming(PAIR, lock=True)

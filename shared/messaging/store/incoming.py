@@ -76,7 +76,7 @@ _LOAD_LOCKED: Final = f"{_LOAD} FOR NO KEY UPDATE OF r"
 _LIST: Final = f"{_SELECT} ORDER BY writer, addressee"
 _CLOSED_OF: Final = """
 SELECT incarnation, urgent_through, urgent_chain, ordinary_through, ordinary_chain
-FROM incarnation WHERE writer = $1 AND addressee = $2
+FROM incarnation WHERE writer = $1 AND addressee = $2 AND urgent_through IS NOT NULL
 """
 _SAVE: Statement = insert(
     "receive_state AS r",
@@ -87,7 +87,16 @@ ON CONFLICT (writer, addressee) DO UPDATE SET
 WHERE r.revision = excluded.revision - 1 RETURNING revision
 """,
 )
-_CLOSE = insert("incarnation", _CLOSED, end="ON CONFLICT DO NOTHING")
+#: The instance as a writer to itself may have added the row, without ends.
+_CLOSE = insert(
+    "incarnation AS i",
+    _CLOSED,
+    end=f"""
+ON CONFLICT (writer, addressee, incarnation) DO UPDATE SET
+    {list_assignments(_CLOSED, "excluded", without=["writer", "addressee", "incarnation"])}
+WHERE i.urgent_through IS NULL
+""",
+)
 
 
 class IncomingTables(Tables):

@@ -178,6 +178,8 @@ CREATE TABLE edge (
     issue_at timestamptz,
     -- The instance of the recipient lacks all or part of the edge, so it is sent again.
     missing boolean NOT NULL DEFAULT false,
+    -- The last time that it was sent again for that reason: not once more within an hour.
+    repeated_at timestamptz,
     -- The edge was to be sent again, and its recipient could not read it. It is sent once the recipient can.
     unread boolean NOT NULL DEFAULT false,
     -- Earlier instances of the recipient that have the edge but not its withdrawal. The withdrawal is sent there again.

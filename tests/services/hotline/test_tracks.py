@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import pytest
 
 from shared.contracts.registry import NOTICE_WITHDRAWN
@@ -19,7 +20,8 @@ from shared.party.origin.store.locations import OriginTracks
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow
+from tests.services.hotline.test_amending import amended, filed
+from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow, removed
 from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import move, opened, told_to_audit
 
@@ -118,6 +120,9 @@ async def test_acts_are_told_also_where_the_message_that_waits_tells_fewer(origi
     [again] = await lacks(origin, UUID(notice.subject))
     assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
     assert len(await lacks(origin, UUID(notice.subject))) == 1, "the message that waits now tells of it"
+    assert await answered(origin, removed(notice, by=INDUSTRY, number=2)) == {}
+    [_, last] = await lacks(origin, UUID(notice.subject))
+    assert opened(origin.world, last)["again"]["number"] == 2, "not an hour later"
 
 
 async def test_another_peer_says_nothing_of_what_lies_elsewhere(origin: Origin) -> None:
@@ -318,13 +323,31 @@ async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origi
     [again] = await lacks(origin, subject)
     await origin.relayed()
     await origin.forget()
-    decided = "UPDATE edge SET decided_at = now() - $2::interval WHERE message_id = $1"
+    repeated = "UPDATE edge SET repeated_at = now() - $2::interval WHERE message_id = $1"
     async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(decided, again.message_id, timedelta(minutes=59))
+        await session.driver.execute(repeated, again.message_id, timedelta(minutes=59))
     assert await lacks(origin, subject) == []
     async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(decided, again.message_id, timedelta(minutes=61))
-    assert len(await lacks(origin, subject)) == 1
+        await session.driver.execute(repeated, again.message_id, timedelta(minutes=61))
+    assert messages(await lacks(origin)) == messages([notice]), "at the end of the hour, although nobody asks again"
+
+
+async def test_an_edge_that_was_amended_within_the_hour_is_issued_again_at_its_new_revision(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, body = await filed(client)
+    [notice] = await to_provider(origin)
+    await origin.relayed()
+    await origin.forget()
+    await amended(client, referral_id, body | {"media_kind": "video"})
+    await origin.relayed()
+    [change] = await to_provider(origin)
+    await origin.forget()
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE edge SET decided_at = now() WHERE message_id = $1", change.message_id)
+    [again] = await lacks(origin, UUID(notice.subject))
+    assert messages([again]) == messages([notice])
+    assert again.clear["revision"] == 2
 
 
 async def test_only_the_instance_where_an_edge_lies_states_its_outcome(origin: Origin) -> None:

@@ -117,8 +117,10 @@ _LEFT_BEHIND = f"""
     SELECT e.edge_id FROM edge AS e JOIN referral AS r USING (referral_id) WHERE {_LIES_THERE} LIMIT $4))
 ORDER BY r.referral_id FOR UPDATE OF e, r
 """  # noqa: S608 - our own constant
+#: An edge is repeated once an hour, however often its peer lacks it. A time far ahead comes from a wrong clock.
 _MISSING = f"""
 {_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
+  AND (e.repeated_at BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes') IS NOT TRUE
 ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
 """
 _UNREAD = f"""
@@ -132,6 +134,7 @@ _REISSUE = Statement(
 UPDATE edge AS e
 SET message_id = again.message_id, law = again.law, decided_at = again.decided_at,
     tried = CASE WHEN e.again_at IS NULL THEN 0 ELSE e.tried END,
+    repeated_at = CASE WHEN e.missing THEN now() ELSE e.repeated_at END,
     again_at = NULL, missing = false, unread = false, acts_told = e.acts, receipt = NULL, receipt_code = NULL,
     receipted_at = NULL,
     messages_before = e.messages_before || e.message_id,

@@ -180,20 +180,19 @@ WITH asked AS (
 _UNKNOWN: Final = f"{_EDGES} SELECT DISTINCT item FROM asked WHERE item NOT IN (SELECT item FROM found)"
 #: Rows are locked in the order of referrals, as in all statements that change edges. Excluded are edges whose message
 #: still waits for the relay, and edges that the peer lists as exceptions and will try again. An erased referral cannot
-#: be sent again. An edge that was sent again is not repeated for an hour, even if the peer asks.
+#: be sent again. A waiting message that states too few acts is replaced at once, without the hour of `edges.missing`.
 _MISSING: Final = f"""
 {_EDGES}, lacking AS MATERIALIZED (
-    SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept
+    SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept, e.number > s.sent AS waits
     FROM found JOIN edge AS e USING (edge_id) JOIN referral AS r USING (referral_id)
     LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
     WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.missing AND NOT e.taken_back AND r.state <> 'withdrawn'
       AND (e.number > s.sent AND e.acts <= e.acts_told) IS NOT TRUE
       AND NOT EXISTS (SELECT FROM outcome_open AS o WHERE o.peer = $3 AND o.message_id = e.message_id)
-      AND (e.messages_before = '{{}}' OR e.number > s.sent
-           OR e.decided_at NOT BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes')
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
-    UPDATE edge AS e SET missing = true FROM lacking WHERE lacking.is_kept AND e.edge_id = lacking.edge_id
+    UPDATE edge AS e SET missing = true, repeated_at = CASE WHEN lacking.waits THEN NULL ELSE e.repeated_at END
+    FROM lacking WHERE lacking.is_kept AND e.edge_id = lacking.edge_id
 )
 UPDATE referral AS r SET work_reason = 'undeliverable' FROM lacking
 WHERE NOT lacking.is_kept AND r.referral_id = lacking.referral_id AND r.work_reason IS NULL
