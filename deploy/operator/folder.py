@@ -30,16 +30,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import StringConstraints, ValidationError
 
+from deploy.site import installation
 from deploy.site.access import prepare_databases
 from deploy.site.endpoints import ADMIN, Endpoints, read_site, write_private
-from deploy.site.installation import (
-    Installation,
-    environment,
-    make_instance_keys,
-    new_signing_key,
-    public_keys,
-    signing_entry,
-)
 from deploy.site.settings import AUDIT, kind_serving, party_kind
 from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Instance
@@ -124,9 +117,11 @@ def make_instance_folder(
     files[SITE] = _site_text({"kafka": _kafka(servers.kafka, {name: _PASSWORD})} | site)
     for part in ("keys", "secrets", "journal"):
         (folder / part).mkdir(mode=0o700)
-    keys = Installation(folder).keys_dir(name)
-    make_instance_keys(keys)
-    card = IdentityCard(instance=Instance(id=name, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
+    keys = installation.Installation(folder).keys_dir(name)
+    installation.make_instance_keys(keys)
+    card = IdentityCard(
+        instance=Instance(id=name, kind=kind, keys=installation.public_keys(keys, valid_from=at)), url=place.url
+    )
     _write(folder, files | {_PASSWORD: secrets.token_urlsafe(24), CARD: card.text()})
     write_private(folder / SETTINGS, _settings_text(folder, place))
     return card
@@ -139,7 +134,7 @@ def _settings_text(folder: Path, place: InstanceAddress) -> str:
     other settings the file states the default as a comment.
     """
     prefix = prefix_of(place.instance)
-    given = environment(Installation(folder), read_site(folder / SITE), place.instance)
+    given = installation.environment(installation.Installation(folder), read_site(folder / SITE), place.instance)
     given[f"{prefix}HTTP_PORT"] = str(place.port)
     defaults = {
         prefix + name.upper(): "" if field.is_required() or field.default is None else field.default
@@ -180,10 +175,10 @@ def make_exchange_folder(
     files[SITE] = _site_text(site)
     for part in ("secrets", INSTANCES):
         (folder / part).mkdir(mode=0o700)
-    beat = new_signing_key()
-    entry = signing_entry(SigningKey.load(beat).verify_key, valid_from=at)
+    beat = installation.new_signing_key()
+    entry = installation.signing_entry(SigningKey.load(beat).verify_key, valid_from=at)
     card = entry.model_dump_json(exclude_none=True, indent=2)
-    beat_file = Installation(folder).beat_key_file.name
+    beat_file = installation.Installation(folder).beat_key_file.name
     _write(folder, files | {f"secrets/{ADMIN}": password, beat_file: beat, BEAT_CARD: card})
 
 

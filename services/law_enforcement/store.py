@@ -9,16 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.law_enforcement.ports import (
-    CaseAct,
-    CasePage,
-    CaseSummary,
-    EarlierEdge,
-    FurtherEdge,
-    OpenedCase,
-    OpenedFurtherEdge,
-    ShownCase,
-)
+from services.law_enforcement import ports
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
@@ -33,30 +24,9 @@ from shared.exchange.states import event_type, personal
 from shared.kernel.clock import rfc3339
 from shared.party.list_filter import ListFilter
 from shared.party.recipient.domain import ItemAct, ItemQuery, PassedCase
+from shared.party.recipient.store import case_referrals, listing
 from shared.party.recipient.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
-from shared.party.recipient.store.case_referrals import (
-    RequestedHolds,
-    acted,
-    came_from,
-    note_amended,
-    note_passed,
-    note_passing,
-    passable,
-    passings,
-    refuse_passings,
-)
 from shared.party.recipient.store.items import PostgresItems, Reference
-from shared.party.recipient.store.listing import (
-    CLAIMED,
-    MINE,
-    PostgresLeases,
-    contacts_of,
-    contacts_seen,
-    list_statement,
-    note_contacts,
-    view,
-    words,
-)
 from shared.party.revision_diff import ActCodes
 from shared.runtime.database.transactions import gather_part
 
@@ -93,8 +63,8 @@ class PostgresCases(PostgresItems):
 
     kind = Subject.CASE
     erases = erase_statement("case_location", "referral_id")
-    more = CLAIMED
-    lists = list_statement(more=CLAIMED, claimed=MINE)
+    more = listing.CLAIMED
+    lists = listing.list_statement(more=listing.CLAIMED, claimed=listing.MINE)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -102,14 +72,14 @@ class PostgresCases(PostgresItems):
         moved = await self._move(acts, said, references)
         done = [each for each in acts if each.item.subject_id in moved]
         rows = [
-            (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, words(each.clear), at)
+            (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, listing.words(each.clear), at)
             for each in done
         ]
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
-        await contacts_seen(self._driver, [each.item for each in done])
-        await acted(self.questions, done, at)
+        await listing.contacts_seen(self._driver, [each.item for each in done])
+        await case_referrals.acted(self.questions, done, at)
         return moved
 
     def _reference(self, act: ItemAct) -> Reference:
@@ -126,26 +96,26 @@ class PostgresCases(PostgresItems):
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
-        await note_passed(self._driver, messages)
-        await note_contacts(self._driver, messages)
+        await case_referrals.note_passed(self._driver, messages)
+        await listing.note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:
         if not await self.find([referral_id]):
             return None
-        return await passable(self._driver, referral_id, self._kek)
+        return await case_referrals.passable(self._driver, referral_id, self._kek)
 
     async def note_passing(self, passed: PassedCase) -> None:
-        await note_passing(self._driver, passed)
+        await case_referrals.note_passing(self._driver, passed)
 
     async def note_amended(self, passed: PassedCase) -> None:
-        await note_amended(self._driver, passed)
+        await case_referrals.note_amended(self._driver, passed)
 
     async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await refuse_passings(self._driver, message_ids)
+        return await case_referrals.refuse_passings(self._driver, message_ids)
 
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await passings(self._driver, message_ids)
+        return await case_referrals.passings(self._driver, message_ids)
 
     async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
         rows = [await self._one(referral_id), *(await self._edges([referral_id]))[referral_id]]
@@ -153,14 +123,14 @@ class PostgresCases(PostgresItems):
         return frozenset(item.n for record in records for item in record.items)
 
     @property
-    def holds(self) -> RequestedHolds:
+    def holds(self) -> case_referrals.RequestedHolds:
         """The holds that the agency has requested from origins."""
-        return RequestedHolds(self._driver)
+        return case_referrals.RequestedHolds(self._driver)
 
     @property
-    def leases(self) -> PostgresLeases:
+    def leases(self) -> listing.PostgresLeases:
         """The leases of the agency's cases."""
-        return PostgresLeases(self._driver, self._kek)
+        return listing.PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         first = await self._one(subject_id)
@@ -169,11 +139,11 @@ class PostgresCases(PostgresItems):
         )
         return [self._evidence(row) for row in (first, *further)]
 
-    async def page(self, party: str, page: ItemQuery) -> CasePage:
+    async def page(self, party: str, page: ItemQuery) -> ports.CasePage:
         rows, following = await self._page(party, page)
         edges = await self._edges([row["subject"] for row in rows])
-        items = tuple(view(ShownCase, row, further=_further(edges[row["subject"]])) for row in rows)
-        return CasePage(items=items, next=following)
+        items = tuple(listing.view(ports.ShownCase, row, further=_further(edges[row["subject"]])) for row in rows)
+        return ports.CasePage(items=items, next=following)
 
     async def _named(self, party: str, sought: ListFilter) -> list[UUID]:
         assert sought.reference is not None
@@ -181,21 +151,27 @@ class PostgresCases(PostgresItems):
         rows = await self._driver.fetch(_BY_REFERENCE, party, token, NAMED_MAX)
         return [*await super()._named(party, sought), *(row["subject"] for row in rows)]
 
-    async def look(self, subject_id: UUID) -> CaseSummary:
+    async def look(self, subject_id: UUID) -> ports.CaseSummary:
         row = await self._one(subject_id)
         edges = (await self._edges([subject_id]))[subject_id]
-        return view(CaseSummary, row, further=_further(edges), **await self._beside(row))
+        return listing.view(ports.CaseSummary, row, further=_further(edges), **await self._beside(row))
 
-    async def show(self, subject_id: UUID) -> OpenedCase:
+    async def show(self, subject_id: UUID) -> ports.OpenedCase:
         row = await self._one(subject_id)
         edges = (await self._edges([subject_id]))[subject_id]
         records = [(each, self._opened(each)) for each in edges]
-        return view(
-            OpenedCase,
+        return listing.view(
+            ports.OpenedCase,
             row,
             record=self._opened(row),
-            further=[view(OpenedFurtherEdge, each, record=record) for each, record in records if not each["earlier"]],
-            earlier=[view(EarlierEdge, each, record=record) for each, record in records if each["earlier"]],
+            further=[
+                listing.view(ports.OpenedFurtherEdge, each, record=record)
+                for each, record in records
+                if not each["earlier"]
+            ],
+            earlier=[
+                listing.view(ports.EarlierEdge, each, record=record) for each, record in records if each["earlier"]
+            ],
             case_reference=case_reference(row, self._kek),
             **await self._beside(row),
         )
@@ -205,9 +181,9 @@ class PostgresCases(PostgresItems):
         subject = row["subject"]
         acts = await self._driver.fetch(_ACTS, subject, row["party"])
         return {
-            "timeline": [view(CaseAct, each) for each in acts],
-            "passed_on": await came_from(self._driver, subject),
-            "contacts": await contacts_of(self._driver, subject),
+            "timeline": [listing.view(ports.CaseAct, each) for each in acts],
+            "passed_on": await case_referrals.came_from(self._driver, subject),
+            "contacts": await listing.contacts_of(self._driver, subject),
             "alike": await alike(self._driver, subject),
         }
 
@@ -223,13 +199,13 @@ class PostgresCases(PostgresItems):
 
 def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
     """Return the words of an act to store with the case. Holds and questions are stored in their own rows."""
-    said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)
+    said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else listing.words(clear)
     return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
-def _further(edges: Sequence[asyncpg.Record]) -> list[FurtherEdge]:
+def _further(edges: Sequence[asyncpg.Record]) -> list[ports.FurtherEdge]:
     """Return the current edges for further purposes."""
-    return [view(FurtherEdge, each) for each in edges if not each["earlier"]]
+    return [listing.view(ports.FurtherEdge, each) for each in edges if not each["earlier"]]
 
 
 def protected_reference(referral_id: UUID, party: str, *, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:

@@ -14,15 +14,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Final, NamedTuple
 
-from shared.contracts import registry
+from shared.contracts import facts, registry
 from shared.contracts.base import Contract
-from shared.contracts.facts import (
-    RecordRevealedClear,
-    ReferralDecidedClear,
-    ReferralRefusedClear,
-    ReferralReviewedClear,
-    SealedDecision,
-)
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
 from shared.exchange.acts import ACTS, PASS_ON
@@ -102,14 +95,14 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
     The caller checks that the party has the subject and that no other party submitted it.
     """
     match fact:
-        case ReferralDecidedClear():
+        case facts.ReferralDecidedClear():
             return subject == str(fact.decisions[0].referral_id)
-        case SealedDecision() | ReferralReviewedClear():
+        case facts.SealedDecision() | facts.ReferralReviewedClear():
             return directory.serves(instance, fact.origin)
-        case ReferralRefusedClear():
+        case facts.ReferralRefusedClear():
             origin = directory.party(fact.origin)
             return origin is not None and origin.instance == instance and origin.kind == fact.origin_kind
-        case RecordRevealedClear():
+        case facts.RecordRevealedClear():
             return directory.serves(instance, fact.party)
         case _:
             return True  # versions that an instance reads: it states only its own

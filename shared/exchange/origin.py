@@ -7,16 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.contracts.answers import (
-    Answer,
-    Erasure,
-    NoticeAnsweredClear,
-    NoticeNotOursClear,
-    NoticeReinstatedClear,
-    OfferAssessedClear,
-    ReferralAnswer,
-    WithdrawalAnswer,
-)
+from shared.contracts import answers
 from shared.contracts.base import Contract
 from shared.contracts.items import AnswerTrack
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
@@ -71,7 +62,7 @@ UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
 )
 
 
-_OF_ITEMS: Final = NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear
+_OF_ITEMS: Final = answers.NoticeAnsweredClear | answers.NoticeNotOursClear | answers.NoticeReinstatedClear
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +129,7 @@ def answer_edge(
     """
     # The code that grants claims checks whether the offer may be claimed.
     offered = Offering.WITHDRAWN if withdrawn else Offering.CLAIMABLE
-    if isinstance(clear, Answer) and clear.number <= present.acts:
+    if isinstance(clear, answers.Answer) and clear.number <= present.acts:
         if withdrawn and _says_erased(clear) and present.detail.get("fate") == WithdrawalFate.ERASED:
             return present
         raise Refused("answer_repeated")
@@ -156,15 +147,15 @@ def answer_edge(
     if following is None:
         raise Refused("answer_out_of_order")
     following = means or following
-    if isinstance(clear, ReferralAnswer) and clear.revision < amended.revision:
+    if isinstance(clear, answers.ReferralAnswer) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
     # A question is not part of the answer.
     detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
-    return EdgeAnswer(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
+    return EdgeAnswer(following, detail, clear.number if isinstance(clear, answers.Answer) else present.acts)
 
 
 def _says_erased(clear: Contract) -> bool:
-    return isinstance(clear, WithdrawalAnswer | Erasure) and clear.fate is WithdrawalFate.ERASED
+    return isinstance(clear, answers.WithdrawalAnswer | answers.Erasure) and clear.fate is WithdrawalFate.ERASED
 
 
 def _deciding(present: EdgeAnswer, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
@@ -176,7 +167,7 @@ def _deciding(present: EdgeAnswer, clear: Contract, *, own: Sequence[int], stand
         before, stated = ItemLog.kept(present.detail), items.renumbered(_said(clear), own)
         items.check(stated, own, before)
         return items.fold(standing, before + stated)
-    if isinstance(clear, OfferAssessedClear):
+    if isinstance(clear, answers.OfferAssessedClear):
         found = findings.found_in(present.detail)
         findings.check(clear.assessed, own, found)
         return findings.fold_offer(standing, [*found, *clear.assessed])
@@ -185,9 +176,11 @@ def _deciding(present: EdgeAnswer, clear: Contract, *, own: Sequence[int], stand
 
 def _left_open(clear: Contract) -> NoticeSummary | OfferSummary:
     """Return the fold for an answer after which some items still lack an answer."""
-    if isinstance(clear, OfferAssessedClear):
+    if isinstance(clear, answers.OfferAssessedClear):
         return OfferSummary(items=OfferFold.IN_PART)
-    return NoticeSummary(items=ItemsFold.REAPPEARED if isinstance(clear, NoticeReinstatedClear) else ItemsFold.IN_PART)
+    return NoticeSummary(
+        items=ItemsFold.REAPPEARED if isinstance(clear, answers.NoticeReinstatedClear) else ItemsFold.IN_PART
+    )
 
 
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
@@ -202,11 +195,11 @@ def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     return words
 
 
-def _said(clear: NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear) -> ItemLog:
+def _said(clear: answers.NoticeAnsweredClear | answers.NoticeNotOursClear | answers.NoticeReinstatedClear) -> ItemLog:
     match clear:
-        case NoticeAnsweredClear():
+        case answers.NoticeAnsweredClear():
             return ItemLog(answers=clear.items)
-        case NoticeNotOursClear():
+        case answers.NoticeNotOursClear():
             return ItemLog(disowned=clear.disowned)
-        case NoticeReinstatedClear():
+        case answers.NoticeReinstatedClear():
             return ItemLog(reinstated=clear.reinstated)

@@ -18,13 +18,7 @@ from shared.exchange.act import Act, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, personal
-from shared.party.preservation.domain import (
-    AskResult,
-    OpenedPreservation,
-    PreservationAsk,
-    PreservationPage,
-    PreservationTransition,
-)
+from shared.party.preservation import domain
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import PreserveActor, act, ask, export, list_preservations, show_preservation
 from shared.party.recipient.api import Answering
@@ -47,7 +41,7 @@ class PreservationRoutes:
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
     holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldLocations] | None = None
 
-    async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> AskResult:
+    async def asked(self, said: domain.PreservationAsk, identity: Identity, session: Session) -> domain.AskResult:
         """Store one request, within a transaction. Raises `Refused` as `ask` does."""
         assert self.holds is not None
         holds, policy = self.holds(session.driver, self.serving.kek), self.documents().policy
@@ -63,10 +57,10 @@ class PreservationRoutes:
 
     async def act(
         self, row: Act, preservation_id: UUID, session: Session, *, said: Contract | None, identity: Identity
-    ) -> PreservationTransition:
+    ) -> domain.PreservationTransition:
         """Do one act, within a transaction. Raises `Refused` as the use case does."""
         state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
-        return PreservationTransition(preservation_id=preservation_id, state=PreservationState(state))
+        return domain.PreservationTransition(preservation_id=preservation_id, state=PreservationState(state))
 
     def acting(self, identity: Identity, session: Session) -> PreserveActor:
         """Return the acting party and its preservations, within a transaction."""
@@ -87,7 +81,7 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
     router = APIRouter(prefix="/v1/preservations", tags=["preservations"])
     who = Depends(routes.serving.identified)
 
-    @router.get("", name="preservations", **shows(PreservationPage))
+    @router.get("", name="preservations", **shows(domain.PreservationPage))
     async def page(
         identity: Identity = who, state: PreservationState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
@@ -96,7 +90,7 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
             acting = routes.acting(identity, session)
             return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
 
-    @router.get("/{preservation_id}", name="preservation", **shows(OpenedPreservation))
+    @router.get("/{preservation_id}", name="preservation", **shows(domain.OpenedPreservation))
     async def show(preservation_id: UUID, identity: Identity = who) -> Response:
         """Show one preservation with its locations and acts; at a provider, also the open notices at its locations."""
         async with routes.serving.reading(identity) as session:
@@ -110,10 +104,10 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
 
     if routes.track is ASK.track:
 
-        @router.post("", name="ask", **does(AskResult, takes=[PreservationAsk]))
+        @router.post("", name="ask", **does(domain.AskResult, takes=[domain.PreservationAsk]))
         async def asked(request: Request, identity: Identity = who) -> Response:
             """Ask a provider to keep its data at some locations. No origin is informed."""
-            begin = partial(routes.asked, read_model(PreservationAsk, await read_json(request)), identity)
+            begin = partial(routes.asked, read_model(domain.PreservationAsk, await read_json(request)), identity)
             return await routes.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
 
     _add_acts(router, routes)
@@ -138,7 +132,7 @@ def _add_acts(router: APIRouter, routes: PreservationRoutes) -> None:
             methods=["POST"],
             name=f"preservation_{row.name}",
             description=(row.message.clear.__doc__ or "").partition("\n")[0],
-            **does(PreservationTransition, takes=[] if row.takes is None else [row.takes]),
+            **does(domain.PreservationTransition, takes=[] if row.takes is None else [row.takes]),
         )
 
 

@@ -22,21 +22,7 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7, uuid4
-from shared.party.preservation.domain import (
-    AskResult,
-    AskWarning,
-    OpenedPreservation,
-    Preservation,
-    PreservationAsk,
-    PreservationKey,
-    PreservationPage,
-    PreservationSummary,
-    TimelineAct,
-    begun,
-    check_may_ask,
-    one_spelling,
-    received,
-)
+from shared.party.preservation import domain
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.stores import tell_opened
 from shared.routing.directory_index import DirectoryIndex
@@ -62,7 +48,9 @@ class PreserveActor:
     at: datetime
 
 
-async def ask(said: PreservationAsk, *, acting: PreserveActor, policy: PolicyIndex, held: Held) -> AskResult:
+async def ask(
+    said: domain.PreservationAsk, *, acting: PreserveActor, policy: PolicyIndex, held: Held
+) -> domain.AskResult:
     """Ask a provider to keep its data at some locations. `held` returns whether the agency has a hold at any of them.
 
     Raises `Refused` as `check_may_ask`, `check_day` and the guard do.
@@ -71,19 +59,21 @@ async def ask(said: PreservationAsk, *, acting: PreserveActor, policy: PolicyInd
     terms = PreservationTerms.model_validate(said.model_dump(include=set(PreservationTerms.model_fields)))
     directory, on = acting.directory, acting.at.date()
     check_day(terms, on)
-    provider = check_may_ask(acting.party, said.provider, terms, directory=directory, policy=policy, on=on)
-    record = one_spelling(PreservationRecord(locations=said.locations, order_reference=said.order_reference))
+    provider = domain.check_may_ask(acting.party, said.provider, terms, directory=directory, policy=policy, on=on)
+    record = domain.one_spelling(PreservationRecord(locations=said.locations, order_reference=said.order_reference))
     inspect(record)
     agency = directory.party(acting.party)
     assert agency is not None
     between = {"party": acting.party, "counterpart": provider.id}
-    fresh = begun(coarse_uuid7(acting.at), terms, **between, exercise=agency.status == "sandbox")
+    fresh = domain.begun(coarse_uuid7(acting.at), terms, **between, exercise=agency.status == "sandbox")
     asked = replace(fresh, acts=1)  # the request is the first of its own acts
     await acting.preservations.add(asked, record, coarse(acting.at))
     await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
     await _tell(ASK, asked, terms, acting=acting, record=record)
-    warnings = (AskWarning.HOLD_STANDS,) if await held(record) else ()
-    return AskResult(preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings)
+    warnings = (domain.AskWarning.HOLD_STANDS,) if await held(record) else ()
+    return domain.AskResult(
+        preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings
+    )
 
 
 async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: PreserveActor) -> str:
@@ -115,7 +105,9 @@ async def receive(
     """Apply messages of the other sides in order. Return message id → code for each that is refused."""
     sealed = [(each.recipient, each.sealed) for each in messages]
     await preservations.take_turns([(to, it) for to, it in sealed if isinstance(it, PreservationRecord)])
-    now: dict[PreservationKey, Preservation] = dict(await preservations.lock([UUID(each.subject) for each in messages]))
+    now: dict[domain.PreservationKey, domain.Preservation] = dict(
+        await preservations.lock([UUID(each.subject) for each in messages])
+    )
     refusals: dict[UUID, str] = {}
     for message in messages:
         key = (UUID(message.subject), message.recipient)
@@ -123,7 +115,7 @@ async def receive(
         try:
             if isinstance(message.clear, PreservationAnswering):
                 check_time(message.clear.removed_at, message.sent_at, field="/removed_at")
-            after = received(message, before, track=track)
+            after = domain.received(message, before, track=track)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
@@ -148,13 +140,13 @@ async def receive(
 
 async def list_preservations(
     acting: PreserveActor, *, state: str | None, cursor: str | None, limit: int
-) -> PreservationPage:
+) -> domain.PreservationPage:
     """Return the party's own preservations, newest first, without their sealed parts."""
     _require_look(acting)
     return await acting.preservations.page(acting.party, state, cursor, limit=limit)
 
 
-async def look_at_preservation(preservation_id: UUID, acting: PreserveActor) -> PreservationSummary:
+async def look_at_preservation(preservation_id: UUID, acting: PreserveActor) -> domain.PreservationSummary:
     """Return one preservation without its locations. Nothing is opened, so nothing is reported to audit."""
     _require_look(acting)
     return await acting.preservations.look(preservation_id)
@@ -162,7 +154,7 @@ async def look_at_preservation(preservation_id: UUID, acting: PreserveActor) -> 
 
 async def show_preservation(
     preservation_id: UUID, acting: PreserveActor, *, reason: RevealReason | None = None
-) -> OpenedPreservation:
+) -> domain.OpenedPreservation:
     """Return one preservation with its locations. The same transaction reports the opening and its reason to audit."""
     _require_look(acting)
     shown = await acting.preservations.show(preservation_id)
@@ -220,7 +212,7 @@ def _require_look(acting: PreserveActor) -> None:
 
 async def _tell(
     row: Act,
-    after: Preservation,
+    after: domain.Preservation,
     said: Contract | None,
     *,
     acting: PreserveActor,
@@ -235,7 +227,7 @@ async def _tell(
     await acting.preservations.send(letters)
 
 
-def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
+def _written(row: Act, after: domain.Preservation, said: Contract | None) -> Contract:
     assert row.message is not None
     words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
     named = words | {"preservation_id": after.preservation_id, "act": uuid4(), "number": after.acts}
@@ -243,7 +235,7 @@ def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
 
 
 def _letters(
-    row: Act, after: Preservation, clear: Contract, *, acting: PreserveActor, record: PreservationRecord | None
+    row: Act, after: domain.Preservation, clear: Contract, *, acting: PreserveActor, record: PreservationRecord | None
 ) -> list[Draft]:
     """Return the message of an act; none if the other side has left the directory. A request must have a recipient."""
     assert row.message is not None
@@ -265,6 +257,8 @@ def _letters(
 _NAMING = {"preservation_id", "act", "number"}
 
 
-def _done(row: Act, after: Preservation, clear: Contract, *, number: int, at: datetime) -> TimelineAct:
+def _done(row: Act, after: domain.Preservation, clear: Contract, *, number: int, at: datetime) -> domain.TimelineAct:
     said = clear.model_dump_json(exclude_none=True, exclude=_NAMING)
-    return TimelineAct(after.preservation_id, after.party, row.track.value, number, row.name, after.state, said, at)
+    return domain.TimelineAct(
+        after.preservation_id, after.party, row.track.value, number, row.name, after.state, said, at
+    )

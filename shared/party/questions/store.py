@@ -19,18 +19,10 @@ import asyncpg
 from pydantic import JsonValue
 from pydantic_core import to_json
 
+from shared.contracts import questions
 from shared.contracts.answers import TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber
-from shared.contracts.questions import (
-    AskedClear,
-    DecidedItem,
-    DisputedClear,
-    DisputedItems,
-    DueQuestion,
-    ItemContest,
-    RepliedItem,
-)
 from shared.contracts.referral import Revision
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
@@ -84,8 +76,8 @@ class NewQuestion:
     @classmethod
     def of(
         cls,
-        clear: AskedClear | DisputedClear,
-        told: DueQuestion | DisputedItems,
+        clear: questions.AskedClear | questions.DisputedClear,
+        told: questions.DueQuestion | questions.DisputedItems,
         between: QuestionKey,
         *,
         subject: UUID,
@@ -93,7 +85,7 @@ class NewQuestion:
         at: datetime,
     ) -> NewQuestion:
         """Return the row of an act that raises one; `told` is its content, by the item numbers of the row's party."""
-        kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
+        kind = QuestionKind.QUESTION if isinstance(clear, questions.AskedClear) else QuestionKind.DISPUTE
         said = told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True)
         numbers = sorted(about(told))
         return cls(clear.act, *between, clear.number, kind, subject, numbers, said, revision, at, clear.due)
@@ -138,13 +130,13 @@ class ShownQuestion(Contract):
     about: tuple[ItemNumber, ...]
     needs: tuple[NeedsInfo, ...] | None = None
     disputed: tuple[ShownContest, ...] | None = None
-    replied: tuple[RepliedItem, ...] | None = None
-    decided: tuple[DecidedItem, ...] | None = None
+    replied: tuple[questions.RepliedItem, ...] | None = None
+    decided: tuple[questions.DecidedItem, ...] | None = None
     code: ErrorCode | None = None
     over_at: Instant | None
 
 
-class ShownContest(ItemContest):
+class ShownContest(questions.ItemContest):
     """The challenge to one item."""
 
     n: ItemNumber

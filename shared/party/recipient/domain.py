@@ -8,20 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.answers import (
-    AssessedItems,
-    ClaimGrantedClear,
-    DisownedItems,
-    ItemAnswers,
-    ItemsCheckedClear,
-    NoticeDisowning,
-    NoticeStatements,
-    OfferFindings,
-    ReinstatedItems,
-    Reinstatement,
-    TransferOfferedClear,
-    WithdrawalAnswer,
-)
+from shared.contracts import answers
 from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.holds import HoldState
 from shared.contracts.items import AnswerTrack
@@ -115,9 +102,9 @@ def applied(recipient: RecipientKind, item: HeldItem | None, message: Received) 
         # Only the sender may move an item. Any other party gets the answer for an absent item.
         raise Refused(f"{recipient.subject}_unknown")
     following = follow(row, item.state, message.clear)
-    if isinstance(message.clear, ItemsCheckedClear):
+    if isinstance(message.clear, answers.ItemsCheckedClear):
         return _checked(item, message.clear, at=message.sent_at)
-    if isinstance(message.clear, TransferOfferedClear | ClaimGrantedClear):
+    if isinstance(message.clear, answers.TransferOfferedClear | answers.ClaimGrantedClear):
         return replace(item, state=following, said=folded(item.said, handed(message.clear)))
     return replace(item, state=following)
 
@@ -141,23 +128,29 @@ class AnswerCodes(NamedTuple):
 def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
     """Return the words that this statement sends. Raises `Refused` as `items.answered` and `items.disowned` do."""
     match said:
-        case NoticeStatements():
+        case answers.NoticeStatements():
             before = ItemLog.kept(item.said)
             stated = items.answered(said.items, item.numbers, before)
-            return AnswerCodes(ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
-        case NoticeDisowning():
+            return AnswerCodes(answers.ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
+        case answers.NoticeDisowning():
             before = ItemLog.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
-            return AnswerCodes(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
-        case Reinstatement():
+            return AnswerCodes(
+                answers.DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated)
+            )
+        case answers.Reinstatement():
             before = ItemLog.kept(item.said)
             stated = items.reinstated(said.reinstated, item.numbers, before)
-            return AnswerCodes(ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated))
-        case OfferFindings():
+            return AnswerCodes(
+                answers.ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated)
+            )
+        case answers.OfferFindings():
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
-            return AnswerCodes(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
-        case WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
+            return AnswerCodes(
+                answers.AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed])
+            )
+        case answers.WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
             raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
             return AnswerCodes(said, said)
@@ -188,7 +181,7 @@ _TAKEN_UP: Final = frozenset({AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerS
 _TAKEN_BACK: Final = frozenset({Offering.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
-def _checked(item: HeldItem, clear: ItemsCheckedClear, *, at: datetime) -> HeldItem:
+def _checked(item: HeldItem, clear: answers.ItemsCheckedClear, *, at: datetime) -> HeldItem:
     """Store the sender's checks in the item; an item that reappeared makes the notice open again.
 
     `at` is the time of the message. Raises `Refused` with `time_ahead`, and as `items.check_found`.

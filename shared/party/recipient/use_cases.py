@@ -16,20 +16,10 @@ from shared.contracts.holds import HoldPlacedClear
 from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
+from shared.exchange import clocks
 from shared.exchange.act import Act, Subject
 from shared.exchange.acts import STAYING
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import (
-    EdgeClock,
-    EdgeStep,
-    answered,
-    awaits_claim,
-    began_again,
-    checked,
-    received,
-    taken_back,
-    told_by,
-)
 from shared.exchange.evidence import Witness
 from shared.exchange.items import check_times
 from shared.exchange.message import Addressing, Received, compose_reachable
@@ -41,18 +31,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.questions.store import QuestionKey
-from shared.party.recipient.domain import (
-    HeldItem,
-    ItemAct,
-    ItemKey,
-    ItemQuery,
-    RecipientKind,
-    ShownItem,
-    applied,
-    require_role,
-    words_of,
-    written,
-)
+from shared.party.recipient import domain
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.stores import tell_opened
 from shared.routing.directory_index import DirectoryIndex
@@ -92,7 +71,7 @@ class ActUseCase(Protocol):
 
 
 async def receive(
-    recipient: RecipientKind,
+    recipient: domain.RecipientKind,
     messages: Sequence[Received],
     *,
     items: PostgresItems,
@@ -108,7 +87,7 @@ async def receive(
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
     before = {} if are_new else await items.lock([UUID(message.subject) for message in incoming])
-    now, refusals = dict[ItemKey, HeldItem](before), dict[UUID, str]()
+    now, refusals = dict[domain.ItemKey, domain.HeldItem](before), dict[UUID, str]()
     came, events, taken = _InboundChanges(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Another party may replay our own answers only after our database was restored.
@@ -119,7 +98,7 @@ async def receive(
         if message.moved and key not in now:
             continue  # the item was never received here: the party moved away (`moved`)
         try:
-            item = applied(recipient, now.get(key), message)
+            item = domain.applied(recipient, now.get(key), message)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
@@ -150,12 +129,12 @@ class _InboundChanges:
 
     new: list[Received] = field(default_factory=list)
     further: list[Received] = field(default_factory=list)
-    changed: dict[ItemKey, tuple[str, str]] = field(default_factory=dict)
-    resumed: set[ItemKey] = field(default_factory=set)
+    changed: dict[domain.ItemKey, tuple[str, str]] = field(default_factory=dict)
+    resumed: set[domain.ItemKey] = field(default_factory=set)
     amending: list[Received] = field(default_factory=list)
-    heard: set[ItemKey] = field(default_factory=set)
+    heard: set[domain.ItemKey] = field(default_factory=set)
 
-    def sort_in(self, message: Received, known: HeldItem | None, item: HeldItem) -> bool:
+    def sort_in(self, message: Received, known: domain.HeldItem | None, item: domain.HeldItem) -> bool:
         """Note how the message changes an item that was `known` before. Return whether it amends the item."""
         key = _key(message)
         if message.again is not None:
@@ -176,8 +155,8 @@ class _InboundChanges:
 
 async def _keep(
     came: _InboundChanges,
-    before: Mapping[ItemKey, HeldItem],
-    now: Mapping[ItemKey, HeldItem],
+    before: Mapping[domain.ItemKey, domain.HeldItem],
+    now: Mapping[domain.ItemKey, domain.HeldItem],
     *,
     items: PostgresItems,
     count: int,
@@ -196,7 +175,7 @@ async def _keep(
         await items.amend(came.amending, [now[key] for key in amended])
 
 
-def _key(message: Received) -> ItemKey:
+def _key(message: Received) -> domain.ItemKey:
     return UUID(message.subject), message.recipient
 
 
@@ -206,7 +185,9 @@ def _is_urgent(message: Received) -> bool:
     return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
-def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, HeldItem]) -> list[Received]:
+def _unclaimed(
+    recipient: domain.RecipientKind, new: Sequence[Received], now: Mapping[domain.ItemKey, domain.HeldItem]
+) -> list[Received]:
     """Return the messages of new cases that have a child at risk and no answer yet."""
     cases = new if recipient.subject is Subject.CASE else ()
     return [each for each in cases if _is_urgent(each) and now[_key(each)].state == recipient.first]
@@ -214,27 +195,29 @@ def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[I
 
 def _timed(
     subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
-) -> tuple[list[EdgeClock], list[EdgeStep]]:
+) -> tuple[list[clocks.EdgeClock], list[clocks.EdgeStep]]:
     """Return the clock inputs of the applied messages: edges that begin, and steps on edges.
 
     `unclaimed` are the messages of unanswered cases with a child at risk.
     """
-    begun, steps = list[EdgeClock](), list[EdgeStep]()
+    begun, steps = list[clocks.EdgeClock](), list[clocks.EdgeStep]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
-            steps += [EdgeStep.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+            steps += [
+                clocks.EdgeStep.by(*of, step=step) for step in clocks.checked(message.clear.checked, message.sent_at)
+            ]
         elif isinstance(message.clear, AnsweredClear):
-            steps += [EdgeStep.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
+            steps += [clocks.EdgeStep.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
         elif message.message in WITHDRAWALS:
-            steps += [EdgeStep.by(*of, step=step) for step in taken_back(message.sent_at)]
+            steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.taken_back(message.sent_at)]
         elif message.edge is not None:
-            begun.append(received(message))
+            begun.append(clocks.received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
-            steps += [EdgeStep.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
+            steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.answered(subject, so_far, message.sent_at)]
     for message in unclaimed:
         of = message.recipient, UUID(message.subject), message.filed_by
-        steps += [EdgeStep.by(*of, step=step) for step in awaits_claim(message.sent_at)]
+        steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.awaits_claim(message.sent_at)]
     return begun, steps
 
 
@@ -243,21 +226,21 @@ def _tells_forgotten(message: Received) -> bool:
     return message.again is not None and message.again.restored and message.again.number > 0
 
 
-async def list_items(recipient: RecipientKind, page: ItemQuery, acting: ItemActor) -> Contract:
+async def list_items(recipient: domain.RecipientKind, page: domain.ItemQuery, acting: ItemActor) -> Contract:
     """Return the party's items, newest first, without their records."""
     _require_look(recipient, acting.role)
     return await acting.items.page(acting.party, page)
 
 
-async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: ItemActor) -> ShownItem:
+async def look_at_item(recipient: domain.RecipientKind, subject_id: UUID, acting: ItemActor) -> domain.ShownItem:
     """Return one item without opening its record. Audit gets no report."""
     _require_look(recipient, acting.role)
     return await acting.items.look(subject_id)
 
 
 async def show_item(
-    recipient: RecipientKind, subject_id: UUID, acting: ItemActor, *, reason: RevealReason | None = None
-) -> ShownItem:
+    recipient: domain.RecipientKind, subject_id: UUID, acting: ItemActor, *, reason: RevealReason | None = None
+) -> domain.ShownItem:
     """Return one item with its opened record. The same transaction reports the opening and its reason to audit."""
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
@@ -268,7 +251,7 @@ async def show_item(
 
 
 async def show_evidence(
-    recipient: RecipientKind, subject_id: UUID, acting: ItemActor, *, witness: Witness
+    recipient: domain.RecipientKind, subject_id: UUID, acting: ItemActor, *, witness: Witness
 ) -> KeptEvidence:
     """Return the evidence that the item was sent. No record is opened, so audit gets no report."""
     _require_look(recipient, acting.role)
@@ -278,14 +261,16 @@ async def show_evidence(
     )
 
 
-async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: ItemActor) -> str:
+async def act(
+    recipient: domain.RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: ItemActor
+) -> str:
     """Move the party's own item, store its answer and send the answer to the sender. Return the new state.
 
     Raises `Refused`: `forbidden`; `not_found` for absent items and those of other parties; `state_forbids`; the codes
     of answers that the item does not permit. A hold, question or dispute to a sender that has left the directory raises
     `recipient_unknown`.
     """
-    require_role(row, acting.role)
+    domain.require_role(row, acting.role)
     item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
     if item is None:
         raise not_found()
@@ -298,7 +283,7 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     return await carry_out(row, item, said=said, acting=acting)
 
 
-async def carry_out(row: Act, item: HeldItem, *, said: Contract | None, acting: ItemActor) -> str:
+async def carry_out(row: Act, item: domain.HeldItem, *, said: Contract | None, acting: ItemActor) -> str:
     """Carry out a permitted act: move the item, store the answer and send it. Raises `Refused` as `act`.
 
     A sender that has left the directory gets no message. The act is stored nevertheless.
@@ -306,10 +291,10 @@ async def carry_out(row: Act, item: HeldItem, *, said: Contract | None, acting: 
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):
         check_times(said.items, acting.at)
-    words = words_of(item, said)
+    words = domain.words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
-    clear, sealed = written(row.message, item, words.told, act=uuid4())
+    clear, sealed = domain.written(row.message, item, words.told, act=uuid4())
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     elif isinstance(said, WithdrawalAnswer):
@@ -318,11 +303,11 @@ async def carry_out(row: Act, item: HeldItem, *, said: Contract | None, acting: 
     told = (
         ()
         if row.message in STAYING
-        else told_by(row.subject, clear, stands, told_at=acting.at, again=began_again(item.said))
+        else clocks.told_by(row.subject, clear, stands, told_at=acting.at, again=clocks.began_again(item.said))
     )
     told += steps_of(clear, item.acts + 1, acting.at)
-    steps = tuple(EdgeStep.by(item.party, subject_id, item.sender, step=step) for step in told)
-    await acting.items.act(ItemAct(item, following, clear, sealed, steps), acting.at)
+    steps = tuple(clocks.EdgeStep.by(item.party, subject_id, item.sender, step=step) for step in told)
+    await acting.items.act(domain.ItemAct(item, following, clear, sealed, steps), acting.at)
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     drafts = compose_reachable(
         row.message,
@@ -353,10 +338,10 @@ async def not_raised(codes: Mapping[UUID, str], items: PostgresItems, *, by: Col
     for each in await items.questions.refused(codes, by):
         of = each.between.party, each.between.told_by, each.between.counterpart
         steps = refused_steps(each.kind, each.number, each.raised_at)
-        await items.clock((), [EdgeStep.by(*of, step=step) for step in steps])
+        await items.clock((), [clocks.EdgeStep.by(*of, step=step) for step in steps])
 
 
-def _require_there(row: Act, item: HeldItem, directory: DirectoryIndex) -> None:
+def _require_there(row: Act, item: domain.HeldItem, directory: DirectoryIndex) -> None:
     """Refuse a hold, question or dispute if its sender has left the directory: it could not be answered."""
     assert row.message is not None
     begins = issubclass(row.message.clear, HoldPlacedClear | AskedClear | DisputedClear)
@@ -364,6 +349,6 @@ def _require_there(row: Act, item: HeldItem, directory: DirectoryIndex) -> None:
         raise Refused("recipient_unknown", "the sender is no longer in the directory, so it cannot answer")
 
 
-def _require_look(recipient: RecipientKind, role: Role) -> None:
+def _require_look(recipient: domain.RecipientKind, role: Role) -> None:
     """Check that the role may read items. A role that may read one state may read all of them."""
     recipient.authority.require(recipient.subject, role, action="read", state="withdrawn")

@@ -30,18 +30,9 @@ from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.documents import DocumentFeed
 from shared.runtime.timers.timers import Timers
+from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Check, Probe
 from shared.runtime.watch.logs import log
-from shared.runtime.watch.metrics import (
-    BEAT_AGE_SECONDS,
-    BUS_LAG_RECORDS,
-    DOCUMENT_DAYS_LEFT,
-    EDGES_WAIT,
-    LAW_AGED,
-    Ages,
-    load_ages,
-    measure_stores,
-)
 
 LAG_TIMEOUT_S: Final = 1.0
 
@@ -140,23 +131,23 @@ class Readiness:
         if self.at_work.bus is not None:
             with suppress(TimeoutError, *KAFKA_ERRORS):
                 async with asyncio.timeout(LAG_TIMEOUT_S):
-                    BUS_LAG_RECORDS.set(await self.at_work.bus.door.lag())
+                    metrics.BUS_LAG_RECORDS.set(await self.at_work.bus.door.lag())
         self.measure_gate()
         async with self.database.transaction() as session:
-            await measure_stores(session.driver, self.clock.now())
+            await metrics.measure_stores(session.driver, self.clock.now())
 
     def measure_gate(self) -> None:
         """Set the gauges of waiting edges. If another process is the relay, that process sets them."""
         waits_for = self.at_work.relay.states_wait() if self.at_work.relay else ""
         for reason in REASONS:
-            EDGES_WAIT.labels(reason).set(reason == waits_for)
+            metrics.EDGES_WAIT.labels(reason).set(reason == waits_for)
 
     def _since_s(self, at: datetime | None) -> float | None:
         return None if at is None else (self.clock.now() - at).total_seconds()
 
-    async def _ages(self) -> Ages:
+    async def _ages(self) -> metrics.Ages:
         async with self.database.transaction() as session:
-            return await load_ages(session.driver, self.clock.now())
+            return await metrics.load_ages(session.driver, self.clock.now())
 
 
 def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
@@ -207,13 +198,13 @@ class DocumentMonitor:
             directory, policy = self._shelf.directories.active(now), self._shelf.policies.active(now)
         except Unavailable:
             return []
-        BEAT_AGE_SECONDS.set(self._feed.beat.age_s())
+        metrics.BEAT_AGE_SECONDS.set(self._feed.beat.age_s())
         self._measure("directory", directory.edition, now.date())
         self._measure("policy", policy.edition, now.date())
         found = ageing.aged(policy.document, now.date())
         counts = Counter(reason for _, reason in found)
         for reason in ageing.REASONS:
-            LAW_AGED.labels(reason).set(counts[reason])
+            metrics.LAW_AGED.labels(reason).set(counts[reason])
         for instrument, reason in sorted(set(found) - self._said):
             log("law_aged", instrument=instrument, code=reason)
         for instrument, reason in sorted(self._said - set(found)):
@@ -237,7 +228,7 @@ class DocumentMonitor:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _measure(self, kind: str, edition: DocumentVersion, on: date) -> None:
-        DOCUMENT_DAYS_LEFT.labels(kind).set(edition.days_left(on))
+        metrics.DOCUMENT_DAYS_LEFT.labels(kind).set(edition.days_left(on))
         age = edition.age(on)
         if age not in (Age.FRESH, self._ages.get(kind)):
             log("document_ages", kind=kind, code=age.value)

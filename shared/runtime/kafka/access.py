@@ -7,17 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    InvalidTimestampError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    PolicyViolationError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka import errors
 from aiokafka.helpers import create_ssl_context
 from faststream.security import BaseSecurity, SASLScram512
 
@@ -31,16 +21,16 @@ FETCH_WAIT_MS: Final = 2_500
 FETCHER_LOOKS_MS: Final = 1_000
 
 #: The errors of aiokafka's clients without a broker, a right or a topic. A wrong password looks like a missing broker.
-KAFKA_ERRORS: Final = (KafkaError, OSError)
+KAFKA_ERRORS: Final = (errors.KafkaError, OSError)
 
-TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+TOPIC_REFUSALS: Final = (errors.TopicAuthorizationFailedError, errors.UnknownTopicOrPartitionError)
 
 #: The errors for more bytes than the topic, or one of its segments, accepts.
-TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+TOO_LARGE: Final = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 _REFUSALS: Final = (
-    *(ClusterAuthorizationFailedError, GroupAuthorizationFailedError),
-    *(InvalidTimestampError, PolicyViolationError, *TOPIC_REFUSALS),
+    *(errors.ClusterAuthorizationFailedError, errors.GroupAuthorizationFailedError),
+    *(errors.InvalidTimestampError, errors.PolicyViolationError, *TOPIC_REFUSALS),
 )
 
 

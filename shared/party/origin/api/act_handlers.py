@@ -24,34 +24,19 @@ from shared.exchange.prepare import Documents
 from shared.guard import parse_body
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
+from shared.party.origin import domain
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.checking import Checking, CheckRequest
-from shared.party.origin.domain import (
-    AmendedReferral,
-    AnsweredQuestion,
-    CheckedReferral,
-    HttpReply,
-    ReviewedReferral,
-    Submission,
-    WithdrawnReferral,
-)
 from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
 from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.use_cases import questions
 from shared.party.origin.use_cases.alarms import AlarmKind, Alarms
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.questions import (
-    DROP,
-    RELEASE,
-    answer_question,
-    check_items,
-    drop_referral,
-    release_referral,
-)
 from shared.party.origin.use_cases.referrals import Actor, Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
@@ -68,7 +53,7 @@ from shared.vocabulary.routing import Disposition
 #: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
 #: The work of a change within its transaction.
-Changed = Callable[[Actor], Awaitable[AmendedReferral]]
+Changed = Callable[[Actor], Awaitable[domain.AmendedReferral]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +80,7 @@ class OriginApi:
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
         return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)
 
-    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> HttpReply:
+    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> domain.HttpReply:
         """File JSON from another interface, such as the console. The `route` of a list ends as the API's does."""
         return await self._filed(identity, RequestBody(body, "application/json", None), key=key, route=route)
 
@@ -179,13 +164,13 @@ class OriginApi:
             owe=partial(self.serving.owe, identity.party),
         )
 
-    async def _filed(self, identity: Identity, posted: RequestBody, *, key: bytes, route: str) -> HttpReply:
+    async def _filed(self, identity: Identity, posted: RequestBody, *, key: bytes, route: str) -> domain.HttpReply:
         is_list = route.endswith(":batch")
         async with self.alarms.posted(identity.party, posted.body):
             read = await self._read(posted, route, identity, is_list=is_list)
         party, trace = self.intake.origin(identity.party), current_traceparent()
         submissions = [
-            Submission(party, identity.role, content, trace, body_sha256=sha256, actor=identity.actor)
+            domain.Submission(party, identity.role, content, trace, body_sha256=sha256, actor=identity.actor)
             for content, sha256 in zip(read.made, read.hashes, strict=True)
         ]
         return await self.intake.submit(Filed(submissions, key, read.same, not is_list))
@@ -208,13 +193,13 @@ async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Act
     match said:
         case Withdrawal():
             await withdraw_referral(referral_id, said.reason, acting)
-            return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
+            return domain.WithdrawnReferral(referral_id=referral_id, state="withdrawn")
         case ItemChecks():
-            state = await check_items(referral_id, said, acting)
-            return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+            state = await questions.check_items(referral_id, said, acting)
+            return domain.CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
         case Answer() | Ruling():
-            state = await answer_question(referral_id, said, acting)
-            return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
+            state = await questions.answer_question(referral_id, said, acting)
+            return domain.AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
         case HoldOverride():
             return await propose_override(referral_id, said, acting)
         case OverrideApproval():
@@ -222,5 +207,7 @@ async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Act
         case TransferRequest():
             return await transfer_referral(referral_id, said, acting)
         case _:
-            review = {RELEASE: release_referral, DROP: drop_referral}[act]
-            return ReviewedReferral(referral_id=referral_id, state=ReferralState(await review(referral_id, acting)))
+            review = {questions.RELEASE: questions.release_referral, questions.DROP: questions.drop_referral}[act]
+            return domain.ReviewedReferral(
+                referral_id=referral_id, state=ReferralState(await review(referral_id, acting))
+            )

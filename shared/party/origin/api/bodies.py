@@ -18,15 +18,7 @@ from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.prepare import Prepared
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import (
-    AcceptedReferral,
-    Cut,
-    ExternalRefExists,
-    FiledState,
-    HttpReply,
-    Outcome,
-    Recipient,
-)
+from shared.party.origin import domain
 from shared.party.origin.domain import Request as Filed
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.edge import read_model
@@ -50,7 +42,7 @@ class ReferenceTaken(Problem):
     referral: ReferralPath
 
 
-class BatchAccepted(AcceptedReferral):
+class BatchAccepted(domain.AcceptedReferral):
     """An accepted item, as if posted alone."""
 
     index: Index
@@ -71,7 +63,7 @@ class BatchAnswer(Contract):
     results: tuple[BatchAccepted | BatchRefused, ...]
 
 
-class CutPreview(Cut):
+class CutPreview(domain.Cut):
     """The redaction of item `n`; `target` is the address behind a redirector, which would replace the location."""
 
     target: Url | None = None
@@ -85,9 +77,9 @@ class CheckPassed(Contract):
 
     index: Index
     ok: Literal[True]
-    state: FiledState
+    state: domain.FiledState
     work_reason: WorkReason | None
-    recipients: tuple[Recipient, ...]
+    recipients: tuple[domain.Recipient, ...]
     not_sent: tuple[NotSent, ...]
     cut: tuple[CutPreview, ...] = ()
 
@@ -121,8 +113,8 @@ def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
 
 
 def answer_filed(
-    requests: Sequence[Filed], outcomes: Sequence[Sequence[Outcome]], at: datetime, *, acceptor: Acceptor
-) -> list[HttpReply]:
+    requests: Sequence[Filed], outcomes: Sequence[Sequence[domain.Outcome]], at: datetime, *, acceptor: Acceptor
+) -> list[domain.HttpReply]:
     """Return the answer to each request of one transaction, which accepts at `at`. All acceptances are signed once.
 
     Answers are written as JSON without their models, because every filing passes here.
@@ -134,17 +126,17 @@ def answer_filed(
     return [_answer(*each, acceptances) for each in zip(requests, outcomes, strict=True)]
 
 
-def _answer(request: Filed, outcomes: Sequence[Outcome], acceptances: _Acceptances) -> HttpReply:
+def _answer(request: Filed, outcomes: Sequence[domain.Outcome], acceptances: _Acceptances) -> domain.HttpReply:
     if not request.single:
         results = [_listed(index, each, acceptances) for index, each in enumerate(outcomes)]
-        return HttpReply(200, to_json({"results": results}))
+        return domain.HttpReply(200, to_json({"results": results}))
     (outcome,) = outcomes
     if isinstance(outcome, Refused):
-        return HttpReply(outcome.status, _problem(outcome).spelt())
-    return HttpReply(202, to_json(_accepted(outcome, acceptances)), f"/v1/referrals/{outcome.referral_id}")
+        return domain.HttpReply(outcome.status, _problem(outcome).spelt())
+    return domain.HttpReply(202, to_json(_accepted(outcome, acceptances)), f"/v1/referrals/{outcome.referral_id}")
 
 
-def _listed(index: int, outcome: Outcome, acceptances: _Acceptances) -> dict[str, object]:
+def _listed(index: int, outcome: domain.Outcome, acceptances: _Acceptances) -> dict[str, object]:
     """Return the members of `BatchAccepted` or `BatchRefused`."""
     if isinstance(outcome, Refused):
         problem = _problem(outcome).model_dump(mode="json", exclude_defaults=True)
@@ -172,7 +164,7 @@ def _accepted(prepared: Prepared, acceptances: _Acceptances) -> dict[str, object
 
 
 def _problem(refused: Refused) -> Problem:
-    if isinstance(refused, ExternalRefExists):
+    if isinstance(refused, domain.ExternalRefExists):
         referral = f"/v1/referrals/{refused.referral_id}"
         return ReferenceTaken(**dict(problem_body(refused)), referral=referral)
     return problem_body(refused)

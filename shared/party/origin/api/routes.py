@@ -24,23 +24,10 @@ from shared.exchange.states import row
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.party.list_query import Finding
+from shared.party.origin import domain
 from shared.party.origin.api import bodies
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import parsed
-from shared.party.origin.domain import (
-    AcceptedReferral,
-    AmendedReferral,
-    AnsweredQuestion,
-    CheckedReferral,
-    ListReason,
-    OverrideResult,
-    ReferralPage,
-    ReviewedReferral,
-    ShownReferral,
-    TransferredReferral,
-    WithdrawnReferral,
-    WorkPage,
-)
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
 from shared.party.origin.use_cases.questions import DROP, RELEASE
@@ -53,7 +40,9 @@ from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem
 
 #: Declarations for the filing routes, which each service mounts in its own `api` and passes to `OriginApi.file`.
-FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
+FILES_ONE: Final = does(
+    domain.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True
+) | {
     "name": "submit",
     "description": "File one referral. 202 means that it is stored here, not that a recipient has received it.",
 }
@@ -94,7 +83,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
         """Check referrals without storing anything. Return refusals, or each referral's recipients with the reasons."""
         return await origin.check(request, identity)
 
-    @router.get("/referrals", **shows(ReferralPage))
+    @router.get("/referrals", **shows(domain.ReferralPage))
     async def page(
         sought: Finding,
         identity: Identity = who,
@@ -107,21 +96,23 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
             page = acting.referrals.page(acting.party, sought, state=state, cursor=cursor, limit=limit)
             return _answer(await page)
 
-    @router.get("/referrals/{referral_id}", **shows(ShownReferral))
+    @router.get("/referrals/{referral_id}", **shows(domain.ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """Show one referral with its three ticks: accepted, delivered, acknowledged."""
         async with origin.reading(identity) as acting:
             return _answer(await show_referral(referral_id, acting))
 
-    @router.get("/work", **shows(WorkPage))
+    @router.get("/work", **shows(domain.WorkPage))
     async def work(
-        identity: Identity = who, reason: ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
+        identity: Identity = who, reason: domain.ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """List referrals that did not reach every recipient, each with the reason."""
         async with origin.reading(identity) as acting:
             return _answer(await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit))
 
-    @router.post("/referrals/{referral_id}:withdraw", **does(WithdrawnReferral, takes=[Withdrawal], conflict=None))
+    @router.post(
+        "/referrals/{referral_id}:withdraw", **does(domain.WithdrawnReferral, takes=[Withdrawal], conflict=None)
+    )
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Withdraw a referral. A repetition gets the same answer, and the first reason remains."""
         act = row(Subject.REFERRAL, "withdraw")
@@ -136,12 +127,12 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
 def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     """Add the routes of the second review."""
 
-    @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
+    @router.post("/referrals/{referral_id}:release", **does(domain.ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Release another person's referral that is above its budget or above the daily quota."""
         return await origin.act(RELEASE, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:drop", **does(ReviewedReferral))
+    @router.post("/referrals/{referral_id}:drop", **does(domain.ReviewedReferral))
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Erase another person's referral instead of releasing it."""
         return await origin.act(DROP, referral_id, request, identity=identity)
@@ -150,32 +141,32 @@ def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
 def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     """Add the routes for rechecks, holds, transfers, questions and disputes."""
 
-    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
+    @router.post("/referrals/{referral_id}:check", **does(domain.CheckedReferral, takes=[ItemChecks]))
     async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Report the recheck of items that notices were sent about. A removed item may be available again."""
         return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:propose-override", **does(OverrideResult, takes=[HoldOverride]))
+    @router.post("/referrals/{referral_id}:propose-override", **does(domain.OverrideResult, takes=[HoldOverride]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Propose to override a hold, with the reason. It takes effect when another person confirms it."""
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:confirm-override", **does(OverrideResult, takes=[OverrideApproval]))
+    @router.post("/referrals/{referral_id}:confirm-override", **does(domain.OverrideResult, takes=[OverrideApproval]))
     async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that another person has proposed to override."""
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[TransferRequest]))
+    @router.post("/referrals/{referral_id}:transfer", **does(domain.TransferredReferral, takes=[TransferRequest]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Permit one hotline, or all with an orphan's mandate, to claim the referral. The first claim is granted."""
         return await origin.act(TRANSFER, referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:reply", **does(AnsweredQuestion, takes=[Reply]))
+    @router.post("/referrals/{referral_id}:reply", **does(domain.AnsweredQuestion, takes=[Reply]))
     async def reply(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Answer a recipient's question about items, once: by codes, by an amendment, or that you cannot answer."""
         return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity=identity)
 
-    @router.post("/referrals/{referral_id}:uphold", **does(AnsweredQuestion, takes=[Ruling]))
+    @router.post("/referrals/{referral_id}:uphold", **does(domain.AnsweredQuestion, takes=[Ruling]))
     async def uphold(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Decide a dispute: for each item, uphold or concede the content that was sent."""
         return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
@@ -184,7 +175,9 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
 def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     """Add the routes that change the content of a referral."""
 
-    @router.post("/referrals/{referral_id}:amend", **_with_if_match(does(AmendedReferral, takes=[ReferralSubmission])))
+    @router.post(
+        "/referrals/{referral_id}:amend", **_with_if_match(does(domain.AmendedReferral, takes=[ReferralSubmission]))
+    )
     async def amend(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Replace a revision with the posted content. Only recipients with a change get a message."""
         revision = read_revision(request.headers.get("if-match"))
@@ -193,18 +186,18 @@ def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         if isinstance(submission, Refused):
             raise submission
 
-        async def wanted(acting: Actor) -> AmendedReferral:
+        async def wanted(acting: Actor) -> domain.AmendedReferral:
             return await amend_referral(referral_id, submission, acting, revision=revision, body_sha256=posted)
 
         return await origin.change(AMEND, request, identity, wanted=wanted)
 
-    @router.post("/referrals/{referral_id}:reroute", **does(AmendedReferral, takes=[Rerouting]))
+    @router.post("/referrals/{referral_id}:reroute", **does(domain.AmendedReferral, takes=[Rerouting]))
     async def reroute(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Send items that a provider does not host to the provider that does. Neither provider learns of the other."""
         posted = digest(await request.body())
         where = read_model(Rerouting, await read_json(request))
 
-        async def wanted(acting: Actor) -> AmendedReferral:
+        async def wanted(acting: Actor) -> domain.AmendedReferral:
             return await reroute_referral(referral_id, where, acting, body_sha256=posted)
 
         return await origin.change(REROUTE, request, identity, wanted=wanted)

@@ -19,17 +19,8 @@ from shared.party.origin.use_cases.amend import CurrentReferral
 from shared.runtime.console.forms import refused_as, said_of
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import FieldError, Problem
+from shared.vocabulary import referral as codes
 from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
-from shared.vocabulary.referral import (
-    IncidentFlag,
-    IncidentKind,
-    LocatorKind,
-    MediaKind,
-    PriorityBasis,
-    PriorityLevel,
-    SiteType,
-    ViewedBy,
-)
 
 #: Form fields by the beginning of an error's pointer into the submission.
 _FIELDS: Final = {
@@ -65,24 +56,24 @@ class NewReferral(BaseModel):
         tuple[str, ...],
         Field(min_length=1, max_length=ITEMS_MAX, description="One per line. Nothing is opened or fetched."),
     ]
-    location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
+    location_kind: Annotated[codes.LocatorKind, Field(title="Kind of location")] = codes.LocatorKind.URL
     provider: _Provider = None
     hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country code, such as NL.")] = None
-    site: Annotated[SiteType | None, Field(title="Kind of site")] = None
-    incident_kind: IncidentKind
-    media_kind: MediaKind
+    site: Annotated[codes.SiteType | None, Field(title="Kind of site")] = None
+    incident_kind: codes.IncidentKind
+    media_kind: codes.MediaKind
     observed_at: Annotated[datetime, Field(title="Seen at (UTC)")]
-    viewed_by: ViewedBy = ViewedBy.UNKNOWN
+    viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
     classification: str | None = None
     classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
         None
     )
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
-    priority: PriorityLevel = PriorityLevel.P2_NORMAL
-    priority_basis: Annotated[tuple[PriorityBasis, ...], Field(title="Because of")] = ()
+    priority: codes.PriorityLevel = codes.PriorityLevel.P2_NORMAL
+    priority_basis: Annotated[tuple[codes.PriorityBasis, ...], Field(title="Because of")] = ()
     user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
     victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
-    incident_flags: tuple[IncidentFlag, ...] = ()
+    incident_flags: tuple[codes.IncidentFlag, ...] = ()
 
 
 #: The result of a check of one referral.
@@ -104,7 +95,7 @@ def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonV
     """Return the body of a submission from the form. The guard reports missing and wrong fields."""
     lines = said.get("locations")
     locations = lines if isinstance(lines, list) else []
-    kind = said.get("location_kind") or LocatorKind.URL.value
+    kind = said.get("location_kind") or codes.LocatorKind.URL.value
     shared = shared_of(said)
     items: list[JsonValue] = [item_of(kind, each, shared) for each in locations]
     body: dict[str, JsonValue] = {"exercise": exercise, "items": items}
@@ -117,7 +108,7 @@ def content_of(said: dict[str, JsonValue], *, level: JsonValue = None) -> dict[s
     """Return the fields of the whole referral. `level` is the priority if the form gives only its basis."""
     body: dict[str, JsonValue] = {name: said[name] for name in _PLAIN if name in said}
     if "priority" in said or "priority_basis" in said:
-        told = said.get("priority") or level or PriorityLevel.P2_NORMAL.value
+        told = said.get("priority") or level or codes.PriorityLevel.P2_NORMAL.value
         body["priority"] = {"level": told, "basis": said.get("priority_basis") or []}
     for name, told_as in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
         if told_as in said:
@@ -182,28 +173,28 @@ class Amendment(BaseModel):
     locations: Annotated[
         tuple[str, ...], Field(title="Further locations", description="One per line. Nothing is opened or fetched.")
     ] = ()
-    location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
+    location_kind: Annotated[codes.LocatorKind, Field(title="Kind of location")] = codes.LocatorKind.URL
     of_items: Annotated[
         _Numbers,
         Field(title="Items that these fields apply to", description="Numbers, one per line. If empty, every item."),
     ] = ()
     provider: _Provider = None
     hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country code, such as NL.")] = None
-    site: Annotated[SiteType | None, Field(title="Kind of site")] = None
+    site: Annotated[codes.SiteType | None, Field(title="Kind of site")] = None
     classification: str | None = None
     classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
         None
     )
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
-    incident_kind: IncidentKind | None = None
-    media_kind: MediaKind | None = None
+    incident_kind: codes.IncidentKind | None = None
+    media_kind: codes.MediaKind | None = None
     observed_at: Annotated[datetime | None, Field(title="Seen at (UTC)")] = None
-    viewed_by: ViewedBy | None = None
-    priority: PriorityLevel | None = None
-    priority_basis: Annotated[tuple[PriorityBasis, ...], Field(title="Because of")] = ()
+    viewed_by: codes.ViewedBy | None = None
+    priority: codes.PriorityLevel | None = None
+    priority_basis: Annotated[tuple[codes.PriorityBasis, ...], Field(title="Because of")] = ()
     user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
     victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
-    incident_flags: tuple[IncidentFlag, ...] = ()
+    incident_flags: tuple[codes.IncidentFlag, ...] = ()
 
 
 def amended(stands: CurrentReferral, said: dict[str, JsonValue]) -> ReferralSubmission:
@@ -216,7 +207,7 @@ def amended(stands: CurrentReferral, said: dict[str, JsonValue]) -> ReferralSubm
     of_items = _numbers(said, "of_items", items) or {each["n"] for each in items}
     shared = shared_of(said)
     kept = [_submitted(each, shared if each["n"] in of_items else {}) for each in items if each["n"] not in left_out]
-    kind, lines = said.get("location_kind") or LocatorKind.URL.value, said.get("locations")
+    kind, lines = said.get("location_kind") or codes.LocatorKind.URL.value, said.get("locations")
     for each in lines if isinstance(lines, list) else []:
         alike: dict[str, JsonValue] = {name: kept[0][name] for name in _OF_ITEMS if kept and name in kept[0]}
         kept.append(item_of(kind, each, {**alike, **shared}))

@@ -35,16 +35,8 @@ from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.stores import PartyStore, RecordStore
+from shared.runtime.database import pages
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.pages import (
-    NUMBER_MAX,
-    bounds_of_period,
-    cursor_of,
-    ids_of_period,
-    next_cursor,
-    read_cursor,
-    within,
-)
 from shared.runtime.delivery.sending import send
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -56,7 +48,7 @@ _SHOWN: Final = (
 )
 _FITS: Final = (
     "({state} IS NULL OR r.state = {state}) AND ({level} IS NULL OR r.rank = 0)"
-    f" AND {within('r.accepted_at', since='{since}', until='{until}')}"
+    f" AND {pages.within('r.accepted_at', since='{since}', until='{until}')}"
 )
 #: Matches by the party's reference, by the referral's id, or by the id of one of its notices.
 _NAMED: Final = """
@@ -74,9 +66,9 @@ _TAKEN: Final = {
     "below": "bigint",
     "most": "bigint",
 }
-BOUNDS: Final = bounds_of_period("referral", "accepted_at")
+BOUNDS: Final = pages.bounds_of_period("referral", "accepted_at")
 #: The bounds without a period.
-EVER: Final = 0, NUMBER_MAX
+EVER: Final = 0, pages.NUMBER_MAX
 # The query names the party, although row-level security does so too, so that an index returns the rows in order.
 PAGE: Final = Statement(
     f"""
@@ -123,7 +115,7 @@ def page_of(
 
 def sent_of(party: str, sought: ListFilter, *, state: str | None, below: int | None, most: int) -> tuple[object, ...]:
     """Bind `SENT`."""
-    lowest, highest = ids_of_period(sought.since, sought.until)
+    lowest, highest = pages.ids_of_period(sought.since, sought.until)
     taken = _taken(party, sought, state=state, below=below, most=most)
     return SENT.bind(**taken, to=sought.party, lowest=lowest, highest=highest)
 
@@ -132,18 +124,18 @@ async def find_page(
     driver: asyncpg.Connection, party: str, sought: ListFilter, *, state: str | None, cursor: str | None, limit: int
 ) -> tuple[list[asyncpg.Record], NextCursor]:
     """Return the rows of a page and the next cursor. With one recipient, a page may be short before the last."""
-    below = read_cursor(cursor)
+    below = pages.read_cursor(cursor)
     if sought.party is None:
         period = sought.since, sought.until
         bounds = await driver.fetchrow(BOUNDS, party, *period) if any(period) else EVER
         rows = await driver.fetch(*page_of(party, sought, bounds, state=state, below=below, most=limit + 1))
-        return rows[:limit], next_cursor(rows, limit)
+        return rows[:limit], pages.next_cursor(rows, limit)
     wide = limit + 1 if state is None and sought.priority is None else max(limit + 1, LOOKED_AT_MAX)
     looked = await driver.fetch(*sent_of(party, sought, state=state, below=below, most=wide))
     rows = [row for row in looked if row["fits"]]
     if len(rows) > limit or len(looked) < wide:
-        return rows[:limit], next_cursor(rows, limit)
-    return rows, cursor_of(looked[-1]["arrival"])
+        return rows[:limit], pages.next_cursor(rows, limit)
+    return rows, pages.cursor_of(looked[-1]["arrival"])
 
 
 def _taken(party: str, sought: ListFilter, *, state: str | None, below: int | None, most: int) -> dict[str, object]:
@@ -271,9 +263,9 @@ class PostgresReferrals(RecordStore):
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         """Return a page of the work list: referrals that did not reach every recipient, each with the reason."""
-        rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
+        rows = await self._driver.fetch(_WORK, party, reason, pages.read_cursor(cursor), limit + 1)
         items = tuple(UnroutedReferral.model_validate(_listed(row)) for row in rows[:limit])
-        return WorkPage(items=items, next=next_cursor(rows, limit))
+        return WorkPage(items=items, next=pages.next_cursor(rows, limit))
 
     async def find(self, referral_id: UUID) -> StoredReferral | None:
         row = await self._driver.fetchrow(_FIND, referral_id)

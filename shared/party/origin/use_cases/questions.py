@@ -17,18 +17,10 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+from shared.contracts import registry
 from shared.contracts.answers import ItemChecks, ItemsCheckedClear
 from shared.contracts.facts import ReferralReviewedClear
 from shared.contracts.questions import AskedClear, DecidedItem, LapsedClear, RaisedClear, RepliedItem, Reply, Ruling
-from shared.contracts.registry import (
-    DISPUTE_ANSWERED,
-    ITEMS_CHECKED,
-    NOTICE_DISPUTE_ANSWERED,
-    NOTICE_QUESTION_REPLIED,
-    QUESTION_REPLIED,
-    REFERRAL_REVIEWED,
-    MessageType,
-)
 from shared.exchange import items, questions
 from shared.exchange.act import Act, Subject
 from shared.exchange.clocks import EdgeStep, checked, rechecked
@@ -54,11 +46,11 @@ from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.referral import ReviewOutcome
 
 #: The message of the answer, by the kind of point raised and whether it is about a notice.
-_TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
-    (QuestionKind.QUESTION, True): NOTICE_QUESTION_REPLIED,
-    (QuestionKind.QUESTION, False): QUESTION_REPLIED,
-    (QuestionKind.DISPUTE, True): NOTICE_DISPUTE_ANSWERED,
-    (QuestionKind.DISPUTE, False): DISPUTE_ANSWERED,
+_TOLD: Final[Mapping[tuple[QuestionKind, bool], registry.MessageType]] = {
+    (QuestionKind.QUESTION, True): registry.NOTICE_QUESTION_REPLIED,
+    (QuestionKind.QUESTION, False): registry.QUESTION_REPLIED,
+    (QuestionKind.DISPUTE, True): registry.NOTICE_DISPUTE_ANSWERED,
+    (QuestionKind.DISPUTE, False): registry.DISPUTE_ANSWERED,
 }
 
 
@@ -222,7 +214,9 @@ async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, fi
     steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
     await acting.referrals.clock((), [EdgeStep.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
     clear = ItemsCheckedClear(notice_id=edge.notice_id, act=look.act, checked=told)
-    await acting.tell(ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance)
+    await acting.tell(
+        registry.ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance
+    )
     return again
 
 
@@ -309,7 +303,7 @@ def _fact(
 ) -> Draft:
     assert found.filed_by is not None
     return compose_fact(
-        REFERRAL_REVIEWED,
+        registry.REFERRAL_REVIEWED,
         ReferralReviewedClear(origin=found.party, outcome=outcome, filed_by=found.filed_by, by=by),
         subject=found.referral_id,
         instance=instance,

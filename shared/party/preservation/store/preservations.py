@@ -40,18 +40,7 @@ from shared.party.attention_item import (
     Remedy,
     waits_of,
 )
-from shared.party.preservation.domain import (
-    MATCHED_MAX,
-    MatchedItem,
-    OpenedPreservation,
-    Preservation,
-    PreservationAct,
-    PreservationKey,
-    PreservationPage,
-    PreservationSummary,
-    ShownPreservation,
-    TimelineAct,
-)
+from shared.party.preservation import domain
 from shared.party.revision_diff import ActCodes
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, insert
@@ -95,7 +84,7 @@ WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.kept
 
 
 _NEW: Final = Columns.of(
-    Preservation,
+    domain.Preservation,
     without=("standing", "erased"),
     state="text",
     offered="text",
@@ -108,7 +97,7 @@ _NEW: Final = Columns.of(
 _ADD: Final = insert(TABLE, _NEW)
 
 
-_ACT: Final = Columns.of(TimelineAct, said="jsonb")
+_ACT: Final = Columns.of(domain.TimelineAct, said="jsonb")
 _KEEP: Final = insert("preservation_act", _ACT)
 
 
@@ -130,15 +119,15 @@ class PostgresPreservations(RecordStore):
         """Mark the acts of these messages to the parties `by` as refused, with the codes."""
         await self._driver.execute(_REFUSED, list(codes), list(codes.values()), list(by))
 
-    async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+    async def find(self, ids: Sequence[UUID]) -> dict[domain.PreservationKey, domain.Preservation]:
         """Return the preservations of these ids. Absent ones and those of other parties are left out."""
         return await self._known(_FIND, ids)
 
-    async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+    async def lock(self, ids: Sequence[UUID]) -> dict[domain.PreservationKey, domain.Preservation]:
         """Return the preservations of these ids, locked until the transaction ends. For the instance itself only."""
         return await self._known(_LOCK, ids)
 
-    async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
+    async def add(self, preservation: domain.Preservation, record: PreservationRecord, at: datetime) -> None:
         """Store a new preservation, with its sealed part under a data key of its own."""
         content, wrapped = protected_record(
             preservation.preservation_id, preservation.party, record=record, kek=self._kek
@@ -154,37 +143,37 @@ class PostgresPreservations(RecordStore):
         )
         await self._driver.execute(*_ADD.bind(rows=rows))
 
-    async def move(self, before: Preservation, after: Preservation) -> None:
+    async def move(self, before: domain.Preservation, after: domain.Preservation) -> None:
         """Store the new state. Raises `Refused("state_forbids")` if another transaction has changed the row."""
         known = before.preservation_id, before.party, [before.acts, before.told]
         moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
         if moved is None:
             raise state_forbids()
 
-    async def keep(self, done: Sequence[TimelineAct]) -> None:
+    async def keep(self, done: Sequence[domain.TimelineAct]) -> None:
         """Append acts to timelines."""
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows(done)))
 
-    async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
+    async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> domain.PreservationPage:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
         rows = await self._driver.fetch(_PAGE, party, state, *above, limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else place_cursor((0, last["received_at"], last["preservation_id"]))
-        return PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
+        return domain.PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
-    async def look(self, preservation_id: UUID) -> PreservationSummary:
+    async def look(self, preservation_id: UUID) -> domain.PreservationSummary:
         """Return one without its sealed part.
 
         Raises `Refused("not_found")` for absent ids and those of other parties.
         """
-        return PreservationSummary.model_validate((await self._one(preservation_id))[1])
+        return domain.PreservationSummary.model_validate((await self._one(preservation_id))[1])
 
-    async def show(self, preservation_id: UUID) -> OpenedPreservation:
+    async def show(self, preservation_id: UUID) -> domain.OpenedPreservation:
         """Return one with its sealed part. Raises `Refused` as `look`."""
         row, looked = await self._one(preservation_id)
         matches = await self._matches(preservation_id, row["party"])
         opened = {"record": opened_record(row, self._kek), "matches": matches}
-        return OpenedPreservation.model_validate(looked | opened)
+        return domain.OpenedPreservation.model_validate(looked | opened)
 
     async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, dict[str, object]]:
         """Return the row of a preservation, and its view without the sealed part."""
@@ -192,21 +181,21 @@ class PostgresPreservations(RecordStore):
         if row is None:
             raise not_found()
         acts = await self._driver.fetch(_TIMELINE, preservation_id, row["party"])
-        shown = {name: row[name] for name in ShownPreservation.model_fields}
+        shown = {name: row[name] for name in domain.ShownPreservation.model_fields}
         return row, shown | {"timeline": [_act(each, row) for each in acts]}
 
-    async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
+    async def _matches(self, preservation_id: UUID, party: str) -> tuple[domain.MatchedItem, ...]:
         """Return no matches: only providers have notices."""
         return ()
 
-    async def _known(self, statement: str, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+    async def _known(self, statement: str, ids: Sequence[UUID]) -> dict[domain.PreservationKey, domain.Preservation]:
         rows = await self._driver.fetch(statement, list(ids)) if ids else []
         return {(row["preservation_id"], row["party"]): _preservation(row) for row in rows}
 
 
-def _preservation(row: asyncpg.Record) -> Preservation:
+def _preservation(row: asyncpg.Record) -> domain.Preservation:
     same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "told", "erased")
-    return Preservation(
+    return domain.Preservation(
         **{name: row[name] for name in same},
         standing=TrackState(row["offered"], row["answer"]),
         kind=PreservationKind(row["kind"]),
@@ -215,15 +204,17 @@ def _preservation(row: asyncpg.Record) -> Preservation:
     )
 
 
-def _shown(row: asyncpg.Record) -> ShownPreservation:
-    return ShownPreservation.model_validate({name: row[name] for name in ShownPreservation.model_fields})
+def _shown(row: asyncpg.Record) -> domain.ShownPreservation:
+    return domain.ShownPreservation.model_validate({name: row[name] for name in domain.ShownPreservation.model_fields})
 
 
-def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
+def _act(row: asyncpg.Record, of: asyncpg.Record) -> domain.PreservationAct:
     """Return the view of an act. The offer track has the agency's acts; with `asks`, the reader is the agency."""
     own = (row["track"] == Track.OFFER.value) == of["asks"]
     said = {"by": of["party"] if own else of["counterpart"]}
-    return PreservationAct.model_validate({name: said.get(name) or row[name] for name in PreservationAct.model_fields})
+    return domain.PreservationAct.model_validate(
+        {name: said.get(name) or row[name] for name in domain.PreservationAct.model_fields}
+    )
 
 
 def protected_record(
@@ -339,7 +330,7 @@ class ProviderPreservations(PostgresPreservations):
     async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
         await self._lock(_ASK, [each.token for party, record in asked for each in self._tokens(party, record)])
 
-    async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
+    async def add(self, preservation: domain.Preservation, record: PreservationRecord, at: datetime) -> None:
         party = preservation.party
         await super().add(preservation, record, at)
         found = self._tokens(party, record)
@@ -369,6 +360,6 @@ class ProviderPreservations(PostgresPreservations):
         if lying:
             await self._driver.execute(statement, list({int.from_bytes(each[:2], "big") % _SLOTS for each in lying}))
 
-    async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
-        rows = await self._driver.fetch(_MATCHES, preservation_id, party, MATCHED_MAX)
-        return tuple(MatchedItem(notice_id=row["notice_id"], n=row["n"]) for row in rows)
+    async def _matches(self, preservation_id: UUID, party: str) -> tuple[domain.MatchedItem, ...]:
+        rows = await self._driver.fetch(_MATCHES, preservation_id, party, domain.MATCHED_MAX)
+        return tuple(domain.MatchedItem(notice_id=row["notice_id"], n=row["n"]) for row in rows)

@@ -16,16 +16,10 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
+from shared.contracts import holds
 from shared.contracts.answers import CaseCodes
 from shared.contracts.base import Contract
 from shared.contracts.case_referral import CaseProvenance, PassedAct, ReferralPassedOnSealed
-from shared.contracts.holds import (
-    HoldActivatedClear,
-    HoldEndedClear,
-    HoldExtendedClear,
-    HoldPlacedClear,
-    HoldTooLateClear,
-)
 from shared.contracts.questions import AnsweredClear, AskedClear, DisputedClear, LapsedClear, RepliedClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -243,11 +237,11 @@ class RequestedHolds:
         """Store the hold that an act of the agency requests. Any act marks holds that ended before as seen."""
         await self.driver.execute(_DONE, item.subject_id, item.party)
         match clear:
-            case HoldPlacedClear():
+            case holds.HoldPlacedClear():
                 named = clear.act, item.party, item.subject_id, item.sender
                 words = clear.scope.value, clear.basis.value, at, clear.not_after
                 await self.driver.execute(_ASK, *named, *words)
-            case HoldExtendedClear():
+            case holds.HoldExtendedClear():
                 await self.driver.execute(_MORE, clear.hold, item.party, clear.not_after, clear.basis.value)
             case _:
                 pass  # a hold is released only when its origin confirms it
@@ -256,15 +250,15 @@ class RequestedHolds:
         """Store the statements of origins. A hold that has ended does not change any more."""
         for message in messages:
             match message.clear:
-                case HoldActivatedClear() as said:
+                case holds.HoldActivatedClear() as said:
                     named = said.hold, message.recipient, message.sender
                     words = said.referral_id, said.scope.value, said.basis.value, message.sent_at, said.not_after
                     await self.driver.execute(_UNKNOWN, *named, *words)
                     await self.driver.execute(_ACTIVATED, *named, said.not_after, said.held, said.issued)
-                case HoldTooLateClear() as said:
+                case holds.HoldTooLateClear() as said:
                     named = said.hold, message.recipient, message.sender
                     await self.driver.execute(_TOO_LATE, *named, said.issued_at, message.sent_at)
-                case HoldEndedClear() as said:
+                case holds.HoldEndedClear() as said:
                     named = said.hold, message.recipient, message.sender
                     await self.driver.execute(_ENDED, *named, said.end.value, message.sent_at)
                 case _:

@@ -24,15 +24,7 @@ from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.list_filter import ListFilter
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
-from shared.party.recipient.store.arriving import (
-    ERASED_RECEIVED,
-    INSERT_EDGES,
-    INSERT_ITEMS,
-    REPLACE,
-    bind_items,
-    new_items,
-    open_record,
-)
+from shared.party.recipient.store import arriving
 from shared.party.recipient.store.case_referrals import acted, heard
 from shared.party.recipient.store.listing import list_statement, read_page, view, words
 from shared.party.stores import RecordStore
@@ -193,11 +185,11 @@ class PostgresItems(RecordStore):
     def add(self, messages: Sequence[Received]) -> None:
         """Gather the rows of new items. `write_new` or the next statement with gathered parts writes them."""
         if messages:
-            items = new_items(messages, self._kek, kind=self.kind)
+            items = arriving.new_items(messages, self._kek, kind=self.kind)
             begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
             tracks = frozenset((each.peer, each.side, each.track) for each in items)
-            new = bind_items(items, begun)
-            gather_part(self._driver, INSERT_ITEMS.part(new=new)._replace(tracks=tracks))
+            new = arriving.bind_items(items, begun)
+            gather_part(self._driver, arriving.INSERT_ITEMS.part(new=new)._replace(tracks=tracks))
             self._locate(messages)
 
     async def write_new(self) -> None:
@@ -206,8 +198,8 @@ class PostgresItems(RecordStore):
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = bind_items(new_items(messages, self._kek, kind=self.kind), {})
-            await self._driver.execute(*INSERT_EDGES.bind(new=new))
+            new = arriving.bind_items(arriving.new_items(messages, self._kek, kind=self.kind), {})
+            await self._driver.execute(*arriving.INSERT_EDGES.bind(new=new))
             self._locate(messages)
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
@@ -230,8 +222,8 @@ class PostgresItems(RecordStore):
             await self._driver.execute(_RESUME, *map(list, zip(*rows, strict=True)))
 
     async def amend(self, messages: Sequence[Received], items: Sequence[HeldItem]) -> None:
-        for each in new_items(messages, self._kek, kind=self.kind):
-            await self._driver.execute(*REPLACE.bind(new=bind_items([each], {})))
+        for each in arriving.new_items(messages, self._kek, kind=self.kind):
+            await self._driver.execute(*arriving.REPLACE.bind(new=arriving.bind_items([each], {})))
         self._locate(messages)
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
         await self._driver.executemany(_RAISE, rows)
@@ -263,10 +255,10 @@ class PostgresItems(RecordStore):
 
     async def erase(self, item: HeldItem) -> None:
         await self._driver.execute(self.erases, [item.subject_id], [item.party])
-        gather(self._driver, [ErasedRecord(ERASED_RECEIVED, item.subject_id, item.party)])
+        gather(self._driver, [ErasedRecord(arriving.ERASED_RECEIVED, item.subject_id, item.party)])
 
     async def keep(self, item: HeldItem) -> None:
-        gather(self._driver, [KeptRecord(ERASED_RECEIVED, item.subject_id, item.party)])
+        gather(self._driver, [KeptRecord(arriving.ERASED_RECEIVED, item.subject_id, item.party)])
 
     async def taken_back(self, age_s: float, limit: int, *, but: Sequence[ItemKey] = ()) -> dict[ItemKey, list[str]]:
         rows = await self._driver.fetch(UNANSWERED, age_s, limit, *pairs(but))
@@ -321,11 +313,11 @@ class PostgresItems(RecordStore):
 
     def _opened(self, row: asyncpg.Record) -> object:
         """Return the record of a row as JSON; None if it was erased."""
-        opened = open_record(row, self._kek)
+        opened = arriving.open_record(row, self._kek)
         return None if opened is None else json.loads(opened.part.plaintext)["record"]
 
     def _evidence(self, row: asyncpg.Record) -> Record:
-        opened = open_record(row, self._kek)
+        opened = arriving.open_record(row, self._kek)
         if opened is None:
             raise Refused("evidence_erased", "the evidence was erased with the record", status=410)
         return opened.record
