@@ -30,8 +30,7 @@ async def finish(scope: Scope) -> list[Segment]:
 
     A segment of a former incarnation is never appended: it is carried into the present one.
 
-    Messages are sealed and proven before the stream rows are locked. The rows are locked in the order of peer and lane
-    and stay locked until the commit.
+    Messages are sealed and proven before the stream rows are locked, in the order of peer and lane, until the commit.
     """
     drafts = [draft for each in scope.drafts.values() for draft in each]
     is_large = len(drafts) > APART_MIN or any(draft.role is WireRole.HOLDINGS for draft in drafts)

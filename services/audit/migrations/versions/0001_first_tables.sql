@@ -210,10 +210,8 @@ SELECT c.writer, c.addressee, c.incarnation, c.lane,
            WHERE (e.writer, e.addressee, e.incarnation, e.lane) = (c.writer, c.addressee, c.incarnation, c.lane)
              AND e.number < c.number
        ), 0) + 1 END AS first,
-       c.number AS last, c.stated_at, EXISTS (
-           SELECT FROM known_incarnation AS k
-           WHERE (k.writer, k.addressee, k.incarnation) = (c.writer, c.addressee, c.incarnation)
-       ) AS known
+       c.number AS last, c.stated_at,
+       (c.writer, c.addressee, c.incarnation) IN (SELECT * FROM known_incarnation) AS known
 FROM closed_end AS c
 JOIN receive_state AS r ON (r.writer, r.addressee) = (c.writer, c.addressee) AND r.incarnation <> c.incarnation
 WHERE NOT EXISTS (
