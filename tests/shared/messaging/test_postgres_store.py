@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, timedelta
 from typing import NamedTuple
+from unittest.mock import patch
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
 from shared.runtime.database.transactions import Database, Session, write_parts
@@ -365,3 +368,12 @@ async def keep_above(stores: MessagingStore, number: int) -> None:
 
 async def drop_through(database: Database, day: date) -> None:
     await database.fetch("SELECT drop_segment_days($1)", day)
+
+
+async def test_the_open_lines_of_a_peer_are_counted_once_in_a_transaction(stores: MessagingStore) -> None:
+    async with stores.transaction() as tx:
+        with patch.object(tx, "_driver", wraps=tx._driver) as driver:
+            for number in range(3):
+                await tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, PEERS[0], UUID(int=number))])
+        assert driver.fetch.call_count == 1
+        assert len(await tx.list_operator_lines()) == 3
