@@ -131,13 +131,11 @@ FOR UPDATE OF e, r SKIP LOCKED
 # again after a refusal keeps its count of attempts.
 _REISSUE = Statement(
     """
-UPDATE edge AS e
-SET message_id = again.message_id, law = again.law, decided_at = again.decided_at,
+UPDATE edge AS e SET message_id = again.message_id, law = again.law, decided_at = again.decided_at,
     tried = CASE WHEN e.again_at IS NULL THEN 0 ELSE e.tried END,
     repeated_at = CASE WHEN e.missing THEN now() ELSE e.repeated_at END,
     again_at = NULL, missing = false, unread = false, acts_told = e.acts, receipt = NULL, receipt_code = NULL,
-    receipted_at = NULL,
-    messages_before = e.messages_before || e.message_id,
+    receipted_at = NULL, messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
     gone = string_to_array(again.gone, chr(31))::smallint[], revision = again.revision,
@@ -160,9 +158,7 @@ _LATER = """
 UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
 """
-_RETIRE = """
-UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
-"""
+_RETIRE = "UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])"
 _LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
 # A waiting edge resolves without a person, so its reason never replaces one that needs a person.
 _TO_WORK_LIST = """
