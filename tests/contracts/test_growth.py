@@ -307,9 +307,9 @@ def test_what_is_taken_away_is_found(kind: str, name: str) -> None:
         ("codes", "audit EntryKind", "loss"),
         ("codes", "audit EntryKind", "unproven"),
         ("codes", "hotline ReferralState", "unroutable"),
-        ("codes", "hotline Mend", "refile"),
+        ("codes", "hotline Remedy", "refile"),
         ("codes", "hotline SentEdge.delivery", "queued"),
-        ("codes", "stored Offered", "claimable"),
+        ("codes", "stored Offering", "claimable"),
     ],
 )
 def test_a_word_that_is_taken_away_is_found_and_one_that_comes_is_not(kind: str, name: str, word: str) -> None:

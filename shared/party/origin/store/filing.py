@@ -175,7 +175,7 @@ class PostgresFiling(PostgresDays):
     async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
         claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in asked])
-        binding = partial(_bind, filing, self._kek, find_law(self._driver), claims=claims)
+        binding = partial(_bind, filing, claims, self._kek, law_at=find_law(self._driver))
         many = sum(len(each.emitted) for each in filing.prepared) > MANY
         values, sent = await asyncio.to_thread(binding) if many else binding()
         count = len({key[:2] for key in keys})
@@ -220,7 +220,7 @@ class PostgresFilings:
 
 
 def _bind(
-    filing: FilingBatch, kek: KeyEncryptionKey, law_at: LawAt | None, *, claims: Callable[[], BoundRows[str]]
+    filing: FilingBatch, claims: Callable[[], BoundRows[str]], kek: KeyEncryptionKey, *, law_at: LawAt | None
 ) -> tuple[dict[str, object], UnplacedEdges]:
     """Return values of `_FILE`, and the edges that the last step inserts."""
     prepared, submitted = filing.prepared, filing.submitted
