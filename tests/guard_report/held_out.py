@@ -10,11 +10,8 @@ import base64
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable
 
-from tests.guard_report.encodings import b64, b64u
-
-Encoding = Callable[[bytes], str]
+from tests.guard_report.encodings import Encoding, b64, b64u, number
 
 _URLSAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _FLICKR = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -23,17 +20,6 @@ _BASE24 = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GIVEN = "ada ben cem dan eva fil gia hal ida jan kai lea mia ned ola pia".split()  # noqa: SIM905
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
-
-
-def _number(alphabet: str, *, little: bool = False) -> Encoding:
-    def encode(data: bytes) -> str:
-        value, digits = int.from_bytes(data, "little" if little else "big"), []
-        while value:
-            value, digit = divmod(value, len(alphabet))
-            digits.append(alphabet[digit])
-        return "".join(reversed(digits))
-
-    return encode
 
 
 def _every(text: str, size: int) -> list[str]:
@@ -86,10 +72,10 @@ def _tar_like(data: bytes) -> bytes:
 
 
 HELD_OUT: dict[str, Encoding] = {
-    "base58 Flickr, little end first": _number(_FLICKR, little=True),
-    "base62, little end first": _number(_FLICKR + "0OIl", little=True),
-    "base20 of map codes": _number(_BASE20),
-    "base24 of product keys": lambda data: "-".join(_every(_number(_BASE24)(data), 5)),
+    "base58 Flickr, little end first": number(_FLICKR, little=True),
+    "base62, little end first": number(_FLICKR + "0OIl", little=True),
+    "base20 of map codes": number(_BASE20),
+    "base24 of product keys": lambda data: "-".join(_every(number(_BASE24)(data), 5)),
     "bech32 with prefix and checksum": _bech32,
     "base64, low bits first": _least_first,
     "base64, thirteen rotated": lambda data: _groups(data, 6, _URLSAFE[13:] + _URLSAFE[:13]),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.site.settings import inherited_environment
 from tests.support.running import Exchange, clean_environment
 
 
@@ -23,16 +22,7 @@ class Party:
     def causeway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a verb. The caller checks its exit code."""
         key = self.exchange.parties[self.name]
-        ours = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
-        return subprocess.run(
-            [sys.executable, "-m", "deploy.cli", *arguments],
-            env=ours | {"CAUSEWAY_URL": key.url, "CAUSEWAY_API_KEY": key.key},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        return _run(clean_environment() | {"CAUSEWAY_URL": key.url, "CAUSEWAY_API_KEY": key.key}, *arguments)
 
     def told(self, *arguments: str) -> Any:
         """Run a verb that must succeed; return its output as JSON."""
@@ -43,14 +33,13 @@ class Party:
 
 def ran(exchange: Exchange, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a verb of the operator on this exchange to its end."""
+    return _run(clean_environment(), *arguments, "--state", str(exchange.state), "--json")
+
+
+def _run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy.cli", *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", *arguments, "--state", str(exchange.state), "--json"],
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False
     )
 
 

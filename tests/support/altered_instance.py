@@ -9,7 +9,6 @@ for the nightly check of each pair, as many more nights have passed as its file 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from shared.party.origin.use_cases import redecide
 from shared.runtime.delivery import upkeep_loop
 from shared.runtime.delivery.upkeep_loop import UpkeepLoop
 from shared.runtime.kafka import documents
+from tests.support.faults import serving_arguments
 
 HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
 #: The pauses that affect a time limit, and a sixtieth of each.
@@ -85,13 +85,10 @@ def count_nights(file: Path) -> None:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser()
+    arguments = serving_arguments()
     arguments.add_argument("--hasty", action="store_true")
     arguments.add_argument("--clock", type=Path)
     arguments.add_argument("--nights", type=Path)
-    arguments.add_argument("kind")
-    arguments.add_argument("--instance", required=True)
-    arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
     if given.hasty:
         hasten()

@@ -9,7 +9,7 @@ from shared.contracts.case_referral import PassedAct, ReferralPassedOnClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
 from shared.exchange.case_referral import CaseFile
-from shared.exchange.message import Addressing, Draft, Received, compose
+from shared.exchange.message import Draft, Received, compose
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState
@@ -33,15 +33,7 @@ def passable(here: World, offered: Received) -> CaseFile:
 def passed_on(here: World, offered: Received, sealed: bytes, *, sender: str, to: str) -> Draft:
     """Return the message from one agency to another, with this sealed part."""
     clear = ReferralPassedOnClear(referral_id=UUID(offered.subject), revision=1, act=uuid4(), edge_id=uuid4())
-    address = Addressing(
-        subject=UUID(offered.subject),
-        sender=sender,
-        recipient=to,
-        directory=here.documents.directory,
-        exercise=True,
-        at=here.at,
-    )
-    return compose(REFERRAL_PASSED_ON, clear, address, sealed=sealed)
+    return compose(REFERRAL_PASSED_ON, clear, here.address(UUID(offered.subject), sender, to), sealed=sealed)
 
 
 def genuine(here: World, agency: str, to: str) -> Draft:

@@ -196,12 +196,15 @@ async def count_open_outcomes(exchange: Exchange, instance: str) -> int:
 
 async def count_applied_messages(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> int:
     """Count the hotline's messages whose edge the instance has."""
-    return len(await _list_arrived(exchange, instance, messages))
+    return len(await list_arrivals(exchange, instance, messages))
 
 
 async def list_arrivals(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
     """Map the hotline's messages whose edge the instance has to the time of arrival."""
-    return await _list_arrived(exchange, instance, messages)
+    had = {(row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS)}
+    items = await read_rows(exchange, "hotline", _ITEMS, list(messages))
+    keys = {row["message_id"]: (row["item"], row["party"]) for row in items}
+    return {message: had[key] for message, key in keys.items() if key in had}
 
 
 async def list_publications(exchange: Exchange, instance: str, messages: Iterable[UUID]) -> dict[UUID, datetime]:
@@ -213,13 +216,6 @@ async def list_publications(exchange: Exchange, instance: str, messages: Iterabl
         if message is not None:
             found.setdefault(message, record.broker_time)
     return found
-
-
-async def _list_arrived(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
-    had = {(row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS)}
-    items = await read_rows(exchange, "hotline", _ITEMS, list(messages))
-    keys = {row["message_id"]: (row["item"], row["party"]) for row in items}
-    return {message: had[key] for message, key in keys.items() if key in had}
 
 
 async def list_parties_told(exchange: Exchange, instance: str) -> set[str]:

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
@@ -15,13 +16,13 @@ from deploy.site.settings import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
-from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
+from shared.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Addressing, Draft, Record
 from shared.exchange.origin import EdgeAnswer
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Documents, Prepared, prepare_again
@@ -142,6 +143,13 @@ class World:
         is_own = entry is not None and entry.owner == instance and entry.valid_at(at)
         return VerifyKey(entry.public) if entry is not None and is_own else None
 
+    def address(self, subject: UUID, sender: str, recipient: str, **more: Any) -> Addressing:
+        """Return the addressing of an exercise's message that is composed now."""
+        said: dict[str, Any] = {"exercise": True} | more
+        return Addressing(
+            subject=subject, sender=sender, recipient=recipient, directory=self.documents.directory, at=self.at, **said
+        )
+
     def segments(
         self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
     ) -> list[Segment]:
@@ -184,7 +192,7 @@ class World:
         if clear is not None:
             before, sealed = split_value(value)
             value = canonical_json(merged(json.loads(before), clear)) + b"\n" + (sealed or b"")
-        told = replace_attributes(decode_headers(record.headers, value).attributes, **attributes)
+        told = replace(decode_headers(record.headers, value).attributes, **attributes)
         pair = Pair(instance, record.topic.split(".")[2])
         unplaced = compose_altered(
             replace(record, key=told.subject.encode()),
@@ -260,10 +268,6 @@ def public_key(
 def submission(**changes: Any) -> ReferralSubmission:
     """Return a referral to a hotline, three agencies and a provider, with every kind of field that can be withheld."""
     return ReferralSubmission.model_validate_json(json.dumps(SUBMISSION | changes))
-
-
-def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
-    return replace(attributes, **changes)
 
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:

@@ -82,14 +82,20 @@ def release_behind(unread: Mapping[str, Behind]) -> Iterator[None]:
         yield
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Serve an instance with the faults that the command line names."""
+def serving_arguments() -> argparse.ArgumentParser:
+    """Return a parser with the arguments of `causeway serve`."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--clock", type=Path, metavar="FILE", help="see `clock_off`")
-    arguments.add_argument("--behind", action="append", default=[], metavar="KIND:TYPE", help="see `release_behind`")
     arguments.add_argument("kind")
     arguments.add_argument("--instance", required=True)
     arguments.add_argument("--only", action="append", default=[])
+    return arguments
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Serve an instance with the faults that the command line names."""
+    arguments = serving_arguments()
+    arguments.add_argument("--clock", type=Path, metavar="FILE", help="see `clock_off`")
+    arguments.add_argument("--behind", action="append", default=[], metavar="KIND:TYPE", help="see `release_behind`")
     given = arguments.parse_args(words)
     unread = {type_: Behind(kind) for kind, _, type_ in (each.partition(":") for each in given.behind)}
     with clock_off(given.clock) if given.clock else nullcontext(), release_behind(unread):

@@ -7,7 +7,6 @@ This is `causeway serve` with this single difference.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from deploy.serve import serve
@@ -16,6 +15,7 @@ from shared.messaging import relay
 from shared.messaging.streams import Lane
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance import streams
+from tests.support.faults import serving_arguments
 
 _DONE = """
 UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
@@ -56,12 +56,7 @@ class ForgetfulRelay(StreamRelay):
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("kind")
-    arguments.add_argument("--instance", required=True)
-    arguments.add_argument("--only", action="append", default=[])
-    given = arguments.parse_args()
-
+    given = serving_arguments().parse_args()
     assert streams.StreamRelay is StreamRelay
     setattr(streams, "StreamRelay", ForgetfulRelay)  # noqa: B010 - the wiring is not meant to be changed
     return serve(given.kind, given.instance, given.only)

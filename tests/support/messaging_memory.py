@@ -18,10 +18,8 @@ from shared.messaging.ports import OpenOutcome, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
 from shared.messaging.streams import (
     Incoming,
-    IncomingLane,
     Lane,
     Outgoing,
-    OutgoingLane,
     Pair,
     Source,
     SourceLane,
@@ -256,24 +254,7 @@ def _message_id(row: OpenOutcome) -> UUID:
 
 def copy_outgoing(own: Outgoing) -> Outgoing:
     """Return a copy that shares no mutable object."""
-    urgent, ordinary = (
-        OutgoingLane(
-            lane.chain,
-            lane.kept_chain,
-            lane.moved_at,
-            lane.last,
-            lane.sent,
-            lane.acked,
-            lane.audit_acked,
-            lane.kept_above,
-            lane.is_full,
-            lane.returned_to,
-            lane.returned_at,
-            lane.copy_above,
-            lane.p0_last,
-        )
-        for lane in own.lanes
-    )
+    urgent, ordinary = map(replace, own.lanes)
     return Outgoing(
         own.pair,
         own.incarnation,
@@ -297,10 +278,7 @@ def _copy_source(source: Source) -> Source:
 
 def copy_incoming(read: Incoming) -> Incoming:
     """Return a copy that shares no mutable object."""
-    urgent, ordinary = (
-        IncomingLane(lane.chain, lane.through, lane.topic_id, lane.next_offset, lane.is_stopped, lane.has_gap)
-        for lane in read.lanes
-    )
+    urgent, ordinary = map(replace, read.lanes)
     return Incoming(
         read.pair,
         read.incarnation,

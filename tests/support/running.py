@@ -246,11 +246,11 @@ class Exchange:
 
     async def until_taken(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until every message was accepted by its recipient, which may acknowledge it 10 s later."""
-        deadline = time.monotonic() + seconds_max
-        while not all([await self._has_read(name) for name in self.senders]):
-            if time.monotonic() > deadline:
-                raise TimeoutError("messages are still on their way")
-            await asyncio.sleep(0.1)
+
+        async def all_have_read() -> bool:
+            return all([await self._has_read(name) for name in self.senders])
+
+        await until(all_have_read, seconds_max=seconds_max)
 
     async def until_all_have_answered(self, seconds_max: float = 300) -> None:
         """Wait until every instance has received the acknowledgements that it requests from peers after its start."""
@@ -263,14 +263,7 @@ class Exchange:
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has stored every message that was sent."""
-        deadline = time.monotonic() + seconds_max
-        while not await self._is_audited():
-            if time.monotonic() > deadline:
-                raise TimeoutError("audit has not read everything")
-            await asyncio.sleep(0.1)
-
-    async def _is_audited(self) -> bool:
-        return await self._has_read(AUDIT, copies=True)
+        await until(lambda: self._has_read(AUDIT, copies=True), seconds_max=seconds_max)
 
     async def _has_read(self, reader: str, *, copies: bool = False) -> bool:
         """Return whether it has read to the ends of all streams to it, or with `copies` of all streams."""
@@ -331,6 +324,10 @@ def referral(**changes: Any) -> dict[str, Any]:
         "hosting": [{"jurisdiction": "NL", "provider": PROVIDER, "method": "stated"}],
         "assessments": [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "BE", "status": "final"}],
     }
+    return _filing(number, item) | changes
+
+
+def _filing(number: int, item: dict[str, Any]) -> dict[str, Any]:
     return {
         "external_ref": f"ref-{number:06d}",
         "exercise": True,
@@ -339,7 +336,7 @@ def referral(**changes: Any) -> dict[str, Any]:
         "media_kind": "image",
         "viewed_by": "human",
         "items": [item],
-    } | changes
+    }
 
 
 def over_budget(filing: dict[str, Any]) -> dict[str, Any]:
@@ -356,16 +353,7 @@ def provider_filing(**changes: Any) -> dict[str, Any]:
         "locator": {"kind": "account", "value": f"user-{number}@{PROVIDER}"},
         "hosting": [{"provider": PROVIDER, "method": "provider"}],
     }
-    return {
-        "external_ref": f"ref-{number:06d}",
-        "exercise": True,
-        "incident_kind": "csam",
-        "observed_at": "2026-03-20T08:00:00Z",
-        "media_kind": "image",
-        "viewed_by": "human",
-        "items": [item],
-        "user_jurisdictions": ["NL"],
-    } | changes
+    return _filing(number, item) | {"user_jurisdictions": ["NL"]} | changes
 
 
 async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = QUIET_S_MAX) -> None:

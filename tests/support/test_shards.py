@@ -40,14 +40,6 @@ def written(root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
-def test_every_test_is_run_once_wherever_it_lies(tmp_path: Path) -> None:
-    root = written(tmp_path, dict.fromkeys(FOLDERS, RECORDED))
-    ended = run(chosen_by_shard("tests", [["named"]]), at_once=2, cwd=root)
-    assert [each.code for each in ended] == [0, 0]
-    assert sorted((root / "ran").read_text().split()) == sorted(FOLDERS)
-    assert all(each.last.startswith("2 passed") for each in ended)
-
-
 def test_a_module_that_is_named_is_run_beside_its_folder(tmp_path: Path) -> None:
     root = written(tmp_path, dict.fromkeys(FOLDERS, RECORDED))
     ended = run(chosen_by_shard("tests", [["named"], ["named/below/test_two.py"]]), at_once=2, cwd=root)

@@ -14,40 +14,17 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.directory.approval import approve_document, document_body, renewed
+from deploy.directory.approval import approve_document, document_body
 from deploy.operator.documents import newest_version
 from deploy.policy import sample_policy
-from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.documents import write_document
 from tests.deploy.operator.conftest import Run
-from tests.support.running import Exchange, rows_of
-from tests.support.stack import INSTANCES
+from tests.support.running import Exchange
 
 PATIENCE_S = 120.0
-
-
-async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exchange, tmp_path: Path) -> None:
-    file = tmp_path / "policy.json"
-    file.write_bytes(next_policy(exchange))
-    ended = await asyncio.to_thread(run, "policy", "publish", file, "--state", exchange.state, "--json")
-    assert ended.code == 0, ended.err
-    published = ended.json
-    deadline = time.monotonic() + PATIENCE_S
-    waiting = set(INSTANCES)
-    while waiting:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not at {sorted(waiting)}")
-        waiting -= {name for name in waiting if await kept(exchange, name, published)}
-        await asyncio.sleep(0.1)
-
-
-def next_policy(exchange: Exchange) -> bytes:
-    """Return the policy in force, issued again."""
-    policy = Policy.model_validate_json((exchange.state / "policy.json").read_bytes())
-    return document_body(renewed(policy, on=policy.issued_on))
 
 
 async def test_a_beat_is_heard_by_every_instance(run: Run, exchange: Exchange) -> None:
@@ -102,12 +79,6 @@ def test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_tak
     endpoints: Any = None
     assert newest_version(endpoints, "policy", approver_keys_file=keys_file) == 4
     assert newest_version(endpoints, "directory", approver_keys_file=keys_file) == 0
-
-
-async def kept(exchange: Exchange, instance: str, published: dict[str, str]) -> bool:
-    url = exchange.endpoints.databases[instance].service_url
-    rows = await rows_of(url, "SELECT max(active_from) AS at FROM document WHERE digest = $1", published["digest"])
-    return rows[0]["at"] is not None and rows[0]["at"].isoformat() >= published["active_from"].replace("Z", "+00:00")
 
 
 def test_a_policy_that_instances_would_refuse_is_not_published(run: Run, exchange: Exchange, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from shared.routing.ageing import aged, review
 from shared.routing.documents import DocumentStore
 from shared.routing.whatif import DecisionDiff, DecisionInput, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
+from tests.deploy.sample.test_recount import rule
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests/support/recount.py"
@@ -75,9 +76,9 @@ def engine_moves(after: dict[str, Any]) -> dict[str, Any]:
     changed = []
     for number, each in enumerate(later_decided()):
         moved: DecisionDiff = compare([each], directory=directory, old=old, new=new)
-        for (rule, direction), count in moved.rules.items():
-            rules.setdefault(rule, {}).setdefault(direction, 0)
-            rules[rule][direction] += count
+        for (name, direction), count in moved.rules.items():
+            rules.setdefault(name, {}).setdefault(direction, 0)
+            rules[name][direction] += count
         if moved.rules or any(had != has for had, has in moved.dispositions):
             changed.append(number)
     return {"referrals": len(later_decided()), "changed": changed, "rules": rules}
@@ -96,11 +97,6 @@ def recounted_moves(folder: Path, after: dict[str, Any]) -> dict[str, Any]:
         [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=300
     )
     found: dict[str, Any] = json.loads(ran.stdout)
-    return found
-
-
-def rule(policy: dict[str, Any], rule_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(each for each in policy["rules"] if each["id"] == rule_id)
     return found
 
 

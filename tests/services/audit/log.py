@@ -18,7 +18,7 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
-from shared.exchange.message import Addressing, Record, compose
+from shared.exchange.message import Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
@@ -186,14 +186,7 @@ class Log:
             "child_identified": known,
             "child_safeguarded": known,
         } | ({"close_reason": "other"} if outcome == "closed" else {})
-        addressing = Addressing(
-            subject=referral_id,
-            sender=POLICE,
-            recipient=HOTLINE,
-            directory=self.world.documents.directory,
-            exercise=True,
-            at=self.world.at,
-        )
+        addressing = self.world.address(referral_id, POLICE, HOTLINE)
         draft = compose(OUTCOME_REPORTED, OUTCOME_REPORTED.clear.model_validate(said), addressing)
         await self.keep(*self.world.records([draft], "law_enforcement"))
 

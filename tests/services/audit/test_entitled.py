@@ -26,7 +26,7 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.message import Addressing, Draft, Record, compose, compose_fact
+from shared.exchange.message import Draft, Record, compose, compose_fact
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
@@ -216,14 +216,7 @@ async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
     await log.file(filed)
     name = "notice_id" if message is NOTICE_ACKNOWLEDGED else "referral_id"
     to = POLICE if message is REFERRAL_WITHDRAWN else HOTLINE
-    address = Addressing(
-        subject=filed.referral_id,
-        sender=sender,
-        recipient=to,
-        directory=log.world.documents.directory,
-        exercise=True,
-        at=log.world.at,
-    )
+    address = log.world.address(filed.referral_id, sender, to)
     draft = compose(message, clear | {name: str(filed.referral_id)}, address)
     assert is_marked(await shown(log, filed, await said(log, draft, instance=instance)))
 

@@ -40,7 +40,6 @@ from tests.services.audit.test_junk_folded import accountant, reconciled
 from tests.services.audit.test_later_release import NOT_INVENTED, decision, look, offer, type_of
 from tests.services.audit.test_reported_outcomes import change, outcome, reported
 from tests.support.builders import HOTLINE
-from tests.support.exchange_world import replace_attributes
 from tests.support.wire_records import compose_altered, write_segment
 
 #: A later release adds one member to each of these messages.
@@ -52,7 +51,7 @@ def topic_with(log: Log, make: Callable[[Log], Record], *, version: int = 1) -> 
     record = make(replace(log, world=log.world.anew()))
     name = type_of(record).decode().removeprefix("causeway.").removesuffix(".v1")
     value = record.value or b""
-    attributes = replace_attributes(
+    attributes = replace(
         decode_headers(record.headers, value).attributes,
         type=f"causeway.{name}.v{version}",
         dataschema=registry.schema_uri(f"{name}.v{version}"),

@@ -21,7 +21,7 @@ from shared.contracts.registry import (
     PRESERVATION_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.message import Addressing, Draft, compose, compose_revealed
+from shared.exchange.message import Draft, compose, compose_revealed
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.preservation import PreservationAnswer, PreservationWithdrawal
@@ -40,11 +40,7 @@ STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
 def _draft(
     log: Log, message: MessageType, clear: PreservationClear, sender: str, *, to: str, sealed: bytes | None = None
 ) -> Draft:
-    directory = log.world.documents.directory
-    address = Addressing(
-        subject=clear.preservation_id, sender=sender, recipient=to, directory=directory, exercise=True, at=log.world.at
-    )
-    return compose(message, clear, address, sealed=sealed)
+    return compose(message, clear, log.world.address(clear.preservation_id, sender, to), sealed=sealed)
 
 
 def asked(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER, under: str = "budapest") -> Draft:

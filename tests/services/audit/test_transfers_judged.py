@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, MessageType
-from shared.exchange.message import Addressing, Record, compose
+from shared.exchange.message import Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid4
 from tests.services.audit.log import Log, of_message
@@ -25,15 +25,7 @@ async def filed(log: Log) -> Prepared:
 async def told(log: Log, filed: Prepared, message: MessageType, to: str, **said: Any) -> Record:
     log.world.at += timedelta(seconds=1)
     clear = message.clear.model_validate({"referral_id": filed.referral_id, "revision": 1} | said)
-    addressing = Addressing(
-        subject=filed.referral_id,
-        sender=HOTLINE,
-        recipient=to,
-        directory=log.world.documents.directory,
-        exercise=True,
-        at=log.world.at,
-    )
-    [record] = log.world.records([compose(message, clear, addressing)])
+    [record] = log.world.records([compose(message, clear, log.world.address(filed.referral_id, HOTLINE, to))])
     await log.keep(record)
     return record
 

@@ -60,6 +60,15 @@ async def follow(origin: Origin) -> None:
     await origin.bus.follow(origin.world.documents.directory)
 
 
+async def moved_late(origin: Origin) -> tuple[UUID, Draft]:
+    """Submit a notice whose provider then moves without an answer. Forget the sent messages."""
+    referral_id, notice = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    return referral_id, notice
+
+
 async def issue_anew(origin: Origin) -> None:
     await origin.bus.issue(APPLYING)
 
@@ -247,10 +256,7 @@ async def test_what_the_new_instance_refuses_as_stale_keeps_its_ids_again(origin
 
 
 async def test_a_withdrawal_goes_to_every_instance_that_ever_got_the_edge(origin: Origin) -> None:
-    referral_id, notice = await filed(origin)
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    await origin.forget()
+    referral_id, notice = await moved_late(origin)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     told = await outgoing(origin, NOTICE_WITHDRAWN)
     assert [(each.subject, each.recipient_instance) for each in told] == [(notice.subject, OLD), (notice.subject, NEW)]
@@ -259,10 +265,7 @@ async def test_a_withdrawal_goes_to_every_instance_that_ever_got_the_edge(origin
 
 
 async def test_a_late_answer_is_applied_once_and_told_on(origin: Origin) -> None:
-    referral_id, notice = await filed(origin)
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    await origin.forget()
+    referral_id, notice = await moved_late(origin)
     late = acknowledged(notice, by=OLD)
     assert await answered(origin, late) == {}
     assert await shown(origin, referral_id) == "acknowledged"
@@ -294,10 +297,7 @@ async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None
 
 
 async def test_once_the_new_instance_has_answered_what_comes_late_moves_nothing(origin: Origin) -> None:
-    referral_id, notice = await filed(origin)
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    await origin.forget()
+    referral_id, notice = await moved_late(origin)
     assert await answered(origin, acknowledged(notice, by=NEW), removed(notice, by=OLD, number=1)) == {}
     assert await shown(origin, referral_id) == "acknowledged"
     assert await outgoing(origin) == []

@@ -20,7 +20,18 @@ from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run
 from tests.services.hotline.test_deciding_again import offers
-from tests.services.hotline.test_moves import NEW, OLD, acknowledged, answered, filed, follow, outgoing, settled, shown
+from tests.services.hotline.test_moves import (
+    NEW,
+    OLD,
+    acknowledged,
+    answered,
+    filed,
+    follow,
+    moved_late,
+    outgoing,
+    settled,
+    shown,
+)
 from tests.support.builders import PROVIDER
 from tests.support.exchange_world import move, opened, world
 
@@ -36,15 +47,6 @@ def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
     monkeypatch.setattr(origin, "_documents", expired)
     return lambda: monkeypatch.delattr(origin, "_documents")
-
-
-async def moved_late(origin: Origin) -> tuple[UUID, Draft]:
-    """Submit a notice whose provider then moves without an answer. Forget the sent messages."""
-    referral_id, notice = await filed(origin)
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    await origin.forget()
-    return referral_id, notice
 
 
 async def test_a_late_answer_is_taken_while_documents_are_expired_and_told_on_once_there_are_some(

@@ -12,11 +12,10 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.domain import ItemQuery
-from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
-from tests.services.databases import stored_text, unencrypted
+from tests.services.databases import stored_text
 from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, withdrawn
-from tests.services.doors import asking, door, paged, serving
+from tests.services.doors import asking, door, serving
 from tests.services.hotline.hotlines import KEK, Hotlines, an_offer
 
 
@@ -35,15 +34,6 @@ async def test_nothing_of_a_record_is_stored_in_the_clear(hotlines: Hotlines, en
     assert LOCATION.encode().hex() not in stored
 
 
-async def test_a_record_that_were_not_encrypted_would_be_found(
-    hotlines: Hotlines, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Negative control of the test above."""
-    monkeypatch.setattr(arriving, "seal_record", unencrypted)
-    await hotlines.receive(an_offer(uuid7()))
-    assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
-
-
 async def test_a_referral_is_offered_once(hotlines: Hotlines) -> None:
     referral_id = uuid7()
     assert await hotlines.receive(an_offer(referral_id), an_offer(referral_id)) == [None, "offer_exists"]
@@ -52,13 +42,6 @@ async def test_a_referral_is_offered_once(hotlines: Hotlines) -> None:
 
 async def test_a_message_for_another_kind_of_party_is_refused(hotlines: Hotlines) -> None:
     assert await hotlines.receive(issued(uuid7(), to=OTHER_HOTLINE)) == ["message_not_for_hotlines"]
-
-
-async def test_one_refused_message_does_not_hold_up_the_others(hotlines: Hotlines) -> None:
-    first, second = uuid7(), uuid7()
-    batch = an_offer(first), withdrawn(uuid7(), to=OTHER_HOTLINE), an_offer(second)
-    assert await hotlines.receive(*batch) == [None, "offer_unknown", None]
-    assert [(await hotlines.show(each))["state"] for each in (first, second)] == ["offered", "offered"]
 
 
 async def test_only_the_origin_may_withdraw(hotlines: Hotlines) -> None:
@@ -126,15 +109,6 @@ async def test_an_auditors_role_reads_no_offers(hotlines: Hotlines) -> None:
             await show_item(RECIPIENT, uuid7(), acting)
         with pytest.raises(Refused, match="forbidden"):
             await list_items(RECIPIENT, ItemQuery(), acting)
-
-
-async def test_pages_list_every_offer_once_newest_first(hotlines: Hotlines) -> None:
-    ids = [uuid7() for _ in range(5)]
-    await hotlines.receive(*(an_offer(each) for each in ids))
-    async with hotlines.offers("read") as acting:
-        found = await paged(acting.items, acting.party, "offered")
-    assert found[:5] == [str(each) for each in reversed(ids)]
-    assert len(set(found)) == len(found)
 
 
 async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None:

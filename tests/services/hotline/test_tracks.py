@@ -59,6 +59,11 @@ async def lacks(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draf
     """Return the outgoing messages after a peer reports that it lacks these subjects of the provider."""
     async with origin.database.transaction(APPLYING) as session:
         await OriginTracks(session.driver).mark_missing([(item, PROVIDER) for item in items], peer)
+    return await made_up(origin)
+
+
+async def made_up(origin: Origin) -> list[Draft]:
+    """Send what peers lack; return the outgoing messages to others than audit."""
     await origin.bus.missing(APPLYING)
     return [each for each in await origin.waiting() if each.recipient != "audit"]
 
@@ -67,8 +72,7 @@ async def holds(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draf
     """Return the outgoing messages after a peer reports that it does not know the withdrawal of these subjects."""
     async with origin.database.transaction(APPLYING) as session:
         await OriginTracks(session.driver).mark_untold([(item, PROVIDER) for item in items], peer)
-    await origin.bus.missing(APPLYING)
-    return [each for each in await origin.waiting() if each.recipient != "audit"]
+    return await made_up(origin)
 
 
 async def has_withdrawal(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> None:
@@ -266,9 +270,7 @@ async def test_a_message_of_an_earlier_incarnation_counts_as_delivered(origin: O
 async def test_an_outcome_that_is_not_applied_is_shown_until_the_message_is_applied(
     origin: Origin, outcome: ReceiptOutcome
 ) -> None:
-    referral_id = await origin.file()
-    [notice] = await to_provider(origin)
-    await origin.relayed()
+    referral_id, notice = await delivered(origin)
     await origin.heard(settlement(notice.message_id, outcome, "sample_code", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == (outcome.value, "sample_code", None)
     await origin.heard(settlement(notice.message_id, by=INDUSTRY))
@@ -283,9 +285,7 @@ async def test_an_outcome_that_is_not_applied_is_shown_until_the_message_is_appl
 
 
 async def test_an_exception_that_a_peer_lists_is_shown_although_its_outcome_was_lost(origin: Origin) -> None:
-    referral_id = await origin.file()
-    [notice] = await to_provider(origin)
-    await origin.relayed()
+    referral_id, notice = await delivered(origin)
     async with origin.database.transaction() as session:
         listed = "INSERT INTO outcome_open VALUES ($1, $2, 'dead', 'handler_defect', now())"
         await session.driver.execute(listed, INDUSTRY, notice.message_id)

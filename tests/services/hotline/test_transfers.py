@@ -127,13 +127,15 @@ async def test_what_was_not_transferred_is_claimed_by_nobody(origin: Origin) -> 
     assert await told(origin, "claim_granted") == []
 
 
+async def hotline_of(origin: Origin, referral_id: UUID) -> str:
+    """Return the hotline that a rule has sent the referral to."""
+    recipients = [str(edge["recipient"]) for edge in (await origin.show(referral_id))["edges"]]
+    return next(each for each in recipients if each.startswith("hotline"))
+
+
 async def test_it_is_transferred_to_a_hotline_that_a_rule_has_sent_it_to(origin: Origin) -> None:
     referral_id = await origin.file()
-    hotline = next(
-        edge["recipient"]
-        for edge in (await origin.show(referral_id))["edges"]
-        if edge["recipient"].startswith("hotline")
-    )
+    hotline = await hotline_of(origin, referral_id)
     status, body = await transfer(origin, referral_id, to=hotline, reason="not_our_jurisdiction")
     assert (status, body["state"], body["offered"]) == (202, "routed", [hotline])
     assert await applied(origin, claim(referral_id, hotline)) == [None]
@@ -183,11 +185,7 @@ async def test_what_was_transferred_can_be_withdrawn(origin: Origin) -> None:
 
 async def test_the_history_travels_with_it_by_numbers_alone(origin: Origin) -> None:
     referral_id = await origin.file()
-    hotline = next(
-        edge["recipient"]
-        for edge in (await origin.show(referral_id))["edges"]
-        if edge["recipient"].startswith("hotline")
-    )
+    hotline = await hotline_of(origin, referral_id)
     await transfer(origin, referral_id, to=hotline)
     await applied(origin, claim(referral_id, hotline))
     (granted,) = [each for each in await origin.waiting() if each.message.name == "claim_granted"]

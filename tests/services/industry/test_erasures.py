@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,25 +10,15 @@ import asyncpg
 import pytest
 
 from services.industry.store import PostgresNotices
-from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.journal import KeptRecord
 from shared.runtime.database.transactions import gather
 from shared.runtime.watch.health import Check
-from shared.vocabulary.answers import NoticeAction
-from tests.services.deliveries import AT, ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.deliveries import ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import APPLYING, KEK
+from tests.services.industry.test_withdrawals import DAY_S, HELD_BY_LAW, LONG_H, REMOVED
 from tests.services.industry.withdrawing import World
-
-LONG_H, DAY_S = 1000.0, 86_400.0
-HELD_BY_LAW = WithdrawalAnswer.model_validate(
-    {
-        "fate": "kept",
-        "kept": {"retention": "minimal", "basis": "legal_hold", "until": f"{AT + timedelta(days=365):%Y-%m-%d}"},
-    }
-)
-REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
 
 _ERASED_AT = "SELECT erased_at FROM erased_record WHERE subject = $1"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import (
     CaseAcceptedClear,
     ItemAnswers,
@@ -20,21 +18,18 @@ from shared.contracts.answers import (
     WithdrawalAnswer,
 )
 from shared.contracts.registry import CASE_ACCEPTED
-from shared.exchange.act import NoticeState, Subject
+from shared.exchange.act import NoticeState
 from shared.exchange.items import ItemLog, answered
 from shared.exchange.message import Received
-from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.domain import ItemAct
-from shared.party.recipient.store import arriving
-from shared.party.recipient.use_cases import ItemActor
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
-from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
+from tests.services.databases import stored_text
 from tests.services.deliveries import (
     AGENCY,
     AT,
@@ -50,7 +45,7 @@ from tests.services.deliveries import (
     offered,
     received,
 )
-from tests.services.doors import ACTOR, paged
+from tests.services.doors import paged
 from tests.services.industry.provider import Providers, disowning
 from tests.support.builders import settlement
 
@@ -91,15 +86,6 @@ async def test_nothing_of_a_record_is_stored_in_the_clear(providers: Providers, 
     assert LOCATION.encode().hex() not in stored
 
 
-async def test_a_record_that_were_not_encrypted_would_be_found(
-    providers: Providers, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Negative control of the test above: the same search without encryption."""
-    monkeypatch.setattr(arriving, "seal_record", unencrypted)
-    await providers.receive(issued(uuid7(), to=OTHER_PROVIDER))
-    assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_PROVIDER])
-
-
 async def test_a_notice_shows_no_earlier_id(providers: Providers) -> None:
     notice_id = await providers.issue()
     assert "referral_id" not in nested_keys(await providers.show(notice_id))
@@ -121,13 +107,6 @@ async def test_the_same_notice_id_at_another_provider_is_another_notice(provider
 
 async def test_a_message_for_another_kind_of_party_is_refused(providers: Providers) -> None:
     assert await providers.receive(offered(uuid7(), to=PROVIDER)) == ["message_not_for_providers"]
-
-
-async def test_one_refused_message_does_not_hold_up_the_others(providers: Providers) -> None:
-    first, second = uuid7(), uuid7()
-    batch = issued(first), notice_withdrawn(uuid7()), issued(second)
-    assert await providers.receive(*batch) == [None, "notice_unknown", None]
-    assert [(await providers.show(each))["state"] for each in (first, second)] == ["issued", "issued"]
 
 
 @pytest.mark.parametrize(
@@ -264,17 +243,6 @@ async def test_only_the_notifier_may_withdraw_and_only_once(providers: Providers
     assert await providers.receive(*twice) == [None, "state_forbids"]
 
 
-async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Providers) -> None:
-    notice_id = await providers.issue()
-    async with providers.notices("answer") as notices:
-        seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
-        await providers.receive(notice_withdrawn(notice_id))
-        with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(ItemAct(seen, NoticeState.ACTIONED, TOLD), AT)
-    shown = await providers.show(notice_id)
-    assert (shown["state"], shown["items"]) == ("withdrawn", None)
-
-
 async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Providers) -> None:
     """Both states permit the act, so only the comparison with the expected state can refuse it."""
     notice_id = await providers.issue()
@@ -306,15 +274,6 @@ async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers:
     assert tuple(row) == (None, b"")
 
 
-async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers: Providers) -> None:
-    notice_id = await providers.issue()
-    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
-        await session.driver.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1", notice_id)
-    shown = await providers.show(notice_id)
-    assert shown["record"] is None
-    assert shown["edge"]["purpose"] == "takedown"
-
-
 async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Providers) -> None:
     referral_id, edge_id = uuid7(), uuid7()
     async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
@@ -340,17 +299,6 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         await providers.door.settled(Unit(session), settlements)
     assert providers.again.given == [stale]
-
-
-async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(providers: Providers) -> None:
-    notice_id = await providers.issue()
-    async with providers.notices("acknowledge") as notices:
-        acting = ItemActor(PROVIDER, Role.ANALYST, ACTOR, notices, providers.directory, AT)
-        await act_on_notice(row(Subject.NOTICE, "acknowledge"), notice_id, said=None, acting=acting)
-        applying = asyncio.create_task(providers.receive(notice_withdrawn(notice_id)))
-        await until_one_waits_for_a_lock(providers.database)
-    assert await applying == [None]
-    assert (await providers.show(notice_id))["state"] == "withdrawn"
 
 
 def case_accepted(referral_id: UUID) -> Received:

@@ -98,7 +98,7 @@ async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, en
 async def test_a_record_that_were_not_encrypted_would_be_found(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control of the test above: the same search without encryption."""
+    """Negative control of the test above, here and for the other recipients: the same search without encryption."""
     monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])

@@ -34,7 +34,7 @@ from shared.exchange.accept import accept
 from shared.exchange.act import Subject, Track
 from shared.exchange.clocks import EdgeClock, EdgeStep
 from shared.exchange.items import ItemLog
-from shared.exchange.message import Addressing, Draft, Received, Record, compose, seal_context
+from shared.exchange.message import Draft, Received, Record, compose, seal_context
 from shared.exchange.origin import EdgeAnswer
 from shared.exchange.states import Event, standings, states
 from shared.kernel.clock import rfc3339
@@ -48,6 +48,7 @@ from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.vocabulary.answers import AnswerState, NoticeAction
 from shared.vocabulary.routing import PartyKind
+from tests.contracts.golden import INSTANCES
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World
 from tests.support.forging import forged
@@ -59,12 +60,6 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
     PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
     PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
     PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
-}
-INSTANCES: Final[Mapping[PartyKind, str]] = {
-    PartyKind.HOTLINE: "hotline",
-    PartyKind.LAW_ENFORCEMENT: "law_enforcement",
-    PartyKind.INDUSTRY: "industry",
-    PartyKind.AUDITOR: "audit",
 }
 SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
     PartyKind.HOTLINE: AS_HOTLINE,
@@ -228,14 +223,7 @@ def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, spe
 
 def _request(here: World, by: PartyKind, to: PartyKind, *, subject: UUID) -> Record:
     """Return the record of a preservation request. It needs a sealed part, sealed to its recipient."""
-    address = Addressing(
-        subject=subject,
-        sender=PARTIES[by][0],
-        recipient=told_to(by, to),
-        directory=here.documents.directory,
-        exercise=True,
-        at=AT,
-    )
+    address = here.address(subject, PARTIES[by][0], told_to(by, to))
     clear = dict(example(PRESERVATION_REQUESTED)) | {"preservation_id": str(subject)}
     locations = {"locations": [{"kind": "url", "value": "https://images.example/gallery/17"}]}
     made = compose(PRESERVATION_REQUESTED, clear, address, sealed=json.dumps(locations, separators=(",", ":")).encode())

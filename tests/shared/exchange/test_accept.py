@@ -14,7 +14,7 @@ from shared.contracts.registry import ALL, READS_ANNOUNCED, REFERRAL_OFFERED, RE
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import RejectedRecord, accept, accept_batch
-from shared.exchange.message import Addressing, Received, Record, compose
+from shared.exchange.message import Received, Record, compose
 from shared.exchange.read_capabilities import own_reads
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
@@ -123,14 +123,7 @@ def test_an_answer_without_an_edge_is_accepted_without_its_optional_sealed_part(
 
 
 def test_what_an_instance_reads_comes_from_the_instance_itself(here: World) -> None:
-    address = Addressing(
-        subject=uuid7(),
-        sender="hotline",
-        recipient="law_enforcement",
-        directory=here.documents.directory,
-        exercise=False,
-        at=here.at,
-    )
+    address = here.address(uuid7(), "hotline", "law_enforcement", exercise=False)
     [record] = here.records([compose(READS_ANNOUNCED, own_reads(), address)])
     assert received(here, record).message is READS_ANNOUNCED
     assert code_of(here, here.resigned(record, sender=HOTLINE)) == "sender_unknown"

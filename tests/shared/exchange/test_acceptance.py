@@ -30,9 +30,9 @@ from shared.guard import edition
 from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.routing.documents import read_directory
+from tests.shared.exchange.test_evidence import index, rotated
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import SINCE, World, move, public_key, world
+from tests.support.exchange_world import World, move, world
 from tests.support.foreign_proofs import foreign_verdicts
 
 BODY = b'{"external_ref":"ref-2026-0815"}'
@@ -167,20 +167,13 @@ def test_a_key_that_the_directory_does_not_have_proves_nothing(here: World) -> N
 def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
     here: World, acceptance: SignedAcceptance, valid_days: int, code: str | None
 ) -> None:
-    old, new = here.keys["hotline"].signing.verify_key, SigningKey.generate().verify_key
-    ends = AT + timedelta(days=valid_days)
-    keys = (public_key(old, "sign", valid_to=ends), public_key(new, "sign", valid_from=SINCE))
-    instances = tuple(
-        each.model_copy(update={"keys": keys}) if each.id == "hotline" else each for each in here.document.instances
-    )
-    rotated = here.document.model_copy(update={"instances": instances})
-    directory = read_directory(rotated.model_dump_json(exclude_none=True).encode())
+    document = rotated(here, "hotline", ended=timedelta(days=valid_days))
     if code is None:
-        check_acceptance(acceptance, directory, at=AT)
+        check_acceptance(acceptance, index(document), at=AT)
     else:
         with pytest.raises(Refused, match=code):
-            check_acceptance(acceptance, directory, at=AT)
-    assert foreign_verdicts(rotated, acceptance=[acceptance.model_dump(mode="json")]) == [code is None]
+            check_acceptance(acceptance, index(document), at=AT)
+    assert foreign_verdicts(document, acceptance=[acceptance.model_dump(mode="json")]) == [code is None]
 
 
 def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it() -> None:

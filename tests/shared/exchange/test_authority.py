@@ -15,7 +15,7 @@ import pytest
 from shared.contracts.registry import ALL, READS_ANNOUNCED, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import accept
 from shared.exchange.authority import AuthorityRow, SenderRelation, cells, cells_of
-from shared.exchange.message import Addressing, compose
+from shared.exchange.message import compose
 from shared.exchange.states import begins, rows_of
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -30,7 +30,7 @@ from tests.shared.exchange.statements import (
     said,
     statements,
 )
-from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import World
 from tests.support.forging import forged
 
@@ -129,9 +129,7 @@ def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it
 
 def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) -> None:
     """Audit reads messages to a party that has since left. The sender's kind must still be right."""
-    address = Addressing(
-        subject=uuid7(), sender=POLICE, recipient=HOTLINE, directory=here.documents.directory, exercise=True, at=AT
-    )
+    address = here.address(uuid7(), POLICE, HOTLINE)
     [accepted] = [each for each in ALL if each.name == "case_accepted"]
     made = compose(accepted, {"referral_id": str(address.subject)}, address)
     [record] = forged(here, [replace(made, recipient="gone.example")], instance="law_enforcement")

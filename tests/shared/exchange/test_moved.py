@@ -17,7 +17,7 @@ from shared.contracts.items import TRACK_NUMBER_MAX, AnswerTrack
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange import outgoing_messages
 from shared.exchange.accept import RejectedRecord, accept
-from shared.exchange.message import Addressing, Draft, Received, Record, compose
+from shared.exchange.message import Draft, Received, Record, compose
 from shared.exchange.origin import EdgeAnswer
 from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for
@@ -67,19 +67,7 @@ def said(here: World, message: MessageType, *, sender: str, recipient: str, plac
     notice_id = uuid7()
     clear: dict[str, Any] = {"notice_id": str(notice_id), "act": str(uuid4())}
     clear |= {"number": 1} if message is NOTICE_ACKNOWLEDGED else {"reason": "filed_in_error"}
-    return compose(
-        message,
-        clear,
-        Addressing(
-            subject=notice_id,
-            sender=sender,
-            recipient=recipient,
-            directory=here.documents.directory,
-            exercise=True,
-            at=here.at,
-            place=place,
-        ),
-    )
+    return compose(message, clear, here.address(notice_id, sender, recipient, place=place))
 
 
 def read_at(here: World, record: Record, instance: str, now: datetime) -> Received:

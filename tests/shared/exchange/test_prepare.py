@@ -283,25 +283,28 @@ def test_an_unknown_code_reaches_nobody_but_audit(here: World) -> None:
     assert [draft.recipient for draft in prepared.drafts] == ["audit"]
 
 
+def decided_again(here: World, prepared: Prepared, only: dict[tuple[str, str], StaleEdge]) -> Prepared:
+    """Decide these edges of a referral again."""
+    return prepare_again(
+        ReferralRecord.model_validate_json(prepared.content),
+        referral_id=prepared.referral_id,
+        origin=here.documents.directory.party(HOTLINE),
+        exercise=True,
+        documents=here.documents,
+        at=here.at,
+        only=only,
+        body_sha256=prepared.body_sha256,
+        traceparent=TRACEPARENT,
+    )
+
+
 def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World, prepared: Prepared) -> None:
-    origin = here.documents.directory.party(HOTLINE)
-    assert origin is not None
     stale = {
         (each.recipient, each.purpose): StaleEdge(each.edge_id, each.message_id, LAW, here.at, 0)
         for each in prepared.emitted
         if each.recipient in (POLICE_NL, PROVIDER)
     }
-    again = prepare_again(
-        ReferralRecord.model_validate_json(prepared.content),
-        referral_id=prepared.referral_id,
-        origin=origin,
-        exercise=True,
-        documents=here.documents,
-        at=here.at,
-        only=stale,
-        body_sha256=prepared.body_sha256,
-        traceparent=TRACEPARENT,
-    )
+    again = decided_again(here, prepared, stale)
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
     assert {draft.traceparent for draft in again.drafts} == {TRACEPARENT}
     assert not {each.message_id for each in again.emitted} & {each.message_id for each in stale.values()}
@@ -312,20 +315,8 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
 
 
 def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Prepared) -> None:
-    origin = here.documents.directory.party(HOTLINE)
-    assert origin is not None
     stale = StaleEdge(prepared.emitted[0].edge_id, prepared.emitted[0].message_id, LAW, here.at, 0)
-    again = prepare_again(
-        ReferralRecord.model_validate_json(prepared.content),
-        referral_id=prepared.referral_id,
-        origin=origin,
-        exercise=True,
-        documents=here.documents,
-        at=here.at,
-        only={("police-us.example", "investigation"): stale},
-        body_sha256=prepared.body_sha256,
-        traceparent=None,
-    )
+    again = decided_again(here, prepared, {("police-us.example", "investigation"): stale})
     assert (again.emitted, again.dropped) == ((), (stale,))
 
 

@@ -14,10 +14,10 @@ from shared.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
 from shared.contracts.registry import CASE_DECLINED, MessageType
 from shared.exchange.accept import RejectedRecord, accept, only_codes_unknown
 from shared.exchange.authority import cells_of
-from shared.exchange.message import Addressing, Record, compose
+from shared.exchange.message import Record, compose
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.ids import uuid4, uuid7
-from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 
 
@@ -51,9 +51,7 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def declined(here: World, message: MessageType, **members: Any) -> Record:
     referral_id = uuid7()
     clear = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1, "reason": "no_crime"}
-    addressing = Addressing(
-        subject=referral_id, sender=POLICE, recipient=HOTLINE, directory=here.documents.directory, exercise=True, at=AT
-    )
+    addressing = here.address(referral_id, POLICE, HOTLINE)
     (record,) = here.records([compose(message, clear | members, addressing)], "law_enforcement")
     return record
 

@@ -15,10 +15,10 @@ from shared.envelope.keys import SigningKey
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.message import Addressing, Record, compose, seal_context
+from shared.exchange.message import Record, compose, seal_context
 from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid4, uuid7
-from tests.support.builders import HOTLINE, POLICE, PROVIDER
+from tests.support.builders import HOTLINE, POLICE, PROVIDER, withdrawal
 from tests.support.exchange_world import LONG_AFTER, SUSPENDED, World, later, merged
 
 Change = Callable[[World, Record], Record]
@@ -97,18 +97,8 @@ def stating(**changes: Any) -> Change:
 def case_accepted(here: World, record: Record) -> Record:
     """Return an answer that carries no edge, from an agency to a hotline."""
     referral_id = uuid7()
-    draft = compose(
-        CASE_ACCEPTED,
-        {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1},
-        Addressing(
-            subject=referral_id,
-            sender=POLICE,
-            recipient=HOTLINE,
-            directory=here.documents.directory,
-            exercise=True,
-            at=here.at,
-        ),
-    )
+    clear = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1}
+    draft = compose(CASE_ACCEPTED, clear, here.address(referral_id, POLICE, HOTLINE))
     return here.records([draft], "law_enforcement")[0]
 
 
@@ -117,16 +107,8 @@ def withdrawn_at(said_at: datetime | timedelta) -> Change:
 
     def change(here: World, record: Record) -> Record:
         subject = uuid7()
-        clear = {"referral_id": str(subject), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
-        address = Addressing(
-            subject=subject,
-            sender=HOTLINE,
-            recipient=POLICE,
-            directory=here.documents.directory,
-            exercise=True,
-            at=here.at,
-        )
-        (honest,) = here.records([compose(REFERRAL_WITHDRAWN, clear, address)])
+        draft = compose(REFERRAL_WITHDRAWN, withdrawal(subject), here.address(subject, HOTLINE, POLICE))
+        (honest,) = here.records([draft])
         return here.resigned(honest, time=coarse(here.at + said_at) if isinstance(said_at, timedelta) else said_at)
 
     return change

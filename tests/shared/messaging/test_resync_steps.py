@@ -156,10 +156,7 @@ def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
     subjects = [UUID(int=10_000 + number) for number in range(1500)]
     room = Room(own={(Side.HELD, subject): OwnTrack(subject, 1) for subject in subjects})
     room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
-    scope = room.scope()
-    run(ask(scope, PEER, is_first=True))
-    run(finish(scope))
-    nonce = room.outgoing().resync_nonce or NONCE
+    nonce = asked(room)
     receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
     parts = (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
     receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, parts=parts)))
@@ -292,10 +289,7 @@ def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -
 def test_a_new_incarnation_keeps_its_own_request_whatever_the_batch_answers() -> None:
     for own in ({(Side.HELD, S1): OwnTrack(S1, 1)}, {}):
         room = Room(own=own)
-        scope = room.scope()
-        run(ask(scope, PEER, is_first=True))
-        run(finish(scope))
-        nonce = room.outgoing().resync_nonce or NONCE
+        nonce = asked(room)
         strange = replace(statement(PEER, Pair(HERE, PEER)), incarnation=A1)
         receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())), record(2, strange))
         request = room.bodies()[0]
@@ -305,10 +299,7 @@ def test_a_new_incarnation_keeps_its_own_request_whatever_the_batch_answers() ->
 
 def test_an_answer_without_differences_ends_the_procedure() -> None:
     room = Room()
-    scope = room.scope()
-    run(ask(scope, PEER, is_first=True))
-    run(finish(scope))
-    nonce = room.outgoing().resync_nonce or NONCE
+    nonce = asked(room)
     receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, False, 0, exceptions=())))
     assert room.outgoing().resync_nonce == nonce
     receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, 1, exceptions=())))

@@ -161,23 +161,27 @@ def accepted_after_restore(home: Node, reader: Node, dump: Any) -> set[object]:
     return set() if holds(reader, subject) else {"accepted under dropped numbers"}
 
 
-def dropped_numbers() -> set[object]:
-    """The writer is restored and the log is complete: a new message must not get a number that readers drop."""
-    world, home, reader, _ = settled()
+def snapshot_before_two(world: World) -> Any:
+    """Submit two subjects to the writer and let them arrive. Return what the writer had before."""
+    home = world.nodes["H"]
     dump = home.db.snapshot()
     file(home)
     file(home)
     world.drain(is_healing=True)
+    return dump
+
+
+def dropped_numbers() -> set[object]:
+    """The writer is restored and the log is complete: a new message must not get a number that readers drop."""
+    world, home, reader, _ = settled()
+    dump = snapshot_before_two(world)
     return accepted_after_restore(home, reader, dump)
 
 
 def dropped_numbers_behind_an_ack() -> set[object]:
     """As before, but the last record of the partition is an acknowledgement, and the other one is empty."""
     world, home, reader, _ = settled()
-    dump = home.db.snapshot()
-    file(home)
-    file(home)
-    world.drain(is_healing=True)
+    dump = snapshot_before_two(world)
     file(reader, "h", is_p0=True)
     world.drain(is_healing=True)
     partition = world.partitions[Pair("H", "R"), Lane.ORDINARY]
@@ -221,19 +225,19 @@ def expire_unread_by_audit(world: World, *, count: int) -> tuple[int, int]:
 
 
 def poison(node: Node, subject: UUID) -> None:
-    """Send a revision that no reader can read."""
+    """Send a revision that no reader can read, and let it arrive."""
     with node.transaction() as toy:
         own: Own = toy.table("own")[subject]
         toy.put("own", subject, controls.replace(own, revision=2, content=2 * toy.scope.new_id().bytes))
         toy.send_content(subject, (), version=POISON)
         drive(sending.finish(toy.scope))
+    node.world.drain(is_healing=False)
 
 
 def discarded_revision() -> set[object]:
     """A person at R discards a poisoned revision, and no resync follows."""
     world, home, _, subject = settled()
     poison(home, subject)
-    world.drain(is_healing=False)
     return names_after_settling(world)
 
 
@@ -255,7 +259,6 @@ def lost_outcome() -> set[object]:
     """
     world, home, reader, subject = settled()
     poison(home, subject)
-    world.drain(is_healing=False)
     dump = home.db.snapshot()
     reader.retry(is_discard=True)
     relay(reader, "H")
@@ -291,7 +294,6 @@ def crossed_list() -> set[object]:
     """R lists a poisoned revision as open, and then it ends. H reads R's ordinary stream first."""
     world, home, reader, subject = settled()
     poison(home, subject)
-    world.drain(is_healing=False)
     home.ask("R")
     relay(home, "R")
     read(reader)
@@ -311,16 +313,20 @@ def early_ordinary() -> set[object]:
     relay(home, "R")
     reader.consume("H", Lane.ORDINARY)
     reader.consume("H", Lane.URGENT)
-    while not holds(reader, subject) and world.seconds - started_s < 600:
+    return slow(world, subject, started_s, seconds_max=60)
+
+
+def slow(world: World, subject: UUID, started_s: float, *, seconds_max: float) -> set[object]:
+    """Wait until the reader holds the subject, and return a violation if it took longer."""
+    while not holds(world.nodes["R"], subject) and world.seconds - started_s < 600:
         world.drain_step(is_healing=True)
-    return {"slow"} if world.seconds - started_s > 60 else set()
+    return {"slow"} if world.seconds - started_s > seconds_max else set()
 
 
 def erased_exception() -> set[object]:
     """R holds a poisoned revision of a subject as an exception; R erases the subject."""
     world, home, reader, subject = settled()
     poison(home, subject)
-    world.drain(is_healing=False)
     assert reader.db.tables["exceptions"]
     reader.erase("H", subject)
     world.drain(is_healing=False)
@@ -329,16 +335,14 @@ def erased_exception() -> set[object]:
 
 def hole() -> set[object]:
     """Ten records are lost in the middle, and more come: R has all of them within 45 s."""
-    world, home, reader, _ = settled()
+    world, home, _, _ = settled()
     for _ in range(10):
         file(home)
     relay(home, "R")
     world.partitions[Pair("H", "R"), Lane.ORDINARY].lose_tail(10)
     home.watch.ends.clear()
     subject, started_s = file(home), world.seconds
-    while not holds(reader, subject) and world.seconds - started_s < 600:
-        world.drain_step(is_healing=True)
-    return {"slow"} if world.seconds - started_s > 45 else set()
+    return slow(world, subject, started_s, seconds_max=45)
 
 
 def lost_tail_below_kept() -> set[object]:

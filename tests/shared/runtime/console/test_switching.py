@@ -102,11 +102,17 @@ async def test_a_sign_in_of_another_party_leaves_the_session_and_asks() -> None:
         assert (await client.get("/console/settings")).text.count(VICTIM.party) == 1
 
 
-async def test_staying_ends_the_new_session() -> None:
+@asynccontextmanager
+async def asked_to_switch() -> AsyncIterator[tuple[People, httpx.AsyncClient, str]]:
+    """Sign in as another person. Return the people, their browser, and the page that asks."""
     people = People()
     async with browser_of(people) as client:
         await sign_in(client)
-        page = (await client.get("/console/enter")).text
+        yield people, client, (await client.get("/console/enter")).text
+
+
+async def test_staying_ends_the_new_session() -> None:
+    async with asked_to_switch() as (people, client, page):
         assert (await choose(client, "stay", page=page)).status_code == 303
         assert people.sessions == {"session-0": VICTIM}
         assert session_of(client) == "session-0"
@@ -114,10 +120,7 @@ async def test_staying_ends_the_new_session() -> None:
 
 
 async def test_switching_ends_the_old_session_and_leads_on() -> None:
-    people = People()
-    async with browser_of(people) as client:
-        await sign_in(client)
-        page = (await client.get("/console/enter")).text
+    async with asked_to_switch() as (people, client, page):
         answer = await choose(client, "switch", page=page)
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/new")
         assert people.sessions == {"session-1": ATTACKER}
@@ -125,10 +128,7 @@ async def test_switching_ends_the_old_session_and_leads_on() -> None:
 
 
 async def test_a_page_switches_only_to_the_session_that_it_showed() -> None:
-    people = People()
-    async with browser_of(people) as client:
-        await sign_in(client)
-        page = (await client.get("/console/enter")).text
+    async with asked_to_switch() as (_, client, page):
         await sign_in(client)  # a later one replaces the session that the page showed
         answer = await choose(client, "switch", page=page)
         assert (answer.status_code, "Switch to another account?" in answer.text) == (200, True)
@@ -136,10 +136,7 @@ async def test_a_page_switches_only_to_the_session_that_it_showed() -> None:
 
 
 async def test_a_new_session_that_has_ended_leaves_the_old_one() -> None:
-    people = People()
-    async with browser_of(people) as client:
-        await sign_in(client)
-        page = (await client.get("/console/enter")).text
+    async with asked_to_switch() as (people, client, page):
         del people.sessions["session-1"]
         assert (await choose(client, "switch", page=page)).status_code == 401
         assert people.sessions == {"session-0": VICTIM}

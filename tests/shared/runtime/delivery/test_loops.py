@@ -168,14 +168,20 @@ class Loads:
         monkeypatch.setattr(MemoryTx, "list_segments", counted)
 
 
+async def hand_over_first(streams: Streams) -> UUID:
+    """Hand over the first message of a relay that has begun its work, and wait until it is appended."""
+    await asyncio.sleep(0.01)
+    (first,) = await streams.send(WireRole.STATE)
+    streams.hand_over()
+    await until(lambda: streams.held() == [first])
+    return first
+
+
 @pytest.mark.timing
 async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
-        await asyncio.sleep(0.01)
-        (first,) = await streams.send(WireRole.STATE)
-        streams.hand_over()
-        await until(lambda: streams.held() == [first])
+        first = await hand_over_first(streams)
         # The place of the last append is unknown before the first one. The tables contain it, and show that nothing
         # follows.
         await until(lambda: loads.count == 1)
@@ -189,10 +195,7 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
 async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
-        await asyncio.sleep(0.01)
-        (first,) = await streams.send(WireRole.STATE)
-        streams.hand_over()
-        await until(lambda: streams.held() == [first])
+        first = await hand_over_first(streams)
         sent = await streams.send(WireRole.STATE, count=3)
         streams.scopes.finished.reverse()
         for each in list(streams.scopes.finished):
@@ -205,10 +208,7 @@ async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -
 async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_before_it() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
-        await asyncio.sleep(0.01)
-        (first,) = await streams.send(WireRole.STATE)
-        streams.hand_over()
-        await until(lambda: streams.held() == [first])
+        first = await hand_over_first(streams)
         sent = await streams.send(WireRole.STATE, count=3)
         second, third, fourth = streams.scopes.finished
         streams.relay.hand_over([second, fourth])
@@ -340,10 +340,7 @@ async def test_what_was_appended_before_a_failed_append_is_not_appended_again() 
 async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.1))
     async with streams.at_work():
-        await asyncio.sleep(0.01)
-        (first,) = await streams.send(WireRole.STATE)
-        streams.hand_over()
-        await until(lambda: streams.held() == [first])
+        first = await hand_over_first(streams)
         # The database fails once. A commit is reported before the next attempt, and is then missing from the database.
         with monkeypatch.context() as away:
             away.setattr(MemoryTx, "load_outgoing", fail_unavailable)
@@ -366,9 +363,7 @@ async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch
     monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
-        await asyncio.sleep(0.01)
-        (first,) = await streams.send(WireRole.STATE)
-        streams.hand_over()
+        first = await hand_over_first(streams)
         await until(lambda: loads.count == 1)
         sent = await streams.send(WireRole.STATE, count=3)
         streams.hand_over()

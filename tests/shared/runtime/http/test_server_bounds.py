@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from shared.kernel.errors import Unavailable
 from shared.runtime.http import server
@@ -157,9 +158,8 @@ async def test_without_the_bound_they_would_take_everybodys(monkeypatch: pytest.
         assert (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 503
 
 
-@pytest.mark.timing
-async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "RESTING_MAX", 2)
+def slow_app() -> tuple[FastAPI, asyncio.Event, asyncio.Event]:
+    """Return an app that begins its answer, and completes it once it is released."""
     begun, release = asyncio.Event(), asyncio.Event()
     app = app_of()
 
@@ -169,6 +169,13 @@ async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: 
         await release.wait()
         return {"done": True}
 
+    return app, begun, release
+
+
+@pytest.mark.timing
+async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RESTING_MAX", 2)
+    app, begun, release = slow_app()
     async with served(app) as port, httpx.AsyncClient(timeout=60) as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
         await begun.wait()
@@ -184,15 +191,7 @@ async def test_an_address_that_is_taken_is_unavailable_and_does_not_end_the_proc
 
 
 async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
-    begun, release = asyncio.Event(), asyncio.Event()
-    app = app_of()
-
-    @app.get("/v1/slow")
-    async def slow() -> dict[str, bool]:
-        begun.set()
-        await release.wait()
-        return {"done": True}
-
+    app, begun, release = slow_app()
     port = free_port()
     task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
     async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5), timeout=60) as client:

@@ -104,20 +104,6 @@ async def test_a_paused_partition_keeps_still_and_the_other_one_is_read_on(
     assert collected.records[-1].value == b"later"
 
 
-@pytest.mark.timing
-async def test_a_reply_to_header_makes_nothing_be_published(
-    access: KafkaAccess, topic: str, new_topic: Callable[..., str], produce: Callable[..., None]
-) -> None:
-    elsewhere = new_topic(1)
-    produce(b"{}", headers=[("reply_to", elsewhere.encode()), ("correlation_id", b"1")])
-    collected = Collected()
-    async with collected.reading(access, topic):
-        await collected.until(1)
-        await asyncio.sleep(0.5)
-    bounds = await LogReader(access, [elsewhere], client_id="edges-test").bounds()
-    assert bounds[Coordinate(elsewhere, 0)].end == 0
-
-
 async def test_faststreams_own_parser_would_lose_the_whole_batch(
     access: KafkaAccess, topic: str, produce: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
