@@ -329,7 +329,14 @@ async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origi
     assert await lacks(origin, subject) == []
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute(repeated, again.message_id, timedelta(minutes=61))
-    assert messages(await lacks(origin)) == messages([notice]), "at the end of the hour, although nobody asks again"
+    [later] = await lacks(origin)
+    assert messages([later]) == messages([notice]), "at the end of the hour, although nobody asks again"
+    await origin.relayed()
+    await origin.forget()
+    assert await lacks(origin, subject) == []
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE edge SET incarnation = uuidv7() WHERE message_id = $1", later.message_id)
+    assert messages(await lacks(origin)) == messages([notice]), "its peer was restored again: a new incarnation"
 
 
 async def test_an_edge_that_was_amended_within_the_hour_is_issued_again_at_its_new_revision(

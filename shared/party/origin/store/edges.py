@@ -117,12 +117,13 @@ _LEFT_BEHIND = f"""
     SELECT e.edge_id FROM edge AS e JOIN referral AS r USING (referral_id) WHERE {_LIES_THERE} LIMIT $4))
 ORDER BY r.referral_id FOR UPDATE OF e, r
 """  # noqa: S608 - our own constant
-#: An edge is repeated once an hour, however often its peer lacks it. A time far ahead comes from a wrong clock.
+#: An edge is repeated once an hour and incarnation. A restored peer causes a new one. A wrong clock wrote a time ahead.
 _MISSING = f"""
 {_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
-  AND (e.repeated_at BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes') IS NOT TRUE
+  AND (e.repeated_at BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes'
+       AND e.incarnation = (SELECT s.incarnation FROM stream_pair AS s WHERE s.peer = e.instance)) IS NOT TRUE
 ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
-"""
+"""  # noqa: S608 - our own constant
 _UNREAD = f"""
 {_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
