@@ -216,9 +216,9 @@ async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
 
 async def turns_shortcuts_off(page: Page, _: Subjects) -> None:
     await page.get_by_role("button", name="Turn them off").click()
-    await expect(page.get_by_text("They are off")).to_be_visible()
+    await expect(page.get_by_text("Keyboard shortcuts are off")).to_be_visible()
     await page.get_by_role("button", name="Turn them on").click()
-    await expect(page.get_by_text("They are on")).to_be_visible()
+    await expect(page.get_by_text("Keyboard shortcuts are on")).to_be_visible()
 
 
 async def skips_to_the_content(page: Page, _: Subjects) -> None:

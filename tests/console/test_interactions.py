@@ -111,7 +111,7 @@ async def test_shortcuts_that_are_off_do_nothing(exchange: Exchange, browser: Br
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/settings")
         await visit.page.get_by_role("button", name="Turn them off").click()
-        await visit.page.get_by_text("They are off").wait_for()
+        await visit.page.get_by_text("Keyboard shortcuts are off").wait_for()
         await visit.go(f"{root}/referrals")
         before = await visit.page.evaluate("document.activeElement.tagName")
         await visit.page.keyboard.press("j")

@@ -175,7 +175,7 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
         await page.wait_for_url(subject)
         await page.get_by_label("Why do you need the record?").select_option("take_up")
         await page.get_by_role("button", name="Open the record").click()
-        await page.get_by_role("heading", name="Record").wait_for()
+        await page.get_by_role("heading", name="Record", exact=True).wait_for()
         await page.wait_for_load_state()
         assert subjects.place in await page.content()
 

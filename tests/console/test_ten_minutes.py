@@ -99,7 +99,7 @@ async def _claims_and_holds(root: str, visit: Visit, own: Subjects) -> None:
 
 async def _is_told_of_the_hold(root: str, visit: Visit, own: Subjects, state: str) -> None:
     await visit.go(f"{root}/referrals/{own.referral}")
-    await expect(visit.page.get_by_role("region", name="Known to you")).to_contain_text(state)
+    await expect(visit.page.get_by_role("region", name="Visible only to you")).to_contain_text(state)
 
 
 async def _sees_nothing_of_it(root: str, visit: Visit, own: Subjects) -> None:
