@@ -30,6 +30,7 @@ from shared.party.recipient.store import items, listing
 from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.tracks import TrackSide
 from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places, filled_streams
@@ -110,10 +111,10 @@ WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
 _STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO received (subject, party, kind, sender, exercise, state, received_at, changed_at, purpose, revision,
-                      edge_revision, numbers, edge, record, wrapped_key, priority, edge_id, peer, side, track)
-SELECT {_ID}, {_PARTY}, '{{kind}}', {SENDER}, false, {_STATE}, {_AGO}, {_AGO}, 'p1', 1, 1, '{{{{1}}}}',
-       '{{{{"a": 1}}}}', {_PROOF}, decode(repeat('ef', 60), 'hex'), {PRIORITY}, uuidv4(), '', 0, uuidv4()
-FROM generate_series(1, {{rows}}) AS i
+    edge_revision, numbers, retention, edge, record, wrapped_key, priority, edge_id, peer, side, track)
+SELECT {_ID}, {_PARTY}, '{{kind}}', {SENDER}, false, {_STATE}, {_AGO}, {_AGO}, 'p1', 1, 1, '{{{{1}}}}', '',
+       decode('{compress(b'{"a": 1}').hex()}', 'hex'), {_PROOF}, decode(repeat('ef', 60), 'hex'),
+       {PRIORITY}, uuidv4(), '', 0, uuidv4() FROM generate_series(1, {{rows}}) AS i
 """
 _DEADLINES, _PLACES = filled_loops.deadlines(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 _LYING: Final = filled_places.of_notices(party=_PARTY)

@@ -114,7 +114,7 @@ def named_states(verb: str) -> set[str]:
     """
     row = table()["groups"]["inbox"]["verbs"][verb]
     assert not isinstance(row, str)
-    listed = row["options"]["state"]["help"].partition("Only those in this state: ")[2].partition(".")[0]
+    listed = row["options"]["state"]["help"].partition("Only in this state: ")[2].partition(".")[0]
     return set(re.split(r",\s+|\s+or\s+", re.sub(r"\s+\([^)]*\)", "", listed)))
 
 
