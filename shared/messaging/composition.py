@@ -13,15 +13,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.envelope import content_proof
 from shared.envelope.attributes import covered_head
-from shared.envelope.content_proof import (
-    GROUP_MESSAGES_MAX,
-    TREE_SIZES,
-    draw_salt,
-    leaf_digest,
-    pack_proof,
-    prove_content,
-)
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
@@ -38,7 +31,7 @@ from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, WireRole
 
 #: A transaction with this number of referrals or more has one group per instance instead of one per recipient party.
 #: From as many messages on, every group has the large tree.
-SHARED_GROUP_REFERRALS: Final = TREE_SIZES[0]
+SHARED_GROUP_REFERRALS: Final = content_proof.TREE_SIZES[0]
 #: Bytes of headers and value of one message; the rest of a topic's bound is for salt, place and framing.
 RECORD_BYTES_MAX: Final = 1_000_000
 
@@ -105,11 +98,11 @@ class SegmentComposer:
                 sent[member] = _seal(drafts[member], letters[member], sealer)
             groups.append((members, b"" if sealer is None else sealer.wrap))
         ordered = [sent[index] for index in range(len(letters))]
-        proof = prove_content(groups, [each.digest for each in ordered], self._key)
+        proof = content_proof.prove_content(groups, [each.digest for each in ordered], self._key)
         parts, first = [], 0
         for lane, part in lanes.items():
             end = first + len(part)
-            messages, part_proof = tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))
+            messages, part_proof = tuple(ordered[first:end]), content_proof.pack_proof(proof.part(range(first, end)))
             parts.append(NewMessages(pair, lane, messages, part_proof, pack_messages(messages)))
             first = end
         return parts
@@ -165,9 +158,9 @@ def _chunk(members: Sequence[int], letters: Sequence[DraftBody]) -> Iterable[Seq
         own.setdefault(letters[at].recipient, []).append(at)
     part: list[int] = []
     for each in own.values():
-        size = -(-len(each) // -(-len(each) // GROUP_MESSAGES_MAX))
+        size = -(-len(each) // -(-len(each) // content_proof.GROUP_MESSAGES_MAX))
         for start in range(0, len(each), size):
-            if len(part) + size > GROUP_MESSAGES_MAX:
+            if len(part) + size > content_proof.GROUP_MESSAGES_MAX:
                 yield part
                 part = []
             part += each[start : start + size]
@@ -182,7 +175,7 @@ def _seal(draft: MessageDraft, letter: DraftBody, sealer: GroupSealer | None) ->
     covered = covered_head(letter.headers).encode() + value
     if len(covered) > RECORD_BYTES_MAX:
         raise Refused("record_too_large")
-    salt = draw_salt()
+    salt = content_proof.draw_salt()
     telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
     headers = [(name, text.encode()) for name, text in letter.headers]
     return OutgoingMessage(
@@ -190,7 +183,7 @@ def _seal(draft: MessageDraft, letter: DraftBody, sealer: GroupSealer | None) ->
         role=draft.role,
         kind=draft.kind,
         subject=draft.subject,
-        digest=leaf_digest(salt, covered),
+        digest=content_proof.leaf_digest(salt, covered),
         record=RecordBytes(letter.key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
         is_p0=draft.is_p0,
     )

@@ -107,10 +107,14 @@ def _take(incoming: Incoming, fit: RecordFit, record: ArrivedRecord, *, arrived:
     if fit is RecordFit.ENTER:
         incoming.enter(arrived.place.incarnation, record.broker_time)
     incoming.take(arrived.place, arrived.digest, is_p0=arrived.is_p0)
+    return _taken(incoming, record, arrived=arrived, chain=incoming.lanes[arrived.place.lane].chain)
+
+
+def _taken(incoming: Incoming, record: ArrivedRecord, *, arrived: ArrivedMessage, chain: bytes) -> TakenMessage:
     return TakenMessage(
         writer=incoming.pair.writer,
         place=arrived.place,
-        chain=incoming.lanes[arrived.place.lane].chain,
+        chain=chain,
         named=bound_name(arrived.named),
         record=arrived.record,
         where=Coordinates(record.topic_id, record.offset, record.broker_time),
@@ -278,14 +282,26 @@ def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
 def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord]) -> list[TakenMessage]:
     """Take one batch as audit, which reads the streams of others by the same rules and answers no message.
 
-    Return the messages that are taken. The caller loads and saves the receive state.
+    Return the messages that are taken. The caller loads and saves the receive state. Messages of a closed incarnation
+    that follow its last one are taken too: their recipient may have taken them before audit entered the next one.
     """
     plan = plan_batch(incoming, lane, records, room=len(records) + 1)
     for ack in plan.acks:
         # The writer of the streams asks both readers with one record, in its topic.
         if ack.reader == incoming.pair.writer and ack.nonce is not None:
             incoming.owes_ack, incoming.echo = True, ack.nonce
-    return [taken for taken, _ in plan.taken]
+    return [taken for taken, _ in plan.taken] + _observe_closed(incoming, records)
+
+
+def _observe_closed(incoming: Incoming, records: Sequence[ArrivedRecord]) -> list[TakenMessage]:
+    taken = []
+    for record in records:
+        arrived = record.content
+        if isinstance(arrived, ArrivedMessage):
+            end = incoming.extend_closed(arrived.place, arrived.digest)
+            if end is not None:
+                taken.append(_taken(incoming, record, arrived=arrived, chain=end.chain))
+    return taken
 
 
 def observe_copies(incoming: Incoming, copies: Sequence[ArrivedRecord]) -> list[TakenMessage]:

@@ -314,6 +314,19 @@ class Incoming:
         self.owes_ack = True
         self.is_urgent = self.is_urgent or is_p0
 
+    def extend_closed(self, place: StreamPlace, digest: bytes) -> LaneEnd | None:
+        """Move the end of a closed incarnation by the record at this place; return the new end, None if it is not next.
+
+        For audit alone: a recipient drops these records, because their messages are carried into the next incarnation.
+        """
+        ends = self.closed.get(place.incarnation)
+        if ends is None or place.number != ends[place.lane].number + 1:
+            return None
+        moved = LaneEnd(place.number, extend_chain(ends[place.lane].chain, (digest,)))
+        urgent, ordinary = (moved if lane is place.lane else ends[lane] for lane in LANES)
+        self.closed[place.incarnation] = (urgent, ordinary)
+        return moved
+
     def seek(self, lane: Lane, topic_id: UUID, *, first: int, end: int) -> int:
         """Return the offset to read from, for a topic that holds offsets `first` to `end` (exclusive).
 

@@ -316,6 +316,13 @@ async def test_a_stream_of_another_instance_comes_back_as_it_was_saved(stores: M
             assert await tx.load_incoming(PAIR, lock=False) == saved
             assert await tx.load_incoming(Pair(*reversed(PAIR)), lock=False) == Incoming(Pair(*reversed(PAIR)))
             assert await tx.list_incoming() == [saved]
+    extended = {of: (LaneEnd(urgent.number + 1, b"e" * 32), ordinary) for of, (urgent, ordinary) in closed.items()}
+    async with stores.transaction() as tx:
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        incoming.closed.update(extended)
+        await tx.save_incoming(incoming)
+    async with stores.transaction() as tx:
+        assert (await tx.load_incoming(PAIR, lock=False)).closed == extended
 
 
 async def test_an_instance_that_writes_to_itself_reads_the_ends_of_its_earlier_incarnations(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 
 from deploy.operator.console_accounts import give_role
-from deploy.operator.keys import directory_of, issue
+from deploy.operator.keys import IssuedKey, directory_of, issue
 from shared.kernel.authority import AccessScope, Role
 from shared.runtime.console.accounts import opaque_actor
 from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
-from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, until
 
 #: Parties of each service, including some that share a service with the page's party.
 OTHERS = (HOTLINE, OTHER_HOTLINE, AGENCY, PROVIDER, AUDITOR, "hotline-de.example", "police-de.example")
@@ -110,6 +111,15 @@ async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_
     assert not [party for party in hidden if party in pages[1]]
 
 
+def _headers_of(key: IssuedKey) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.key}", "Purpose": "yearly review"}
+
+
+async def _is_known(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
+    """Return whether the service has read a new key."""
+    return (await client.get("/v1/flows", headers=headers)).status_code != 401
+
+
 @pytest.mark.parametrize(
     "scope", [AccessScope(("JP",)), AccessScope((), ("police-de.example",)), AccessScope()], ids=str
 )
@@ -128,7 +138,8 @@ async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_t
             assert "Nothing was found" in (await client.get(f"/console/flows?{WHY}&{sought}")).text
     key = await issue(exchange.site, AUDITOR, scope=scope)
     async with exchange.http(AUDITOR) as client:
-        headers = {"Authorization": f"Bearer {key.key}", "Purpose": "yearly review"}
+        headers = _headers_of(key)
+        await until(lambda: _is_known(client, headers))
         answers = [
             await client.get(f"/v1/flows/{found}", headers=headers) for found in (subjects.referral, subjects.webhook)
         ]
@@ -148,10 +159,12 @@ async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties_and_no_othe
     await admin.close()
     assert subjects.referral in {row["subject"] for row in rows}
     async with exchange.http(AUDITOR) as client:
+        keys = [_headers_of(key) for key in (everything, mine)]
+        for headers in keys:
+            await until(lambda headers=headers: _is_known(client, headers))
         for row in rows:
             shown = []
-            for key in (everything, mine):
-                headers = {"Authorization": f"Bearer {key.key}", "Purpose": "yearly review"}
+            for headers in keys:
                 answer = await client.get(f"/v1/flows/{row['subject']}", headers=headers)
                 messages = answer.json()["messages"] if answer.status_code == 200 else []
                 shown.append([(each["sender"], each["recipient"]) for each in messages if each["kind"] == "record"])

@@ -191,6 +191,8 @@ async def _forget_all(exchange: Exchange, topic: str) -> None:
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
     cases = await driver.list_cases(exchange, AGENCY)
+    if not {*found.before, *found.after, *found.later} <= cases.keys():
+        return False
     is_named = found.accepted in await _forgotten_acts(exchange, found)
     return (is_named or cases.get(found.accepted) == "accepted") and cases.get(found.withdrawn) == "withdrawn"
 

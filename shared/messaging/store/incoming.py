@@ -87,14 +87,13 @@ ON CONFLICT (writer, addressee) DO UPDATE SET
 WHERE r.revision = excluded.revision - 1 RETURNING revision
 """,
 )
-#: The instance as a writer to itself may have added the row, without ends.
+#: The instance as a writer to itself may have added the row, without ends. Audit may extend the ends.
 _CLOSE = insert(
-    "incarnation AS i",
+    "incarnation",
     _CLOSED,
     end=f"""
 ON CONFLICT (writer, addressee, incarnation) DO UPDATE SET
     {list_assignments(_CLOSED, "excluded", without=["writer", "addressee", "incarnation"])}
-WHERE i.urgent_through IS NULL
 """,
 )
 
@@ -106,6 +105,8 @@ class IncomingTables(Tables):
         super().__init__(session, own)
         #: The rows that this transaction has loaded or saved, as they are stored.
         self._received: dict[Pair, _ReceiveRow] = {}
+        #: The ends of closed incarnations, as they are stored.
+        self._closed: dict[Pair, dict[UUID, tuple[LaneEnd, LaneEnd]]] = {}
         #: The pairs whose row this transaction has locked: no other one can write it.
         self._locked: set[Pair] = set()
 
@@ -135,14 +136,13 @@ class IncomingTables(Tables):
         """
         loaded = self._received.get(incoming.pair)
         row = _format(incoming, revision=0 if loaded is None else loaded.revision)
-        if row == loaded:
+        changed = incoming.closed.items() - self._closed.get(incoming.pair, {}).items()
+        if row == loaded and not changed:
             return
-        closed_before = 0 if loaded is None else loaded.closed_count
-        if row.closed_count > closed_before:
-            # A dict keeps its order: those that were closed in this transaction are the last.
-            added = list(incoming.closed.items())[closed_before:]
-            rows = [_ClosedRow(*incoming.pair, of, *urgent, *ordinary) for of, (urgent, ordinary) in added]
+        if changed:
+            rows = [_ClosedRow(*incoming.pair, of, *urgent, *ordinary) for of, (urgent, ordinary) in changed]
             await self._driver.execute(*_CLOSE.bind(rows=_CLOSED.rows(rows)))
+            self._closed[incoming.pair] = dict(incoming.closed)
         row = row._replace(revision=row.revision + 1)
         if incoming.pair in self._locked:
             gather_part(self._driver, _SAVE.part(rows=_RECEIVE.rows([row])))
@@ -156,11 +156,12 @@ class IncomingTables(Tables):
         self._received[pair] = row
         # After the lock, and by a statement of its own: one statement would not see rows of a lock that it waited for.
         closed: Sequence[asyncpg.Record] = await self._driver.fetch(_CLOSED_OF, *pair) if row.closed_count else ()
+        ends = self._closed[pair] = {each["incarnation"]: _parse_ends(each) for each in closed}
         return Incoming(
             pair=pair,
             incarnation=row.incarnation,
             lanes=(_parse_lane(row, "urgent"), _parse_lane(row, "ordinary")),
-            closed={each["incarnation"]: _parse_ends(each) for each in closed},
+            closed=dict(ends),
             **{name: getattr(row, name) for name in _PAIR_FIELDS},
             exception_counts=(found["urgent_count"], found["ordinary_count"]),
             exception_bytes=(found["urgent_bytes"], found["ordinary_bytes"]),

@@ -21,7 +21,7 @@ from shared.messaging.reception import (
     receive_batch,
 )
 from shared.messaging.sending import finish
-from shared.messaging.streams import Incoming, Lane, Pair, StreamPlace, WireRole
+from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair, StreamPlace, WireRole, extend_chain
 from shared.messaging.upkeep import retry_exceptions
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
 
@@ -262,6 +262,23 @@ def test_audit_takes_streams_and_copies_of_others_by_the_same_rules() -> None:
     taken += observe_copies(read, [record(2, named(2)), record(2, named(2)), record(3, named(3))])
     assert (read.lanes[URGENT].through, read.lanes[URGENT].next_offset) == (3, 41)
     assert [each.named.message_id.int for each in taken] == [101, 102, 103]
+
+
+def test_audit_takes_messages_of_a_closed_incarnation_that_follow_the_last_one() -> None:
+    """Their recipient took them before audit entered the next incarnation."""
+    read = Incoming(Pair(PEER, "c.example"))
+    assert len(observe_batch(read, ORDINARY, [record(1, named(1), lane=ORDINARY)])) == 0
+    observe_batch(read, URGENT, [record(1, named(1))])
+    observe_batch(read, ORDINARY, [record(1, named(2), lane=ORDINARY)])
+    chain = read.lanes[ORDINARY].chain
+    read.enter(UUID(int=77), NOW)
+    records = [record(number, named(number + 1), lane=ORDINARY) for number in (1, 2, 3, 5)]
+    taken = observe_batch(read, ORDINARY, records)
+    assert [each.place.number for each in taken] == [2, 3]
+    digests = [digest_of(each.named.message_id) for each in taken]
+    assert taken[-1].chain == extend_chain(chain, digests)
+    assert read.closed[INC][ORDINARY] == LaneEnd(3, taken[-1].chain)
+    assert read.lanes[ORDINARY].through == 0
 
 
 def test_a_dead_letter_is_told_with_its_code() -> None:
