@@ -71,16 +71,6 @@ def refusing(*references: str, status: int = 422) -> Callable[[dict[str, Any]], 
     return refuse
 
 
-async def test_one_bad_row_among_a_thousand_never_blocks_the_others(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", *(referral(number) for number in range(1, 1001)))
-    service = FakeService(refuse=refusing("CASE-500"))
-    summary = await imported(path, Wire(service))
-    assert len(service.stored) == 999
-    assert [(error.row, error.code, error.field) for error in summary.errors] == [
-        (500, "schema", "/items/0/locator/value")
-    ]
-
-
 async def test_a_row_for_which_the_service_refuses_the_whole_body_is_found_and_the_others_go_through(
     tmp_path: Path,
 ) -> None:

@@ -148,11 +148,6 @@ def wrapped(number: int, origin: str) -> str:
     return json.dumps({"origin": origin, "label": None, "referral": referral(number)})
 
 
-def test_only_the_rows_of_the_chosen_origin_are_taken(tmp_path: Path) -> None:
-    text = "\n".join([wrapped(1, "a.example"), wrapped(2, "b.example"), wrapped(3, "a.example")])
-    assert codes(rows(tmp_path, "a.jsonl", text, origin="a.example")) == [(1, None), (3, None)]
-
-
 def test_rows_that_name_an_origin_are_not_sent_as_somebody_elses(tmp_path: Path) -> None:
     found = rows(tmp_path, "a.jsonl", "\n".join([wrapped(1, "a.example"), json.dumps(referral(2))]))
     assert codes(found) == [(1, "origin_not_chosen"), (2, None)]
@@ -213,14 +208,6 @@ def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
     assert row.referral is not None
     assert row.referral.get("external_ref", "") == said[1]
     assert (row.referral["items"][0]["locator"]["value"] if said[0] else "") == said[0]
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 10_000), unique=True, min_size=1, max_size=30))
-def test_any_list_of_submissions_comes_through_jsonl_unchanged(tmp_path_factory: Any, numbers: list[int]) -> None:
-    path = tmp_path_factory.getbasetemp() / "many.jsonl"
-    path.write_text("\n".join(json.dumps(referral(number)) for number in numbers))
-    assert [row.referral for row in RowFile(path).rows()] == [referral(number) for number in numbers]
 
 
 @pytest.mark.parametrize(

@@ -173,13 +173,6 @@ async def test_a_provider_answers_notices_and_says_when_its_actions_took_effect(
     assert effective == {"2026-04-01T00:00:00.000Z"}
 
 
-async def test_a_hotline_answers_everything_that_is_offered_to_it() -> None:
-    service = offered(200)
-    async with service.http() as http:
-        await desk("hotline", http).look(thoroughly=False)
-    assert set(service.states(KEY)) == {"accepted", "declined", "in_part", "closed"}
-
-
 async def test_a_thousand_are_answered_in_as_few_requests_as_their_acts_take() -> None:
     service = offered(1000)
     service.page_size = 1000
