@@ -277,17 +277,6 @@ def test_the_largest_message_fits_on_kafka(here: World, record: Record) -> None:
     assert on_kafka + others < SENT_BYTES_MAX
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b"{}\n", b"{}\nsealed\x00\xff"])
-def test_whatever_it_is_it_is_kept_to_the_byte(record: Record, value: bytes) -> None:
-    headers = (*record.headers, ("other", b"\xff\n"), ("traceparent", b""), ("null", None))
-    for odd in (
-        replace(record, value=value),
-        replace(record, headers=headers),
-        replace(record, headers=(), proof=None),
-    ):
-        assert unpack(pack(odd)) == odd
-
-
 def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict[str, Any]) -> None:
     for version, code in ((2, "proof_of_later_release"), (10**30, "proof_of_later_release"), (1, "evidence_malformed")):
         with pytest.raises(Refused, match=code):

@@ -87,9 +87,8 @@ def test_what_the_origin_did_not_decide_is_refused(
 ) -> None:
     told = json.loads(passable(here, offered).sealed(REASON))
     change(told)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused, match=code):
         passed(here, offered, to_json(told))
-    assert refused.value.code == code
 
 
 def test_only_whoever_was_sent_it_passes_it_on(here: World, offered: Received) -> None:
@@ -119,6 +118,5 @@ def test_it_is_dated_by_no_time_that_has_not_come(here: World, offered: Received
     made = passed_on(here, offered, passable(here, offered).sealed(REASON), sender=POLICE, to=OTHER)
     (record,) = forged(here, [made], instance="law_enforcement")
     ahead = here.resigned(record, instance="law_enforcement", time=datetime(2090, 1, 1, tzinfo=UTC))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Refused, match="message_time_off"):
         accept(ahead, here.reader("law_enforcement"))
-    assert caught.value.code == "message_time_off"

@@ -21,7 +21,7 @@ from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.decision_fact import FactBody, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.message import Draft
 from shared.exchange.outgoing_messages import StaleEdge
-from shared.exchange.prepare import Filing, Prepared, check, prepare_again, prepare_batch
+from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.routing import PartyKind, Purpose
@@ -260,21 +260,10 @@ def test_what_the_guard_refuses_is_not_prepared(here: World) -> None:
         here.prepared(items=items)
 
 
-def test_a_sandbox_party_files_exercises_only(here: World) -> None:
+@pytest.mark.parametrize("filed", [{"exercise": False}, {"origin": "hotline-live.example"}], ids=["sandbox", "live"])
+def test_a_sandbox_party_files_exercises_only_and_a_live_party_none(here: World, filed: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="exercise_mismatch"):
-        here.prepared(exercise=False)
-
-
-def test_a_live_party_files_no_exercise(here: World) -> None:
-    with pytest.raises(Refused, match="exercise_mismatch"):
-        here.prepared(origin="hotline-live.example")
-
-
-def test_a_look_before_sending_decides_as_the_sending_does(here: World, prepared: Prepared) -> None:
-    origin = here.documents.directory.party(HOTLINE)
-    assert origin is not None
-    outcome = check(submission(), origin=origin, documents=here.documents, at=here.at).judged
-    assert [edge.recipient for edge in outcome.edges] == [each.recipient for each in prepared.emitted]
+        here.prepared(**filed)
 
 
 def test_an_unknown_code_reaches_nobody_but_audit(here: World) -> None:

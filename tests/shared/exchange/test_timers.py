@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -101,11 +101,6 @@ def test_whenever_it_is_looked_nothing_is_told_twice_or_early_and_rows_made_agai
     assert len(set(told)) == len(told)
     assert all(timer.fires_by(newest) is None for timer in made(steps).values())
     assert made(order.sample(steps, len(steps))) == made(steps)
-
-
-def test_times_are_those_of_utc() -> None:
-    assert all(each.due_at.tzinfo is UTC for each in made(ISSUED).values())
-    assert isinstance(AT, datetime)
 
 
 def long_row(count: int) -> Deadline:

@@ -62,8 +62,6 @@ class Saying(Contract):
 
 #: How a side applies an act that it receives. Raises `Refused`.
 Takes = Callable[[TrackState, Deed], TrackState]
-#: The state against which a side checks its own act in the rows.
-Sees = Callable[[Subject, TrackState], TrackState]
 
 WRITES = {0: Track.OFFER, 1: Track.ANSWER}
 
