@@ -1,4 +1,4 @@
-"""Content that a policy must not have, and proof that the index loses no rule."""
+"""Content that a policy must not have, and how few rules a decision asks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.shared.routing.builders import (
     policy_document,
     policy_of,
     prohibition,
-    sent,
     when,
 )
 
@@ -97,36 +96,6 @@ def test_a_body_that_is_not_a_policy_is_refused_without_its_values(field: str, c
         read_policy(canonical_json(body))
     assert refusal.value.field == field
     assert "Not An Id" not in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [
-        when("hosting", "in", "NL"),
-        when("hosting", "under", "BLOC-EU"),
-        when("hosting", "not_in", "BE"),
-        when("hosting", "not_under", "US"),
-        when("hosting", "unserved", "law_enforcement"),
-        when("priority", "in", "p2_normal"),
-        when("origin", "in", "hotline-fr.example"),
-        when("victim", "not_under", "NL"),
-    ],
-)
-def test_every_kind_of_condition_is_found_by_the_index(condition: Any) -> None:
-    others = [permit(f"other-{number:03}", when("hosting", "under", "US")) for number in range(100)]
-    found = permit("found", condition, reads=sorted({condition.fact, "hosting"}))
-    assert sent(decided(facts(), DIRECTORY, policy_of(*others, found))) == [("hotline-nl.example", "assessment")]
-
-
-def test_a_bloc_counts_as_of_the_judged_day() -> None:
-    """The United Kingdom left the European Union on 1 February 2020 (withdrawal agreement, Article 185)."""
-    directory = directory_of(hotline("hotline-gb.example", "GB"))
-    in_union = {"valid_from": "2019-01-01", "known_from": "2019-01-01"}
-    by_observation = {"judged_by": "observation", "reads": ["hosting", "observed_on"]} | in_union
-    rule = permit("union", when("hosting", "under", "BLOC-EU"), **by_observation)
-    for day, recipients in (("2020-01-31", ["hotline-gb.example"]), ("2020-02-01", [])):
-        decision = decided(facts(hosting=["GB"], observed_on=day), directory, policy_of(rule))
-        assert [edge.recipient for edge in decision.edges] == recipients
 
 
 def test_a_decision_asks_only_the_rules_that_its_facts_can_touch(monkeypatch: pytest.MonkeyPatch) -> None:
