@@ -6,7 +6,6 @@ Both give the same result for every list of headers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
 from random import Random
 
 import pytest
@@ -134,11 +133,3 @@ def test_a_signed_message_in_order_is_decoded_at_once(envelope: Envelope) -> Non
     assert decoded == envelope
     assert decoded is not None
     assert decoded.attributes.texts == envelope.attributes.texts
-
-
-def test_what_is_decoded_at_once_cannot_be_changed_either() -> None:
-    decoded = decode_headers(encode_headers(SIGNED), SIGNED.body)
-    for part, name in ((decoded.attributes, "sender"), (decoded.attributes, "texts"), (decoded, "body")):
-        with pytest.raises(FrozenInstanceError):
-            setattr(part, name, "other")
-    assert hash(decoded) == hash(SIGNED)
