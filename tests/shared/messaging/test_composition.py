@@ -58,15 +58,9 @@ def test_two_recipients_of_a_small_transaction_share_no_group_and_no_data_key() 
 
 
 def test_a_large_transaction_has_one_group_and_one_encapsulation_an_instance() -> None:
-    unplaced = compose([letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)])
-
-    assert len(unpack_proof(unplaced.proof).groups) == 1
-
-
-def test_one_referral_fewer_keeps_a_group_a_recipient() -> None:
-    unplaced = compose([letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS - 1)])
-
-    assert len(unpack_proof(unplaced.proof).groups) == SHARED_GROUP_REFERRALS - 1
+    for count, groups in ((SHARED_GROUP_REFERRALS, 1), (SHARED_GROUP_REFERRALS - 1, SHARED_GROUP_REFERRALS - 1)):
+        unplaced = compose([letter(f"provider-{n}.example") for n in range(count)])
+        assert len(unpack_proof(unplaced.proof).groups) == groups
 
 
 def test_a_party_with_an_opening_key_of_its_own_always_has_its_own_group() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Final
@@ -12,6 +11,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.store import exceptions, incoming, outgoing, resync
 from shared.runtime.database.transactions import Database
+from tests.shared.runtime.plans import generic_plan
 from tests.support.messaging_stores import messaging_database, opened_database
 
 #: Each statement, and the key by which it must find rows.
@@ -46,14 +46,11 @@ async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
 
 async def explain(database: Database, statement: str) -> list[str]:
     """Return the lines of the generic plan, made over empty tables."""
-    count = max(map(int, re.findall(r"\$(\d+)", statement)))
     with suppress(_UndoneError):
         async with database.transaction(keeps_plans=True) as session:
-            await session.driver.execute(f"PREPARE kept AS {statement}")
-            plan = await session.driver.fetch(f"EXPLAIN EXECUTE kept({', '.join(['NULL'] * count)})")
-            await session.driver.execute("DEALLOCATE kept")
+            plan = await generic_plan(session, statement)
             raise _UndoneError
-    return [line for (line,) in plan]
+    return plan
 
 
 async def find_conditions(database: Database, statement: str) -> list[str]:

@@ -52,11 +52,6 @@ def test_only_records_above_a_number_are_appended_after_a_return() -> None:
     ]
 
 
-def test_the_same_segment_has_the_same_bytes_at_every_append() -> None:
-    assert build_proof_record(SEGMENT, KEY) == build_proof_record(SEGMENT, KEY)
-    assert message_records(SEGMENT) == message_records(SEGMENT)
-
-
 def test_a_segment_that_is_carried_keeps_its_content_proof_at_its_new_place() -> None:
     kept = select_kept(SEGMENT, above=1, erased=frozenset())
     assert kept is not None

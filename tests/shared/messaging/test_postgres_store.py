@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, timedelta
@@ -20,6 +19,7 @@ from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
 from shared.runtime.database.transactions import Database, Session, write_parts
+from tests.shared.runtime.plans import generic_plan
 from tests.support.messaging_stores import (
     AT,
     OWN,
@@ -283,18 +283,9 @@ async def test_statements_find_their_rows_by_an_index(stores: MessagingStore, da
             await tx.load_incoming(PAIR, lock=True)
             await tx.list_exceptions(subjects=[incarnation])
             await tx.list_exceptions(rows_max=1)
-        plans = [await explain(session, text) for text in texts if "typeinfo" not in text]
+        plans = ["\n".join(await generic_plan(session, text)) for text in texts if "typeinfo" not in text]
     assert len(plans) == 6
     assert [plan for plan in plans if "Seq Scan" in plan] == []
-
-
-async def explain(session: Session, text: str) -> str:
-    count = max(map(int, re.findall(r"\$(\d+)", text)), default=0)
-    await session.driver.execute(f"PREPARE looked_at AS {text}")
-    nulls = f"({', '.join(['NULL'] * count)})" if count else ""
-    rows = await session.driver.fetch(f"EXPLAIN EXECUTE looked_at {nulls}")
-    await session.driver.execute("DEALLOCATE looked_at")
-    return "\n".join(row[0] for row in rows)
 
 
 async def test_days_have_partitions_that_are_made_ahead_and_take_over_segments(

@@ -68,13 +68,6 @@ def test_a_budget_that_counts_requests_alone_would_grant_any_work() -> None:
     assert passes(budgets)
 
 
-def test_one_party_never_uses_up_the_budget_of_another() -> None:
-    budgets = Budgets(LIMITS, ManualClock(NOW))
-    while passes(budgets):
-        pass
-    assert passes(budgets, party="b.example")
-
-
 def test_a_refusal_says_when_the_next_request_will_pass() -> None:
     clock = ManualClock(NOW)
     budgets = Budgets(BudgetLimits(requests_per_s=0.5, bytes_per_s=1000), clock)

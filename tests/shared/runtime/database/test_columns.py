@@ -85,24 +85,6 @@ async def driver(database: Database) -> AsyncIterator[asyncpg.Connection]:
         yield session.driver
 
 
-def test_the_text_numbers_and_types_what_the_fields_say() -> None:
-    assert insert("place", PLACE).text == (
-        'INSERT INTO place ("topic", "partition") SELECT rows."topic", rows."partition" '
-        'FROM unnest($1::text[], $2::bigint[]) AS rows ("topic", "partition")'
-    )
-    statement = Statement("SELECT {limit}, '{{}}' FROM {places.ordered}", places=PLACE, limit="int")
-    assert statement.text == (
-        "SELECT $3::int, '{}' FROM unnest($1::text[], $2::bigint[]) "
-        'WITH ORDINALITY AS places ("topic", "partition", position)'
-    )
-    assert statement.bind(limit=3, places=PLACE.rows([Place("a", 1), Place("b", 2)])) == (
-        statement.text,
-        ["a", "b"],
-        [1, 2],
-        3,
-    )
-
-
 async def test_rows_are_stored_as_they_are(driver: asyncpg.Connection) -> None:
     first, second = sample(1, at=AT, rules=("a", "b,c")), sample(2)
     added = await driver.fetch(*ADD.bind(rows=SAMPLE.rows([first, second, first], doubled=[2, 4, 2])))

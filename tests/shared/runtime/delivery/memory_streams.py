@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
@@ -98,14 +98,8 @@ class Streams:
             options=self.options,
         )
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        running = asyncio.create_task(self.relay.run())
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    def at_work(self) -> AbstractAsyncContextManager[None]:
+        return at_work(self.relay.run())
 
     async def send(self, role: WireRole, *, peer: str = PEER, count: int = 1, is_p0: bool = False) -> list[bytes]:
         """Send messages, each in a transaction of its own; return their values."""
@@ -127,6 +121,17 @@ class Streams:
         """Return the values of the features' messages that a stream's partition holds."""
         ours = {each.bytes for each, body in self.room.composed.items() if isinstance(body, tuple)}
         return [value for value in self.log.held.get((peer, lane), ()) if value in ours]
+
+
+@asynccontextmanager
+async def at_work(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a part beside what the caller does, and end it."""
+    running = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def until(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -9,8 +9,11 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.message import Draft
 from shared.messaging.streams import StreamPlace
+from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import TrackItem
+from tests.support.consuming import Site
 from tests.support.messaging_stores import TABLES, run_as_owner
 
 HOTLINE_INSTANCE: Final = "hotline"
@@ -40,6 +43,12 @@ class NotedTracks:
     async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         for of_peer in places.values():
             self.places |= of_peer
+
+
+async def send_from(site: Site, *drafts: Draft) -> None:
+    """Send messages in one transaction."""
+    async with site.database.transaction() as session:
+        send(session.driver, drafts)
 
 
 async def empty(endpoint: DatabaseEndpoint) -> None:

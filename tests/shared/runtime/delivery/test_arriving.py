@@ -26,7 +26,7 @@ from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import draft_of
 from tests.shared.messaging.builders import KEY, PAIR, keys, outgoing
 from tests.shared.runtime.builders import NOW
-from tests.shared.runtime.delivery.toy_instances import fact, offer
+from tests.shared.runtime.delivery.toy_instances import offer
 from tests.support.manual_clock import ManualClock
 
 COMPOSER = SegmentComposer(
@@ -40,9 +40,9 @@ OUTCOMES = OutcomeList(
 )
 
 
-def segment_of(lane: Lane, drafts: Sequence[MessageDraft]) -> Segment:
+def segment_of(lane: Lane, drafts: Sequence[MessageDraft], composer: SegmentComposer = COMPOSER) -> Segment:
     streams = outgoing()
-    (unplaced,) = COMPOSER.compose(PAIR, {lane: drafts})
+    (unplaced,) = composer.compose(PAIR, {lane: drafts})
     return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
 
 
@@ -94,11 +94,6 @@ def test_a_state_in_the_urgent_lane_is_of_a_child_at_risk() -> None:
     assert arrived.is_p0
 
 
-def test_a_fact_has_no_subject() -> None:
-    (arrived,) = arrive(segment_of(Lane.ORDINARY, [draft_of(fact(PAIR.writer, PAIR.addressee), PAIR.writer)]))
-    assert (arrived.named.role, arrived.named.subject) == (WireRole.FACT, None)
-
-
 def test_a_message_of_the_protocol_has_its_body() -> None:
     draft = MessageDraft(PAIR.addressee, WireRole.OUTCOMES, WireRole.OUTCOMES, None, OUTCOMES)
     (arrived,) = arrive(segment_of(Lane.URGENT, [draft]))
@@ -144,10 +139,7 @@ def test_a_body_of_the_protocol_counts_only_from_instance_to_instance(change: st
         sealing_keys=lambda *_: pytest.fail("nothing is sealed"),
         control_letters=lambda *_: replace(letter, headers=headers),
     )
-    (unplaced,) = writer.compose(PAIR, {Lane.URGENT: [draft]})
-    streams = outgoing()
-    segment = place_segment(unplaced, streams.incarnation, streams.lanes[Lane.URGENT], day=date(2026, 3, 1))
-    (arrived,) = arrive(segment)
+    (arrived,) = arrive(segment_of(Lane.URGENT, [draft], writer))
     assert (arrived.body, arrived.named.kind) == (None, MALFORMED)
 
 

@@ -29,10 +29,10 @@ from shared.routing.documents import DocumentStore, read_directory
 from shared.runtime.database.journal import ErasureNote
 from shared.runtime.database.transactions import GatheringConnection, gather
 from shared.runtime.delivery.inbound import translate
-from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import PartySubjects
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
 from shared.runtime.delivery.unit import Unit
+from tests.shared.runtime.delivery.sites import send_from
 from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import SINCE, World
@@ -126,8 +126,7 @@ async def test_the_answer_to_a_resync_states_a_message_of_the_same_batch(
         return stated[side]
 
     monkeypatch.setattr(PartySubjects, "list_held_days", noted)
-    async with hotline.database.transaction() as session:
-        send(session.driver, [replace(here.offered(POLICE), is_p0=True)])
+    await send_from(hotline, replace(here.offered(POLICE), is_p0=True))
     # The first message of a stream asks for a resync.
     await agencies.take(await hotline.relay(agencies.instance))
     assert [len(stated[side]) for side in (Side.HELD, Side.ANSWERED)] == [1, 0]
@@ -314,8 +313,7 @@ async def test_an_act_on_an_unknown_subject_is_refused_and_its_writer_lists_it(
 ) -> None:
     handler_of(agencies).codes = {HOLD_ENDED.type: "case_unknown"}
     checked = hold_ended(here.offered(POLICE))
-    async with hotline.database.transaction() as session:
-        send(session.driver, [checked])
+    await send_from(hotline, checked)
     assert told(await agencies.take(await hotline.relay("law_enforcement"))) == [("refused", "case_unknown")]
     await hotline.take(await agencies.relay("hotline"))
     served = here.documents.directory.reached_at("law_enforcement")

@@ -178,7 +178,12 @@ async def hand_over_first(streams: Streams) -> UUID:
 
 
 @pytest.mark.timing
-async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bytes_max", "reads"), [(None, 1), (40, 2)], ids=["as many as fit", "more than the bound"])
+async def test_segments_that_are_handed_over_are_not_read_again_and_more_than_the_bound_are_read_from_the_tables(
+    monkeypatch: pytest.MonkeyPatch, bytes_max: int | None, reads: int
+) -> None:
+    if bytes_max is not None:
+        monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", bytes_max)
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
         first = await hand_over_first(streams)
@@ -188,7 +193,7 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
         sent = await streams.send(WireRole.STATE, count=3)
         streams.hand_over()
         await until(lambda: streams.held() == [first, *sent])
-        assert loads.count == 1
+        assert loads.count == reads
 
 
 @pytest.mark.timing
@@ -356,19 +361,6 @@ async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypat
 
 async def fail_unavailable(*_: Any, **__: Any) -> None:
     raise Unavailable("database_unavailable")
-
-
-@pytest.mark.timing
-async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
-    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
-    async with streams.at_work():
-        first = await hand_over_first(streams)
-        await until(lambda: loads.count == 1)
-        sent = await streams.send(WireRole.STATE, count=3)
-        streams.hand_over()
-        await until(lambda: streams.held() == [first, *sent])
-        assert loads.count == 2
 
 
 @pytest.mark.timing

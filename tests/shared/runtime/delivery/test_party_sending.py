@@ -21,7 +21,7 @@ from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.sending import draft_of, letter_of, send
 from shared.runtime.delivery.tracks import list_sent
 from shared.runtime.delivery.unit import Unit
-from tests.shared.runtime.delivery.sites import NotedTracks
+from tests.shared.runtime.delivery.sites import NotedTracks, send_from
 from tests.support.builders import HOTLINE, POLICE, draft
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import World
@@ -40,11 +40,6 @@ class Answering(Applied):
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
         send(unit.connection.driver, [self.answer])
         return await super().apply(unit, messages)
-
-
-async def send_from(site: Site, *drafts: Draft) -> None:
-    async with site.database.transaction() as session:
-        send(session.driver, drafts)
 
 
 def ids_of(written: list[Written]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import pytest
@@ -17,7 +17,7 @@ from shared.messaging.streams import Lane, LaneEnd, Pair
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.session_check import SessionCheck
 from tests.shared.messaging.rooms import HERE, PEER, Room, state
-from tests.shared.runtime.delivery.memory_streams import MemoryScopes, until
+from tests.shared.runtime.delivery.memory_streams import MemoryScopes, at_work, until
 
 
 class Checked:
@@ -46,14 +46,8 @@ class Checked:
             scope.send(state(scope.new_id()))
             await finish(scope)
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        running = asyncio.create_task(self.check.run(cast(ScopeFactory, self.scopes), poll_s=0.005))
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    def at_work(self) -> AbstractAsyncContextManager[None]:
+        return at_work(self.check.run(cast(ScopeFactory, self.scopes), poll_s=0.005))
 
     def is_open(self) -> bool:
         try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
 import pytest
 
-from shared.contracts.registry import CASE_ACCEPTED, HOLD_ENDED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED
 from shared.exchange.message import Draft
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind, RefusalCode
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.reactions import Actions
@@ -23,17 +22,13 @@ from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import ROWS_MAX, PartySubjects
 from shared.runtime.delivery.tracks import TrackSide
-from tests.shared.runtime.delivery.sites import NotedTracks
-from tests.support.builders import AT, HOTLINE, POLICE, draft, withdrawal
+from tests.shared.runtime.delivery.sites import NotedTracks, send_from
+from tests.shared.runtime.delivery.test_inbound import again, answer, hold_ended, taken_back
+from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import World
 
 AGENCIES = "law_enforcement"
-
-
-async def send_from(site: Site, *drafts: Draft) -> None:
-    async with site.database.transaction() as session:
-        send(session.driver, drafts)
 
 
 async def exchange(hotline: Site, agencies: Site) -> None:
@@ -47,20 +42,7 @@ async def exchange(hotline: Site, agencies: Site) -> None:
 
 
 def accepted(offer: Draft) -> Draft:
-    clear = {"referral_id": offer.subject, "revision": 1, "act": str(uuid4()), "number": 1}
-    return draft(
-        UUID(offer.subject),
-        message=CASE_ACCEPTED,
-        sender=POLICE,
-        recipient=HOTLINE,
-        recipient_instance="hotline",
-        clear=clear,
-    )
-
-
-def taken_back(offer: Draft) -> Draft:
-    referral_id = UUID(offer.subject)
-    return draft(referral_id, message=REFERRAL_WITHDRAWN, clear=withdrawal(referral_id))
+    return answer(CASE_ACCEPTED, UUID(offer.subject), 1)
 
 
 def track(offer: Draft) -> UUID:
@@ -161,12 +143,6 @@ async def test_a_withdrawal_there_that_is_unknown_here_goes_to_the_work_list(
     assert ("taken_back_there", ((UUID(offer.subject), POLICE),), AGENCIES) in features.calls
     assert (await own(hotline, Side.HELD, AGENCIES, offer)).is_withdrawn
     assert cast(Applied, hotline.handler).settlements[-1].code == "subject_withdrawn"
-
-
-def again(offer: Draft) -> Draft:
-    assert offer.context is not None
-    message_id = uuid7()
-    return replace(offer, message_id=message_id, context=replace(offer.context, message_id=message_id))
 
 
 async def test_a_state_that_is_lacking_there_is_marked_and_a_withdrawal_is_told_again(
@@ -325,12 +301,7 @@ async def test_an_act_that_no_state_tells_again_is_listed_and_the_edge_is_not_is
     hotline: Site, here: World
 ) -> None:
     offer = here.offered(POLICE)
-    ended = draft(
-        UUID(offer.subject),
-        message=HOLD_ENDED,
-        clear={"referral_id": offer.subject, "revision": 1, "hold": str(uuid4()), "end": "lapsed"},
-    )
-    await send_from(hotline, offer, ended)
+    await send_from(hotline, offer, hold_ended(offer))
     told = await own(hotline, Side.HELD, AGENCIES, offer)
     edge, act = told.acts
     day = SideDay(Side.HELD, AT.date())

@@ -24,6 +24,8 @@ from tests.support.manual_clock import ManualClock
 
 __all__ = ["many_files"]
 
+pytestmark = pytest.mark.timing
+
 ANNOUNCED = 1_000
 PARTIES = {"greedy": "a.example", "other": "b.example"}
 
@@ -92,7 +94,6 @@ async def until_held(places: PlacePool, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.timing
 @pytest.mark.usefixtures("many_files")
 async def test_one_key_that_announces_a_thousand_bodies_stops_no_other_key_and_no_probe() -> None:
     places, answers = bodies.body_places(), Counter[bytes]()
@@ -116,7 +117,6 @@ async def test_one_key_that_announces_a_thousand_bodies_stops_no_other_key_and_n
     assert places.held == 0
 
 
-@pytest.mark.timing
 @pytest.mark.usefixtures("many_files")
 async def test_without_shares_it_would_stop_them() -> None:
     """Negative control: the same attack on a pool that gives one key every place."""
@@ -130,7 +130,6 @@ async def test_without_shares_it_would_stop_them() -> None:
         assert (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 503
 
 
-@pytest.mark.timing
 async def test_a_refusal_names_the_budget_and_ends_the_connection() -> None:
     places, answers = PlacePool("bodies", Shares(1, 1, 1)), Counter[bytes]()
     async with served(app_of(places)) as port, announcing(port, 1, answers):
@@ -141,7 +140,6 @@ async def test_a_refusal_names_the_budget_and_ends_the_connection() -> None:
             assert field in said
 
 
-@pytest.mark.timing
 async def test_a_body_that_is_here_with_its_head_needs_no_place() -> None:
     places, answers = PlacePool("bodies", Shares(1, 1, 1)), Counter[bytes]()
     async with served(app_of(places)) as port, announcing(port, 1, answers):
@@ -152,7 +150,6 @@ async def test_a_body_that_is_here_with_its_head_needs_no_place() -> None:
     assert said.startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.timing
 async def test_before_a_key_is_known_the_address_holds_the_place() -> None:
     places = bodies.body_places()
     async with served(app_of(places)) as port:
@@ -163,7 +160,6 @@ async def test_before_a_key_is_known_the_address_holds_the_place() -> None:
         await asyncio.wait([asked])
 
 
-@pytest.mark.timing
 async def test_a_body_that_drips_is_ended_and_one_at_the_least_rate_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BYTES_PER_S_MIN", 1_000)
     length = 3_000
@@ -184,7 +180,6 @@ async def test_a_body_that_drips_is_ended_and_one_at_the_least_rate_is_not(monke
     assert places.held == 0
 
 
-@pytest.mark.timing
 async def test_a_connection_over_budget_is_told_so_once_a_second_and_not_read_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -206,7 +201,6 @@ async def test_a_connection_over_budget_is_told_so_once_a_second_and_not_read_me
     assert (said.count(b"HTTP/1.1 200 "), said.count(b"HTTP/1.1 429 ")) == (1, 1)
 
 
-@pytest.mark.timing
 async def test_a_connection_that_was_over_budget_goes_on_after_its_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "OVER_BUDGET_S", 0.1)
     over, last = head("greedy", 0), b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"

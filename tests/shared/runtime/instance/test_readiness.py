@@ -77,8 +77,3 @@ def test_before_there_was_law_the_first_counts() -> None:
     here.shelf = DocumentStore()
     with pytest.raises(Unavailable):
         here.law_at(NOW)
-
-
-def test_an_age_is_in_the_answer_only_where_there_is_one() -> None:
-    assert Check("bus", True).as_json() == {"name": "bus", "ok": True, "reason": ""}
-    assert Check("outbox", True, "", 0.0).as_json() == {"name": "outbox", "ok": True, "reason": "", "age_s": 0.0}

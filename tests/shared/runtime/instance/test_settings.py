@@ -62,11 +62,6 @@ def test_settings_of_no_instance_read_nothing() -> None:
         SampleSettings(**{name.lower(): value for name, value in GIVEN.items()})
 
 
-def test_another_instances_keys_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAUSEWAY_OTHER_ANYTHING", "1")
-    assert SampleSettings.of("sample").http_port == 8080
-
-
 @pytest.mark.parametrize("name", GIVEN)
 def test_what_has_no_default_must_be_given(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(f"CAUSEWAY_SAMPLE_{name}")

@@ -106,9 +106,8 @@ async def test_a_cursor_beyond_the_end_is_reported_and_not_skipped_over(
     reader: LogReader, topic: str, produce: Callable[[int, int], None]
 ) -> None:
     produce(0, 1)
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(Unavailable, match="offset_out_of_range"):
         await followed(reader, {Coordinate(topic, 0): 7}, 1)
-    assert raised.value.code == "offset_out_of_range"
 
 
 async def until_ids(reader: LogReader, topics: set[str]) -> dict[str, UUID]:
@@ -172,9 +171,8 @@ async def test_a_topic_id_is_the_one_that_other_clients_see(stack: DevStack, rea
 
 
 async def test_following_a_topic_that_is_not_there_is_unavailable(access: KafkaAccess) -> None:
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(Unavailable, match="broker_refuses"):
         await followed(LogReader(access, ["edges.none"], client_id="edges-test"), {}, 1)
-    assert raised.value.code == "broker_refuses"
 
 
 async def test_reading_without_a_broker_is_unavailable() -> None:
@@ -203,9 +201,8 @@ async def test_following_ends_when_the_topic_is_made_again_even_if_the_new_one_h
                         producer.produce(topic, value=b"new", partition=0)
                     producer.flush()
 
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(Unavailable, match="topic_made_again"):
         await follow_through_the_change()
-    assert raised.value.code == "topic_made_again"
     assert [record.value for record in found] == [b"old"]
 
 

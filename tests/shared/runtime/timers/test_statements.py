@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from datetime import timedelta
 from typing import Final
@@ -14,6 +13,7 @@ from shared.exchange.timers import to_microseconds
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import store
 from tests.shared.routing.test_clocks import AT
+from tests.shared.runtime.plans import generic_plan
 from tests.shared.runtime.timers.workers import PARTY, SCOPE
 
 NAMED: Final = {
@@ -38,12 +38,9 @@ FROM generate_series(1, $4::int) AS i
 
 async def by_edge(database: Database, statement: str) -> bool:
     """Return whether each scan except those of permissions uses edges, in a plan made over empty tables."""
-    count = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.transaction(SCOPE, keeps_plans=True) as session:
-        await session.driver.execute(f"PREPARE looked_at AS {statement}")
-        plan = await session.driver.fetch(f"EXPLAIN EXECUTE looked_at({', '.join(['NULL'] * count)})")
-        await session.driver.execute("DEALLOCATE looked_at")
-    found = [line.partition("Index Cond: ")[2] for (line,) in plan if "Index Cond" in line]
+        plan = await generic_plan(session, statement)
+    found = [line.partition("Index Cond: ")[2] for line in plan if "Index Cond" in line]
     scans = [each for each in found if "causeway." not in each]
     return len(scans) == 3 and all("edge_id" in scan or "subject" in scan for scan in scans)
 
@@ -55,12 +52,8 @@ async def test_rows_are_found_by_their_edges_over_tables_that_were_empty_once(da
 
 @pytest.mark.parametrize("statement", [store._DUE, store._OVERDUE])
 async def test_a_page_of_due_times_begins_at_its_place_in_the_index(database: Database, statement: str) -> None:
-    count = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.transaction(SCOPE, keeps_plans=True) as session:
-        await session.driver.execute(f"PREPARE page AS {statement}")
-        plan = await session.driver.fetch(f"EXPLAIN EXECUTE page({', '.join(['NULL'] * count)})")
-        await session.driver.execute("DEALLOCATE page")
-    lines = [line for (line,) in plan]
+        lines = await generic_plan(session, statement)
     kinds = ["overdue", "ending"] if statement == store._DUE else ["overdue"]
     indexes = [f"{table}_{kind}" for kind in kinds for table in ("deadline", "edge", "received")]
     used = [line.split("using ")[1].split()[0] for line in lines if "using " in line and "permitted" not in line]
@@ -87,10 +80,7 @@ async def test_ends_of_preservations_are_due_and_cost_the_overdue_list_nothing(d
 
 async def test_the_timers_of_a_subject_are_found_by_its_id_whatever_id_messages_carry(database: Database) -> None:
     async with database.transaction(SCOPE, keeps_plans=True) as session:
-        await session.driver.execute(f"PREPARE of_subject AS {store._DUE_OF_SUBJECT}")
-        plan = await session.driver.fetch("EXPLAIN EXECUTE of_subject(NULL, NULL)")
-        await session.driver.execute("DEALLOCATE of_subject")
-    lines = [line for (line,) in plan]
+        lines = await generic_plan(session, store._DUE_OF_SUBJECT)
     used = [line.split("using ")[1].split()[0] for line in lines if "on deadline" in line]
     assert used == ["deadline_subject", "deadline_known"]
 

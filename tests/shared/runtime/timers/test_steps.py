@@ -16,11 +16,12 @@ from shared.runtime.timers.timers import begin_like, clock, end
 from shared.vocabulary.answers import AnswerState
 from tests.shared.runtime.timers.workers import (
     PARTY,
-    SCOPE,
     SteppingClock,
+    acting,
     begin,
     begun,
     law_at,
+    look_through,
     notices,
     rows_of,
     timers_kept,
@@ -35,10 +36,8 @@ def steps_of(edge: EdgeClock, state: AnswerState, at: datetime) -> list[EdgeStep
 
 async def noted(database: Database, steps: Sequence[EdgeStep], *, law: LawAt | None = law_at) -> None:
     """Store an act with these steps, while the law is available."""
-    database.law_at = law
-    async with database.transaction(SCOPE) as session:
+    async with acting(database, law) as session:
         await clock(session.driver, (), steps)
-    database.law_at = None
 
 
 async def writes(database: Database) -> tuple[int, int, int]:
@@ -69,19 +68,16 @@ async def test_an_act_counts_its_deadline_in_one_update_and_the_scheduler_has_no
 async def test_steps_of_one_transaction_are_written_once(database: Database) -> None:
     (edge,) = notices(1)
     before = await writes(database)
-    database.law_at = law_at
-    async with database.transaction(SCOPE) as session:
+    async with acting(database) as session:
         await clock(session.driver, [edge], steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
         await clock(session.driver, (), steps_of(edge, AnswerState.REAPPEARED, edge.begun_at))
-    database.law_at = None
     assert [after - first for after, first in zip(await writes(database), before, strict=True)] == [1, 0, 0]
 
 
 async def test_without_law_an_act_leaves_the_count_to_the_scheduler(database: Database) -> None:
     (edge,) = await begun(database, 1)
     clock = SteppingClock(edge.begun_at)
-    while await timers_of(database, clock).look():
-        pass
+    await look_through(timers_of(database, clock))
     await noted(database, steps_of(edge, AnswerState.ACTIONED, edge.begun_at), law=None)
     assert await timers_kept(database), "as they were"
     assert await timers_of(database, clock).look() == 1
@@ -91,11 +87,9 @@ async def test_without_law_an_act_leaves_the_count_to_the_scheduler(database: Da
 async def test_steps_are_written_under_the_scope_of_their_act(database: Database) -> None:
     (edge,) = notices(1)
     await begin(database, edge, law=law_at)
-    database.law_at = law_at
-    async with database.transaction(SCOPE) as session:
+    async with acting(database) as session:
         await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
         await session.bind(RowScope(["provider-de.example"], Role.VIEWER, "read"))
-    database.law_at = None
     assert await timers_kept(database) == []
 
 
@@ -103,13 +97,11 @@ async def test_a_step_that_is_rolled_back_to_a_savepoint_is_not_written(database
     (edge,) = notices(1)
     await begin(database, edge, law=law_at)
     kept = await rows_of(database)
-    database.law_at = law_at
-    async with database.transaction(SCOPE) as session:
+    async with acting(database) as session:
         with suppress(ZeroDivisionError):
             async with session.savepoint(ZeroDivisionError):
                 await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
                 raise ZeroDivisionError
-    database.law_at = None
     assert await rows_of(database) == kept
 
 
@@ -117,13 +109,11 @@ async def test_an_edge_that_is_begun_on_the_terms_of_another_and_ended_owes_noth
     """All in one transaction, whose rows are not written yet."""
     (edge,) = notices(1)
     kept, ended = uuid4(), uuid4()
-    database.law_at = law_at
-    async with database.transaction(SCOPE) as session:
+    async with acting(database) as session:
         await clock(session.driver, [edge], ())
         for new in (kept, ended):
             await begin_like(session.driver, edge.edge_id, new, recipient=PARTY, at=edge.begun_at)
         await end(session.driver, [ended])
-    database.law_at = None
     owing = {edge_id for edge_id, _ in await timers_kept(database)}
     assert {row.edge.edge_id for row in await rows_of(database)} == {edge.edge_id, kept, ended}
     assert owing == {edge.edge_id, kept}

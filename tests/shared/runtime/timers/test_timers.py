@@ -33,6 +33,7 @@ from tests.shared.runtime.timers.workers import (
     begun,
     hours,
     law_at,
+    look_through,
     notices,
     rows_of,
     timers_kept,
@@ -80,8 +81,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
     edges = await begun(database, 50)
     clock = SteppingClock(AT + 100 * HOUR)
     timers = timers_of(database, clock)
-    while await timers.look():
-        pass
+    await look_through(timers)
     for number, edge in enumerate(edges):
         state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
         steps = [
@@ -90,8 +90,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
         ]
         async with database.transaction(SCOPE) as session:
             await timers_module.clock(session.driver, (), steps)
-    while await timers.look():
-        pass
+    await look_through(timers)
     before, said = await rows_of(database), await told(database)
     async with database.transaction(SCOPE) as session:
         await session.driver.execute("UPDATE deadline SET timers = NULL, overdue_at = NULL, due_at = NULL")
@@ -128,8 +127,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) ->
     clock = SteppingClock(good.begun_at + 200 * HOUR)
     timers = timers_of(database, clock)
     assert timers.check() == Check("timers", True)
-    while await timers.look():
-        pass
+    await look_through(timers)
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
     assert timers.check() == Check("timers", True, "clocks_aside")
     assert REGISTRY.get_sample_value("causeway_clocks_aside_rows") == 1
@@ -139,8 +137,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) ->
     assert await timers.rebuild() == 2, "nor does it prevent the rebuild of all timers"
     async with database.transaction(SCOPE) as session:
         await session.driver.execute("UPDATE deadline SET begun_at = $1, due_at = $1", good.begun_at)
-    while await timers.look():
-        pass
+    await look_through(timers)
     assert (await aside(database), timers.check().reason) == ({}, "")
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
 
@@ -212,13 +209,11 @@ async def test_one_whose_timers_cannot_be_kept_stops_no_other(
     timers = timers_of(database, clock)
     with monkeypatch.context() as defect:
         defect.setattr(Timers, "_counted", unwritable)
-        while await timers.look():
-            pass
+        await look_through(timers)
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
     assert await aside(database) == {bad.edge_id: "clock_defect"}
     clock.true += AGAIN_AFTER
-    while await timers.look():
-        pass
+    await look_through(timers)
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
     assert await aside(database) == {}
 
@@ -265,8 +260,7 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
             bad.edge_id,
         )
     timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
-    while await timers.look():
-        pass
+    await look_through(timers)
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
     assert await aside(database) == {bad.edge_id: "clock_defect"}
 
@@ -298,8 +292,7 @@ async def test_a_long_outage_is_told_once(database: Database) -> None:
     await begin(database, edge, edge)
     clock = SteppingClock(edge.begun_at + timedelta(days=30))
     timers = timers_of(database, clock)
-    while await timers.look():
-        pass
+    await look_through(timers)
     said = await told(database)
     assert sorted(name for _, name, _, _ in said) == sorted(
         [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.exchange.timers import Deadline, TimerEntry, to_time
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law, LawAt
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.timers.store import to_row
 from shared.runtime.timers.timers import Timers, clock
 from tests.shared.routing.test_clocks import AT, DIRECTORY, NOTICE_RULE, SAMPLE_LAW
@@ -59,6 +59,21 @@ def timers_of(database: Database, clock: SteppingClock, *, believed: bool = Fals
     return Timers(database, law_at, clock, scope=lambda: SCOPE, witness=witness)
 
 
+async def look_through(timers: Timers) -> None:
+    """Look until nothing is due."""
+    while await timers.look():
+        pass
+
+
+@asynccontextmanager
+async def acting(database: Database, law: LawAt | None = law_at) -> AsyncIterator[Session]:
+    """Open a transaction of a party while the law is available, or while it is not."""
+    database.law_at = law
+    async with database.transaction(SCOPE) as session:
+        yield session
+    database.law_at = None
+
+
 def notices(count: int, *, seed: int = 0) -> list[EdgeClock]:
     """Return notices that were issued within two days."""
     random = Random(seed)
@@ -90,10 +105,8 @@ async def begun(database: Database, count: int) -> list[EdgeClock]:
 
 async def begin(database: Database, *edges: EdgeClock, law: LawAt | None = None) -> None:
     """Begin deadlines, by the law if one is given."""
-    database.law_at = law
-    async with database.transaction(SCOPE) as session:
+    async with acting(database, law) as session:
         await clock(session.driver, edges, ())
-    database.law_at = None
 
 
 async def told(database: Database) -> list[Told]:

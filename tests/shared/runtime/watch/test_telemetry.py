@@ -156,10 +156,6 @@ def test_a_message_that_nothing_recorded_has_caused_has_no_trace(tmp_path: Path)
     assert read(path) == []
 
 
-def test_off_a_message_does_not_carry_its_cause_on() -> None:
-    assert message_traceparent(SAMPLED) is None
-
-
 @pytest.mark.parametrize("parent", ["", "malformed", f"00-{'0' * 32}-{SPAN_ID}-01", f"ff-{TRACE_ID}-{SPAN_ID}-01"])
 def test_a_malformed_link_counts_as_none(spans: Spans, parent: str) -> None:
     with span("http.request", links=[parent]):
@@ -204,11 +200,9 @@ def test_the_traces_of_a_batch_are_read_from_the_headers_that_messages_carry(spa
     assert traceparents([said, [(TRACEPARENT, None)], [], [(TRACEPARENT, b"\xff")]]) == [SAMPLED, "\ufffd"]
 
 
-def test_nobody_looks_for_traces_while_telemetry_is_off() -> None:
+def test_off_nothing_is_written_named_or_looked_for_and_a_message_does_not_carry_its_cause_on() -> None:
+    assert message_traceparent(SAMPLED) is None
     assert traceparents([[(TRACEPARENT, SAMPLED.encode())]]) == []
-
-
-def test_off_nothing_is_written_and_nothing_is_named() -> None:
     with span("http.request", links=[SAMPLED]) as notes:
         notes.add({"http.route": "/"})
         assert current_traceparent() is None

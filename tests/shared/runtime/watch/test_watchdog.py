@@ -16,6 +16,8 @@ from shared.runtime.instance.parts import first_of
 from shared.runtime.watch import watchdog
 from shared.runtime.watch.watchdog import EXIT_CODE, LoopWatch, end_tasks
 
+pytestmark = pytest.mark.timing
+
 ROOT = Path(__file__).parents[4]
 
 
@@ -45,14 +47,12 @@ async def fails_at_once() -> None:
     raise Unavailable("database_unavailable")
 
 
-@pytest.mark.timing
 async def test_a_part_ends_whose_rollback_turned_its_cancellation_into_a_failure() -> None:
     async with asyncio.timeout(50):
         with pytest.raises(Unavailable):
             await first_of(fails_at_once(), turns_for_ever())
 
 
-@pytest.mark.timing
 async def test_a_task_that_swallows_one_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = Ended()
     monkeypatch.setattr(watchdog, "end_process", ended)
@@ -75,7 +75,6 @@ async def test_a_task_that_swallows_one_cancellation_is_cancelled_again(monkeypa
     assert (task.cancelled(), swallowed, ended.calls) == (True, 3, [])
 
 
-@pytest.mark.timing
 async def test_a_task_that_never_ends_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = Ended()
     monkeypatch.setattr(watchdog, "end_process", ended)
@@ -97,7 +96,6 @@ async def test_a_task_that_never_ends_ends_the_process(monkeypatch: pytest.Monke
     await task
 
 
-@pytest.mark.timing
 async def test_a_blocked_loop_is_noticed_and_a_busy_one_is_not() -> None:
     ended = Ended()
     watch = asyncio.create_task(LoopWatch(blocked_s=2.0, tick_s=0.02, end=ended).run())
@@ -111,7 +109,6 @@ async def test_a_blocked_loop_is_noticed_and_a_busy_one_is_not() -> None:
     await asyncio.wait([watch])
 
 
-@pytest.mark.timing
 async def test_a_call_that_keeps_the_interpreter_busy_is_noticed_when_it_returns() -> None:
     ended = Ended()
     watch = asyncio.create_task(LoopWatch(blocked_s=1.0, tick_s=0.02, end=ended).run())
@@ -140,7 +137,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timing
 def test_a_process_with_a_blocked_loop_ends_with_its_own_exit_code_and_one_line() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _BLOCKED], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
