@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from base64 import urlsafe_b64decode
 from typing import Any
@@ -15,7 +14,6 @@ from shared.contracts.decision import EDGES_MAX
 from shared.contracts.facts import ReferralDecidedSealed
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.envelope.content_proof import MessageProof
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.decision_fact import FactBody, StatedEdge, decided_fact, sealed_of_decided, stated_edges
@@ -221,24 +219,6 @@ def test_a_record_opens_only_for_the_instance_that_serves_its_recipient(here: Wo
         accept(record, here.reader("law_enforcement", opening_keys=[here.keys["hotline"].opening]))
 
 
-def test_a_transaction_has_one_wrap_and_one_proof_for_each_recipient_and_none_for_two(here: World) -> None:
-    origin = here.documents.directory.party(HOTLINE)
-    assert origin is not None
-    filings = [Filing(submission(), origin, body_sha256="0" * 64) for _ in range(3)]
-    drafts: list[Draft] = []
-    for each in prepare_batch(filings, documents=here.documents, at=here.at):
-        assert isinstance(each, Prepared)
-        drafts += each.drafts
-    found: dict[str, set[tuple[bytes, bytes]]] = {}
-    for draft, record in zip(drafts, here.records(drafts), strict=True):
-        assert isinstance(record.proof, MessageProof)
-        found.setdefault(draft.recipient, set()).add((record.wrap, record.proof.signature))
-    assert found.keys() >= {POLICE_BE, POLICE_NL, PROVIDER, "audit"}
-    assert {len(groups) for groups in found.values()} == {1}
-    wraps, signatures = zip(*[group for groups in found.values() for group in groups], strict=True)
-    assert len(set(wraps)) == len(set(signatures)) == len(found)
-
-
 @pytest.mark.parametrize(("level", "urgent"), [("p0_child_at_risk", True), ("p1_urgent", False)])
 def test_what_tells_of_a_child_at_risk_is_urgent_and_nothing_else(here: World, level: str, urgent: bool) -> None:
     """A provider does not get the priority, so the lane must not reveal it. The fact for audit is not urgent either."""
@@ -251,13 +231,6 @@ def test_what_tells_of_a_child_at_risk_is_urgent_and_nothing_else(here: World, l
 def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies(prepared: Prepared) -> None:
     offers = [draft for draft in prepared.drafts if draft.message is REFERRAL_OFFERED]
     assert {draft.subject for draft in offers} == {str(prepared.referral_id)}
-
-
-def test_what_the_guard_refuses_is_not_prepared(here: World) -> None:
-    file = base64.urlsafe_b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(200)) * 4).decode()
-    items = [SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{file}"}}]
-    with pytest.raises(Refused, match="guard_"):
-        here.prepared(items=items)
 
 
 @pytest.mark.parametrize("filed", [{"exercise": False}, {"origin": "hotline-live.example"}], ids=["sandbox", "live"])

@@ -68,11 +68,6 @@ def subject(ip: str) -> dict[str, object]:
     return {"service": "provider-001.example", "account": "anna_1", "events": [{"ip": ip, "at": AT}]}
 
 
-@pytest.mark.parametrize("ip", ["192.0.2.7", "10.0.0.1", "2001:db8::1", "fd00::1", "fe80::1", "127.0.0.1"])
-def test_an_address_that_a_host_can_have_is_accepted(ip: str) -> None:
-    inspect(record(subject_accounts=[subject(ip)]))
-
-
 @pytest.mark.parametrize(
     ("ip", "rule"),
     [
