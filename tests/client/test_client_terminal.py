@@ -23,18 +23,6 @@ def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
     assert lines[2].split() == ["3"]
 
 
-def test_an_id_is_copied_whole_from_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
-    ids = ["019ab0e5-1111-7111-8111-111111111111", "019ab0e5-2222-7111-8111-111111111111"]
-    output.table(("referral", "a", "b"), [(each, "x " * 40, "provider-026.example " * 4) for each in ids])
-    shown = capsys.readouterr().out
-    assert all(each in shown for each in ids)
-    assert max(map(len, shown.splitlines()[1:])) <= 80
-
-
 def test_a_flow_is_read_at_eighty_columns() -> None:
     place = {"topic": "causeway.inbox.law_enforcement.hotline.v1", "partition": 11, "offset": 123_456_789}
     digest = {"position": 1, "at": "2026-03-15T12:00:00Z", "digest": "ab" * 32}

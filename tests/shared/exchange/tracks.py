@@ -111,9 +111,11 @@ def said(deed: Deed) -> Saying:
     return Saying.model_construct(code=next(iter(sorted(deed.move.codes)), None))
 
 
+@cache
 def as_the_exchange_does(subject: Subject) -> Takes:
     """Return `by_tracks` with a check against the code: a recipient by the state it shows, an origin by its copy."""
 
+    @cache
     def taken(standing: TrackState, deed: Deed) -> TrackState:
         after = by_tracks(standing, deed)
         if subject in ASKED_BY_AGENCIES:

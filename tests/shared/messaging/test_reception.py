@@ -10,7 +10,7 @@ import pytest
 
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.contract import encode_control
-from shared.messaging.exceptions import NamedMessage, OutcomeKind, OutcomeList, RefusalCode
+from shared.messaging.exceptions import NamedMessage, OutcomeKind, OutcomeList
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reception import (
     ArrivedMessage,
@@ -20,10 +20,9 @@ from shared.messaging.reception import (
     plan_batch,
     receive_batch,
 )
-from shared.messaging.sending import finish
 from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair, StreamPlace, WireRole, extend_chain
 from shared.messaging.upkeep import retry_exceptions
-from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
+from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run
 
 INC, TOPIC, S1, S2, A1, NONCE = (UUID(int=number) for number in range(1, 7))
 FROM_PEER = Pair(PEER, HERE)
@@ -279,17 +278,6 @@ def test_audit_takes_messages_of_a_closed_incarnation_that_follow_the_last_one()
     assert taken[-1].chain == extend_chain(chain, digests)
     assert read.closed[INC][ORDINARY] == LaneEnd(3, taken[-1].chain)
     assert read.lanes[ORDINARY].through == 0
-
-
-def test_a_dead_letter_is_told_with_its_code() -> None:
-    room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
-    receive(room, record(1, named(1)))
-    assert told(room) == [(1, OutcomeKind.DEAD, None)]
-    assert RefusalCode.DEAD == "dead"
-    scope = room.scope()
-    scope.send(state(S1))
-    run(finish(scope))
-    assert room.outgoing().lanes[ORDINARY].last == 1
 
 
 def test_a_withdrawal_that_is_not_applied_is_refused_where_no_room_is_left() -> None:
