@@ -29,6 +29,8 @@ from shared.messaging.ports import DayDigest, OwnTrack, Side, SubjectHolding
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
+from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.streams import Lane, Outgoing
 from shared.runtime.database.transactions import Database, Session
 from shared.runtime.delivery.arriving import pack, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
@@ -181,6 +183,42 @@ class Toy:
         """Return the ids of messages in the order in which they were applied."""
         return [row["message_id"] for row in await self.database.fetch("SELECT message_id FROM toy ORDER BY position")]
 
+    async def outgoing(self) -> Outgoing:
+        async with self.scopes.database.transaction() as session:
+            return (await PostgresMessagingTx(session, self.name).load_outgoing([self.peer], lock=False))[self.peer]
+
+    async def save_tables(self) -> None:
+        """Save a copy of all tables, as a backup does."""
+        for table in (*MESSAGING, "toy"):
+            await self.as_owner(f"DROP TABLE IF EXISTS saved_{table}; CREATE TABLE saved_{table} AS TABLE {table}")
+
+    async def restore_tables(self) -> None:
+        """Restore the saved tables. Sessions of the instance that saw the later tables are ended."""
+        tables = (*MESSAGING, "toy")
+        owner = await asyncpg.connect(self.endpoint.owner_url)
+        try:
+            async with owner.transaction():
+                await owner.execute(f"TRUNCATE {', '.join(tables)}")
+                for table in tables:
+                    names = await owner.fetchval(_GIVEN_COLUMNS, table)
+                    await owner.execute(
+                        f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM saved_{table}"
+                    )
+                await self.end_sessions()
+        finally:
+            await owner.close()
+
+    async def end_sessions(self) -> None:
+        """End all sessions of the instance in its database."""
+        own = await asyncpg.connect(self.endpoint.service_url)
+        try:
+            await own.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
+            )
+        finally:
+            await own.close()
+
     async def as_owner(self, statements: str) -> None:
         owner = await asyncpg.connect(self.endpoint.owner_url)
         try:
@@ -189,6 +227,11 @@ class Toy:
             await owner.close()
 
 
+#: The columns of a table that are not computed from others.
+_GIVEN_COLUMNS = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
 #: The codes of messages that a toy does not apply, with which an instance can retry them.
 _CODES = {OutcomeKind.WAITING: "document_unknown", OutcomeKind.DEAD: "handler_defect"}
 
@@ -329,3 +372,13 @@ async def _until_all_taken(toy: Toy, ids: Sequence[UUID], seconds: float) -> Non
 
     with suppress(TimeoutError):
         await until(has_all, seconds)
+
+
+async def until_acked(toy: Toy, lane: Lane = Lane.ORDINARY, seconds: float = 60) -> None:
+    """Wait until the peer has acknowledged all that a toy sent."""
+
+    async def is_acked() -> bool:
+        own = (await toy.outgoing()).lanes[lane]
+        return own.acked == own.last
+
+    await until(is_acked, seconds)
