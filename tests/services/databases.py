@@ -50,10 +50,9 @@ def running_databases(path: Path, *instances: str, forced: bool = True) -> Itera
 
 
 async def _unforced(admin_url: str) -> None:
-    connection = await asyncpg.connect(admin_url)
-    await connection.execute("ALTER SYSTEM SET fsync = off")
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()
+    async with connected(admin_url) as connection:
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
 
 
 @asynccontextmanager
@@ -77,6 +76,16 @@ def endpoint_fixture(instance: str, *, name: str = "endpoint") -> Callable[..., 
     return running
 
 
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection to a database, and close it at the end."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def until_one_waits_for_a_lock(database: Database) -> None:
     """Return once a transaction of the database waits for another."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -92,20 +101,13 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
 
     Isolated rows are those of `parties`.
     """
-    connection = await asyncpg.connect(owner_url)
-    try:
-        async with connection.transaction():
-            await connection.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
-            await connection.execute("SELECT set_config('causeway.role', 'service', true)")
-            await connection.execute("SELECT set_config('causeway.action', 'apply', true)")
-            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            rows = [
-                row["line"]
-                for table in tables
-                for row in await connection.fetch(f'SELECT t::text AS line FROM "{table["tablename"]}" AS t')
-            ]
-    finally:
-        await connection.close()
+    async with connected(owner_url) as connection, connection.transaction():
+        await connection.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
+        await connection.execute("SELECT set_config('causeway.role', 'service', true)")
+        await connection.execute("SELECT set_config('causeway.action', 'apply', true)")
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        reads = [f'SELECT t::text AS line FROM "{table["tablename"]}" AS t' for table in tables]
+        rows = [row["line"] for read in reads for row in await connection.fetch(read)]
     return "\n".join(rows)
 
 

@@ -6,18 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from shared.contracts import referral
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.items import AnswerTrack
-from shared.contracts.referral import (
-    NoticeIssuedClear,
-    NoticeRecord,
-    NoticeWithdrawnClear,
-    ReferralOfferedClear,
-    ReferralRecord,
-    ReferralWithdrawnClear,
-)
 from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import OpenedPart
@@ -97,17 +90,17 @@ def offered(
     }
     return received(
         REFERRAL_OFFERED,
-        ReferralOfferedClear.model_validate(stated | committed()),
+        referral.ReferralOfferedClear.model_validate(stated | committed()),
         subject=referral_id,
         sender=origin,
         recipient=to,
-        sealed=ReferralRecord.model_validate(record),
+        sealed=referral.ReferralRecord.model_validate(record),
         edge=edge(to, purpose),
     )
 
 
 def withdrawn(referral_id: UUID, *, to: str = AGENCY, origin: str = HOTLINE) -> Received:
-    clear = ReferralWithdrawnClear.model_validate(
+    clear = referral.ReferralWithdrawnClear.model_validate(
         {"referral_id": referral_id, "revision": 1, "act": uuid4(), "reason": "filed_in_error"}
     )
     return received(REFERRAL_WITHDRAWN, clear, subject=referral_id, sender=origin, recipient=to)
@@ -139,18 +132,20 @@ def issued(
     }
     return received(
         NOTICE_ISSUED,
-        NoticeIssuedClear.model_validate(stated | committed()),
+        referral.NoticeIssuedClear.model_validate(stated | committed()),
         subject=notice_id,
         sender=notifier,
         recipient=to,
-        sealed=NoticeRecord.model_validate(record),
+        sealed=referral.NoticeRecord.model_validate(record),
         edge=edge(to, "takedown"),
         again=again,
     )
 
 
 def notice_withdrawn(notice_id: UUID, *, to: str = PROVIDER, notifier: str = HOTLINE) -> Received:
-    clear = NoticeWithdrawnClear.model_validate({"notice_id": notice_id, "act": uuid4(), "reason": "filed_in_error"})
+    clear = referral.NoticeWithdrawnClear.model_validate(
+        {"notice_id": notice_id, "act": uuid4(), "reason": "filed_in_error"}
+    )
     return received(NOTICE_WITHDRAWN, clear, subject=notice_id, sender=notifier, recipient=to)
 
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 import httpx
 from fastapi import APIRouter, Request
@@ -17,22 +18,27 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.attention import AttentionRoutes
+from shared.party.attention import AttentionQuery, AttentionRoutes
+from shared.party.attention_item import AttentionItem, ListPlace
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext, viewed
+from shared.routing.clocks import LawAt
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
+from shared.runtime.timers.timers import Timers
 from tests.support.manual_clock import ManualClock
 
 #: The default caller. It has no API key, so no name of its own.
 ACTOR = "0a" * 16
 #: Parties whose keys have ended.
 ENDED: set[str] = set()
+#: The place before every attention item.
+BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 
 
@@ -102,6 +108,34 @@ async def paged(items: Any, party: str, state: str) -> list[str]:
         found += [item.get("notice_id") or item["referral_id"] for item in page["items"]]
         if (cursor := page["next"]) is None:
             return found
+
+
+async def waiting(database: Database, look: AttentionQuery, party: str, subject: UUID) -> list[AttentionItem]:
+    """Return the items about a subject that one source adds to the attention list of `party`."""
+    async with database.transaction(RowScope([party], Role.ANALYST, "read")) as session:
+        found = await look(session.driver, party, BEGINNING, rank_max=1, limit=10_000)
+    return [each.row for each in found if each.row.subject == subject]
+
+
+class Looking(Protocol):
+    """Timed work of an instance: one look does a part of what is due, and says whether there was any."""
+
+    async def look(self) -> object: ...
+
+
+async def until_idle(work: Looking) -> None:
+    """Do all timed work that is due now."""
+    while await work.look():
+        pass
+
+
+def timers_of(database: Database, law_at: LawAt, clock: ManualClock, scope: RowScope) -> Timers:
+    """Return the timers of an instance. The database's clock is the test's, too."""
+
+    async def witness(_: object) -> datetime:
+        return clock.now()
+
+    return Timers(database, law_at, clock, scope=lambda: scope, witness=witness)
 
 
 async def attention_list(

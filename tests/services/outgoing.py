@@ -59,11 +59,8 @@ def keep_sent(
 ) -> None:
     """Let the database's transactions send in streams, and keep the sent messages."""
     signing, clock = signing or SigningKey(bytes(range(32))), clock or SystemClock()
-    composer = SegmentComposer(
-        signing,
-        sealing_keys=lambda *_: RecipientKey(SEALING.sealing_key),
-        control_letters=ControlLetterWriter(instance, clock),
-    )
+    key, letters = RecipientKey(SEALING.sealing_key), ControlLetterWriter(instance, clock)
+    composer = SegmentComposer(signing, sealing_keys=lambda *_: key, control_letters=letters)
     sending = StreamSending(instance, composer, subjects_of(instance, clock), clock=clock)
     database.last_step = _kept(sending, _SENT.setdefault(database, []))
 
@@ -99,7 +96,7 @@ async def clear_parts(database: Database, subject: UUID) -> list[tuple[str, str,
 def forget_sent(database: Database, message_ids: Collection[UUID] | None = None) -> None:
     """Forget these messages, or all."""
     _SENT[database][:] = [
-        each for each in _SENT[database] if message_ids is not None and each.message_id not in message_ids
+        one for one in _SENT[database] if message_ids is not None and one.message_id not in message_ids
     ]
 
 
@@ -114,8 +111,5 @@ async def placed(database: Database, instance: str, subject: UUID) -> list[tuple
             for segment in await tx.list_segments(peer, streams.incarnation, lane, above=0, messages_max=10**9)
         ]
     headers = [dict(each.record.headers) for segment in segments for each in segment.messages]
-    return [
-        (each["ce_type"].decode(), each["ce_recipient"].decode())
-        for each in headers
-        if each["ce_subject"] == str(subject).encode()
-    ]
+    own = [each for each in headers if each["ce_subject"] == str(subject).encode()]
+    return [(each["ce_type"].decode(), each["ce_recipient"].decode()) for each in own]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -74,8 +75,8 @@ def named(act: Act) -> str:
 def test_every_message_of_an_act_is_walked() -> None:
     """Requests of agencies to providers are walked on a running exchange, in `test_preservation`."""
     answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
-    assert {each.message for each in answering if each.message} == {
-        each.message for each in (*ANSWERS, *BY_TIME, *BY_RECEIPT)
+    assert {act.message for act in answering if act.message} == {
+        act.message for act in (*ANSWERS, *BY_TIME, *BY_RECEIPT)
     }
 
 
@@ -130,13 +131,7 @@ class OneEdge:
     """A substitute for an origin's edges: a single open one, with this answer so far."""
 
     def __init__(
-        self,
-        subject: UUID,
-        recipient: str,
-        present: AnswerState,
-        *,
-        withdrawn: bool,
-        said: Mapping[str, object] | None = None,
+        self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool, said: Any = None
     ) -> None:
         answer, place = EdgeAnswer(present, said or {}), instance_of(recipient)
         self.edge = OpenEdge(EDGE_IDS[CASE_OF], subject, HOTLINE, recipient, subject, answer, withdrawn, (1, 2), place)

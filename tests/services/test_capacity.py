@@ -178,10 +178,8 @@ async def largest(exchange: Exchange, name: str) -> int:
     r, most = Random(3), (0, reaching())
     for size in range(16, 801, 16):
         placed = POSITIONS[name](text := b64u(r.randbytes(size)))
-        if (
-            placed.characters == len(text)
-            and exchange.refusing(as_bytes(body := reaching(spoken(placed.body)))) is None
-        ):
+        body = reaching(spoken(placed.body))
+        if placed.characters == len(text) and exchange.refusing(as_bytes(body)) is None:
             most = size, body
     value = most[1]["items"][0]["locator"]["value"] if name != "external reference" else most[1]["external_ref"]
     assert json.dumps(value) in await exchange.delivered(most[1])

@@ -43,11 +43,8 @@ AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
 
 
-_ROLES = {
-    OutcomeList: streams.WireRole.OUTCOMES,
-    Holdings: streams.WireRole.HOLDINGS,
-    ResyncRequest: streams.WireRole.RESYNC,
-}
+_ROLE = streams.WireRole
+_ROLES = {OutcomeList: _ROLE.OUTCOMES, Holdings: _ROLE.HOLDINGS, ResyncRequest: _ROLE.RESYNC}
 
 
 @dataclass
@@ -99,9 +96,7 @@ class Log:
     async def take(self, broker: Broker, *, records_max: int = 500) -> None:
         """Read the new records of all topics by their real bytes, as a reader does after its start."""
         now = self.reading.clock.now()
-        held = {
-            place: (broker.topics[place.topic].topic_id, bounds) for place, bounds in (await broker.bounds()).items()
-        }
+        held = {at: (broker.topics[at.topic].topic_id, bounds) for at, bounds in (await broker.bounds()).items()}
         begun = await intake.begin(held, entries=self.entries, now=now)
         keys = self.reading.signing_keys
         for place, (offset, _) in begun.items():

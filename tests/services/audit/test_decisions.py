@@ -82,26 +82,18 @@ async def test_a_message_that_is_read_again_states_nothing_twice(log: Log) -> No
     ],
     ids=["altered", "of another origin", "of a later release", "broken"],
 )
-async def test_what_is_wrong_with_one_decision_is_said_of_that_one(
-    log: Log, change: Callable[[dict[str, Any]], None], kind: str, problem: str
-) -> None:
+async def test_one_wrong_is_named(log: Log, change: Callable[[dict[str, Any]], None], kind: str, problem: str) -> None:
     filed = [log.world.prepared() for _ in range(3)]
     draft = joined(log, filed)
     sealed = opened(log.world, draft)
     change(decisions(sealed)[1])
     await kept(log, replace(draft, plaintext=json.dumps(sealed).encode()))
     lines = [await shown(log, each) for each in filed]
-    assert [(line["kind"], line["problem"]) for line in lines] == [
-        ("decision", None),
-        (kind, problem),
-        ("decision", None),
-    ]
+    assert [(one["kind"], one["problem"]) for one in lines] == [("decision", None), (kind, problem), ("decision", None)]
 
 
 @pytest.mark.parametrize("party", [HOTLINE, None])
-async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_listed_once(
-    log: Log, party: str | None
-) -> None:
+async def test_a_referral_stated_more_often_than_a_page_is_long_is_listed_once(log: Log, party: str | None) -> None:
     filed = [log.world.prepared() for _ in range(2)]
     first, second = (joined(log, [each]) for each in filed)
     sealed = opened(log.world, first)
@@ -132,9 +124,7 @@ async def test_a_decision_that_is_found_again_at_an_earlier_time_stays_listed(lo
     assert sorted(kinds) == ["decision", "decision" if proven else "unproven"]
 
 
-async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_whatever_breaks_at_one_decision_others_are_judged(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     filed = [log.world.prepared() for _ in range(3)]
     judge = judged.judged_edges
 

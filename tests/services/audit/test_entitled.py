@@ -17,15 +17,8 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from shared.contracts.registry import (
-    NOTICE_ACKNOWLEDGED,
-    OUTCOME_REPORTED,
-    RECORD_REVEALED,
-    REFERRAL_DECIDED,
-    REFERRAL_REFUSED,
-    REFERRAL_WITHDRAWN,
-    MessageType,
-)
+from shared.contracts import registry
+from shared.contracts.registry import MessageType
 from shared.exchange.message import Draft, Record, compose, compose_fact
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
@@ -42,13 +35,7 @@ OUTCOME = {"outcome": "conviction", "child_identified": "yes", "child_safeguarde
 
 
 def fact(
-    log: Log,
-    message: MessageType,
-    clear: Mapping[str, Any],
-    *,
-    subject: UUID,
-    by: str = "industry",
-    sealed: bytes | None = None,
+    log: Log, message: MessageType, clear: Any, *, subject: UUID, by: str = "industry", sealed: bytes | None = None
 ) -> Draft:
     directory = log.world.documents.directory
     return compose_fact(
@@ -57,24 +44,18 @@ def fact(
 
 
 def decided(
-    log: Log,
-    filed: Prepared,
-    *,
-    origin: str,
-    by: str = "industry",
-    clear: Mapping[str, Any] | None = None,
-    like: Prepared | None = None,
+    log: Log, filed: Prepared, *, origin: str, by: str = "industry", clear: Any = None, like: Prepared | None = None
 ) -> Draft:
     """Return the true decision with changes, as another instance states it. Its edges are those of `like`."""
     true = stated(log, like or filed)
     said = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition} | (clear or {})
     sealed = json.dumps({"decisions": [true | {"origin": origin}]}).encode()
-    return fact(log, REFERRAL_DECIDED, {"decisions": [said]}, subject=filed.referral_id, by=by, sealed=sealed)
+    return fact(log, registry.REFERRAL_DECIDED, {"decisions": [said]}, subject=filed.referral_id, by=by, sealed=sealed)
 
 
 def stated(log: Log, filed: Prepared) -> dict[str, Any]:
     """Return the sealed part of the true decision, which every instance that decides knows."""
-    true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
+    true = next(draft for draft in filed.drafts if draft.message is registry.REFERRAL_DECIDED)
     [decision] = decisions(opened(log.world, true))
     return decision
 
@@ -143,9 +124,11 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
     assert is_marked(await shown(log, filed, unopenable))
     line = await shown(log, filed, own)
     assert (line["kind"], line["problem"]) == ("decision", "sealed_unopenable")
-    stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
+    stated = fact(log, registry.RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id)
     assert is_marked(await shown(log, filed, await said(log, stated)))
-    foreign = fact(log, RECORD_REVEALED, revealed("police-jp.example"), subject=filed.referral_id, by="law_enforcement")
+    foreign = fact(
+        log, registry.RECORD_REVEALED, revealed("police-jp.example"), subject=filed.referral_id, by="law_enforcement"
+    )
     assert is_marked(await shown(log, filed, await said(log, foreign, instance="law_enforcement")))
     rows = await log.database.fetch(views.DECIDED)
     assert all(isinstance(row["origin"], str) for row in rows)
@@ -167,7 +150,7 @@ async def test_a_decision_under_the_subject_of_another_referral_is_marked(log: L
 
 async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> None:
     stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
-    false = await said(log, fact(log, REFERRAL_REFUSED, stated, subject=uuid7()))
+    false = await said(log, fact(log, registry.REFERRAL_REFUSED, stated, subject=uuid7()))
     [line] = of_message((await log.page(false))["items"], false)
     assert is_marked(line)
     assert line["detail"] == {"spoken_of": HOTLINE}
@@ -177,13 +160,13 @@ async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> N
 async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(log: Log, by: str, party: str) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    stated = fact(log, RECORD_REVEALED, revealed(party), subject=filed.referral_id, by=by)
+    stated = fact(log, registry.RECORD_REVEALED, revealed(party), subject=filed.referral_id, by=by)
     assert is_marked(await shown(log, filed, await said(log, stated, instance=by)))
 
 
 async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     filed = log.world.prepared()
-    stated = fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id, by="law_enforcement")
+    stated = fact(log, registry.RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id, by="law_enforcement")
     true = await said(log, stated, instance="law_enforcement")
     await log.file(filed)  # read later, which is possible because topics have no common order
     assert (await shown(log, filed, true))["kind"] == "revealed"
@@ -202,20 +185,20 @@ async def test_a_report_of_an_instance_that_the_message_did_not_go_to_is_not_in_
 @pytest.mark.parametrize(
     ("message", "clear", "sender", "instance"),
     [
-        (OUTCOME_REPORTED, OUTCOME, PROVIDER, "industry"),
-        (REFERRAL_WITHDRAWN, {"revision": 1, "reason": "filed_in_error"}, ITS_OWN, "industry"),
-        (OUTCOME_REPORTED, OUTCOME, "police-jp.example", "law_enforcement"),
-        (NOTICE_ACKNOWLEDGED, {}, ITS_OWN, "industry"),
+        (registry.OUTCOME_REPORTED, OUTCOME, PROVIDER, "industry"),
+        (registry.REFERRAL_WITHDRAWN, {"revision": 1, "reason": "filed_in_error"}, ITS_OWN, "industry"),
+        (registry.OUTCOME_REPORTED, OUTCOME, "police-jp.example", "law_enforcement"),
+        (registry.NOTICE_ACKNOWLEDGED, {}, ITS_OWN, "industry"),
     ],
     ids=["anothers answer", "anothers withdrawal", "an answer to what was not sent", "a notice that is none"],
 )
 async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
-    log: Log, message: MessageType, clear: Mapping[str, Any], sender: str, instance: str
+    log: Log, message: registry.MessageType, clear: Mapping[str, Any], sender: str, instance: str
 ) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    name = "notice_id" if message is NOTICE_ACKNOWLEDGED else "referral_id"
-    to = POLICE if message is REFERRAL_WITHDRAWN else HOTLINE
+    name = "notice_id" if message is registry.NOTICE_ACKNOWLEDGED else "referral_id"
+    to = POLICE if message is registry.REFERRAL_WITHDRAWN else HOTLINE
     address = log.world.address(filed.referral_id, sender, to)
     draft = compose(message, clear | {name: str(filed.referral_id)}, address)
     assert is_marked(await shown(log, filed, await said(log, draft, instance=instance)))
@@ -224,7 +207,7 @@ async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
 async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_statement(log: Log) -> None:
     stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
     [record] = forged(
-        log.world, [fact(log, REFERRAL_REFUSED, stated, subject=uuid7(), by="hotline")], instance="hotline"
+        log.world, [fact(log, registry.REFERRAL_REFUSED, stated, subject=uuid7(), by="hotline")], instance="hotline"
     )
     stated_by_producer = replace(record, offset=record.offset + 1, time_stated=True)
     await log.keep(replace(record, broker_time=log.world.at + 2 * LONG_AFTER), stated_by_producer)
@@ -235,16 +218,14 @@ async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_s
     ]
 
 
-async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_with_the_check_off_each_would_have_stood(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.audit.domain.decisions.may_state", lambda *_, **__: True)
     monkeypatch.setattr("services.audit.use_cases.judged", tuple)
     filed = log.world.prepared()
     await log.file(filed)
     forgeries = [
         decided(log, filed, origin=HOTLINE, clear={"disposition": "unroutable"}),
-        fact(log, RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id),
+        fact(log, registry.RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id),
     ]
     kinds = [(await shown(log, filed, await said(log, each)))["kind"] for each in forgeries]
     assert kinds == ["decision", "revealed"]

@@ -89,9 +89,7 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
 
 
-async def test_only_what_the_table_allows_is_believed(
-    database: Database, record_property: Callable[[str, object], None]
-) -> None:
+async def test_only_what_is_allowed_counts(database: Database, record_property: Callable[[str, object], None]) -> None:
     log = Log(database)
     filed = log.world.prepared()
     await log.file(filed)
@@ -174,8 +172,4 @@ async def only_their_own_accounts_changed(before: IntakeCheck, after: IntakeChec
         assert more == (1 if (party, disposition) in OWN_BOOKS else 0), party
 
 
-OWN_BOOKS: Final = {
-    ("hotline-de.example", "unroutable"),
-    (PROVIDER, "unroutable"),
-    ("provider-002.example", "unroutable"),
-}
+OWN_BOOKS = {("hotline-de.example", "unroutable"), (PROVIDER, "unroutable"), ("provider-002.example", "unroutable")}

@@ -71,9 +71,7 @@ async def test_a_flow_is_found_by_the_id_of_its_referral_and_of_each_message(log
     carried = [each for each in messages if each.recipient == POLICE]
     assert carried
     for reference in (filed.referral_id, *(each.id for each in carried)):
-        assert [each.referral_id for each in (await found(log, reference=UUID(str(reference)))).items] == [
-            filed.referral_id
-        ]
+        assert [one.referral_id for one in (await found(log, reference=reference)).items] == [filed.referral_id]
 
 
 async def test_a_look_without_a_purpose_or_by_another_role_finds_nothing(log: Log) -> None:
@@ -251,9 +249,7 @@ def _pages(plan: dict[str, Any]) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_a_page_reads_no_more_beside_many_more_of_others(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     """Covers a search for one party, for several and for all.
 
     It counts pages, not times. The control has no such index.

@@ -22,6 +22,7 @@ from tests.services.audit.test_agencies_judged import AT_LARGE, DE, NL, passed
 from tests.services.audit.test_finding import all_found, filled, found, pages_read
 from tests.services.audit.test_junk_folded import accountant
 from tests.support.builders import POLICE
+from tests.support.running import rows_of
 
 #: Inserts decisions of one origin ($4), each of another referral, that state these edges ($5) to a recipient ($6).
 _STATE = """
@@ -68,9 +69,7 @@ async def pass_on(log: Log, referral: Received, sender: str, *, exercise: bool =
     [(timedelta(seconds=5), False), (timedelta(days=10), True)],
     ids=["the other world", "before the period"],
 )
-async def test_a_message_that_is_not_on_the_list_takes_no_flow_off_it(
-    log: Log, earlier: timedelta, *, exercise: bool
-) -> None:
+async def test_an_unlisted_message_takes_no_flow_off_the_list(log: Log, earlier: timedelta, *, exercise: bool) -> None:
     """The origin sent the same edge to the recipient before."""
     filed = log.world.prepared()
     records = log.world.records(filed.drafts)
@@ -103,9 +102,7 @@ async def state(owner: asyncpg.Connection, log: Log, name: str, count: int, *, o
     await owner.execute(_STATE, name, count, log.world.at, origin, edges, f"{name}.example")
 
 
-async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_decisions_of_an_outsider_cost_a_search_nothing(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     """The test counts pages, not times."""
     await filled(log, "told", 200, origin="told-by.example", recipient="told.example")
     owner = await asyncpg.connect(audit_endpoint.owner_url)
@@ -125,9 +122,7 @@ async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
     await owner.close()
 
 
-async def test_a_message_belongs_to_the_referral_for_which_its_edge_was_stated_first(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_a_message_is_of_who_stated_its_edge_first(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     """The origin states the edge for many referrals. No flow is lost between two pages."""
     await filled(log, "again", 60, origin="again-by.example", recipient="again.example")
     listed = [each for page in await all_found(log, "again.example") for each in page]
@@ -139,9 +134,7 @@ async def test_a_message_belongs_to_the_referral_for_which_its_edge_was_stated_f
     assert [each for page in await all_found(log, "again.example") for each in page] == listed
 
 
-async def test_a_message_finds_by_its_id_the_referral_of_its_sender_alone(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_a_message_id_finds_the_referral_of_its_sender_alone(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     await filled(log, "by-id", 1, origin="by-id-by.example", recipient="by-id.example")
     owner = await asyncpg.connect(audit_endpoint.owner_url)
     query = "SELECT edge_id, message_id FROM entry WHERE recipient = 'by-id.example'"
@@ -162,24 +155,18 @@ FROM entry WHERE sender = $1
 """
 
 
-async def test_messages_of_others_about_a_referral_fill_one_page_at_most(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_messages_of_others_fill_one_page_at_most(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     """The requested referral comes first."""
     filed = log.world.prepared()
     await log.file(filed)
     await filled(log, "about", 60, origin="about-by.example", recipient="about.example")
-    owner = await asyncpg.connect(audit_endpoint.owner_url)
-    await owner.execute(_ABOUT, "about-by.example", filed.referral_id)
-    await owner.close()
+    await rows_of(audit_endpoint.owner_url, _ABOUT, "about-by.example", filed.referral_id)
     first, *others = (await found(log, reference=filed.referral_id)).items
     assert first.referral_id == filed.referral_id
     assert len(others) == 49
 
 
-async def test_the_accountant_asks_for_the_statements_of_an_edges_own_origin(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_the_accountant_asks_for_what_an_edges_origin_said(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     """The accountant may use the keys of the index."""
     await filled(log, "asked", 1, origin="asked-by.example", recipient="asked.example")
     async with accountant(audit_endpoint) as connection:

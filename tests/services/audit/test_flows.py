@@ -142,9 +142,7 @@ REMOVED = {"recipient": "police-nl.example", "purpose": "investigation", "rules"
     ],
     ids=["a prohibition that removed nothing", "a reason for a person", "another reason"],
 )
-async def test_a_decision_that_says_another_reason_than_its_facts_lead_to_is_named(
-    log: Log, lie: Callable[[dict[str, Any]], None]
-) -> None:
+async def test_a_decision_with_a_false_reason_is_named(log: Log, lie: Callable[[dict[str, Any]], None]) -> None:
     filed = log.world.prepared()
     *offers, fact = log.world.records(filed.drafts)
     await log.keep(*offers, resealed_for_audit(log.world, fact, lie))

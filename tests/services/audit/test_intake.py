@@ -39,13 +39,8 @@ async def taken(log: Log, pair: Pair = TO_AUDIT) -> Incoming:
 async def kept(log: Log, pair: Pair = TO_AUDIT, incarnation: UUID | None = None) -> list[Any]:
     """Return the entries of one pair's ordinary stream in its present incarnation, ordered by number."""
     of = incarnation or log.world.streams.outgoing[pair].incarnation
-    return list(
-        await log.database.fetch(
-            "SELECT * FROM entry WHERE writer = $1 AND addressee = $2 AND incarnation = $3 ORDER BY lane, number",
-            *pair,
-            of,
-        )
-    )
+    query = "SELECT * FROM entry WHERE (writer, addressee, incarnation) = ($1, $2, $3) ORDER BY lane, number"
+    return list(await log.database.fetch(query, *pair, of))
 
 
 async def reasons(log: Log, topic: Topic) -> list[tuple[int, str, int]]:
@@ -143,11 +138,8 @@ async def test_a_key_counts_by_the_directory_of_the_brokers_time(log: Log) -> No
     await log.take(broker)
     assert [row["number"] for row in await kept(log) if row["lane"]] == [1]
     # A proof, and a message that it would prove; each before the first directory and after the change.
-    assert await reasons(log, broker.topics[MINE]) == [
-        (1, "key_unknown", 1),
-        (1, "key_unknown", 1),
-        *([(1, "proof_missing", 1)] * 2),
-    ]
+    unknown, missing = (1, "key_unknown", 1), (1, "proof_missing", 1)
+    assert await reasons(log, broker.topics[MINE]) == [unknown, unknown, missing, missing]
 
 
 async def test_a_time_that_a_producer_stated_takes_no_number(log: Log) -> None:
@@ -180,12 +172,8 @@ async def test_a_message_at_another_place_takes_no_number(log: Log) -> None:
 
 def offers(log: Log, count: int) -> list[Written]:
     """Return segments from the hotline to the police, in the ordinary lane."""
-    return [
-        each
-        for _ in range(count)
-        for each in log.world.written([log.world.offered("police-nl.example")])
-        if each.lane == Lane.ORDINARY
-    ]
+    written = [each for _ in range(count) for each in log.world.written([log.world.offered("police-nl.example")])]
+    return [each for each in written if each.lane == Lane.ORDINARY]
 
 
 async def test_copies_in_audits_own_topic_are_taken_as_if_they_stood_in_the_topic_of_their_pair(log: Log) -> None:

@@ -30,6 +30,7 @@ from shared.runtime.kafka.reader import LogReader
 from tests.services.audit.broker import Broker, Topic, with_life
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import MINE, ORDINARY, TO_AUDIT, facts, opening
+from tests.services.databases import connected
 from tests.support.exchange_world import LONG_AFTER
 from tests.support.wire_records import Written
 
@@ -76,11 +77,8 @@ def flooded(log: Log) -> list[Written]:
 
 @asynccontextmanager
 async def accountant(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(endpoint.accountant_url)
-    try:
+    async with connected(endpoint.accountant_url) as connection:
         yield connection
-    finally:
-        await connection.close()
 
 
 async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tuple[list[str], list[str]]:
@@ -134,9 +132,7 @@ async def test_a_thousand_records_of_nobody_are_few_rows_and_each_honest_message
     assert entry["detail"] == {"count": len(of_these), "last": last.offset, "until": rfc3339(last.broker_time)}
 
 
-async def test_reconciling_finds_every_place_and_says_how_much_was_nobodys(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_reconciling_finds_every_place_and_counts_nobodys(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     broker = Broker()
     broker.append(*opening(log, TO_AUDIT), *flooded(log))
     await log.take(broker)
@@ -155,9 +151,7 @@ async def test_reconciling_finds_every_place_and_says_how_much_was_nobodys(
     assert (await reconciled(audit_endpoint, log, broker))[0] == []
 
 
-async def test_another_day_is_counted_by_itself_and_its_first_is_an_entry(
-    log: Log, audit_endpoint: DatabaseEndpoint
-) -> None:
+async def test_another_day_is_counted_apart_with_a_first_entry(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
     broker = Broker()
     for day in (0, 1):
         broker.append(*islice(junk(log), 9), at=log.world.at + timedelta(days=day))

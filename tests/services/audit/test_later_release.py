@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
 
+from deploy.accounting import views
+from deploy.accounting.book import Ledger
+from deploy.accounting.books import Ledgers
+from deploy.accounting.edges import SealedDays
+from deploy.accounting.streams import Sides
 from services.audit.domain.entries import AuditEntry
 from shared.contracts import registry
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
 from shared.envelope.record_value import join_value, split_value
+from shared.exchange.decision_fact import join_decided
 from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import OutcomeKind
+from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, identity, of_message
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
 from tests.support.builders import HOTLINE
+from tests.support.exchange_world import decisions
 from tests.support.forging import forged
 
 NOT_INVENTED: Final = "not_invented_yet"
@@ -48,11 +56,6 @@ def look(log: Log) -> Record:
     return log.world.records([fact(log, RECORD_REVEALED, clear, subject=uuid7(), by="hotline")])[0]
 
 
-def report(log: Log) -> Record:
-    """Return a protocol message."""
-    return log.reported(offer(log), OutcomeKind.REFUSED, "offer_unknown")
-
-
 def type_of(record: Record) -> bytes:
     return next(value or b"" for name, value in record.headers if name == "ce_type")
 
@@ -69,9 +72,7 @@ EACH: Final[tuple[Callable[[Log], Record], ...]] = (decision, refusal, offer, lo
 
 
 @pytest.mark.parametrize("make", EACH, ids=lambda make: make.__name__)
-def test_a_version_that_audit_does_not_read_is_marked_and_its_proof_is_whole(
-    log: Log, make: Callable[[Log], Record]
-) -> None:
+def test_an_unread_version_is_marked_and_its_proof_is_whole(log: Log, make: Callable[[Log], Record]) -> None:
     record = later(log, make(log))
     [entry] = entries_of(log, [record])
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "version_unknown")
@@ -101,9 +102,7 @@ def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Reco
 @pytest.mark.parametrize(
     ("make", "path"), [(look, ("reason",)), (decision, ("decisions", 0, "disposition"))], ids=["a fact", "a decision"]
 )
-def test_a_code_that_audit_does_not_know_is_no_broken_body(
-    log: Log, make: Callable[[Log], Record], path: tuple[str | int, ...]
-) -> None:
+def test_an_unknown_code_breaks_no_body(log: Log, make: Callable[[Log], Record], path: tuple[str | int, ...]) -> None:
     [entry] = entries_of(log, [with_code(log, make, *path)])
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "code_unknown")
 
@@ -138,9 +137,7 @@ async def test_whoever_was_sent_what_audit_cannot_read_answers_as_anybody_does(l
     await log.outcome(filed.referral_id, 1, outcome="conviction", known="yes")
     flow = await log.flow(filed.referral_id)
     assert {each["problem"] for each in flow if "referral_offered" in each["type"]} == {"version_unknown"}
-    assert [(each["kind"], each["problem"]) for each in flow if "outcome_reported" in each["type"]] == [
-        ("record", None)
-    ]
+    assert [(one["kind"], one["problem"]) for one in flow if "outcome_reported" in one["type"]] == [("record", None)]
 
 
 @pytest.mark.parametrize("of_later", ["version", "code"])
@@ -174,3 +171,122 @@ async def test_a_later_decision_of_a_second_instance_accuses_nobody(log: Log) ->
     await log.keep(read, record)
     [line] = of_message(await log.flow(UUID(referral)), record)
     assert (line["kind"], line["problem"]) == ("decision", "version_unknown")
+
+
+# -- Submissions that an origin stated and audit could not read count as reported: equations (I) and (III) hold.
+
+
+ORIGIN: Final = "hotline"
+REFERRAL, EDGE, MESSAGE = uuid7(), uuid7(), uuid7()
+#: No instance and no stream.
+_NOWHERE: Final = (None, None, None, None)
+
+
+class Said:
+    """A ledger that returns the given answers, and nothing for any other query."""
+
+    def __init__(self, kind: str, name: str, answers: Mapping[str, Sequence[Any]]) -> None:
+        self.kind, self.name, self.answers = kind, name, answers
+
+    async def fetch(self, query: str, *_: object) -> Sequence[Any]:
+        return self.answers.get(query, ())
+
+    async def rows(self, query: str, *_: object) -> AsyncIterator[Any]:
+        for each in self.answers.get(query, ()):
+            yield each
+
+
+def books(*unread: Mapping[str, Any]) -> Ledgers:
+    """Return the ledgers of an origin with one referral, one edge and one refusal, and audit's unread statements."""
+    origin = {
+        views.INTAKE: [{"party": HOTLINE, "submitted": 2, "accepted": 1, "refused": 1}],
+        views.REFERRALS: (of := [{"party": HOTLINE, "disposition": "routed", "n": 1}]),
+        views.REFERRALS_OF: of,
+        views.EDGES: [(MESSAGE, None, "emitted", EDGE, HOTLINE, *_NOWHERE)],
+        views.EDGES_OF: [{"edge_id": EDGE, "party": HOTLINE}],
+    }
+    carried = [(MESSAGE, "causeway.referral_offered.v1", None, EDGE, None, *_NOWHERE)]
+    audit = {views.UNREAD_FILINGS: unread, views.AUDITED_CARRIERS: carried}
+    services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", audit)]
+    days = SealedDays(), SealedDays(), date(2026, 1, 1)
+    return Ledgers(cast(list[Ledger], services), cast(list[Ledger], audits), *days)
+
+
+def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[str, Any]:
+    return {"sender": sender, "refused": refused, "subject": str(REFERRAL), "told": told, "n": 1}
+
+
+async def differing(found: Ledgers) -> list[tuple[str, str]]:
+    await found.edges(Sides())
+    await found.referrals()
+    return [(each.equation, each.what) for each in found.differences.sorted()]
+
+
+async def test_it_is_no_difference() -> None:
+    assert await differing(books(filing(refused=False), filing(refused=True))) == []
+
+
+REFUSALS = ("I", "refusals counted by the origin are not those stated to audit")
+DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "an edge that was not stated to audit")
+
+
+@pytest.mark.parametrize(
+    ("unread", "differs"),
+    [
+        ((), {REFUSALS, *DECISIONS}),
+        ((filing(refused=False),), {REFUSALS}),
+        ((filing(refused=True),), {*DECISIONS}),
+        ((filing(refused=True), filing(refused=True)), {REFUSALS, *DECISIONS}),
+        ((filing(refused=False, sender="industry"), filing(refused=True, sender="industry")), {REFUSALS, *DECISIONS}),
+    ],
+    ids=["nothing", "a decision", "a refusal", "one refusal too many", "another's word"],
+)
+async def test_what_was_not_stated_is(unread: Sequence[Mapping[str, Any]], differs: set[tuple[str, str]]) -> None:
+    assert set(await differing(books(*unread))) == differs
+
+
+class Agency(Said):
+    """The ledger of an instance that submits nothing."""
+
+    async def fetch(self, query: str, *_: object) -> Sequence[Any]:
+        assert query not in (views.REFERRALS_OF, views.EDGES_OF), "it has no such tables"
+        return ()
+
+
+async def test_of_an_instance_that_files_nothing_no_filing_is_looked_for() -> None:
+    agency = "law_enforcement"
+    found = books(filing(refused=False), filing(refused=True), filing(refused=False, sender=agency))
+    found.services = [*found.services, cast(Ledger, Agency(agency, agency, {}))]
+    assert await differing(found) == []
+
+
+async def filings(database: Database, subject: str) -> list[tuple[Any, ...]]:
+    async with database.transaction() as session:
+        rows = await Ledger(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
+    return [tuple(row) for row in rows if row["subject"] == subject]
+
+
+async def test_audit_says_of_which_referral_it_could_not_read_a_decision(database: Database) -> None:
+    log = Log(database)
+    read = decision(log)
+    subject = (read.key or b"").decode()
+    await log.keep(log.world.resigned(later(log, read), id=uuid7()))
+    assert await filings(database, subject) == [(ORIGIN, False, subject, False, 1)]
+    await log.keep(read)
+    assert await filings(database, subject) == [(ORIGIN, False, subject, True, 1)], "another of its decisions was read"
+    refused = later(log, refusal(log))
+    await log.keep(refused)
+    subject = (refused.key or b"").decode()
+    assert await filings(database, subject) == [(ORIGIN, True, subject, False, 1)]
+
+
+@pytest.mark.parametrize("is_later", [True, False], ids=["version", "code"])
+async def test_each_referral_of_decisions_that_audit_cannot_read_is_named(database: Database, is_later: bool) -> None:
+    log = Log(database)
+    drafts = [log.world.prepared().drafts[-1] for _ in range(2)]
+    [record] = log.world.records(join_decided(drafts))
+    told = [each for draft in drafts for each in decisions(draft.clear)]
+    unknown = log.world.resigned(record, clear={"decisions": [each | {"disposition": NOT_INVENTED} for each in told]})
+    await log.keep(later(log, record) if is_later else unknown)
+    for draft in drafts:
+        assert await filings(database, draft.subject) == [(ORIGIN, False, draft.subject, False, 1)]

@@ -146,17 +146,12 @@ async def test_a_lost_tail_is_a_loss_and_what_takes_its_place_is_kept_beside_wha
     assert await losses(log, topic) == [{"first": 2, "last": 5, "reason": "tail_lost"}]
     found = await lines(log, topic)
     by_number = {each["number"]: each["digest"] for each in found if each["number"]}
-    conflicts = {each["offset"]: each["detail"] for each in found if each["kind"] == "conflict"}
-    assert conflicts == {
-        3: {"kept": by_number[2], "found": by_number[4]},
-        5: {"kept": by_number[3], "found": by_number[5]},
-    }
+    named = {each["offset"]: each["detail"] for each in found if each["kind"] == "conflict"}
+    assert named == {3: {"kept": by_number[2], "found": by_number[4]}, 5: {"kept": by_number[3], "found": by_number[5]}}
 
 
 @pytest.mark.parametrize("reading", [True, False], ids=["while audit reads", "while audit is away"])
-async def test_a_tail_that_is_lost_and_grown_again_before_audit_looks_is_a_loss(
-    log: Log, audit_endpoint: DatabaseEndpoint, reading: bool
-) -> None:
+async def test_a_tail_lost_and_grown_again_is_a_loss(log: Log, audit_endpoint: DatabaseEndpoint, reading: bool) -> None:
     """Audit reads again from the first record that differs. It misses no message, and nothing differs."""
     broker, parts = Broker({name: Topic(name) for name in TOPICS}), segments(log, 7)
     topic = broker.topics[MINE]

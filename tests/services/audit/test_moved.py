@@ -70,9 +70,7 @@ async def shown(log: Log, filed: Prepared, record: Record) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("moved_first", "kind"), [(False, "revealed"), (True, "not_entitled")])
-async def test_a_fact_that_waited_counts_if_it_was_stated_before_the_move(
-    log: Log, moved_first: bool, kind: str
-) -> None:
+async def test_a_fact_that_waited_counts_if_stated_before_the_move(log: Log, moved_first: bool, kind: str) -> None:
     filed = log.world.prepared()
     await log.file(filed)
     stated = None if moved_first else revealed(log, filed)

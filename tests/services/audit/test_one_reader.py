@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
@@ -21,6 +20,7 @@ from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log, without_streams
 from tests.services.audit.test_acknowledgements import Topics
 from tests.services.audit.test_intake import TO_AUDIT, facts, kept, opening
+from tests.services.databases import connected
 from tests.support.exchange_world import TOPICS
 from tests.support.privileges import may_not
 from tests.support.running import until
@@ -104,7 +104,7 @@ async def test_a_second_reader_stands_by_and_takes_over_when_the_first_is_gone(d
 
 
 @pytest.mark.timing
-async def test_a_reader_whose_lease_another_has_taken_stands_by_and_reads_again_when_that_one_is_gone(
+async def test_a_reader_whose_lease_was_taken_stands_by_and_reads_again_after_that(
     database: Database,
 ) -> None:
     log = Log(database)
@@ -123,12 +123,9 @@ async def test_a_reader_whose_lease_another_has_taken_stands_by_and_reads_again_
 
 
 @pytest.mark.timing
-async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_reading(
-    audit_endpoint: DatabaseEndpoint, database: Database
-) -> None:
+async def test_an_accountant_neither_leads_nor_stops(audit_endpoint: DatabaseEndpoint, database: Database) -> None:
     """Earlier the accountant, which every `reconcile` uses, could stop the reader by holding its lock."""
-    accountant = await asyncpg.connect(audit_endpoint.accountant_url)
-    try:
+    async with connected(audit_endpoint.accountant_url) as accountant:
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         await may_not(
             accountant,
@@ -144,8 +141,6 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_rea
         assert not await stands_by(here)
         reading.cancel()
         await asyncio.wait([reading])
-    finally:
-        await accountant.close()
 
 
 async def test_two_readers_of_a_new_stream_keep_each_message_once(database: Database) -> None:

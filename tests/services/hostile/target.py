@@ -41,6 +41,7 @@ from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from shared.runtime.instance.app import App
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
+from tests.services.databases import connected
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import installed_world, write
 from tests.support.stack import FOUR, embedded_settings, lay_down
@@ -122,11 +123,8 @@ class Target:
         self.published.append(activated.digest)
 
     async def rows(self, statement: str, *values: object, role: str = "owner") -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(getattr(self.endpoints.databases[INSTANCE], f"{role}_url"))
-        try:
+        async with connected(getattr(self.endpoints.databases[INSTANCE], f"{role}_url")) as connection:
             return await connection.fetch(statement, *values)
-        finally:
-            await connection.close()
 
     async def exceptions(self) -> dict[int, asyncpg.Record]:
         """Return the messages of the ordinary lane that are stored as exceptions, by offset."""

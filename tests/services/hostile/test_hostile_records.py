@@ -29,19 +29,8 @@ from shared.messaging.placement import KIND, PROOF
 from shared.runtime.delivery.arriving import ENCRYPTED, unpack
 from shared.runtime.delivery.judgement import kind_of
 from shared.runtime.watch.logs import configure_logs
-from tests.services.hostile.records import (
-    BROKEN_KEY,
-    OF_A_HISTORY,
-    OF_A_MOVE,
-    OF_THE_BROKER,
-    Hostile,
-    expected,
-    fresh,
-    hostile,
-    hours_ago,
-    of,
-    taken_back,
-)
+from tests.services.hostile import records
+from tests.services.hostile.records import of
 from tests.services.hostile.target import (
     INSTANCE,
     POLICY_VERSION,
@@ -67,12 +56,12 @@ class Aftermath:
     """The written records by the offset of each message, and their outcomes."""
 
     target: Target
-    written: dict[int, Hostile]
+    written: dict[int, records.Hostile]
     exceptions: dict[int, asyncpg.Record]
     told: dict[UUID, tuple[str, str | None]]
     told_times: Counter[UUID]
 
-    def of(self, code: str | None) -> list[tuple[int, Hostile]]:
+    def of(self, code: str | None) -> list[tuple[int, records.Hostile]]:
         return [(offset, each) for offset, each in self.written.items() if each.code == code]
 
 
@@ -86,16 +75,16 @@ async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Targ
 @pytest.fixture(scope="module")
 async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        await target.publish(target.world.policy.model_copy(update={"version": 78}), hours_ago(target.world, 1))
-        await target.publish(target.world.policy.model_copy(update={"version": 77}), hours_ago(target.world, 2))
+        await target.publish(target.world.policy.model_copy(update={"version": 78}), records.hours_ago(target.world, 1))
+        await target.publish(target.world.policy.model_copy(update={"version": 77}), records.hours_ago(target.world, 2))
         # The reader enters the hotlines' incarnation with the first urgent message.
-        await target.write(target.good([taken_back(uuid7())]))
+        await target.write(target.good([records.taken_back(uuid7())]))
         async with running(target, monkeypatch):
             await until(lambda: has_entered(target))
         # The records are made in the order of writing, because each takes the next number of the stream.
-        together = [one for make in hostile(target) for one in (make(), fresh(target))]
+        together = [one for make in records.hostile(target) for one in (make(), records.fresh(target))]
         offsets = await target.write([each for one in together for each in one.written])
-        lasts: dict[int, Hostile] = {}
+        lasts: dict[int, records.Hostile] = {}
         for one in together:
             count = len(one.written)
             lasts[offsets[count - 1]], offsets = one, offsets[count:]
@@ -115,7 +104,7 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
 
 
 def breaking_stage(reading: Any, reader: ReadingInstance) -> None:
-    if reading.record.key == BROKEN_KEY:
+    if reading.record.key == records.BROKEN_KEY:
         raise ZeroDivisionError
     authenticate(reading, reader)
 
@@ -143,7 +132,10 @@ def test_the_records_lay_in_one_consumed_batch(aftermath: Aftermath, record_prop
 
 def test_every_row_of_the_table_was_tried(aftermath: Aftermath) -> None:
     tried = {each.code for each in aftermath.written.values() if each.code}
-    assert set(RECORD_TABLE) - tried == {"topic_wrong", "document_unknown"} | OF_THE_BROKER | OF_A_HISTORY | OF_A_MOVE
+    assert (
+        set(RECORD_TABLE) - tried
+        == {"topic_wrong", "document_unknown"} | records.OF_THE_BROKER | records.OF_A_HISTORY | records.OF_A_MOVE
+    )
 
 
 async def test_every_good_record_was_applied_once(aftermath: Aftermath) -> None:
@@ -162,12 +154,10 @@ async def test_the_effects_are_those_of_the_applied_records_and_no_others(afterm
 def test_what_cannot_be_applied_is_an_exception_with_its_code_and_nothing_else_is(aftermath: Aftermath) -> None:
     for offset, each in aftermath.written.items():
         kept = aftermath.exceptions.get(offset)
-        is_kept = (
-            each.is_taken and each.code is not None and kind_of(each.code) in (OutcomeKind.DEAD, OutcomeKind.DEFERRED)
-        )
+        is_kept = each.is_taken and each.code and kind_of(each.code) in (OutcomeKind.DEAD, OutcomeKind.DEFERRED)
         assert (kept is not None) is is_kept, each.code
         if kept is not None and each.code is not None:
-            assert (kept["outcome"], kept["code"]) in expected(each.code)
+            assert (kept["outcome"], kept["code"]) in records.expected(each.code)
 
 
 def test_what_is_kept_of_a_message_is_sealed(aftermath: Aftermath) -> None:
@@ -210,7 +200,7 @@ def test_each_message_that_is_not_applied_is_told_once(aftermath: Aftermath) -> 
 async def test_a_reply_to_header_makes_nothing_be_published(aftermath: Aftermath) -> None:
     target = aftermath.target
     before = len(await target.held(REPLY))
-    one = fresh(target)
+    one = records.fresh(target)
     proof, message = one.written
     headers = (*message.record.headers, ("reply_to", REPLY.encode()), ("correlation_id", b"1"))
     await target.write([proof, message._replace(record=message.record._replace(headers=headers))])
@@ -223,7 +213,7 @@ async def test_a_reply_to_header_makes_nothing_be_published(aftermath: Aftermath
 async def test_a_header_name_that_is_not_utf_8_stops_nothing(aftermath: Aftermath) -> None:
     target = aftermath.target
     before = set(await target.exceptions())
-    one, after = fresh(target), fresh(target)
+    one, after = records.fresh(target), records.fresh(target)
     proof, message = one.written
     await target.write([proof])
     await target.write_raw(batch_of([*message.record.headers, (RawName("x"), b"1")]))
@@ -234,7 +224,7 @@ async def test_a_header_name_that_is_not_utf_8_stops_nothing(aftermath: Aftermat
     assert set(await target.exceptions()) == before
 
 
-async def holds(target: Target, one: Hostile) -> bool:
+async def holds(target: Target, one: records.Hostile) -> bool:
     return one.referral_id in await target.referrals()
 
 
@@ -243,7 +233,7 @@ async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_not
     target = aftermath.target
     coming = target.world.policy.model_copy(update={"version": POLICY_VERSION + 1})
     later = under(target.world, coming)
-    waiting, beside = of(target, later.offered(POLICE), world=later), fresh(target)
+    waiting, beside = of(target, later.offered(POLICE), world=later), records.fresh(target)
     await target.write([*waiting.written, *beside.written])
     await until(lambda: holds(target, beside))
     assert waiting.message_id is not None
@@ -253,7 +243,7 @@ async def test_a_record_whose_document_is_not_there_yet_waits_and_holds_back_not
     await until(lambda: told_as(target, waiting, ("applied", None)))
 
 
-async def told_as(target: Target, one: Hostile, outcome: tuple[str, str | None]) -> bool:
+async def told_as(target: Target, one: records.Hostile, outcome: tuple[str, str | None]) -> bool:
     return one.message_id is not None and (await target.told_last()).get(one.message_id) == outcome
 
 
@@ -273,12 +263,12 @@ async def test_a_dead_letter_is_applied_once_its_cause_is_mended(aftermath: Afte
 
 async def test_what_was_taken_back_while_it_was_dead_is_refused_and_stays_taken_back(aftermath: Aftermath) -> None:
     target = aftermath.target
-    one = fresh(target)
+    one = records.fresh(target)
     assert one.message_id is not None
     target.cursed.add(one.message_id)
     await target.write(one.written)
     await until(lambda: told_as(target, one, ("dead", "handler_defect")))
-    await target.write(target.good([taken_back(UUID(one.referral_id))]))
+    await target.write(target.good([records.taken_back(UUID(one.referral_id))]))
     await until(lambda: told_as(target, one, ("refused", "withdrawn")))
     target.cursed.discard(one.message_id)
     assert await target.exception(one.message_id) is None

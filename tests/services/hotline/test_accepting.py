@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 
@@ -26,6 +25,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Request, Submission
 from tests.services.audit.log import Log
+from tests.services.databases import connected
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.services.outgoing import about, forget_sent
@@ -64,8 +64,7 @@ def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
 
 async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> None:
     """Erase a referral as the instance's own operator could, before the relay has read any of it."""
-    owner = await asyncpg.connect(endpoint.owner_url)
-    try:
+    async with connected(endpoint.owner_url) as owner:
         async with owner.transaction():
             for table in ("referral", "edge"):
                 await owner.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
@@ -75,8 +74,6 @@ async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAc
                 await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         sent = await about(origin.database, UUID(str(acceptance.referral_id)))
         forget_sent(origin.database, [each.message_id for each in sent])
-    finally:
-        await owner.close()
 
 
 async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[str]:

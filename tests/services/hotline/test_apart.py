@@ -22,7 +22,7 @@ from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.watch.metrics import REGISTRY
 from shared.runtime.watch.retry_backoff import PAUSE_MAX
-from tests.services.doors import ACTOR
+from tests.services.doors import ACTOR, until_idle
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_contacts import BE, NL, accepted, answered
 from tests.services.hotline.test_contacts import filed as met
@@ -180,8 +180,7 @@ async def nothing_else(origin: Origin) -> None:
     await run(origin, "UPDATE edge SET again_at = NULL, missing = false, unread = false, untold = '{}'")
     await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
     await run(origin, "DELETE FROM contact_due")
-    while await linking(origin).look():
-        pass
+    await until_idle(linking(origin))
 
 
 @dataclass
@@ -233,9 +232,7 @@ async def test_one_with_a_defect_stops_no_other_and_is_tried_again(origin: Origi
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-async def test_done_together_alone_it_would_stop_the_others(
-    origin: Origin, loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_together_it_would_stop_the_others(origin: Origin, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: without retry backoff."""
 
     async def together(_: Isolation, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
@@ -252,9 +249,7 @@ async def test_done_together_alone_it_would_stop_the_others(
     await loop.look(origin)()
 
 
-async def test_a_full_batch_whose_last_step_fails_is_sent_one_by_one(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_batch_that_fails_last_is_sent_one_by_one(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rollback at the end sent nothing, so no later subject is skipped."""
     referrals = [await _waits(origin) for _ in range(2)]
     waiting = "SELECT count(*) FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'waiting'"
@@ -301,9 +296,7 @@ async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch:
     assert seen == ["fails", "goes on"]
 
 
-async def test_what_waits_too_long_is_erased_of_who_is_suspended_too(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_waits_too_long_is_erased_of_suspended_too(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     heard, served = replace(APPLYING, parties=[]), APPLYING
     within = dict[str, RowScope]()
 

@@ -21,9 +21,7 @@ async def _nothing_else(origin: Origin) -> None:
     await nothing_else(origin)
 
 
-async def test_what_is_set_aside_after_a_move_is_tried_again_by_the_same_directory(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_after_a_move_it_is_tried_by_one_directory(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = await Pair.of(origin, LOOPS["follows who has moved"])
     looks = list[int]()
 
@@ -57,9 +55,7 @@ async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: 
     assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
 
 
-async def test_what_fails_while_others_are_followed_waits_longer_each_time(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_fails_beside_others_waits_longer_each_time(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock advances while a directory is followed, so the failure is later than the beginning."""
     pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
     again, begun = type(origin.bus._again), origin.clock.now()
@@ -82,9 +78,7 @@ async def test_what_fails_while_others_are_followed_waits_longer_each_time(
     await pair.mend()
 
 
-async def test_without_a_database_moves_are_looked_for_less_often(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_database_moves_are_sought_less_often(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     away, pauses = [True, True, False], list[float]()
 
     async def follow(_: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,21 +26,19 @@ from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.attention_item import ListPlace
 from shared.party.questions.store import PostgresQuestions, asked_waits
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.doors import asking
+from tests.services.doors import asking, waiting
 from tests.services.hotline.origin import Origin, applied
 from tests.services.hotline.test_answers_kept import ITEMS
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
 
 STRANGER = "hotline-nl.example"
-BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 STATED = [{"reply": "as_stated"}]
 
 
@@ -80,22 +78,15 @@ async def listed(origin: Origin, of: UUID, party: str = HOTLINE) -> list[dict[st
 
 
 async def waits(origin: Origin, of: UUID, party: str = HOTLINE) -> list[tuple[str, str]]:
-    async with origin.database.transaction(RowScope([party], Role.ANALYST, "read")) as session:
-        found = await asked_waits(session.driver, party, BEGINNING, rank_max=1, limit=200)
-    return [(each.row.reasons[0], each.row.mend.value) for each in found if each.row.subject == of]
+    found = await waiting(origin.database, asked_waits, party, of)
+    return [(each.reasons[0], each.mend.value) for each in found]
 
 
 async def answer(
-    client: httpx.AsyncClient,
-    referral_id: UUID,
-    act: str,
-    said: Any,
-    *,
-    party: str = HOTLINE,
-    role: Role = Role.ANALYST,
+    http: httpx.AsyncClient, referral_id: UUID, act: str, said: Any, *, party: str = HOTLINE, role: Role = Role.ANALYST
 ) -> tuple[int, str]:
     headers = asking(party, role=role, key=uuid7().hex)
-    reply = await client.post(f"/v1/referrals/{referral_id}:{act}", json=said, headers=headers)
+    reply = await http.post(f"/v1/referrals/{referral_id}:{act}", json=said, headers=headers)
     return reply.status_code, reply.json()["state" if reply.is_success else "code"]
 
 
@@ -103,9 +94,7 @@ def replying(number: int = 1, replied: Any = None) -> dict[str, Any]:
     return {"party": PROVIDER, "question": number, "replied": replied or STATED}
 
 
-async def test_a_question_stands_by_the_origins_own_numbers_until_it_is_answered_once(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_a_question_has_the_origins_numbers_till_its_reply(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, notice_id = await a_referral(origin)
     assert await applied(origin, question(origin, notice_id)) == [None]
     (shown,) = await listed(origin, referral_id)
@@ -137,7 +126,7 @@ async def test_a_question_stands_by_the_origins_own_numbers_until_it_is_answered
         (replying(replied=[{"reply": "look yourself"}]), 422, "fields_invalid"),
     ],
 )
-async def test_what_may_not_be_answered_has_its_code(
+async def test_each_wrong_reply_has_its_code(
     origin: Origin, client: httpx.AsyncClient, said: Any, status: int, code: str
 ) -> None:
     referral_id, notice_id = await a_referral(origin)
@@ -173,24 +162,18 @@ async def test_an_origin_believes_only_what_may_be_asked(origin: Origin) -> None
     assert len(await listed(origin, referral_id)) == 2
 
 
-async def test_a_lapse_opens_the_way_for_another_and_changes_nothing_that_was_answered(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_a_lapse_allows_another_and_changes_no_answered_one(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, notice_id = await a_referral(origin)
     await applied(origin, question(origin, notice_id))
     assert await applied(origin, lapsed(notice_id, 2, 1), question(origin, notice_id, 3)) == [None, None]
     assert await answer(client, referral_id, "reply", replying()) == (409, "question_lapsed")
     assert await answer(client, referral_id, "reply", replying(3)) == (202, "routed")
     assert await applied(origin, lapsed(notice_id, 4, 3)) == [None]
-    assert sorted((each["number"], each["state"]) for each in await listed(origin, referral_id)) == [
-        (1, "lapsed"),
-        (3, "answered"),
-    ]
+    states = {each["number"]: each["state"] for each in await listed(origin, referral_id)}
+    assert states == {1: "lapsed", 3: "answered"}
 
 
-async def test_a_dispute_is_upheld_or_conceded_and_what_is_conceded_stays_with_its_origin(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_a_dispute_is_upheld_or_conceded_by_its_origin(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, notice_id = await a_referral(origin)
     assert await applied(origin, dispute(notice_id)) == [None]
     assert await waits(origin, referral_id) == [("disputed", "uphold")]

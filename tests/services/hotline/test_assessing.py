@@ -17,17 +17,11 @@ async def test_an_offer_is_taken_up_assessed_and_closed(hotlines: Hotlines, prom
     assert await prompt.act(referral_id, "assess", REMOVED) == (202, "closed")
     shown = await hotlines.show(referral_id)
     assert shown["numbers"] == [1]
-    assert [each.get("assessment") or each["action"] for each in shown["assessed"]] == [
-        "baseline",
-        "reported_to_police",
-        "removed",
-    ]
+    said = [each.get("assessment") or each["action"] for each in shown["assessed"]]
+    assert said == ["baseline", "reported_to_police", "removed"]
     told = [(kind, clear["number"]) for kind, _, _, _, clear in await hotlines.sent(referral_id)]
-    assert told == [
-        ("causeway.offer_accepted.v1", 1),
-        ("causeway.offer_assessed.v1", 2),
-        ("causeway.offer_assessed.v1", 3),
-    ]
+    names = ("accepted", "assessed", "assessed")
+    assert told == [(f"causeway.offer_{name}.v1", number) for number, name in enumerate(names, 1)]
 
 
 async def test_only_who_has_taken_it_up_assesses_it(hotlines: Hotlines, prompt: Prompt) -> None:

@@ -119,9 +119,7 @@ async def test_what_does_not_arrive_needs_a_person_until_it_has(origin: Origin, 
 async def test_what_is_refused_for_good_needs_a_person_and_what_is_decided_again_does_not(origin: Origin) -> None:
     referral_id = await origin.file()
     await receipt(origin, referral_id, POLICE, ReceiptOutcome.REFUSED, "guard_refused")
-    assert [(row["reasons"], row["code"]) for row in await about(origin, referral_id)] == [
-        (["refused"], "guard_refused")
-    ]
+    assert [(r["reasons"], r["code"]) for r in await about(origin, referral_id)] == [(["refused"], "guard_refused")]
     other = await origin.file()
     await receipt(origin, other, POLICE, ReceiptOutcome.REFUSED, "decision_time_off")
     assert await about(origin, other) == []
@@ -211,9 +209,7 @@ async def test_a_recount_of_all_fates_finds_nothing_missing_and_nothing_more(ori
     assert len(filed) == 4 * len(FATES)
     shown = {referral_id: await origin.show(referral_id) for referral_id in filed}
     rows = [row for row in await attention(origin, limit=7) if UUID(row["subject"]) in filed]
-    listed = [
-        (row["subject"], row.get("party", ""), row.get("notice_id", ""), "+".join(row["reasons"])) for row in rows
-    ]
+    listed = [(r["subject"], r.get("party", ""), r.get("notice_id", ""), "+".join(r["reasons"])) for r in rows]
     expected = recounted(filed, shown)
     assert {*listed} - expected == set()
     assert expected - {*listed} == set()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from time import perf_counter
@@ -16,16 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_core import to_json
 
-from shared.guard import tripwire
-from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.origin.api import act_handlers
 from shared.party.origin.api.checking import CheckRequest, CheckWorker, check_posted
-from shared.party.origin.store import filing
-from shared.party.origin.use_cases import alarms, intake
-from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import worker_process as aside_module
 from tests.services.doors import asking
@@ -35,7 +29,6 @@ from tests.support.costly_bodies import large_referrals, nested_items, nested_va
 from tests.support.exchange_world import SUBMISSION, world
 
 JSON = "application/json"
-ITEM = SUBMISSION["items"][0]
 
 
 def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> CheckRequest:
@@ -101,11 +94,7 @@ async def least_gap_share(work: Callable[[], Awaitable[object]], *, wanted: floa
 
 async def test_the_process_says_what_is_computed_here(aside: CheckWorker) -> None:
     here = aside.here  # type: ignore[attr-defined]
-    for body in (
-        large_referrals(3),
-        json.dumps(SUBMISSION).encode(),
-        json.dumps({"referrals": [SUBMISSION, {}]}).encode(),
-    ):
+    for body in (large_referrals(3), to_json(SUBMISSION), to_json({"referrals": [SUBMISSION, {}]})):
         told = await aside(posted(body))
         assert told == check_posted(posted(body), here.documents)
     assert told.work == 2 + 2 + len(json.loads(told.body)["results"][0]["recipients"])
@@ -119,9 +108,7 @@ async def test_the_process_says_what_is_computed_here(aside: CheckWorker) -> Non
         (posted(b"{}", party="nobody.example"), "not_found", 404),
     ],
 )
-async def test_a_body_that_is_refused_as_a_whole_is_so_there_too(
-    aside: CheckWorker, asked: CheckRequest, code: str, status: int
-) -> None:
+async def test_a_body_is_refused_there_too(aside: CheckWorker, asked: CheckRequest, code: str, status: int) -> None:
     with pytest.raises(Refused) as refusal:
         await aside(asked)
     assert (refusal.value.code, refusal.value.status) == (code, status)
@@ -234,9 +221,7 @@ async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Orig
 
 
 @pytest.mark.parametrize("path", ["batch", "check"])
-async def test_what_is_refused_for_its_form_is_owed_by_who_asked(
-    client: tuple[Origin, httpx.AsyncClient], path: str
-) -> None:
+async def test_a_body_of_wrong_form_is_owed_by_who_asked(client: tuple[Origin, httpx.AsyncClient], path: str) -> None:
     origin, door = client
     owed: list[int] = []
     charge(origin, lambda _, work: owed.append(work), lambda *_: None)
@@ -251,42 +236,3 @@ async def test_what_is_refused_for_its_form_is_owed_by_who_asked(
     answer = await told(nested_items(2))
     assert {each.get("problem", each)["code"] for each in answer.json()["results"]} == {"body_too_many_values"}
     assert sum(owed) == len(nested_items(2)) // 1024 + 1 + (2 if path == "check" else 0)
-
-
-async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> None:
-    origin, _ = client
-    origin.budgets._rates = (1_000, 10_000_000, 10)
-    origin.budgets._most = (2_000, 20_000_000, 20)
-    origin.budgets.owe(HOTLINE, 21)
-    with pytest.raises(BudgetExceeded):
-        origin.budgets.charge(HOTLINE, 0)
-
-
-@pytest.mark.parametrize(("references", "beside"), [(1, False), (20, True)])
-async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
-    client: tuple[Origin, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch, references: int, beside: bool
-) -> None:
-    _, door = client
-    steps: list[tuple[str, bool, int]] = []
-
-    def watched(where: object, name: str) -> None:
-        doing = getattr(where, name)
-
-        def done(what: Any, *given: Any, **named: Any) -> Any:
-            steps.append((name, threading.current_thread() is not threading.main_thread(), len(what)))
-            return doing(what, *given, **named)
-
-        monkeypatch.setattr(where, name, done)
-
-    dear_steps = {"trips": alarms, "parsed": act_handlers, "prepare_batch": intake, "bind_sent": filing}
-    for name, where in dear_steps.items():
-        watched(where, name)
-    watched(tripwire, "trips")
-    headers = asking(HOTLINE) | {"content-type": JSON, "idempotency-key": uuid7().hex}
-    answer = await door.post("/v1/referrals:batch", content=large_referrals(references), headers=headers)
-    assert {each["status"] for each in answer.json()["results"]} == {202}
-    assert {name for name, _, _ in steps} == dear_steps.keys()
-    assert [name for name, was_beside, _ in steps if was_beside != beside] == []
-    # The thread works in small steps and rests in between.
-    assert max(size for name, _, size in steps if name == "prepare_batch") <= 2
-    assert max(size for name, _, size in steps if name == "trips") <= 2 * BODY_BYTES_MAX

@@ -84,9 +84,7 @@ async def test_a_transfer_is_owed_by_its_messages_each_time(owed: Owed, origin: 
         assert owed.taken() == 1 + len(body["offered"])
 
 
-async def test_a_list_and_an_import_are_owed_as_their_referrals_are(
-    client: httpx.AsyncClient, owed: Owed, origin: Origin
-) -> None:
+async def test_lists_and_imports_are_owed_as_referrals(client: httpx.AsyncClient, owed: Owed, origin: Origin) -> None:
     await post(client, "", submission())
     of_one = owed.taken()
     await post(client, ":batch", {"referrals": [submission(), submission()]})

@@ -61,9 +61,7 @@ async def test_what_is_transferred_is_claimed_and_then_the_hotlines_own(hotlines
 
 
 @pytest.mark.parametrize("claims", [True, False])
-async def test_whoever_comes_second_or_never_is_told_that_it_is_gone(
-    hotlines: Hotlines, prompt: Prompt, *, claims: bool
-) -> None:
+async def test_who_comes_second_or_never_learns_it_is_gone(hotlines: Hotlines, prompt: Prompt, *, claims: bool) -> None:
     referral_id = uuid7()
     await hotlines.receive(an_offer(referral_id), offered_over(referral_id))
     if claims:
@@ -94,9 +92,7 @@ async def waiting(hotlines: Hotlines, referral_id: UUID) -> list[tuple[tuple[str
 
 
 @pytest.mark.parametrize("priority", ["p2_normal", "p0_child_at_risk"])
-async def test_what_was_handed_over_is_drafted_and_stands_on_the_list_until_it_is_filed(
-    hotlines: Hotlines, prompt: Prompt, priority: str
-) -> None:
+async def test_what_was_handed_over_is_listed_until_filed(hotlines: Hotlines, prompt: Prompt, priority: str) -> None:
     referral_id, path = uuid7(), "/v1/inbox/{}/draft"
     await hotlines.receive(an_offer(referral_id, priority=priority), offered_over(referral_id))
     # An open offer with a child at risk is already on the list.

@@ -96,9 +96,7 @@ async def worker() -> asyncio.subprocess.Process:
     )
 
 
-async def test_a_worker_that_is_killed_in_the_middle_of_a_grant_has_granted_nothing(
-    origin: Origin, endpoint: DatabaseEndpoint
-) -> None:
+async def test_a_worker_killed_in_mid_grant_has_granted_nothing(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     """The referral is handed over but no hotline was informed. The next worker finds it as it was before."""
     referral_id, (one, other, *_) = await transferred(origin)
     process = await worker()

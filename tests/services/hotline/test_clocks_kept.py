@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,21 +11,34 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from deploy.accounting import views
+from deploy.accounting.book import opened
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
 from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
+from shared.exchange.prepare import Prepared
+from shared.exchange.states import Event
+from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.filing import FILED, FilingBatch, PostgresFiling
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.clocks import Law, LawAt
+from shared.runtime.database.feed import note_acts
+from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.runtime.timers.store import list_timers
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import WithdrawalReason
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import numbered, received
+from tests.services.doors import timers_of, until_idle
 from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.test_filing import filed
 from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.exchange_world import submission
 from tests.support.manual_clock import ManualClock
 
 
@@ -32,13 +47,8 @@ def law_at(origin: Origin) -> LawAt:
     return lambda at: Law(shelf.directories.active(at), shelf.policies.active(at))
 
 
-def timers_of(origin: Origin) -> Timers:
-    clock = ManualClock(AT)
-
-    async def witness(_: object) -> Any:
-        return clock.now()
-
-    return Timers(origin.database, law_at(origin), clock, scope=lambda: APPLYING, witness=witness)
+def origin_timers(origin: Origin) -> Timers:
+    return timers_of(origin.database, law_at(origin), ManualClock(AT), APPLYING)
 
 
 async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
@@ -54,9 +64,7 @@ async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
 
 async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
     """Return (counterpart, clock, hours since its edge began) of everything that falls due about a referral."""
-    timers = timers_of(origin)
-    while await timers.look():
-        pass
+    await until_idle(origin_timers(origin))
     rows = await kept(origin, referral_id)
     return {
         (timer.counterpart, timer.clock, (timer.due_at - row["begun_at"]) // timedelta(hours=1))
@@ -65,15 +73,13 @@ async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
     }
 
 
-async def test_what_is_filed_has_its_timers_at_once_as_a_look_would_make_them(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_filed_has_timers_as_a_look_makes_them(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(origin.database, "law_at", law_at(origin))
     referral_id = await origin.file()
     rows = await kept(origin, referral_id)
     assert sum(len(row["timers"]) for row in rows) > 5
-    assert all(AT < row["due_at"] < row["overdue_at"] for row in rows)
-    await timers_of(origin).rebuild()
+    assert all(row["begun_at"] == coarse(AT) < row["due_at"] < row["overdue_at"] for row in rows)
+    await origin_timers(origin).rebuild()
     assert await kept(origin, referral_id) == rows
 
 
@@ -104,10 +110,88 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
     assert await due(origin, referral_id) == set()
 
 
-async def test_an_edge_begins_at_the_time_of_its_message(origin: Origin) -> None:
+# -- The accountant's queries about an origin's referrals, by their ids.
+
+
+async def test_which_of_these_it_has_and_which_edges_are_of_them(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     referral_id = await origin.file()
-    async with origin.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch("SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1", referral_id)
-    assert len(rows) >= 4
-    assert {row["begun_at"] for row in rows} == {coarse(AT)}
-    assert uuid7() not in {row["edge_id"] for row in rows}
+    async with opened(endpoint.accountant_url, kind="hotline", name="hotline") as book:
+        rows = await book.fetch("SELECT edge_id FROM edge WHERE referral_id = $1", referral_id)
+        edges = [row["edge_id"] for row in rows]
+        kept = await book.fetch(views.REFERRALS_OF, [referral_id, uuid7()])
+        of_it = await book.fetch(views.EDGES_OF, edges, [referral_id])
+        of_none = await book.fetch(views.EDGES_OF, edges, [uuid7()])
+    assert [tuple(row) for row in kept] == [(HOTLINE, "routed", 1)]
+    assert edges
+    assert sorted(row["edge_id"] for row in of_it) == sorted(edges)
+    assert of_none == []
+
+
+# -- Numbers of acts on a hotline's subjects: concurrent submissions leave no gap.
+
+
+def to_file(*prepared: Prepared) -> FilingBatch:
+    return FilingBatch(prepared, {HOTLINE: len(prepared)}, AT.date(), {}, {})
+
+
+async def taken(database: Database, *prepared: Prepared) -> Mapping[UUID, UUID]:
+    """Submit these in a transaction that does not commit; return those whose reference is taken."""
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
+        found = await PostgresFiling(session.driver, KEK).file([], to_file(*prepared))
+        await session.driver.execute("ROLLBACK; BEGIN")
+    return found.taken if found else {}
+
+
+async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
+    """Return the acts of the hotline above a number."""
+    statement = "SELECT number, subject FROM act WHERE type = $1 AND number > $2 ORDER BY number"
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+        return [(row["number"], row["subject"]) for row in await session.driver.fetch(statement, FILED, above)]
+
+
+async def last_number(database: Database) -> int:
+    rows = await database.fetch("SELECT last FROM feed WHERE party = $1", HOTLINE)
+    return int(rows[0]["last"]) if rows else 0
+
+
+async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) -> None:
+    """The second waits for its party's feed lock. Then it sees that its reference is taken, and takes no number."""
+    database = origin.database
+    before = await last_number(database)
+    first, rival = (origin.world.prepared(external_ref="raced-for") for _ in range(2))
+    other = origin.world.prepared(external_ref="not-raced-for")
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
+        filing = PostgresFiling(session.driver, KEK)
+        assert await filing.file([], to_file(first)) is None
+        await filing.send(first.drafts)
+        racing = asyncio.create_task(taken(database, rival, other))
+        await until_one_waits_for_a_lock(database)
+    assert await racing == {rival.referral_id: first.referral_id}
+    assert await journal(database, before) == [(before + 1, first.referral_id)]
+    assert await last_number(database) == before + 1
+
+
+async def test_a_reference_that_comes_twice_is_numbered_once(origin: Origin) -> None:
+    before = await last_number(origin.database)
+    twice, other = submission(external_ref="given-twice"), submission(external_ref="given-once")
+    _, results = await filed(origin, twice, other, twice)
+    numbered = await journal(origin.database, before)
+    assert [number for number, _ in numbered] == [before + 1, before + 2]
+    assert {str(subject) for _, subject in numbered} == {each["referral_id"] for each in results[:2]}
+    assert results[2]["problem"]["referral"] == f"/v1/referrals/{results[0]['referral_id']}"
+    assert await last_number(origin.database) == before + 2
+    statement = "SELECT arrival, referral_id FROM referral WHERE arrival > $1 ORDER BY arrival"
+    async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+        assert [tuple(row) for row in await session.driver.fetch(statement, before)] == numbered
+
+
+async def test_an_act_that_sends_waits_for_its_feed_without_a_stream(origin: Origin) -> None:
+    """The transaction that holds the feed can still lock each stream, so there is no deadlock."""
+    referral_id = await origin.file()
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as holder:
+        note_acts(holder.driver, [Event(HOTLINE, "referral.route", referral_id)])
+        await write_late(holder.driver)
+        waiting = asyncio.create_task(origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR))
+        await until_one_waits_for_a_lock(origin.database)
+        assert await holder.driver.fetch("SELECT peer FROM stream FOR UPDATE NOWAIT")
+    await waiting

@@ -111,9 +111,7 @@ async def test_two_that_have_opted_in_are_told_and_nobody_else_is(origin: Origin
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
 
 
-async def test_that_an_agency_has_not_opted_in_is_what_keeps_it_apart(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_that_it_has_not_opted_in_keeps_it_apart(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: all agencies have opted in."""
     referral_id = await filed(origin, "control")
     directory = origin.world.documents.directory
@@ -188,9 +186,7 @@ async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(orig
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
 
 
-async def test_an_origin_that_is_served_elsewhere_now_says_nothing(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_origin_served_elsewhere_says_nothing(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     referral_id = await filed(origin, "moved")
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
     monkeypatch.setattr(type(origin.world.documents.directory), "serves", lambda *_: False)

@@ -83,9 +83,7 @@ async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("change", "lost"), [(without(POLICE), POLICE), (unsealable("industry"), PROVIDER)])
-async def test_a_recipient_that_cannot_be_reached_any_more_holds_up_nobody(
-    origin: Origin, change: Change, lost: str
-) -> None:
+async def test_an_unreachable_recipient_holds_up_nobody(origin: Origin, change: Change, lost: str) -> None:
     referral_id, other = await origin.file(), await origin.file()
     before = await origin.waiting()
     change_directory(origin.world, change)
@@ -113,9 +111,7 @@ async def test_a_recipient_that_nobody_can_seal_for_keeps_no_referral_from_being
 @pytest.mark.parametrize(
     ("change", "reason"), [(unsealable("industry"), "undeliverable"), (without(PROVIDER), "unknown_provider")]
 )
-async def test_what_goes_nowhere_any_more_puts_the_referral_on_the_work_list(
-    origin: Origin, change: Change, reason: str
-) -> None:
+async def test_what_goes_nowhere_is_put_on_the_work_list(origin: Origin, change: Change, reason: str) -> None:
     referral_id = await origin.file()
     change_directory(origin.world, change)
     await origin.refused(await origin.waiting())
@@ -160,14 +156,8 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
     offer = next(row for row in await origin.waiting() if row.recipient == POLICE)
     await origin.forget()
     accepted = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
-    outcome = OutcomeReportedClear(
-        referral_id=referral_id,
-        revision=1,
-        **numbered(2),
-        outcome="arrest",
-        child_identified="yes",
-        child_safeguarded="yes",
-    )
+    known = {"outcome": "arrest", "child_identified": "yes", "child_safeguarded": "yes"}
+    outcome = OutcomeReportedClear(referral_id=referral_id, revision=1, **numbered(2), **known)
     async with origin.database.transaction(APPLYING) as session:
         rows = PostgresEdges(session.driver, KEK)
         answers = EdgeAnswers(rows, AT)
@@ -229,9 +219,7 @@ async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
     assert len(offers(await origin.waiting())) == 1
 
 
-async def test_without_the_bound_an_edge_would_be_decided_as_often_as_it_is_refused(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_the_bound_it_is_decided_each_time(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test above."""
     monkeypatch.setattr("shared.party.origin.use_cases.redecide.PAUSES", (PAUSES[0],) * 100)
     before = await decided(origin)
@@ -253,9 +241,7 @@ async def test_a_refusal_counts_only_if_its_documents_were_those_in_force(origin
         assert len(offers(await origin.waiting())) == 1
 
 
-async def test_without_documents_nothing_is_decided_nothing_is_counted_and_it_goes_on_by_itself(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_documents_nothing_is_decided_or_counted(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     referral_id = await origin.file()
     before = offers(await origin.waiting())
 

@@ -79,9 +79,7 @@ async def test_referrals_are_looked_through_by_all_that_is_sought(today: Origin)
         assert await mine(reference=str(uuid7())) == []
 
 
-async def test_what_is_rare_among_what_a_party_was_sent_is_found_over_short_pages(
-    today: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rare_ones_are_found_over_short_pages(today: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """One page reads a limited number of rows, and states that more follow."""
     monkeypatch.setattr(referrals, "LOOKED_AT_MAX", 3)
     rare = await today.file()

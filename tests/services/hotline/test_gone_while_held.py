@@ -35,9 +35,7 @@ async def gone(origin: Origin, referral_id: UUID) -> list[int]:
 
 
 @pytest.mark.parametrize(("action", "count"), [(NoticeAction.ALREADY_GONE, 1), (NoticeAction.REMOVED, 0)])
-async def test_an_item_that_was_gone_when_its_notice_went_is_counted(
-    origin: Origin, action: NoticeAction, count: int
-) -> None:
+async def test_an_item_gone_when_its_notice_went_is_counted(origin: Origin, action: NoticeAction, count: int) -> None:
     referral_id = await origin.file()
     agency, *_ = await agencies_of(origin, referral_id)
     assert await applied(origin, place(origin, referral_id, agency, WINDOW + timedelta(hours=8))) == [None]
@@ -59,9 +57,7 @@ async def test_what_vanished_before_a_hold_came_too_late_is_not_the_holds(origin
     assert await gone(origin, referral_id) == [0]
 
 
-async def test_the_month_counts_what_was_gone_and_what_of_it_was_held(
-    origin: Origin, endpoint: DatabaseEndpoint
-) -> None:
+async def test_the_month_counts_what_was_gone_and_held_of_it(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     before = await counted(endpoint)
     for held in (True, False):
         referral_id = await origin.file()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from shared.contracts import registry
 from shared.contracts.answers import CaseDeclinedClear
 from shared.contracts.base import Contract
 from shared.contracts.holds import (
@@ -21,19 +22,10 @@ from shared.contracts.holds import (
     NoObjectionClear,
     OverrideApproval,
 )
-from shared.contracts.registry import (
-    CASE_DECLINED,
-    HOLD_EXTENDED,
-    HOLD_PLACED,
-    HOLD_RELEASED,
-    NO_OBJECTION,
-    MessageType,
-)
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.attention_item import ListPlace
 from shared.party.origin.bus import OriginTimers
 from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.use_cases import holds
@@ -42,6 +34,7 @@ from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
+from tests.services.doors import until_idle, waiting
 from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.windowed import windowed
@@ -79,7 +72,7 @@ async def agencies_of(origin: Origin, referral_id: UUID) -> list[str]:
     return sorted({party.id for party in found if party and party.kind == "law_enforcement"})
 
 
-def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Received:
+def said(message: registry.MessageType, clear: Contract, agency: str, at: datetime) -> Received:
     subject = clear.referral_id  # type: ignore[attr-defined]
     made = received(message, clear, subject=subject, sender=agency, recipient=HOTLINE, instance="law_enforcement")
     return replace(made, sent_at=at)
@@ -94,7 +87,7 @@ def place(origin: Origin, referral_id: UUID, agency: str, until: timedelta, numb
     clear = HoldPlacedClear(
         scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=now + until, **on(referral_id, number)
     )
-    return said(HOLD_PLACED, clear, agency, now)
+    return said(registry.HOLD_PLACED, clear, agency, now)
 
 
 def extend(origin: Origin, placed: Received, until: timedelta, number: int = 2) -> Received:
@@ -102,17 +95,17 @@ def extend(origin: Origin, placed: Received, until: timedelta, number: int = 2) 
     now, hold = origin.clock.now(), placed.clear
     basis = HoldBasis.CHILD_TO_BE_IDENTIFIED
     clear = HoldExtendedClear(hold=hold.act, basis=basis, not_after=now + until, **on(hold.referral_id, number))
-    return said(HOLD_EXTENDED, clear, placed.sender, now)
+    return said(registry.HOLD_EXTENDED, clear, placed.sender, now)
 
 
 def release(origin: Origin, placed: Received, number: int = 2) -> Received:
     assert isinstance(placed.clear, HoldPlacedClear)
     clear = HoldReleasedClear(hold=placed.clear.act, **on(placed.clear.referral_id, number))
-    return said(HOLD_RELEASED, clear, placed.sender, origin.clock.now())
+    return said(registry.HOLD_RELEASED, clear, placed.sender, origin.clock.now())
 
 
 def no_objection(origin: Origin, referral_id: UUID, agency: str, number: int = 1) -> Received:
-    return said(NO_OBJECTION, NoObjectionClear(**on(referral_id, number)), agency, origin.clock.now())
+    return said(registry.NO_OBJECTION, NoObjectionClear(**on(referral_id, number)), agency, origin.clock.now())
 
 
 async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
@@ -128,18 +121,14 @@ async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
 
 async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
     """Return the reasons and suggested actions of holds that need a person of the referral's origin."""
-    beginning = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-    async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
-        found = await expired_holds(session.driver, HOTLINE, beginning, rank_max=1, limit=200)
-    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    rows = await waiting(origin.database, expired_holds, HOTLINE, referral_id)
     return [(reason, row.mend.value) for row in rows for reason in row.reasons]
 
 
 async def pass_time(origin: Origin, time: timedelta) -> None:
     """Advance the clock, and process everything due, including leftovers of other tests."""
     origin.clock.advance(time.total_seconds())
-    while await timers(origin).look():
-        pass
+    await until_idle(timers(origin))
 
 
 async def test_it_gets_no_letter_until_its_window_ends(origin: Origin) -> None:
@@ -162,7 +151,7 @@ async def test_it_goes_at_once_when_every_agency_has_looked(origin: Origin) -> N
     await pass_time(origin, SLOT)
     assert (await notice(origin, referral_id))["delivery"] == "planned", "one has not looked yet"
     clear = CaseDeclinedClear(reason=CaseDeclineReason.NO_CAPACITY, **on(referral_id, 1))
-    assert await applied(origin, said(CASE_DECLINED, clear, last, origin.clock.now())) == [None]
+    assert await applied(origin, said(registry.CASE_DECLINED, clear, last, origin.clock.now())) == [None]
     await pass_time(origin, SLOT)
     assert (await notice(origin, referral_id))["delivery"] == "queued", "who declines has nothing to hold"
 
@@ -272,9 +261,7 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
     return referral_id, override
 
 
-async def test_without_the_look_at_who_proposed_it_one_person_would_override(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_that_check_one_person_would_override(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test below, without the check of the proposer."""
     monkeypatch.setattr(holds, "require_another", lambda *_: None)
     _, override = await overridable(origin)

@@ -17,6 +17,7 @@ import pytest
 
 from shared.party.origin.records import Hold, StaleReferral
 from shared.party.origin.store.holds import PostgresPlanned
+from tests.services.doors import until_idle
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, place, planned, timers, told
 from tests.support.builders import PROVIDER
@@ -120,8 +121,7 @@ async def test_each_is_issued_before_its_hold_or_never_while_it_is_in_force(orig
     assert found.notices == {0: found.holds["active"], 1: found.holds["too_late"]}, "none lost, none twice"
     assert min(found.holds.values()) > 0, "both sides were first now and then"
     origin.clock.advance(timedelta(hours=9).total_seconds())
-    while await timers(origin).look():
-        pass
+    await until_idle(timers(origin))
     async with origin.database.transaction(APPLYING) as session:
         for left in ("hold WHERE state = 'active'", "edge WHERE state = 'planned'"):
             of_these = f"SELECT count(*) FROM {left} AND referral_id = ANY($1)"

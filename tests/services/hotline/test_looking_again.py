@@ -51,9 +51,7 @@ async def removed(origin: Origin) -> UUID:
     return referral_id
 
 
-async def test_removed_alone_closes_nothing_what_is_up_has_reappeared(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_removed_closes_nothing_what_is_up_has_reappeared(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id = await removed(origin)
     assert await check(client, referral_id, UP) == (202, "reappeared")
     edge = await notice_of(origin, referral_id)
@@ -78,9 +76,7 @@ async def test_what_is_gone_confirms_it(origin: Origin, client: httpx.AsyncClien
         ({"checked": [{"n": 1, "found": "gone"}, {"n": 1, "found": "up"}]}, "fields_invalid"),
     ],
 )
-async def test_what_may_not_be_said_is_refused_by_its_code(
-    origin: Origin, client: httpx.AsyncClient, said: Any, code: str
-) -> None:
+async def test_what_is_wrong_has_its_code(origin: Origin, client: httpx.AsyncClient, said: Any, code: str) -> None:
     assert await check(client, await origin.file(), said) == (422, code)
 
 

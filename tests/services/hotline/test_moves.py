@@ -289,11 +289,8 @@ async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None
     assert await origin.due() == 1
     [again] = await outgoing(origin)
     said = opened(origin.world, again)["again"]
-    assert (said["answer"], said["number"], said["items"]) == (
-        "actioned",
-        2,
-        [{"n": 1, "round": 1, "action": "removed"}],
-    )
+    assert (said["answer"], said["number"]) == ("actioned", 2)
+    assert said["items"] == [{"n": 1, "round": 1, "action": "removed"}]
 
 
 async def test_once_the_new_instance_has_answered_what_comes_late_moves_nothing(origin: Origin) -> None:

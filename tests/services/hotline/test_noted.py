@@ -17,21 +17,10 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.watch.retry_backoff import PAUSE_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline import test_moves as moves
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run
 from tests.services.hotline.test_deciding_again import offers
-from tests.services.hotline.test_moves import (
-    NEW,
-    OLD,
-    acknowledged,
-    answered,
-    filed,
-    follow,
-    moved_late,
-    outgoing,
-    settled,
-    shown,
-)
 from tests.support.builders import PROVIDER
 from tests.support.exchange_world import move, opened, world
 
@@ -49,20 +38,18 @@ def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
     return lambda: monkeypatch.delattr(origin, "_documents")
 
 
-async def test_a_late_answer_is_taken_while_documents_are_expired_and_told_on_once_there_are_some(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    referral_id, notice = await moved_late(origin)
+async def test_a_late_answer_without_documents_is_told_later(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    referral_id, notice = await moves.moved_late(origin)
     published = expire(origin, monkeypatch)
-    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    assert await moves.answered(origin, moves.acknowledged(notice, by=moves.OLD)) == {}
     with pytest.raises(Unavailable):
         await origin.due()
-    assert await outgoing(origin) == []
+    assert await moves.outgoing(origin) == []
     published()
-    assert await shown(origin, referral_id) == "acknowledged"
+    assert await moves.shown(origin, referral_id) == "acknowledged"
     assert await origin.due() == 1
-    [again] = await outgoing(origin)
-    assert (again.subject, again.recipient_instance) == (notice.subject, NEW)
+    [again] = await moves.outgoing(origin)
+    assert (again.subject, again.recipient_instance) == (notice.subject, moves.NEW)
     assert opened(origin.world, again)["again"] == {"answer": "acknowledged", "number": 1}
     assert await origin.due() == 0
 
@@ -78,11 +65,11 @@ async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed
         turns.append(1)
         origin.clock.advance(bus.FOLLOWED.total_seconds())
         if len(turns) == 1:
-            found["notice"] = (await filed(behind))[1]
+            found["notice"] = (await moves.filed(behind))[1]
             found["published"] = expire(origin, monkeypatch)
-            await settled(origin, found["notice"], ReceiptOutcome.MOVED, "recipient_moved")
+            await moves.settled(origin, found["notice"], ReceiptOutcome.MOVED, "recipient_moved")
         if len(turns) == 4:
-            assert await outgoing(origin) == []
+            assert await moves.outgoing(origin) == []
             found["published"]()
         if len(turns) >= 5:
             raise EndOfTurn
@@ -90,8 +77,8 @@ async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed
     monkeypatch.setattr(bus.asyncio, "sleep", later)
     with pytest.raises(EndOfTurn):
         await origin.bus.follow_moves()
-    assert [(each.subject, each.recipient_instance) for each in await outgoing(origin)] == [
-        (found["notice"].subject, NEW)
+    assert [(each.subject, each.recipient_instance) for each in await moves.outgoing(origin)] == [
+        (found["notice"].subject, moves.NEW)
     ]
 
 
@@ -110,27 +97,28 @@ async def test_what_cannot_be_opened_keeps_no_other_outcome_from_its_edge(origin
 
 
 async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin) -> None:
-    (bad, first), (_, second) = await filed(origin), await filed(origin)
+    (bad, first), (_, second) = await moves.filed(origin), await moves.filed(origin)
     move(origin.world, PROVIDER)
-    await follow(origin)
+    await moves.follow(origin)
     await origin.forget()
     await run(origin, _BREAK, bad)
-    assert await answered(origin, acknowledged(first, by=OLD), acknowledged(second, by=OLD)) == {}
+    late = [moves.acknowledged(each, by=moves.OLD) for each in (first, second)]
+    assert await moves.answered(origin, *late) == {}
     await origin.due()
-    assert [each.subject for each in await outgoing(origin)] == [second.subject]
+    assert [each.subject for each in await moves.outgoing(origin)] == [second.subject]
     await run(origin, _BREAK, bad)
     origin.clock.advance(PAUSE_MAX.total_seconds())
     await origin.due()
-    assert {each.subject for each in await outgoing(origin)} == {first.subject, second.subject}
+    assert {each.subject for each in await moves.outgoing(origin)} == {first.subject, second.subject}
 
 
 async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(origin: Origin) -> None:
     """The recipient has the notice, so it answers the withdrawal on this edge."""
-    referral_id, notice = await moved_late(origin)
-    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    referral_id, notice = await moves.moved_late(origin)
+    assert await moves.answered(origin, moves.acknowledged(notice, by=moves.OLD)) == {}
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     assert await origin.due() == 0
-    assert await outgoing(origin, NOTICE_ISSUED) == []
+    assert await moves.outgoing(origin, NOTICE_ISSUED) == []
     state = "SELECT state FROM edge WHERE referral_id = $1 AND notice_id IS NOT NULL"
     assert await run(origin, state, referral_id) == "emitted"
 
@@ -141,7 +129,7 @@ def subjects(rows: list[Draft]) -> list[str]:
 
 async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: Origin) -> None:
     """The edge keeps its ids, whichever instance refuses it. Only the number of refusals counts."""
-    referral_id, _ = await moved_late(origin)
+    referral_id, _ = await moves.moved_late(origin)
     await stand_missing(origin, referral_id)
     issued = 0
     for _ in range(9):

@@ -93,9 +93,7 @@ async def test_a_foreign_offer_is_answered_exactly_like_an_absent_one(hotlines: 
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
-async def test_a_role_that_never_may_is_told_so_whether_there_is_an_offer_or_not(
-    hotlines: Hotlines, role: Role
-) -> None:
+async def test_a_role_that_never_may_is_told_so_with_and_without_an_offer(hotlines: Hotlines, role: Role) -> None:
     referral_id = uuid7()
     await hotlines.receive(an_offer(referral_id), withdrawn(referral_id, to=OTHER_HOTLINE))
     for asked in (referral_id, uuid7()):

@@ -9,17 +9,22 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.contracts.base import Contract
+from shared.contracts.holds import ShownHold
+from shared.contracts.registry import MessageType
+from shared.exchange.origin import ANSWERS, ReferralState
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.origin.domain import Request, Submission
+from shared.party.origin.domain import AnswerDetail, Delivery, Request, SentEdge, Submission, Tick, ticks
 from shared.party.origin.store.filing import PostgresFiling
+from shared.party.questions.store import ShownQuestion
+from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
 
-STRANGER = "hotline-nl.example"
 LOOKING = ["/v1/referrals", "/v1/referrals/{referral_id}", "/v1/work"]
 
 
@@ -33,23 +38,12 @@ async def checked(client: httpx.AsyncClient, text: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", LOOKING)
-async def test_a_role_that_may_not_read_is_forbidden_whether_there_is_a_referral_or_not(
-    origin: Origin, client: httpx.AsyncClient, path: str
-) -> None:
+async def test_a_role_that_may_not_read_learns_nothing(origin: Origin, client: httpx.AsyncClient, path: str) -> None:
     for referral_id in (await origin.file(), uuid7()):
         answer = await client.get(path.format(referral_id=referral_id), headers=asking(HOTLINE, role=Role.AUDITOR))
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         seen = await client.get(path.format(referral_id=referral_id), headers=asking(HOTLINE, role=Role.VIEWER))
         assert seen.status_code in (200, 404)
-
-
-async def test_a_foreign_referral_is_answered_like_an_absent_one(origin: Origin, client: httpx.AsyncClient) -> None:
-    referral_id = await origin.file()
-    foreign, absent = [
-        await client.get(f"/v1/referrals/{each}", headers=asking(STRANGER)) for each in (referral_id, uuid7())
-    ]
-    assert foreign.status_code == absent.status_code == 404
-    assert foreign.content == absent.content
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
@@ -62,9 +56,7 @@ async def test_a_role_that_may_not_file_may_not_check(client: httpx.AsyncClient,
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
 @pytest.mark.parametrize("before", ["", "\n  "])
-async def test_a_list_to_check_is_one_however_it_is_written(
-    client: httpx.AsyncClient, indent: int | str | None, before: str
-) -> None:
+async def test_a_list_has_any_spelling(client: httpx.AsyncClient, indent: int | str | None, before: str) -> None:
     posted = {"referrals": [body(), body(incident_kind="made-up")]}
     answer = await checked(client, before + json.dumps(posted, indent=indent))
     assert [each["ok"] for each in answer.json()["results"]] == [True, False]
@@ -85,15 +77,13 @@ async def test_a_single_referral_to_check_is_one_however_it_is_written(client: h
         ("[" * 5_000, "body_too_deep"),
     ],
 )
-async def test_what_is_no_body_to_check_is_refused_with_its_rule(
-    client: httpx.AsyncClient, text: str, code: str
-) -> None:
+async def test_what_is_no_body_to_check_has_its_code(client: httpx.AsyncClient, text: str, code: str) -> None:
     answer = await checked(client, text)
     assert answer.status_code in (400, 422)
     assert answer.json()["code"] == code
 
 
-async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads_but_not_of_what_is_uncut(
+async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads(
     client: httpx.AsyncClient,
 ) -> None:
     address = "https://l.facebook.com/l.php?u=https%3A%2F%2Fsite.example%2Fa&h=AT0"
@@ -107,9 +97,7 @@ async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads_but_
 
 
 @pytest.mark.parametrize(("observed_at", "status"), [("2099-01-01T00:00:00Z", 422), ("2026-05-04T11:00:00Z", 202)])
-async def test_what_has_not_happened_yet_cannot_have_been_observed(
-    client: httpx.AsyncClient, observed_at: str, status: int
-) -> None:
+async def test_nothing_is_observed_before_it_happens(client: httpx.AsyncClient, observed_at: str, status: int) -> None:
     posted = body(observed_at=observed_at)
     answer = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
     assert answer.status_code == status
@@ -136,41 +124,8 @@ async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin)
         assert (await intake.submit(request_of(origin, 10))).status == 200
 
 
-async def test_one_party_fills_no_way_and_none_keeps_a_child_at_risk_out(origin: Origin) -> None:
-    """Nothing is stored meanwhile, so every submission waits."""
-    items = [SUBMISSION["items"][0]] * 10
-    intake = origin.intake_of(waiting_max=50)
-    waiting: list[asyncio.Task[Any]] = []
-
-    async def refused(request: Request) -> bool:
-        waiting.append(asyncio.create_task(intake.submit(request)))
-        await asyncio.sleep(0)
-        return waiting[-1].done() and str(waiting[-1].exception()) == "intake_full"
-
-    try:
-        assert [await refused(request_of(origin, 5)) for _ in range(3)] == [False, False, True]
-        assert [await refused(request_of(origin, 100, items=items)) for _ in range(2)] == [False, True]
-        # Neither blocks the other, nor another party.
-        assert not await refused(request_of(origin, 10, STRANGER))
-        assert not await refused(request_of(origin, 100, STRANGER, items=items))
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-
 @pytest.mark.timing
-async def test_what_was_answered_late_has_given_its_place_back(origin: Origin) -> None:
-    intake = origin.intake_of(waiting_max=50, answer_s_max=0.01)
-    for _ in range(12):
-        with pytest.raises(Unavailable, match="intake_late"):
-            await intake.submit(request_of(origin, 5))
-
-
-@pytest.mark.timing
-async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_afterwards(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_intake_that_is_late_files_nothing_later(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     intake = origin.intake_of(answer_s_max=0.01)
     with pytest.raises(Unavailable, match="intake_late"):
         await intake.submit(request_of(origin, 1))
@@ -182,9 +137,7 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
 
 
 @pytest.mark.timing
-async def test_what_is_repeated_after_a_late_answer_is_filed_once(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_repeat_after_a_late_answer_is_filed_once(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     intake, file = origin.intake_of(answer_s_max=1.0), PostgresFiling.file
     answered, committing = asyncio.Event(), asyncio.Event()
 
@@ -205,3 +158,69 @@ async def test_what_is_repeated_after_a_late_answer_is_filed_once(
         again = origin.intake_of()
         async with again.running():
             assert (await again.submit(late)).status == 202
+
+
+# -- An origin's views of its referrals and the entry points of its submissions, at the service's own routes.
+
+
+#: The subject of an answer, which the origin stores with the answer. Hold fields are shown with the referral's holds.
+NAMED = {"referral_id", "notice_id"}
+
+
+def unshown(answer: type[Contract]) -> set[str]:
+    shown = [*AnswerDetail.model_fields, *ShownHold.model_fields, *ShownQuestion.model_fields]
+    return answer.model_fields.keys() - NAMED - {*shown}
+
+
+class UnknownAnswer(Contract):
+    """An answer with a field that no detail has."""
+
+    referral_id: str
+    mood: str
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS, key=lambda each: each.name), ids=lambda each: each.name)
+def test_every_answer_that_an_origin_understands_can_be_shown(answer: MessageType) -> None:
+    assert unshown(answer.clear) == set()
+
+
+def test_an_answer_that_could_not_be_shown_is_found() -> None:
+    assert unshown(UnknownAnswer) == {"mood"}
+
+
+def edge(delivery: Delivery, answer: AnswerState, withdrawal: Delivery | None = None) -> SentEdge:
+    return SentEdge.model_validate(
+        {
+            "recipient": "police-nl.example",
+            "purpose": "investigation",
+            "reason": "hosting_jurisdiction",
+            "rules": ["nl-rule"],
+            "delivery": delivery,
+            "code": None,
+            "withdrawal": withdrawal,
+            "answer": answer,
+            "answer_detail": None,
+            "notice_id": None,
+        }
+    )
+
+
+def test_ticks_count_receipts_and_answers() -> None:
+    edges = [
+        edge("queued", AnswerState.NONE),
+        edge(ReceiptOutcome.APPLIED, AnswerState.NONE),
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
+        edge(ReceiptOutcome.REFUSED, AnswerState.NONE),
+    ]
+    counted = ticks(ReferralState.ROUTED, edges)
+    assert (counted.delivered, counted.acknowledged) == (Tick(done=2, of=4), Tick(done=1, of=4))
+
+
+def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None:
+    edges = [
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED, "sent"),
+        edge(ReceiptOutcome.APPLIED, AnswerState.WITHDRAWAL_ACKNOWLEDGED, ReceiptOutcome.APPLIED),
+        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
+    ]
+    counted = ticks(ReferralState.WITHDRAWN, edges)
+    assert (counted.delivered, counted.acknowledged) == (Tick(done=1, of=3), Tick(done=1, of=3))

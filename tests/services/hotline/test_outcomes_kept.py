@@ -59,11 +59,8 @@ async def shown(origin: Origin, referral_id: UUID) -> dict[str, Any]:
 async def closed_case(origin: Origin) -> UUID:
     """Submit a referral whose agency reports an arrest, and then closes its case as unknown."""
     referral_id = await origin.file()
-    reported = (
-        accepted(referral_id),
-        outcome(referral_id, 2, CaseOutcome.ARREST, YES),
-        outcome(referral_id, 3, CaseOutcome.CLOSED, UNKNOWN),
-    )
+    closing = outcome(referral_id, 3, CaseOutcome.CLOSED, UNKNOWN)
+    reported = accepted(referral_id), outcome(referral_id, 2, CaseOutcome.ARREST, YES), closing
     for each in reported:
         assert await applied(origin, each) == [None]
     return referral_id
@@ -74,9 +71,7 @@ async def test_a_case_that_is_closed_keeps_that_a_child_was_identified(origin: O
     detail = edge["answer_detail"]
     assert (edge["answer"], detail["outcome"], detail["number"]) == ("closed", "closed", 3)
     assert (detail["child_identified"], detail["child_safeguarded"]) == ("yes", "yes")
-    said = [
-        (each["number"], each["answer"], each.get("outcome"), each.get("child_identified")) for each in edge["timeline"]
-    ]
+    said = [(a["number"], a["answer"], a.get("outcome"), a.get("child_identified")) for a in edge["timeline"]]
     assert said == [(1, "accepted", None, None), (2, "ongoing", "arrest", "yes"), (3, "closed", "closed", "unknown")]
     assert all(each["at"] for each in edge["timeline"])
 
@@ -98,9 +93,7 @@ async def test_an_answer_that_is_refused_stands_in_no_timeline(origin: Origin) -
     assert [each["number"] for each in (await shown(origin, referral_id))["timeline"]] == [1, 2, 3]
 
 
-async def test_the_agencys_reference_is_shown_to_the_origin_until_its_record_is_erased(
-    origin: Origin, endpoint: Any
-) -> None:
+async def test_the_agencys_reference_is_shown_until_its_record_is_erased(origin: Origin, endpoint: Any) -> None:
     referral_id = await closed_case(origin)
     assert (await shown(origin, referral_id))["case_reference"] == REFERENCE
     others = [edge for edge in (await origin.show(referral_id))["edges"] if edge["recipient"] != POLICE]

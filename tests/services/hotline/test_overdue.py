@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,8 @@ from shared.party.origin.store.holds import origin_waits
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.store import read_due
-from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
-from tests.services.doors import attention_list, serving
+from tests.services.doors import attention_list, serving, timers_of, until_idle
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_attention import declined, notice_of
@@ -28,14 +27,8 @@ from tests.support.manual_clock import ManualClock
 async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 200) -> list[dict[str, Any]]:
     """Return the lines about the referral in the hotline's list, this many hours after the submission."""
     clock = ManualClock(AT + timedelta(hours=hours))
-
-    async def witness(_: object) -> datetime:
-        return clock.now()
-
     law = Law(origin._documents().directory, SAMPLE_LAW)
-    timers = Timers(origin.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
-    while await timers.look():
-        pass
+    await until_idle(timers_of(origin.database, lambda _: law, clock, APPLYING))
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
     sources = (AttentionSource("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
     found = await attention_list(AttentionRoutes(held, sources), HOTLINE, "hotline", limit=limit)

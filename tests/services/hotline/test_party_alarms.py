@@ -37,9 +37,7 @@ async def checked(client: httpx.AsyncClient, text: str) -> list[dict[str, object
     return results
 
 
-async def test_five_hundred_refused_checks_and_a_picture_are_told_once_and_survive_a_restart(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_refusals_and_a_picture_are_told_once_over_a_restart(origin: Origin, client: httpx.AsyncClient) -> None:
     refused = body(observed_at="1999-01-01T00:00:00Z")
     picture = body(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
     for _ in range(2):  # the second process starts without counts, and its alarms are already known

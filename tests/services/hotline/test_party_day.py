@@ -42,9 +42,7 @@ async def origin(origin: Origin) -> Origin:
 
 def declared(origin: Origin, daily: Daily | None, *, at: datetime = AT) -> None:
     document = origin.world.document
-    parties = tuple(
-        each.model_copy(update={"daily": daily}) if each.id == HOTLINE else each for each in document.parties
-    )
+    parties = tuple(one.model_copy(update={"daily": daily}) if one.id == HOTLINE else one for one in document.parties)
     origin.world.place(document.model_copy(update={"version": 2 if daily is None else 3, "parties": parties}), at)
 
 
@@ -76,9 +74,7 @@ async def spent(origin: Origin) -> QuotaUsage:
     return QuotaUsage() if row is None else QuotaUsage(row["record"], row["hashes"])
 
 
-async def test_what_finds_no_room_in_the_day_is_refused_until_the_next(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_exceeds_the_day_is_refused_until_the_next(origin: Origin, client: httpx.AsyncClient) -> None:
     await fill(client)
     before = await spent(origin)
     assert before.within(QuotaUsage.whole(SMALLEST))
@@ -90,9 +86,7 @@ async def test_what_finds_no_room_in_the_day_is_refused_until_the_next(
     assert (await filed(client, body(), key="new")).status_code == 202
 
 
-async def test_what_was_refused_for_its_day_may_be_asked_under_its_key_again(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_was_refused_for_its_day_may_reuse_its_key(origin: Origin, client: httpx.AsyncClient) -> None:
     await fill(client)
     one, several = body(), [body(), body()]
     assert (await filed(client, one, key="one")).status_code == 429
@@ -177,9 +171,7 @@ async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, c
     assert not (await spent(origin)).within(QuotaUsage.whole(SMALLEST)), "it counts all the same"
 
 
-async def test_what_is_released_counts_against_the_day_on_which_it_is(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_is_released_counts_against_that_day(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id = (await filed(client, over_budget())).json()["referral_id"]
     assert await spent(origin) == QuotaUsage(), "nothing of it has left"
     assert (await review(client, referral_id, "release")).status_code == 202

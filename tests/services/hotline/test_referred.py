@@ -85,13 +85,8 @@ async def edge_of(origin: Origin, referral_id: UUID, agency: str) -> UUID:
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
     """Return an agency's statement that it has referred the case to another agency."""
     of = await edge_of(origin, referral_id, by)
-    clear = CaseReferredClear(
-        agency=OTHER,
-        reason=CaseReferReason.SUSPECT_ELSEWHERE,
-        from_edge_id=of,
-        edge_id=UUID(int=of.int ^ 1),
-        **on(referral_id, 1),
-    )
+    edges = {"from_edge_id": of, "edge_id": UUID(int=of.int ^ 1)}
+    clear = CaseReferredClear(agency=OTHER, reason=CaseReferReason.SUSPECT_ELSEWHERE, **edges, **on(referral_id, 1))
     return said(CASE_REFERRED, clear, by, origin.clock.now())
 
 
@@ -131,9 +126,7 @@ async def test_its_hold_outlasts_an_amendment(origin: Origin, client: httpx.Asyn
     assert await told(origin, "hold_ended") == []
 
 
-async def test_it_may_hold_as_long_as_it_has_not_said_that_it_does_not(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_it_may_hold_until_it_has_said_that_it_does_not(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     _, *others = await passed_on(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
@@ -172,16 +165,12 @@ def anew(origin: Origin, word: Received, number: int, **changes: object) -> Rece
     return said(CASE_REFERRED, gone.model_copy(update=words), word.sender, origin.clock.now())
 
 
-async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_person(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_the_other_could_not_take_is_the_firsts_again(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, first, word = await passed(origin, client)
     assert await applied(origin, word) == [None]
     assert await attention(origin, referral_id) == []
     assert await applied(origin, await came_back(origin, word)) == [None]
-    assert {each: answer for each, answer in await answers(origin, referral_id) if each in (first, OTHER)} == {
-        first: "none"
-    }
+    assert {who: said for who, said in await answers(origin, referral_id) if who in (first, OTHER)} == {first: "none"}
     assert await attention(origin, referral_id) == [(["came_back"], first, NEWER, "call")]
     assert await words(origin, referral_id) == [(first, "referred", None), (first, "none", NEWER)]
     assert await applied(origin, anew(origin, word, 3)) == [None]
@@ -189,9 +178,7 @@ async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_per
     assert (OTHER, "none") in await answers(origin, referral_id)
 
 
-async def test_only_what_was_passed_on_comes_back_and_as_what_it_can_be(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_only_what_was_passed_on_comes_back_as_it_can_be(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     first, second, *_ = await agencies_of(origin, referral_id)
     word = await referred(origin, referral_id, first)
@@ -203,9 +190,7 @@ async def test_only_what_was_passed_on_comes_back_and_as_what_it_can_be(
     assert dict(await answers(origin, referral_id))[OTHER] == "none"
 
 
-async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_the_others_clocks_end_and_the_firsts_begin_again(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, first, word = await passed(origin, client)
     await applied(origin, word)
     await applied(origin, await came_back(origin, word))
@@ -220,9 +205,7 @@ async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
     assert (first, "starts", "report_sent", 1) in told
 
 
-async def test_who_passed_it_on_holds_it_no_more_and_the_next_has_its_window(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_who_passed_it_on_holds_no_more_the_next_may(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     first, *others = await agencies_of(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
@@ -239,9 +222,7 @@ async def test_who_passed_it_on_holds_it_no_more_and_the_next_has_its_window(
     assert await issued(origin, referral_id), "nobody holds it"
 
 
-async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_was_held_is_left_no_longer_than_allowed(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     first, *others = await agencies_of(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
@@ -258,9 +239,7 @@ async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
     assert await issued(origin, referral_id)
 
 
-async def test_passed_to_the_same_agency_again_in_one_batch_that_one_answers(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_passed_to_one_agency_twice_at_once_it_answers(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _, word = await passed(origin, client)
     again = anew(origin, word, 3)
     assert isinstance(again.clear, CaseReferredClear)
@@ -300,9 +279,7 @@ async def test_what_the_other_has_answered_does_not_come_back(origin: Origin, cl
     assert dict(await answers(origin, referral_id))[first] == "referred"
 
 
-async def test_a_hold_ends_with_its_passing_though_the_case_is_back_and_held_again_by_then(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_a_hold_ends_with_its_passing_though_the_case_is_back(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     first, *_ = await agencies_of(origin, referral_id)
     assert await applied(origin, place(origin, referral_id, first, WINDOW)) == [None]

@@ -61,9 +61,7 @@ async def counted(endpoint: DatabaseEndpoint) -> Counter[Measure]:
     return Counter({measure: together.count(measure) for measure in _COUNTED})
 
 
-async def test_what_is_merely_said_is_told_apart_from_what_was_found(
-    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint
-) -> None:
+async def test_said_is_not_yet_found(origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint) -> None:
     before = await counted(endpoint)
     said, confirmed, lied = [await origin.file() for _ in range(3)]
     for each in (said, confirmed, lied):
@@ -75,9 +73,7 @@ async def test_what_is_merely_said_is_told_apart_from_what_was_found(
     assert new == {Measure.REMOVED: 3, Measure.CONFIRMED: 1, Measure.REAPPEARED: 1}
 
 
-async def test_a_look_that_was_refused_is_counted_by_neither(
-    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint
-) -> None:
+async def test_refused_looks_count_not(origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint) -> None:
     before = await counted(endpoint)
     referral_id = await origin.file()
     await answered(origin, referral_id, NoticeAction.REMOVED)

@@ -165,9 +165,7 @@ async def test_what_is_dropped_is_erased_and_audit_is_told(origin: Origin, clien
         assert (again.status_code, again.json()["code"]) == (409, "state_forbids")
 
 
-async def test_what_nobody_looks_at_in_time_is_erased_and_audit_is_told(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_what_nobody_looks_at_is_erased_and_told_to_audit(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id = await unreleased(client)
     await linked(origin)
     await origin.forget()
@@ -224,9 +222,7 @@ async def test_decided_again_it_says_still_that_it_was_released(origin: Origin, 
     assert accepted(origin, row).recipient == POLICE
 
 
-async def test_a_recipient_takes_it_from_two_alone_and_says_so_in_its_headers(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_its_headers_say_two_or_no_recipient_takes_it(origin: Origin, client: httpx.AsyncClient) -> None:
     """Control: without the header, or with one person in both roles, the same record is refused."""
     await review(client, await unreleased(client), "release")
     row = next(row for row in await origin.waiting_edges() if row.recipient == POLICE)

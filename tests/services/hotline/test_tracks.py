@@ -178,7 +178,7 @@ async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it
     assert there.recipient_instance == NEW, "to each its own"
 
 
-async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now_though_that_is_forgotten_here(
+async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now(
     origin: Origin,
 ) -> None:
     """The origin was restored to a state before it followed the move."""
@@ -267,9 +267,7 @@ async def test_a_message_of_an_earlier_incarnation_counts_as_delivered(origin: O
 
 
 @pytest.mark.parametrize("outcome", [*set(ReceiptOutcome) - {ReceiptOutcome.APPLIED}])
-async def test_an_outcome_that_is_not_applied_is_shown_until_the_message_is_applied(
-    origin: Origin, outcome: ReceiptOutcome
-) -> None:
+async def test_an_open_outcome_is_shown_until_the_message_is_applied(origin: Origin, outcome: ReceiptOutcome) -> None:
     referral_id, notice = await delivered(origin)
     await origin.heard(settlement(notice.message_id, outcome, "sample_code", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == (outcome.value, "sample_code", None)
@@ -292,7 +290,7 @@ async def test_an_exception_that_a_peer_lists_is_shown_although_its_outcome_was_
     assert await deliveries(origin, referral_id) == ("parked", "handler_defect", None)
 
 
-async def test_a_referral_leaves_the_work_list_with_the_last_exception_also_if_it_is_issued_anew(
+async def test_a_referral_leaves_the_work_list_with_the_last_exception(
     origin: Origin,
 ) -> None:
     referral_id, notice = await delivered(origin)
@@ -339,9 +337,7 @@ async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origi
     assert messages(await lacks(origin)) == messages([notice]), "its peer was restored again: a new incarnation"
 
 
-async def test_an_edge_that_was_amended_within_the_hour_is_issued_again_at_its_new_revision(
-    origin: Origin, client: httpx.AsyncClient
-) -> None:
+async def test_an_edge_amended_within_the_hour_has_its_revision(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, body = await filed(client)
     [notice] = await to_provider(origin)
     await origin.relayed()

@@ -118,9 +118,7 @@ async def test_a_wide_referral_is_accepted_as_its_check_said(
     assert (len(shown["edges"]), shown["work_reason"]) == (edges, reason)
 
 
-async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answers_every_row(
-    http: httpx.AsyncClient, url: str, tmp_path: Path
-) -> None:
+async def test_an_import_with_wide_rows_answers_every_row(http: httpx.AsyncClient, url: str, tmp_path: Path) -> None:
     rows = [hosted("CA") for _ in range(1_000)]
     rows[416], rows[750] = hosted(WIDE), hosted(WIDER)
     path = tmp_path / "thousand.jsonl"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.answers import RecordErasedClear, RetentionStatement, WithdrawalAcknowledgedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
+from shared.exchange.message import Draft
 from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
 from shared.party.list_filter import EVERYTHING
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry
 from shared.vocabulary.answers import KeptBasis, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
@@ -111,3 +118,104 @@ async def test_the_ticks_of_a_page_are_those_of_each_referral(origin: Origin) ->
     assert set(filed) <= set(ticked) == {each.referral_id for each in page.items}
     for referral_id in filed:
         assert ticked[referral_id].model_dump() == (await origin.show(referral_id))["ticks"]
+
+
+# -- A referral is withdrawn once. A repeated request gets the same answer, and no recipient is informed twice.
+
+
+OTHER = WithdrawalReason.CONSENT_WITHDRAWN
+
+
+async def tombstones(origin: Origin) -> list[str]:
+    return [row.recipient for row in await origin.waiting() if row.message.type.endswith("withdrawn.v1")]
+
+
+async def test_a_second_withdrawal_changes_nothing_and_tells_nobody(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await origin.forget()
+    await origin.withdraw(referral_id, REASON)
+    told, shown = await tombstones(origin), await origin.show(referral_id)
+    assert len(told) == 5
+    assert shown["state"] == "withdrawn"
+
+    await origin.withdraw(referral_id, REASON)
+    await origin.withdraw(referral_id, OTHER)
+    assert await tombstones(origin) == told
+    assert await origin.show(referral_id) == shown
+
+
+async def test_two_withdrawals_at_once_tell_each_recipient_once(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await origin.forget()
+    await asyncio.gather(origin.withdraw(referral_id, REASON), origin.withdraw(referral_id, OTHER))
+    told = await tombstones(origin)
+    assert len(told) == len({*told}) == 5
+
+
+@pytest.mark.parametrize("times", [0, 1])
+async def test_who_may_not_withdraw_is_refused_whatever_the_state(origin: Origin, times: int) -> None:
+    referral_id = await origin.file()
+    for _ in range(times):
+        await origin.withdraw(referral_id, REASON)
+    with pytest.raises(Refused) as viewer:
+        await origin.withdraw(referral_id, REASON, role=Role.VIEWER)
+    with pytest.raises(Refused) as stranger:
+        await origin.withdraw(referral_id, REASON, party="hotline-nl.example")
+    assert (viewer.value.code, stranger.value.code) == ("forbidden", "not_found")
+
+
+# -- Messages of one referral share no trace attribute by which a recipient could link them.
+
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+FILING = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def spans_file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "spans.jsonl"
+    configure_telemetry(instance="hotline", sampling_ratio=0, spans_file=path)
+    yield path
+    close_telemetry()
+
+
+def traces(rows: Sequence[Draft], recipient: str | None = None) -> list[str]:
+    """Return the trace ids of the messages to all parties, or to one recipient."""
+    chosen = [row for row in rows if (row.recipient == recipient if recipient else is_sent(row))]
+    return [str(draft.traceparent)[3:35] for draft in chosen]
+
+
+def is_sent(row: Draft) -> bool:
+    return row.recipient != "audit"
+
+
+def linked_to_filing(path: Path) -> set[str]:
+    """Return the traces in this origin's own spans that link back to the submission."""
+    documents = [json.loads(line) for line in path.read_text().splitlines()]
+    spans = [each for d in documents for r in d["resourceSpans"] for s in r["scopeSpans"] for each in s["spans"]]
+    return {each["traceId"] for each in spans if any(link["traceId"] == TRACE_ID for link in each.get("links", []))}
+
+
+async def test_withdrawals_share_no_trace_with_what_they_take_back(origin: Origin, spans_file: Path) -> None:
+    referral_id = await origin.file(traceparent=FILING)
+    sent = traces(await origin.waiting())
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    withdrawn = traces(await origin.waiting())
+    assert len({*sent, *withdrawn, TRACE_ID}) == 11
+
+
+async def test_what_is_decided_again_keeps_its_link_under_new_traces(origin: Origin, spans_file: Path) -> None:
+    await origin.file(traceparent=FILING)
+    before = await origin.waiting()
+    await origin.forget()
+    await origin.refused(before)
+    after = await origin.waiting()
+    assert len({*traces(before), *traces(after), TRACE_ID}) == 11
+    assert traces(after, "audit") == [TRACE_ID]
+    assert {*traces(after)} <= linked_to_filing(spans_file)
+
+
+async def test_what_was_filed_without_a_trace_is_sent_without_one(origin: Origin, spans_file: Path) -> None:
+    await origin.file()
+    assert {row.traceparent for row in await origin.waiting()} == {None}

@@ -110,9 +110,7 @@ async def test_what_was_gone_kept_or_rejected_is_no_action(providers: Providers,
     assert (await report(http, 2))[CATEGORY] == ["2", "0", "2", "0", "", "", "0", "0", "", ""]
 
 
-async def test_a_notice_under_another_law_an_exercise_or_of_another_provider_does_not_count(
-    providers: Providers, http: httpx.AsyncClient
-) -> None:
+async def test_notices_of_other_laws_worlds_or_providers_are_out(providers: Providers, http: httpx.AsyncClient) -> None:
     others = [notice(), notice("Art. 220"), notice("Art. 16", to=OTHER_PROVIDER)]
     await came(providers, 3, others)
     assert (await report(http, 3))[CATEGORY][:2] == ["1", "0"]
@@ -121,9 +119,7 @@ async def test_a_notice_under_another_law_an_exercise_or_of_another_provider_doe
     assert (await report(http, 4))[CATEGORY][:2] == ["0", "0"]
 
 
-async def test_an_amended_notice_counts_under_the_kind_that_stands(
-    providers: Providers, http: httpx.AsyncClient
-) -> None:
+async def test_an_amended_notice_counts_under_its_last_kind(providers: Providers, http: httpx.AsyncClient) -> None:
     (notice_id,) = await came(providers, 5, [notice("Art. 16")])
     again = issued(notice_id, revision=2)
     assert isinstance(again.sealed, NoticeRecord)
@@ -145,9 +141,7 @@ async def test_an_amended_notice_counts_under_the_kind_that_stands(
         ({"since": "2026-02-01"}, "parameter_invalid"),
     ],
 )
-async def test_a_period_is_of_days_and_no_longer_than_a_year(
-    http: httpx.AsyncClient, query: dict[str, str], code: str
-) -> None:
+async def test_a_period_is_at_most_a_year_of_days(http: httpx.AsyncClient, query: dict[str, str], code: str) -> None:
     answer = await http.get(PATH, params=query, headers={"x-party": PROVIDER, "x-role": "viewer"})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert not any(value in answer.text for value in query.values())

@@ -206,11 +206,8 @@ async def test_no_line_takes_back_an_erasure_that_has_committed(world: World) ->
     await cut_off(world, lost)
     async with world.providers.database.transaction(APPLYING) as session:
         gather(session.driver, [KeptRecord("received", each, PROVIDER) for each in (gone, lost)])
-    assert [said(line) for line in world.path.read_text().splitlines()] == [
-        ("erased", str(gone)),
-        ("erased", str(lost)),
-        ("kept", str(lost)),
-    ]
+    lines = [said(line) for line in world.path.read_text().splitlines()]
+    assert lines == [("erased", str(gone)), ("erased", str(lost)), ("kept", str(lost))]
 
 
 def said(line: str) -> tuple[str, str]:

@@ -5,24 +5,40 @@ Tokens of different forms are never compared, so requests still match notices. A
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.store import PostgresNotices
+from services.industry.use_cases import act_on_notice
 from shared.contracts.referral import UrlLocator
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.act import Subject
 from shared.exchange.locations import FORMS
+from shared.exchange.states import row
 from shared.guard.edition import own
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.party.bulk.store import BatchedAct
+from shared.party.bulk.use_cases import act_on_many
 from shared.party.preservation.store.preservations import ProviderPreservations, tokens
-from tests.services.deliveries import OTHER_HOTLINE, PROVIDER, issued
-from tests.services.doors import asking
+from shared.party.recipient.use_cases import ItemActor
+from shared.runtime.database.catalogue import find_differences, read_catalogue
+from shared.runtime.database.transactions import RowScope, Session
+from tests.services.databases import connected
+from tests.services.deliveries import AT, LOCATION, OTHER_HOTLINE, PROVIDER, issued
+from tests.services.doors import ACTOR, asking
 from tests.services.industry.provider import KEK, Providers
-from tests.services.industry.test_preservation_before_removal import asked, removing
+from tests.services.industry.test_preservation_before_removal import PRESERVED, asked, removing
 from tests.support.editions import with_later
 from tests.support.location_forms import knowing
 
@@ -121,9 +137,7 @@ async def test_tokens_of_two_forms_are_not_compared_not_even_where_they_are_the_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     token = KeyEncryptionKey.location_token
-    monkeypatch.setattr(
-        KeyEncryptionKey, "location_token", lambda kek, party, _, form: token(kek, party, 1, form.lower())
-    )
+    monkeypatch.setattr(KeyEncryptionKey, "location_token", lambda key, to, _, form: token(key, to, 1, form.lower()))
     notice_id = await noticed(providers, location, *of_notice)
     preservation_id = await wanted(providers, location, *of_request)
     assert await matched(providers, preservation_id) == []
@@ -133,9 +147,7 @@ async def test_tokens_of_two_forms_are_not_compared_not_even_where_they_are_the_
     assert await may_remove(providers, notice_id)
 
 
-async def test_a_location_is_one_work_item_by_one_id_whichever_release_took_its_notices(
-    providers: Providers, client: httpx.AsyncClient, location: str
-) -> None:
+async def test_a_location_is_one_work_item(providers: Providers, client: httpx.AsyncClient, location: str) -> None:
     first = await noticed(providers, location, *BEFORE)
     with knowing(*BEFORE):
         ((work_item, _),) = (await work_items(client, first)).items()
@@ -149,9 +161,7 @@ async def test_a_location_is_one_work_item_by_one_id_whichever_release_took_its_
             assert [one["notice_id"] for one in shown.json()["items"]] == members
 
 
-async def test_what_leads_by_another_form_alone_takes_no_place_on_a_page(
-    providers: Providers, client: httpx.AsyncClient, location: str
-) -> None:
+async def test_a_lead_by_others_takes_no_place(providers: Providers, client: httpx.AsyncClient, location: str) -> None:
     elsewhere = await noticed(providers, f"{location}/elsewhere", *BEFORE)
     led, leading = await noticed(providers, location, *BETWEEN), await noticed(providers, location, *BEFORE)
     cursor: dict[str, str | int] = {}
@@ -162,9 +172,7 @@ async def test_what_leads_by_another_form_alone_takes_no_place_on_a_page(
         cursor = {"cursor": answer.json()["next"]}
 
 
-async def test_an_id_by_another_form_is_found_and_has_what_is_known_by_that_form(
-    providers: Providers, client: httpx.AsyncClient, location: str
-) -> None:
+async def test_an_id_by_another_form_is_found(providers: Providers, client: httpx.AsyncClient, location: str) -> None:
     """A release that groups by the later form has shown this id, while this release runs, too."""
     await noticed(providers, location, *BEFORE)
     both = await noticed(providers, location, *BETWEEN, notifier=OTHER_HOTLINE)
@@ -178,9 +186,7 @@ async def test_an_id_by_another_form_is_found_and_has_what_is_known_by_that_form
     assert unknown.status_code == 404
 
 
-def test_a_later_edition_of_the_guard_leaves_tokens_by_a_form_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_later_edition_of_the_guard_changes_no_tokens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The later edition redacts more of this address.
 
     Without fixed forms, two releases could not match each other's rows.
@@ -194,3 +200,109 @@ def test_a_later_edition_of_the_guard_leaves_tokens_by_a_form_as_they_are(
 def test_the_newest_form_spells_by_todays_edition() -> None:
     """A new edition therefore needs a new form: addresses that differ only in redacted parts become one place again."""
     assert FORMS[max(FORMS)].edition == own()
+
+
+# -- Removals and requests take turns at a place. Removals do not wait for each other, and there is no deadlock.
+
+
+_ANSWER = row(Subject.NOTICE, "answer")
+_PLACES = 6
+_READING = RowScope([PROVIDER], Role.ANALYST, "read")
+
+
+class OneBatch:
+    """The transaction of a batch of acts, bound to one act after the other like the HTTP routes."""
+
+    def __init__(self, providers: Providers, session: Session) -> None:
+        self._providers = providers
+        self._session = session
+
+    async def acting(self, action: str) -> ItemActor:
+        await self._session.bind(RowScope([PROVIDER], Role.ANALYST, action))
+        notices = PostgresNotices(self._session.driver, KEK)
+        return ItemActor(PROVIDER, Role.ANALYST, ACTOR, notices, self._providers.directory, AT)
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        async with self._session.savepoint(Refused):
+            yield
+
+
+async def at_places(providers: Providers, places: Sequence[str]) -> list[UUID]:
+    """Receive one notice for each of the places."""
+    notices = [uuid7() for _ in places]
+    messages = [issued(each, location=place) for each, place in zip(notices, places, strict=True)]
+    assert await providers.receive(*messages) == [None] * len(places)
+    return notices
+
+
+async def remove(providers: Providers, notices: Sequence[UUID], *, beside: UUID | None = None) -> set[str]:
+    """Remove the items of these notices in one batch; return the outcomes.
+
+    `beside`: the first also answers this request.
+    """
+    said = [removing((beside, PRESERVED)) if beside is not None and n == 0 else removing() for n in range(len(notices))]
+    lines = [BatchedAct(n, _ANSWER, each, said[n]) for n, each in enumerate(notices)]
+    async with providers.database.transaction(_READING) as session:
+        outcomes = await act_on_many(lines, act_on_notice, OneBatch(providers, session))
+    return {each.code if isinstance(each, Refused) else each for each in outcomes.values()}
+
+
+@pytest.mark.timing
+async def test_whoever_removes_waits_for_nobody_who_removes_at_the_same_place(providers: Providers) -> None:
+    place = f"{LOCATION}/{uuid7()}"
+    mine, other = await at_places(providers, [place, place])
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "answer")) as session:
+        assert await ProviderPreservations(session.driver, KEK).unanswered(mine, PROVIDER, [1]) == []
+        async with asyncio.timeout(20):
+            assert await remove(providers, [other]) == {"actioned"}
+
+
+async def rounds(providers: Providers, seeds: range) -> set[str]:
+    """Run two batches of removals and two of requests in random orders.
+
+    One batch answers a request, too. Return failures.
+    """
+    failed = set[str]()
+    for seed in seeds:
+        random = Random(seed)
+        places = [f"{LOCATION}/{uuid7()}" for _ in range(_PLACES)]
+        mine, others = await at_places(providers, places), await at_places(providers, places)
+        beside = uuid7()
+        assert await providers.receive(asked(beside, location=f"{LOCATION}/{uuid7()}")) == [None]
+        requests = [[asked(uuid7(), location=each) for each in random.sample(places, 4)] for _ in range(2)]
+        became = await asyncio.gather(
+            remove(providers, random.sample(mine, _PLACES)),
+            remove(providers, random.sample(others, _PLACES), beside=beside),
+            *(providers.receive(*each) for each in requests),
+            return_exceptions=True,
+        )
+        failed |= {str(each) for each in became if isinstance(each, BaseException)}
+        assert all(each <= {"actioned", "preservation_unanswered"} for each in became if isinstance(each, set))
+    return failed
+
+
+async def test_removals_and_requests_at_the_same_places_never_wait_in_a_circle(providers: Providers) -> None:
+    assert await rounds(providers, range(12)) == set()
+
+
+async def test_with_a_turn_for_each_line_some_deadlock(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: no batch of removals takes its turns at its start."""
+
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(PostgresNotices, "before_removing", nothing)
+    for seed in range(50):
+        if await rounds(providers, range(seed, seed + 1)) == {"database_unavailable"}:
+            return
+    pytest.fail("no round waited in a circle")
+
+
+async def test_a_place_that_is_missing_among_turns_is_named(endpoint: DatabaseEndpoint, providers: Providers) -> None:
+    """Selecting a missing row locks nothing, so the loss would go unnoticed."""
+    async with connected(endpoint.owner_url) as owner:
+        await owner.execute("BEGIN")
+        before = await read_catalogue(owner)
+        await owner.execute("DELETE FROM location_turn WHERE slot = 17")
+        (differing,) = find_differences(before, await read_catalogue(owner))
+        assert differing.startswith("rows of location_turn is ")

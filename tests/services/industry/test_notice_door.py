@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.app import build
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.doors import ACTOR, asking
 from tests.services.industry.provider import Providers
+from tests.services.installed import installation, paths_of, published_paths
 
 
 async def issue(providers: Providers) -> str:
@@ -28,9 +32,7 @@ async def test_notices_are_listed_without_their_records(providers: Providers, cl
     assert LOCATION not in answer.text
 
 
-async def test_opening_a_notice_is_told_to_audit_and_nothing_else_is(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_only_opening_a_notice_is_told_to_audit(providers: Providers, client: httpx.AsyncClient) -> None:
     notice_id = await issue(providers)
     await client.get("/v1/notices", headers=asking(PROVIDER))
     foreign = await client.get(f"/v1/notices/{notice_id}", headers=asking(OTHER_PROVIDER))
@@ -68,17 +70,12 @@ async def test_each_act_has_its_own_path(
 async def test_a_withdrawal_is_acknowledged(providers: Providers, client: httpx.AsyncClient) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id), notice_withdrawn(notice_id))
-    answer = await client.post(
-        f"/v1/notices/{notice_id}:acknowledge-withdrawal",
-        json={"fate": "erased"},
-        headers=asking(PROVIDER, key=str(notice_id)),
-    )
+    path, headers = f"/v1/notices/{notice_id}:acknowledge-withdrawal", asking(PROVIDER, key=str(notice_id))
+    answer = await client.post(path, json={"fate": "erased"}, headers=headers)
     assert answer.json() == {"notice_id": str(notice_id), "state": "withdrawal_acknowledged"}
 
 
-async def test_the_same_key_gives_the_same_answer_and_one_message(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_the_same_key_gives_one_answer_and_message(providers: Providers, client: httpx.AsyncClient) -> None:
     notice_id = await providers.issue()
     headers = asking(PROVIDER, key=str(notice_id))
     answers = [await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=headers) for _ in range(2)]
@@ -118,20 +115,7 @@ async def test_an_act_without_a_key_is_refused(providers: Providers, client: htt
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
 
 
-async def test_absent_and_foreign_notices_are_byte_equal(providers: Providers, client: httpx.AsyncClient) -> None:
-    foreign, absent = await issue(providers), str(uuid7())
-    shown = [await client.get(f"/v1/notices/{each}", headers=asking(OTHER_PROVIDER)) for each in (foreign, absent)]
-    acted = [
-        await client.post(f"/v1/notices/{each}:acknowledge", json={}, headers=asking(OTHER_PROVIDER, key=each))
-        for each in (foreign, absent)
-    ]
-    assert {answer.status_code for answer in shown + acted} == {404}
-    assert len({answer.content for answer in shown + acted}) == 1
-
-
-async def test_a_viewer_may_look_and_not_act_whether_there_is_a_notice_or_not(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_a_viewer_may_look_and_never_act(providers: Providers, client: httpx.AsyncClient) -> None:
     """A viewer's request body is not checked, either: the provider that it suggests does not exist."""
     notice_id, said = await issue(providers), {"disowned": [{"suggested": "nobody.example"}]}
     viewer = asking(PROVIDER, role=Role.VIEWER, key=notice_id)
@@ -149,10 +133,21 @@ async def test_an_auditors_role_reads_no_notices(client: httpx.AsyncClient, path
 
 async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/notices", params={"state": "oferred"}, headers=asking(PROVIDER))
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
-        400,
-        "parameter_invalid",
-        "/query/state",
-    )
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["field"]) == (400, "parameter_invalid", "/query/state")
     assert "oferred" not in answer.text
     assert "'acknowledged'" in answer.json()["errors"][0]["expected"]
+
+
+# -- The providers' service, assembled.
+
+
+PARTS = {"api", "documents", "timers", "relay", "courier", "consumer", "moves", "locations", "withdrawals", "lapses"}
+
+
+async def test_it_serves_what_is_published(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> None:
+    app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
+    assert app.machinery.instance == "industry_two"
+    assert app.parts.keys() == PARTS
+    assert paths_of(app.http.openapi()) == published_paths("industry")
+    await app.machinery.close()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 
@@ -19,6 +18,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
+from tests.services.databases import connected
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 from tests.support.builders import PROVIDER
@@ -84,13 +84,10 @@ async def test_it_opens_no_record_and_shows_no_location(received: Received, prov
 
 
 async def test_what_was_erased_with_the_record_is_told_to_be(received: Received, endpoint: DatabaseEndpoint) -> None:
-    owner = await asyncpg.connect(endpoint.owner_url)
-    try:
+    async with connected(endpoint.owner_url) as owner:
         await owner.execute("ALTER TABLE received NO FORCE ROW LEVEL SECURITY")
         await owner.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1::text::uuid", received.notice_id)
         await owner.execute("ALTER TABLE received FORCE ROW LEVEL SECURITY")
-    finally:
-        await owner.close()
     answer = await received.ask(PROVIDER)
     assert (answer.status_code, answer.json()["code"]) == (410, "evidence_erased")
     assert (await received.ask(STRANGER)).status_code == 404

@@ -176,9 +176,7 @@ async def test_items_are_answered_one_by_one_and_their_fold_is_the_notices_state
         ([REMOVED.model_copy(update={"n": 2, "round": 2})], "item_round_unknown", "/items/0/round"),
     ],
 )
-async def test_what_may_not_be_said_of_an_item_changes_nothing(
-    providers: Providers, said: list[ItemStatement], code: str, field: str
-) -> None:
+async def test_unfit_words_do_nothing(providers: Providers, said: list[ItemStatement], code: str, field: str) -> None:
     notice_id = await providers.issue(items=3)
     one = NoticeStatements(items=(REMOVED.model_copy(update={"n": 1}),))
     assert await providers.act("answer", one, notice_id) == "in_part"
@@ -213,9 +211,7 @@ async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(prov
 
 
 @pytest.mark.parametrize("before", [None, "acknowledge", "answer", "not_ours"])
-async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledged(
-    providers: Providers, before: str | None
-) -> None:
+async def test_a_withdrawal_reaches_a_notice_in_every_state(providers: Providers, before: str | None) -> None:
     notice_id = uuid7()
     moves: dict[str, Any] = {"acknowledge": None, "answer": ACTION, "not_ours": DISOWN}
     await providers.receive(issued(notice_id))

@@ -54,9 +54,7 @@ def said(notice_id: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"notice_id": notice_id, "act": "answer", "items": list(items) or [REMOVED]} | more
 
 
-async def test_three_items_are_answered_differently_in_one_line_and_the_notifier_is_told_once(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_three_items_are_answered_in_one_line(providers: Providers, client: httpx.AsyncClient) -> None:
     notice_id = await issue(providers, 3)
     items = [{"n": 1, **REMOVED}, {"n": 2, "rejection": "not_found"}, {"n": 3, "action": "preserved"}]
     items[2]["effective_at"] = REMOVED["effective_at"]
@@ -67,9 +65,7 @@ async def test_three_items_are_answered_differently_in_one_line_and_the_notifier
     assert [each.get("action") or each["rejection"] for each in clear["items"]] == ["removed", "not_found", "preserved"]
 
 
-async def test_a_refused_line_holds_up_no_other_and_nothing_of_it_is_kept_or_told(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_a_refused_line_stops_no_other_and_leaves_none(providers: Providers, client: httpx.AsyncClient) -> None:
     good, bad, again = [await issue(providers, 2) for _ in range(3)]
     foreign = await issue(providers, to=OTHER_PROVIDER)
     lines = [
@@ -103,9 +99,7 @@ async def test_a_refused_line_holds_up_no_other_and_nothing_of_it_is_kept_or_tol
     assert len(await providers.sent(UUID(again))) == 1
 
 
-async def test_a_key_of_a_line_is_done_once_in_whatever_batch_and_what_was_refused_may_come_again(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_a_key_of_a_line_is_done_once_in_any_batch(providers: Providers, client: httpx.AsyncClient) -> None:
     first, second = await issue(providers), await issue(providers)
     early = said(second, {"n": 2, **REMOVED}, key="row-2" + second)
     keyed = said(first, key="row-1" + first)
@@ -120,9 +114,7 @@ async def test_a_key_of_a_line_is_done_once_in_whatever_batch_and_what_was_refus
         assert len(await providers.sent(UUID(notice_id))) == 1
 
 
-async def test_the_same_request_is_answered_again_and_done_once(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_the_same_request_is_answered_and_done_once(providers: Providers, client: httpx.AsyncClient) -> None:
     notice_id, key = await issue(providers), str(uuid7())
     before = await post(client, said(notice_id), said(notice_id), key=key)
     assert [each["status"] for each in before] == [202, 409]
@@ -147,9 +139,7 @@ async def test_acts_follow_one_another_and_each_is_told(providers: Providers, cl
     assert [clear["number"] for *_, clear in told] == [1, 2, 3, 4]
 
 
-async def test_a_viewer_may_not_and_absent_and_foreign_are_answered_alike(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_a_viewer_may_not_absent_and_foreign_are_alike(providers: Providers, client: httpx.AsyncClient) -> None:
     foreign = await issue(providers, to=OTHER_PROVIDER)
     headers = asking(PROVIDER, role=Role.VIEWER, key=str(uuid7()))
     refused = await client.post("/v1/notices:batch", json={"answers": [said(foreign)]}, headers=headers)
@@ -186,9 +176,7 @@ async def test_a_list_of_another_size_or_kind_is_refused(client: httpx.AsyncClie
         assert (answer.status_code, answer.json()["code"]) == (422, "batch_size")
 
 
-async def test_what_agencies_want_kept_is_answered_with_its_line_or_not_at_all(
-    providers: Providers, client: httpx.AsyncClient
-) -> None:
+async def test_what_agencies_want_kept_is_answered_in_its_line(providers: Providers, client: httpx.AsyncClient) -> None:
     """One line carries both answers. It is refused after the preservation answer was stored, which is rolled back."""
     notice_id, other, preservation_id = await issue(providers), await issue(providers), uuid7()
     assert await providers.receive(asked(preservation_id)) == [None]
@@ -220,7 +208,7 @@ def _noted(method: Callable[..., Awaitable[Any]], sent: list[str]) -> Callable[.
     return noted
 
 
-async def test_what_is_written_does_not_grow_with_the_lines(
+async def test_statements_do_not_grow(
     providers: Providers, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten times the notices need no more statements. As a control, single requests need their own statements each."""

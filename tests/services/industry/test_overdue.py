@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +16,16 @@ from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.store import read_due
-from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn
-from tests.services.doors import attention_list, serving
+from tests.services.doors import attention_list, serving, timers_of, until_idle
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
 from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
 from tests.support.manual_clock import ManualClock
 
 #: The sample's clocks of a notice, in hours: every 24 again, then the site owner, the registrar, the regulator.
-SAID = {
-    clock.id: clock.duration_h
-    for clock in sample_policy().clocks
-    if clock.starts == "notice_issued" and clock.duration_h is not None
-}
+CLOCKS = [each for each in sample_policy().clocks if each.starts == "notice_issued"]
+SAID = {each.id: each.duration_h for each in CLOCKS if each.duration_h is not None}
 ROUND_H = 80
 
 
@@ -43,15 +39,7 @@ class Virtual:
 
     async def look(self, hours: int) -> None:
         self.clock._now = AT + timedelta(hours=hours)
-
-        async def witness(_: object) -> datetime:
-            return self.clock.now()
-
-        timers = Timers(
-            self.providers.database, lambda _: self.law, self.clock, scope=lambda: APPLYING, witness=witness
-        )
-        while await timers.look():
-            pass
+        await until_idle(timers_of(self.providers.database, lambda _: self.law, self.clock, APPLYING))
 
     async def late(self, subject: UUID) -> list[str]:
         """Return the clocks of a subject that have run out."""

@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
@@ -30,7 +29,7 @@ from shared.party.preservation.store.preservations import ProviderPreservations,
 from shared.party.preservation.use_cases import PreserveActor, act
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
-from tests.services.databases import until_one_waits_for_a_lock
+from tests.services.databases import connected, until_one_waits_for_a_lock
 from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received
 from tests.services.doors import ACTOR
 from tests.services.industry.provider import APPLYING, KEK, Providers
@@ -67,10 +66,9 @@ def withdrawn(preservation_id: UUID, *, by: str = AGENCY) -> Received:
     return received(PRESERVATION_WITHDRAWN, clear, subject=preservation_id, sender=by, recipient=PROVIDER)
 
 
-def removing(*beside: tuple[UUID, dict[str, Any]], n: int | None = None) -> NoticeStatements:
+def removing(*beside: tuple[UUID, dict[str, Any]]) -> NoticeStatements:
     said = [{"preservation_id": preservation_id} | words for preservation_id, words in beside]
-    item = REMOVED | ({} if n is None else {"n": n})
-    return NoticeStatements.model_validate({"items": [item], "preservations": said})
+    return NoticeStatements.model_validate({"items": [REMOVED], "preservations": said})
 
 
 async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any], *, by: str = "answer") -> str:
@@ -90,9 +88,7 @@ async def answer(providers: Providers, preservation_id: UUID, words: dict[str, A
         return await act(row(Subject.PRESERVATION, by), preservation_id, said=said, acting=acting)
 
 
-async def test_what_an_agency_asked_that_has_left_since_is_answered_all_the_same(
-    providers: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_agency_that_has_left_is_answered_too(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
     preservation_id = uuid7()
     await providers.receive(asked(preservation_id, location=f"{LOCATION}/elsewhere"))
     monkeypatch.setattr(providers, "directory", directory(AGENCY))
@@ -162,13 +158,10 @@ async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(provid
 
 
 @pytest.mark.timing
-async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
-    endpoint: DatabaseEndpoint, providers: Providers
-) -> None:
+async def test_whoever_counts_can_stop_neither_side(endpoint: DatabaseEndpoint, providers: Providers) -> None:
     """Earlier the accountant could hold the advisory lock of a place, whose number `pg_locks` shows, and block both."""
     notice_id, preservation_id = uuid7(), uuid7()
-    accountant = await asyncpg.connect(endpoint.accountant_url)
-    try:
+    async with connected(endpoint.accountant_url) as accountant:
         lying = [each.token for each in tokens(UrlLocator(kind="url", value=LOCATION), KEK, PROVIDER)]
         await accountant.execute(_ADVISORY_LOCK, lying)
         await may_not(
@@ -180,8 +173,6 @@ async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
         async with asyncio.timeout(60):
             assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]
             await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
-    finally:
-        await accountant.close()
 
 
 async def walk(providers: Providers, random: Random) -> list[UUID]:

@@ -58,9 +58,7 @@ LONGER = PRESERVED | {"until": "2099-01-01"}
 
 @pytest.mark.parametrize("first", [PRESERVED, NOT_POSSIBLE, REFUSED], ids=lambda each: each["answer"])
 @pytest.mark.parametrize("then", [LONGER, NOT_POSSIBLE, REFUSED], ids=lambda each: each["answer"])
-async def test_what_was_answered_by_mistake_is_corrected_and_stays_on_the_timeline(
-    providers: Providers, first: dict[str, Any], then: dict[str, Any]
-) -> None:
+async def test_a_wrong_answer_is_corrected(providers: Providers, first: dict[str, Any], then: dict[str, Any]) -> None:
     preservation_id = await fresh(providers)
     await answer(providers, preservation_id, first)
     assert await correct(providers, preservation_id, then) == then["answer"]
@@ -78,7 +76,7 @@ async def test_what_was_answered_by_mistake_is_corrected_and_stays_on_the_timeli
     assert [each.said for each in looked.timeline[1:]] == [first, then]
 
 
-async def test_nothing_is_corrected_that_was_not_answered_or_of_which_something_else_is_asked(
+async def test_nothing_is_corrected_that_was_not_answered_or_is_asked_again(
     providers: Providers,
 ) -> None:
     unanswered, longer, no_more = [await fresh(providers) for _ in range(3)]

@@ -23,12 +23,13 @@ from shared.exchange.preservation import check_told_day
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.preservation.store.preservations import PostgresPreservations, refused_waits
+from shared.party.attention_item import ListPlace
+from shared.party.preservation.store.preservations import PostgresPreservations, refused_waits, unanswered_waits
 from shared.party.preservation.use_cases import receive
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received
+from tests.services.doors import BEGINNING
 from tests.services.industry.provider import KEK, Providers
-from tests.services.industry.test_preservation_attention import BEGINNING
 from tests.services.industry.test_preservation_before_removal import (
     NOT_POSSIBLE,
     PRESERVED,
@@ -98,17 +99,10 @@ async def test_what_had_not_been_removed_when_it_was_said_is_refused_on_receipt(
     nothing: Any = SimpleNamespace(lock=_nothing, take_turns=_nothing)
     codes = []
     for ahead in (timedelta(minutes=5, seconds=10), timedelta(minutes=5, seconds=11)):
-        named = {
-            "preservation_id": uuid7(),
-            "act": uuid4(),
-            "number": 1,
-            "answer": "too_late",
-            "removed_at": AT + ahead,
-        }
-        clear = PreservationAnsweredClear.model_validate(named)
-        message = received(
-            PRESERVATION_ANSWERED, clear, subject=named["preservation_id"], sender=PROVIDER, recipient=AGENCY
-        )
+        said = {"preservation_id": uuid7(), "act": uuid4(), "number": 1, "answer": "too_late", "removed_at": AT + ahead}
+        clear = PreservationAnsweredClear.model_validate(said)
+        of = {"subject": clear.preservation_id, "sender": PROVIDER, "recipient": AGENCY}
+        message = received(PRESERVATION_ANSWERED, clear, **of)
         codes += (await receive([message], nothing, track=Track.ANSWER)).values()
     # The other code only says that there is no such request.
     assert codes[1] == "time_ahead" != codes[0]
@@ -131,9 +125,7 @@ async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(p
 
 
 @pytest.mark.parametrize("then", ["refused", "not_possible", "preserved"])
-async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
-    providers: Providers, then: str
-) -> None:
+async def test_a_refused_correction_waits_for_somebody_whatever_it_says(providers: Providers, then: str) -> None:
     """An answer can still be corrected. It is final once the request is withdrawn or has ended."""
     preservation_id = uuid7()
     assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
@@ -148,9 +140,37 @@ async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
 async def refused(providers: Providers, preservation_id: UUID) -> list[tuple[str, str | None, str]]:
     """Return the reasons of the request in its provider's list."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
-        found = [
-            each.row for each in await refused_waits(session.driver, PROVIDER, BEGINNING, rank_max=1, limit=10_000)
-        ]
+        found = [one.row for one in await refused_waits(session.driver, PROVIDER, BEGINNING, rank_max=1, limit=10_000)]
         codes = {(await PostgresPreservations(session.driver, KEK).look(each.subject)).code for each in found}
     assert codes <= {each.code for each in found}
     return [(each.reasons[0], each.code, each.mend.value) for each in found if each.subject == preservation_id]
+
+
+# -- An agency's preservation request is on the provider's attention list until it is answered.
+
+
+#: A place without notices of other tests.
+OTHER_PLACE = f"{LOCATION}/attention"
+
+
+async def listed(
+    providers: Providers, ids: set[UUID], above: ListPlace = BEGINNING, *, rank_max: int = 1
+) -> list[ListPlace]:
+    """Return these requests, among all that wait in the database."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
+        found = await unanswered_waits(session.driver, PROVIDER, above, rank_max=rank_max, limit=10_000)
+    found = [each for each in found if each.row.subject in ids]
+    assert all((each.row.party, each.row.reasons) == (AGENCY, ("preservation_unanswered",)) for each in found)
+    return [each.place for each in found]
+
+
+async def test_a_request_stands_there_until_it_is_answered(providers: Providers) -> None:
+    first, second = sorted([uuid7(), uuid7()])
+    await providers.receive(asked(second, location=OTHER_PLACE), asked(first, location=OTHER_PLACE))
+    both = {first, second}
+    places = await listed(providers, both)
+    assert [place.id for place in places] == [first, second]
+    assert await listed(providers, both, places[0]) == places[1:]
+    assert await listed(providers, both, rank_max=0) == []
+    await answer(providers, first, PRESERVED)
+    assert await listed(providers, both) == places[1:]

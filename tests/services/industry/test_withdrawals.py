@@ -12,13 +12,12 @@ import pytest
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Refused, Unavailable
-from shared.party import automation
 from shared.runtime.database.journal import ErasedRecord
 from shared.runtime.watch.health import Check
-from shared.runtime.watch.metrics import REGISTRY
-from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX
+from shared.runtime.watch.retry_backoff import PAUSE_MAX
 from shared.vocabulary.answers import NoticeAction
 from tests.services.deliveries import AT, ERASED, HOTLINE, PROVIDER, directory
+from tests.services.doors import until_idle
 from tests.services.industry.withdrawing import World
 
 LONG_H, DAY_S = 1000.0, 86_400.0
@@ -33,8 +32,7 @@ REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, eff
 
 async def test_a_withdrawal_that_nobody_answers_is_answered_by_the_rules(world: World) -> None:
     silent, acted = await world.taken_back(), await world.taken_back(REMOVED)
-    while await world.withdrawals().look():
-        pass
+    await until_idle(world.withdrawals())
     told = [(await world.providers.sent(each))[-1][-1] for each in (silent, acted)]
     assert told[0] == {"notice_id": str(silent), "number": 1, "fate": "erased"}
     kept = {"retention": "minimal", "basis": "open_complaint", "until": "2026-11-04"}
@@ -49,8 +47,7 @@ async def test_for_who_is_suspended_it_waits_since_nobody_would_hear_the_answer(
     assert await world.withdrawals().look() == 0
     assert await world.record(notice_id) is not None
     world.providers.directory = served
-    while await world.withdrawals().look():
-        pass
+    await until_idle(world.withdrawals())
     assert (await world.providers.sent(notice_id))[-1][-1]["fate"] == "erased"
 
 
@@ -59,18 +56,14 @@ async def test_what_who_is_suspended_has_kept_is_erased_on_its_day_and_told_once
     await world.withdrawals().look()
     world.clock.advance(185 * DAY_S)
     served, world.providers.directory = world.providers.directory, directory(suspended=PROVIDER)
-    while await world.withdrawals().look():
-        pass
+    await until_idle(world.withdrawals())
     shown = await world.providers.show(notice_id)
     assert (shown["state"], shown["record"]) == ("withdrawal_acknowledged", None)
     world.providers.directory = served
     await world.withdrawals().look()
     assert (await world.providers.show(notice_id))["state"] == "record_erased"
-    assert (await world.providers.sent(notice_id))[-1][-1] == {
-        "notice_id": str(notice_id),
-        "number": 3,
-        "fate": "erased",
-    }
+    told = (await world.providers.sent(notice_id))[-1][-1]
+    assert told == {"notice_id": str(notice_id), "number": 3, "fate": "erased"}
 
 
 async def test_one_that_fails_at_the_commit_keeps_nobody_waiting(world: World) -> None:
@@ -85,8 +78,7 @@ async def test_one_that_fails_at_the_commit_keeps_nobody_waiting(world: World) -
         await step(driver, gathered)
 
     database.last_step = fails
-    while await world.withdrawals().look():
-        pass
+    await until_idle(world.withdrawals())
     database.last_step = step
     assert [await world.record(each) is None for each in (broken, silent)] == [False, True]
     assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
@@ -120,17 +112,8 @@ async def test_what_is_kept_is_erased_when_its_day_is_over_and_the_origin_is_tol
     shown = await world.providers.show(notice_id)
     assert (shown["state"], shown["fate"], shown["record"]) == ("record_erased", "erased", None)
     *_, (kind, _, _, _, clear) = await world.providers.sent(notice_id)
-    assert (kind, clear) == (
-        "causeway.notice_record_erased.v1",
-        {"notice_id": str(notice_id), "number": 3, "fate": "erased"},
-    )
-
-
-async def test_no_answer_takes_effect_in_a_time_to_come(world: World) -> None:
-    ahead = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT.replace(year=9999)),))
-    with pytest.raises(Refused) as refusal:
-        await world.taken_back(ahead)
-    assert (refusal.value.code, refusal.value.field) == ("time_ahead", "/items/0/effective_at")
+    assert kind == "causeway.notice_record_erased.v1"
+    assert clear == {"notice_id": str(notice_id), "number": 3, "fate": "erased"}
 
 
 async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World) -> None:
@@ -138,15 +121,12 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     rules, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
     owner = await world.owner()
     # The first due row, with a value that no service writes.
-    await owner.execute(
-        f"UPDATE received SET said = {broken_said}, changed_at = changed_at - interval '1 hour' WHERE subject = $1",
-        broken,
-    )
+    set_ = f"said = {broken_said}, changed_at = changed_at - interval '1 hour'"
+    await owner.execute(f"UPDATE received SET {set_} WHERE subject = $1", broken)
     for _ in range(2):
         await rules.look()
-    states = [
-        await owner.fetchval("SELECT state FROM received WHERE subject = $1", each) for each in (acted, broken, silent)
-    ]
+    query = "SELECT state FROM received WHERE subject = $1"
+    states = [await owner.fetchval(query, each) for each in (acted, broken, silent)]
     assert states == ["withdrawal_acknowledged", "withdrawn", "withdrawal_acknowledged"]
     assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
     mended = "UPDATE received SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE subject = $1"
@@ -158,38 +138,6 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     assert await owner.fetchval("SELECT state FROM received WHERE subject = $1", broken) == "withdrawal_acknowledged"
     assert await world.aside.check() == Check("rules", True)
     await owner.close()
-
-
-async def fails(*_: object, **__: object) -> None:
-    raise ZeroDivisionError
-
-
-async def test_what_a_person_has_done_since_is_aside_no_longer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_hand, silent = await world.taken_back(), await world.taken_back()
-    with monkeypatch.context() as broken:
-        broken.setattr(PostgresNotices, "act", fails)
-        await world.withdrawals().look()
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 2
-    await world.providers.act("acknowledge_withdrawal", ERASED, by_hand)
-    await world.withdrawals().look()
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 2, "nobody has looked"
-    world.clock.advance(FIRST_PAUSE.total_seconds())
-    await world.withdrawals().look()
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
-    assert (await world.aside.check(), await world.record(silent)) == (Check("rules", True), None)
-
-
-async def test_what_a_full_batch_had_no_room_for_stays_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(2):
-        await world.taken_back()
-    monkeypatch.setattr(PostgresNotices, "act", fails)
-    monkeypatch.setattr(automation, "BATCH", 1)
-    for pause in (FIRST_PAUSE, FIRST_PAUSE * 2):
-        while await world.withdrawals().look():
-            pass
-        (act,) = {of for of, _ in world.aside._waits}
-        assert len(world.aside.waiting(act, world.clock.now() + pause - timedelta(seconds=1))) == 2
-        world.clock.advance(pause.total_seconds())
 
 
 async def test_a_lost_connection_sets_nobody_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,9 +171,7 @@ async def test_what_is_to_be_erased_waits_for_no_answer(world: World, monkeypatc
     assert (await world.providers.show(kept))["state"] == "record_erased"
 
 
-async def test_what_one_has_taken_back_that_has_left_since_is_erased_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_one_that_has_left_took_back_is_erased_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     silent, acted, by_hand = await world.taken_back(), await world.taken_back(REMOVED), await world.taken_back()
     monkeypatch.setattr(world.providers, "directory", directory(HOTLINE))
     assert await world.providers.act("acknowledge_withdrawal", ERASED, by_hand) == "withdrawal_acknowledged"

@@ -63,10 +63,8 @@ def place(providers: Providers, client: httpx.AsyncClient) -> Place:
 async def test_two_notices_of_one_location_are_one_work_item_and_each_notifier_is_told_of_its_own(place: Place) -> None:
     first, second = await place.issue(), await place.issue(OTHER_HOTLINE)
     (item,) = await place.listed(first)
-    assert [(each["notice_id"], each["n"], each["notifier"]) for each in item["items"]] == [
-        (first, 1, HOTLINE),
-        (second, 1, OTHER_HOTLINE),
-    ]
+    members = [(each["notice_id"], each["n"], each["notifier"]) for each in item["items"]]
+    assert members == [(first, 1, HOTLINE), (second, 1, OTHER_HOTLINE)]
     answer = await place.act(item, {"outcomes": [REMOVED]})
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
@@ -106,9 +104,7 @@ async def test_each_notifier_is_told_the_same_bytes_as_if_it_were_the_only_one(p
     assert await told(plain) == await told(alone) == await told(grouped) == await told(beside)
 
 
-async def test_a_notice_about_a_known_location_takes_the_statements_of_any_other(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_notice_of_a_known_location_takes_its_statements(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the timing of its receipt reveals nothing. Control: open notices are looked up when the list is read."""
     ways = []
     for _ in range(2):

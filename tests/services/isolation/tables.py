@@ -14,14 +14,7 @@ from shared.exchange.act import CaseState, NoticeState, OfferState, Preservation
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import WebhookState
 from shared.kernel.authority import Authority, Role
-from tests.services.isolation.inserts import (
-    NOTICE_LOCATION,
-    PRESERVATION_LOCATION,
-    RECORD_LOOK,
-    RELATION,
-    TOKEN,
-    insert_received,
-)
+from tests.services.isolation import inserts
 
 
 class Relation(StrEnum):
@@ -225,7 +218,7 @@ SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 
 def _looks() -> Iterator[Isolated]:
     """Yield the tables of record accesses. A reader may add an access; no act changes or removes one."""
     for service in ("hotline", "law_enforcement", "industry"):
-        of = service, "record_look", ANY, Kept, "subject", RECORD_LOOK
+        of = service, "record_look", ANY, Kept, "subject", inserts.RECORD_LOOK
         yield Isolated(*of, has_state=False, allows=_by(set(), read={ADDS}))
 
 
@@ -255,8 +248,8 @@ PRESERVATIONS = tuple(
 LOCATIONS = tuple(
     Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
     for table, of, states, insert, allows in (
-        ("notice_location", "notice", NoticeState, NOTICE_LOCATION, _OF_NOTICED),
-        ("preservation_location", "preservation", PreservationState, PRESERVATION_LOCATION, _OF_DUE),
+        ("notice_location", "notice", NoticeState, inserts.NOTICE_LOCATION, _OF_NOTICED),
+        ("preservation_location", "preservation", PreservationState, inserts.PRESERVATION_LOCATION, _OF_DUE),
     )
 )
 OF_REFERRALS = tuple(
@@ -265,8 +258,8 @@ OF_REFERRALS = tuple(
     for table, insert, allows in (
         ("referral_revision", _REVISION, _OF_REVISIONS),
         ("transfer", _TRANSFER, _OF_TRANSFERS),
-        ("location_token", TOKEN, _OF_PLACES),
-        ("relation", RELATION, _OF_LINKS),
+        ("location_token", inserts.TOKEN, _OF_PLACES),
+        ("relation", inserts.RELATION, _OF_LINKS),
         ("contact_due", _CONTACT_DUE, _OF_DUE),
         ("contact", _TOLD_CONTACT, _OF_DUE),
     )
@@ -275,14 +268,14 @@ DEADLINES = tuple(map(_deadlines, ("hotline", "law_enforcement", "industry")))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("hotline", "received", "offer", OfferState, "subject", insert_received("offer")),
-    Isolated("law_enforcement", "received", "case", CaseState, "subject", insert_received("case")),
+    Isolated("hotline", "received", "offer", OfferState, "subject", inserts.insert_received("offer")),
+    Isolated("law_enforcement", "received", "case", CaseState, "subject", inserts.insert_received("case")),
     Isolated(
         "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
     ),
     Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("industry", "received", "notice", NoticeState, "subject", insert_received("notice")),
+    Isolated("industry", "received", "notice", NoticeState, "subject", inserts.insert_received("notice")),
     *(
         Isolated(service, table, "webhook", WebhookState, "webhook_id", insert, has_state=table == "webhook")
         for service in ("hotline", "law_enforcement", "industry")

@@ -14,23 +14,11 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid4, uuid7
-from tests.support.running import (
-    AGENCY,
-    HOTLINE,
-    OTHER_HOTLINE,
-    PROVIDER,
-    SERVICES,
-    Exchange,
-    provider_filing,
-    referral,
-)
+from tests.support import running
 
 #: A party at each service that is unrelated to the referrals of this module.
-STRANGERS = {
-    "hotline": "hotline-de.example",
-    "law_enforcement": "police-fr.example",
-    "industry": "provider-021.example",
-}
+_OTHERS = ("hotline-de.example", "police-fr.example", "provider-021.example")
+STRANGERS = dict(zip(running.SERVICES, _OTHERS, strict=True))
 #: An allowed end of a hold.
 NOT_AFTER = rfc3339(SystemClock().now() + timedelta(hours=8))
 #: The body of each act, by the name after the colon of its path.
@@ -40,7 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "assess": {"assessed": [{"n": 1, "assessment": "baseline"}]},
     "reinstate": {"reinstated": [{"reason": "court_order"}]},
     "release": {},
-    "amend": referral(),
+    "amend": running.referral(),
     "reroute": {"notice_id": str(uuid7())},
     "drop": {},
     "acknowledge-withdrawal": {"fate": "erased"},
@@ -61,8 +49,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "not-ours": {"disowned": [{}]},
     "ask": {"needs": ["location"]},
     "dispute": {"disputed": [{"reason": "duplicate"}]},
-    "reply": {"party": PROVIDER, "question": 1, "replied": [{"reply": "gone"}]},
-    "uphold": {"party": PROVIDER, "dispute": 1, "decided": [{"verdict": "upheld"}]},
+    "reply": {"party": running.PROVIDER, "question": 1, "replied": [{"reply": "gone"}]},
+    "uphold": {"party": running.PROVIDER, "dispute": 1, "decided": [{"verdict": "upheld"}]},
     "replay": {},
     "transfer": {"reason": "no_mandate"},
     "rotate": {},
@@ -82,7 +70,7 @@ PRESERVING: dict[str, dict[str, Any]] = {
 WORKING: dict[str, dict[str, Any]] = {"answer": {"outcomes": [{"action": "removed"}]}, "not-ours": {}}
 #: An agency's request.
 ASKED = {
-    "provider": PROVIDER,
+    "provider": running.PROVIDER,
     "kind": "preserve",
     "instrument": "eu_2023_1543",
     "term": "eu_60d",
@@ -117,29 +105,29 @@ class Filed:
 
 
 @pytest.fixture(scope="module")
-async def filed(exchange: Exchange) -> Filed:
-    async with exchange.client(HOTLINE) as hotline, exchange.client(PROVIDER) as provider:
-        first = await hotline.submit(referral())
-        other = await provider.submit(provider_filing())
+async def filed(exchange: running.Exchange) -> Filed:
+    async with exchange.client(running.HOTLINE) as hotline, exchange.client(running.PROVIDER) as provider:
+        first = await hotline.submit(running.referral())
+        other = await provider.submit(running.provider_filing())
         await exchange.until_taken()
         shown = await hotline.show(first.referral_id)
     notices = [edge.notice_id for edge in shown.edges if edge.notice_id]
     webhooks = {}
-    for service, party in zip(SERVICES, (HOTLINE, AGENCY, PROVIDER), strict=True):
+    for service, party in zip(running.SERVICES, (running.HOTLINE, running.AGENCY, running.PROVIDER), strict=True):
         async with exchange.client(party) as client:
             made = await client.call("POST", "/v1/webhooks", body={"url": "https://hooks.party.example/"})
             webhooks[service] = UUID(str(made["webhook_id"]))
-    async with exchange.http(AGENCY) as agency:
+    async with exchange.http(running.AGENCY) as agency:
         wanted = await agency.post("/v1/preservations", json=ASKED, headers={"Idempotency-Key": str(uuid7())})
     await exchange.until_taken()
     preservation = UUID(wanted.json()["preservation_id"])
-    async with exchange.http(PROVIDER) as http:
+    async with exchange.http(running.PROVIDER) as http:
         work = (await http.get("/v1/work-items", params={"limit": 1})).json()["items"]
     work_item = UUID(work[0]["work_item"])
     return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, preservation, work_item, webhooks)
 
 
-async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
+async def routes_of(exchange: running.Exchange, service: str) -> Iterator[tuple[str, str]]:
     """Return (method, path) of every operation that names one thing, from the service's own document."""
     async with exchange.http(STRANGERS[service]) as http:
         paths = (await http.get("/openapi.json")).json()["paths"]
@@ -158,9 +146,9 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, *, subject: UUI
     return answer.status_code, answer.content, kept
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", running.SERVICES)
 async def test_absent_and_foreign_are_answered_with_the_same_bytes(
-    exchange: Exchange, filed: Filed, service: str
+    exchange: running.Exchange, filed: Filed, service: str
 ) -> None:
     asked_about = 0
     key = await exchange.issued(service, STRANGERS[service], Role.ANALYST)
@@ -178,32 +166,34 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("party", "path"),
     [
-        (HOTLINE, "/v1/referrals/{referral_id}"),
-        (HOTLINE, "/v1/webhooks/{webhook_id}"),
-        (HOTLINE, "/v1/webhooks/{webhook_id}/deliveries"),
-        (OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
-        (AGENCY, "/v1/inbox/{referral_id}"),
-        (AGENCY, "/v1/inbox/{referral_id}/evidence"),
-        (AGENCY, "/v1/inbox/{referral_id}/timeline"),
-        (HOTLINE, "/v1/referrals/{referral_id}/timeline"),
-        (PROVIDER, "/v1/notices/{notice_id}"),
-        (PROVIDER, "/v1/notices/{notice_id}/evidence"),
-        (PROVIDER, "/v1/notices/{notice_id}/timeline"),
-        (PROVIDER, "/v1/work-items/{work_item}"),
-        (AGENCY, "/v1/preservations/{preservation_id}"),
-        (PROVIDER, "/v1/preservations/{preservation_id}"),
-        (PROVIDER, "/v1/preservations/{preservation_id}/timeline"),
+        (running.HOTLINE, "/v1/referrals/{referral_id}"),
+        (running.HOTLINE, "/v1/webhooks/{webhook_id}"),
+        (running.HOTLINE, "/v1/webhooks/{webhook_id}/deliveries"),
+        (running.OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
+        (running.AGENCY, "/v1/inbox/{referral_id}"),
+        (running.AGENCY, "/v1/inbox/{referral_id}/evidence"),
+        (running.AGENCY, "/v1/inbox/{referral_id}/timeline"),
+        (running.HOTLINE, "/v1/referrals/{referral_id}/timeline"),
+        (running.PROVIDER, "/v1/notices/{notice_id}"),
+        (running.PROVIDER, "/v1/notices/{notice_id}/evidence"),
+        (running.PROVIDER, "/v1/notices/{notice_id}/timeline"),
+        (running.PROVIDER, "/v1/work-items/{work_item}"),
+        (running.AGENCY, "/v1/preservations/{preservation_id}"),
+        (running.PROVIDER, "/v1/preservations/{preservation_id}"),
+        (running.PROVIDER, "/v1/preservations/{preservation_id}/timeline"),
     ],
 )
-async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:
+async def test_whom_it_concerns_is_answered_otherwise(
+    exchange: running.Exchange, filed: Filed, party: str, path: str
+) -> None:
     """Control of the test above: the foreign things exist, and their parties see them."""
     async with exchange.http(party) as http:
         own = await asked(http, "GET", path, subject=filed.foreign("hotline", path))
     assert own[0] == 200
 
 
-async def test_an_absent_flow_is_answered_like_any_absent_resource(exchange: Exchange, filed: Filed) -> None:
-    async with exchange.http("auditor.example") as auditor, exchange.http(HOTLINE) as hotline:
+async def test_an_absent_flow_is_answered_like_any_absent_resource(exchange: running.Exchange, filed: Filed) -> None:
+    async with exchange.http("auditor.example") as auditor, exchange.http(running.HOTLINE) as hotline:
         flow = await auditor.get(f"/v1/flows/{uuid7()}", headers={"Purpose": "looking for what is not there"})
         absent = await asked(hotline, "GET", "/v1/referrals/{referral_id}", subject=uuid7())
     assert (flow.status_code, flow.content) == absent[:2]

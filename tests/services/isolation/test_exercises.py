@@ -94,11 +94,8 @@ async def test_a_sandbox_party_cannot_file_in_earnest(exchange: Exchange) -> Non
     body = referral(exercise=False)
     async with exchange.http(HOTLINE) as http:
         answer = await http.post("/v1/referrals", json=body, headers={"Idempotency-Key": "in-earnest"})
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
-        422,
-        "exercise_mismatch",
-        "/exercise",
-    )
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["field"]) == (422, "exercise_mismatch", "/exercise")
 
 
 @pytest.mark.parametrize("change", [exercise_outside, exercise_throughout])

@@ -106,7 +106,7 @@ async def test_one_cell_too_many_in_the_database_is_found_by_name(scratch: dict[
     assert differing == [Disagreement(cell, ("changes", "sees"), ("sees",))]
 
 
-async def test_a_received_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
+async def test_a_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
     scratch: dict[str, Scratch],
 ) -> None:
     """The row's kind decides, not the service's. Control: an offer in the same state."""

@@ -109,9 +109,7 @@ def test_a_value_with_its_key_opens_in_its_own_place_alone(record_property: Call
     held = everything(uuid7())
     tried = {(source, place): opens(*held[source][:2], held[place][2]) for source, place in product(held, held)}
     record_property("moves_tried", len(tried))
-    assert {(source, place) for (source, place), it_opens in tried.items() if it_opens} == {
-        (each, each) for each in held
-    }
+    assert {(source, place) for (source, place), opens in tried.items() if opens} == {(each, each) for each in held}
     assert len(tried) == 12 * 12
 
 
@@ -126,7 +124,7 @@ def test_neither_does_a_value_under_the_key_of_another_place_or_a_key_in_the_pla
         assert not opens(content, content, opened)
 
 
-def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_party(
+def test_with_the_subject_alone_as_its_place_it_opened_at_another_party(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Control: with the earlier context, all rows of one subject were one place."""

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from services.law_enforcement.bus import AgencyHandler
+from services.law_enforcement.domain import further_purpose
+from shared.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
+from shared.contracts.base import Contract
+from shared.contracts.questions import Dispute, DisputeStatement, Question
+from shared.contracts.registry import REFERRAL_PASSED_ON, REFERRAL_WITHDRAWN
+from shared.exchange.act import CaseState
 from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
-from tests.services.deliveries import offered
-from tests.services.law_enforcement.agency import Agencies
+from shared.messaging.tracks import track_of
+from shared.party.recipient.domain import HeldItem, ItemAct
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.stores import ListedTracks
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
+from shared.runtime.delivery.unit import Unit
+from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, numbered, offered
+from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.test_cases import ACCEPT
 
 PURPOSES = ("investigation", "victim_identification")
@@ -48,9 +69,164 @@ async def test_each_purpose_is_amended(
 
 @pytest.mark.parametrize("is_accepted", [False, True])
 @pytest.mark.parametrize("purpose", PURPOSES)
-async def test_a_case_is_as_urgent_as_the_amendment_of_any_purpose_says(
-    agencies: Agencies, purpose: str, *, is_accepted: bool
-) -> None:
+async def test_a_case_is_as_urgent_as_any_purpose_says(agencies: Agencies, purpose: str, *, is_accepted: bool) -> None:
     referral_id = await case_of_two(agencies, is_accepted=is_accepted)
     assert await agencies.receive(amended(referral_id, purpose, priority="p0_child_at_risk")) == [None]
     assert (await agencies.show(referral_id))["priority"] == "p0_child_at_risk"
+
+
+# -- Guards below and before the use cases of agencies: states in the database, sealed fields, roles.
+
+
+REFERENCE = "2026/000417"
+
+
+async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agencies) -> None:
+    """PostgreSQL alone guards this: a holder of the service's role cannot make a row that no list could show."""
+    referral_id = await agencies.offer()
+    statement = "UPDATE received SET state = $2 WHERE subject = $1"
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "decline")) as session:
+        await session.driver.execute("SAVEPOINT before")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await session.driver.execute(statement, referral_id, "garbage")
+        await session.driver.execute("ROLLBACK TO SAVEPOINT before")
+        await session.driver.execute(statement, referral_id, "declined")  # control: a state that exists
+    assert (await agencies.show(referral_id))["state"] == "declined"
+
+
+async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> None:
+    referral_id = await agencies.offer()
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
+        said = await session.driver.fetchval("SELECT said FROM received WHERE subject = $1", referral_id)
+    assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}
+    async with agencies.cases("outcome") as cases:
+        item = (await cases.find([referral_id]))[referral_id, AGENCY]
+        clear = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
+        sealed = CaseRecord(case_reference=REFERENCE)
+        with pytest.raises(Defect, match="sealed_words_without_place"):
+            await PostgresItems.act_many(cases, [ItemAct(item, "ongoing", clear, sealed)], AT)
+
+
+async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(agencies: Agencies) -> None:
+    unknown = YesNoUnknown.UNKNOWN
+    # Closed without a reason. A permitted agency would get an error about the reason.
+    said = OutcomeReport(outcome=CaseOutcome.CLOSED, child_identified=unknown, child_safeguarded=unknown)
+    with pytest.raises(Refused, match="forbidden"):
+        await agencies.act("outcome", said, uuid7(), role=Role.VIEWER)
+
+
+# -- An agency's questions and disputes name items of its case, known only from its record.
+
+
+def asking(*about: int) -> Question:
+    return Question(needs=(NeedsInfo.STILL_THERE,), about=about)
+
+
+def contesting(*numbers: int) -> Dispute:
+    return Dispute(disputed=tuple(DisputeStatement(n=n, reason=DisputeReason.DUPLICATE) for n in numbers))
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "field"),
+    [("ask", asking(1, 99), "/about/1"), ("dispute", contesting(1, 99), "/disputed/1/n")],
+    ids=["ask", "dispute"],
+)
+async def test_an_absent_item_leaves_no_trace(agencies: Agencies, act: str, said: Contract, field: str) -> None:
+    referral_id = await agencies.offer()
+    with pytest.raises(Refused) as refused:
+        await agencies.act(act, said, referral_id)
+    assert (refused.value.code, refused.value.field) == ("item_unknown", field)
+    assert await agencies.sent(referral_id) == []
+    right = asking(1) if act == "ask" else contesting(1)
+    assert await agencies.act(act, right, referral_id) == "offered"
+    assert len(await agencies.sent(referral_id)) == 1
+
+
+# -- Decisions of agencies alone: further purposes of one referral, and when closing needs a reason.
+
+
+REFERRAL: UUID = uuid7()
+
+
+def case(state: str, *, origin: str = HOTLINE) -> HeldItem:
+    return HeldItem(
+        subject_id=REFERRAL, party=AGENCY, sender=origin, exercise=True, state=state, purposes={"investigation": 1}
+    )
+
+
+@pytest.mark.parametrize("state", CaseState)
+def test_a_withdrawn_referral_is_not_offered_for_another_purpose(state: CaseState) -> None:
+    further = offered(REFERRAL, purpose="victim_identification")
+    if state in (CaseState.WITHDRAWN, CaseState.WITHDRAWAL_ACKNOWLEDGED, CaseState.RECORD_ERASED):
+        with pytest.raises(Refused, match="referral_withdrawn"):
+            further_purpose(case(state), further)
+    else:
+        assert further_purpose(case(state), further).purposes.keys() == {"investigation", "victim_identification"}
+
+
+# -- Peer sync at agencies: a subject of an agency that a peer lacks goes on the operator's list.
+
+
+_LINES = "SELECT kind, peer, closed_at IS NULL AS is_open FROM operator_line WHERE subject = $1"
+_CLOSE = "UPDATE operator_line SET closed_at = now(), closed_by = 'somebody' WHERE subject = $1"
+PEER = "industry"
+
+
+async def lines(agencies: Agencies, subject: UUID) -> list[tuple[str, str, bool]]:
+    return [tuple(row) for row in await agencies.database.fetch(_LINES, subject)]
+
+
+@pytest.mark.parametrize("hook", ["mark_missing", "mark_untold", "taken_back_there"])
+async def test_a_subject_that_cannot_be_sent_again_is_listed_until_closed(agencies: Agencies, hook: str) -> None:
+    subject = uuid7()
+    for _ in range(2):
+        async with agencies.database.transaction() as session:
+            tracks = ListedTracks(session.driver)
+            await getattr(tracks, hook)([(subject, "provider-a.example")] * 2, PEER)
+            await tracks.note_places({PEER: {}})
+        assert await lines(agencies, subject) == [("undecidable", PEER, True)]
+    async with agencies.database.transaction() as session:
+        await session.driver.execute(_CLOSE, subject)
+    assert await lines(agencies, subject) == [("undecidable", PEER, False)]
+    async with agencies.database.transaction() as session:
+        await getattr(ListedTracks(session.driver), hook)([(subject, "provider-a.example")], PEER)
+    assert await lines(agencies, subject) == [("undecidable", PEER, True)], "it can happen again"
+
+
+# -- A case referral does not begin a case if it arrives after the origin's withdrawal.
+
+
+async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
+    """Return the codes for a case that is referred after `withdrawn_by` withdrew its own referral of that id."""
+    subject = uuid7()
+    track = track_of(REFERRAL_WITHDRAWN, withdrawn_by, AGENCY, subject=subject)
+    assert track is not None
+    key = TrackKey("hotline", TrackSide.HELD, track)
+    tombstone = TrackChange(key, subject, withdrawn_by, AGENCY, is_withdrawn=True)
+    passed: Any = SimpleNamespace(
+        message_id=uuid7(),
+        message=REFERRAL_PASSED_ON,
+        subject=str(subject),
+        filed_by=HOTLINE,
+        sender=OTHER_AGENCY,
+        recipient=AGENCY,
+        sealed=None,
+    )
+    async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
+        await note_tracks(session.driver, [tombstone])
+        unit = Unit(session)
+        door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT)
+        return list((await door.apply(unit, [passed])).values())
+
+
+class Asking(AgencyHandler):
+    """A handler that refuses any message that passes the check for withdrawals."""
+
+    def _may_be_told(self, message: Any) -> None:
+        raise Refused("nothing_else")
+
+
+async def test_it_is_refused_as_what_its_sender_withdrew_would_be(agencies: Agencies) -> None:
+    assert await came(agencies, HOTLINE) == ["subject_withdrawn"]
+    assert await came(agencies, OTHER_HOTLINE) == ["nothing_else"]

@@ -33,11 +33,8 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
     cursor = None
     async with agencies.cases("read") as cases:
         while True:
-            page = as_told(
-                await cases.page(
-                    AGENCY, ItemQuery(asked.get("state"), cursor, 3, ListFilter.of(priority=asked.get("only")))
-                )
-            )
+            query = ItemQuery(asked.get("state"), cursor, 3, ListFilter.of(priority=asked.get("only")))
+            page = as_told(await cases.page(AGENCY, query))
             found += page["items"]
             cursor = page["next"]
             if cursor is None:
@@ -67,7 +64,7 @@ async def waiting(agencies: Agencies) -> dict[UUID, str]:
             return found
 
 
-async def test_open_cases_with_a_child_at_risk_stand_first_and_alone_where_only_they_are_wanted(
+async def test_open_cases_with_a_child_at_risk_stand_first_and_alone_if_wanted(
     agencies: Agencies,
 ) -> None:
     risky, calm, closed, newest = ids = [uuid7() for _ in range(4)]

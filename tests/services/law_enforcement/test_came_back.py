@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,6 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import ListPlace
 from shared.party.recipient.domain import RequestedHold
 from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds
@@ -36,14 +35,13 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AT, received, withdrawn
-from tests.services.doors import ACTOR, as_told
+from tests.services.doors import ACTOR, as_told, waiting
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.outgoing import clear_parts, sent_by
 from tests.support.builders import HOTLINE, POLICE, settlement
 from tests.support.exchange_world import LOCATION, World, world
 
 OTHER, THIRD = "police-de.example", "police-be.example"
-BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 AT_RISK = {"level": "p0_child_at_risk"}
 NEWER = "policy_not_in_force"
 
@@ -88,9 +86,7 @@ class Case:
     ) -> None:
         """Report outcomes of several referring messages in one batch, by their positions."""
         gone = await self.gone()
-        said = [
-            settlement(gone[each], outcome, code=code, parties=parties) for each, (outcome, code) in receipts.items()
-        ]
+        said = [settlement(gone[n], outcome, code=code, parties=parties) for n, (outcome, code) in receipts.items()]
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
             unit = Unit(session)
             await self.door().settled(unit, said)
@@ -112,9 +108,7 @@ class Case:
             return as_told(await PostgresCases(session.driver, KEK).show(self.referral_id))
 
     async def waits(self) -> list[tuple[tuple[str, ...], str | None, str | None, str]]:
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
-            found = await cases_back(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
-        rows = [each.row for each in found if each.row.subject == self.referral_id]
+        rows = await waiting(self.agencies.database, cases_back, POLICE, self.referral_id)
         return [(each.reasons, each.party, each.code, each.mend.value) for each in rows]
 
     async def holds(self) -> Sequence[RequestedHold]:
@@ -212,9 +206,7 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
 
 
 @pytest.mark.parametrize(("changes", "is_p0"), [({}, False), ({"priority": AT_RISK}, True)])
-async def test_a_case_is_passed_on_in_the_urgent_lane_where_a_child_is_at_risk(
-    agencies: Agencies, changes: dict[str, Any], is_p0: bool
-) -> None:
+async def test_a_case_with_a_child_at_risk_is_urgent(agencies: Agencies, changes: dict[str, Any], is_p0: bool) -> None:
     it = await case(agencies, **changes)
     await it.act("accept", CaseAcceptance())
     await it.refer()
@@ -259,7 +251,7 @@ REFUSED, TAKEN = (ReceiptOutcome.REFUSED, NEWER), (ReceiptOutcome.APPLIED, None)
     [[{0: REFUSED}, {1: TAKEN}], [{1: TAKEN}, {0: REFUSED}], [{0: REFUSED, 1: TAKEN}], [{0: TAKEN}, {1: REFUSED}]],
     ids=["first refused", "second taken", "at once", "second refused"],
 )
-async def test_it_stays_where_the_other_has_it_by_an_amendment(
+async def test_an_amendment_makes_it_stay(
     agencies: Agencies, receipts: list[dict[int, tuple[ReceiptOutcome, str | None]]]
 ) -> None:
     """An accepted message made a case there, on the edge that its origin knows, whichever message it was."""
@@ -303,12 +295,8 @@ async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
 
 async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencies: Agencies) -> None:
     it = await case(agencies)
-    await it.act(
-        "place_hold",
-        HoldRequest(
-            scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=it.here.at + timedelta(hours=8)
-        ),
-    )
+    ends, basis = it.here.at + timedelta(hours=8), HoldBasis.INVESTIGATION_OPEN
+    await it.act("place_hold", HoldRequest(scope=HoldScope.REMOVAL, basis=basis, not_after=ends))
     await it.refer()
     (asked,) = await it.holds()
     assert await it.stands()
@@ -318,6 +306,4 @@ async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencie
         unit = Unit(session)
         assert await it.door().apply(unit, [ended]) == {}
     assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
-    async with agencies.database.transaction(it.scope(Role.ANALYST, "read")) as session:
-        waits = await ended_holds(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
-        assert not [each for each in waits if each.row.subject == it.referral_id]
+    assert await waiting(agencies.database, ended_holds, POLICE, it.referral_id) == []

@@ -1,17 +1,28 @@
-"""The HTTP routes of the agencies' service: paths, bodies, answers, and one effect per idempotency key."""
+"""The HTTP routes of the agencies' service: paths, bodies, answers, many cases at once, and the timeline of a case."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
+from services.law_enforcement.app import build
+from services.law_enforcement.store import case_words
+from shared.contracts.answers import CaseAcceptance
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import ACTOR, asking
-from tests.services.law_enforcement.agency import Agencies
+from shared.party.events import timelines_router
+from tests.contracts.described import Described
+from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered
+from tests.services.doors import ACTOR, asking, door, serving
+from tests.services.installed import installation, paths_of, published_paths
+from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.law_enforcement.test_cases import REFERENCE
+from tests.services.law_enforcement.test_outcomes import ARREST, CLOSED
 
 
 async def offer(agencies: Agencies) -> str:
@@ -33,9 +44,7 @@ async def test_one_item_of_the_inbox_has_its_opened_record(agencies: Agencies, c
     assert answer.json()["record"]["items"][0]["locator"]["value"] == LOCATION
 
 
-async def test_opening_a_record_is_told_to_audit_and_nothing_else_is(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
+async def test_only_opening_a_record_is_told_to_audit(agencies: Agencies, client: httpx.AsyncClient) -> None:
     referral_id = await offer(agencies)
     await client.get("/v1/inbox", headers=asking(AGENCY))
     foreign = await client.get(f"/v1/inbox/{referral_id}", headers=asking(OTHER_AGENCY))
@@ -58,55 +67,6 @@ async def test_a_case_is_accepted_reported_on_and_closed(agencies: Agencies, cli
         headers = asking(AGENCY, role=Role.MACHINE, key=f"{referral_id}-{number}")
         answer = await client.post(f"/v1/cases/{referral_id}:{verb}", json=body, headers=headers)
         assert (answer.status_code, answer.json()) == (202, {"referral_id": referral_id, "state": state})
-
-
-async def test_a_case_is_declined_with_a_reason(agencies: Agencies, client: httpx.AsyncClient) -> None:
-    referral_id = await offer(agencies)
-    answer = await client.post(
-        f"/v1/cases/{referral_id}:decline", json={"reason": "no_capacity"}, headers=asking(AGENCY, key=referral_id)
-    )
-    assert (answer.status_code, answer.json()) == (202, {"referral_id": referral_id, "state": "declined"})
-
-
-async def test_a_withdrawal_is_acknowledged(agencies: Agencies, client: httpx.AsyncClient) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id), withdrawn(referral_id))
-    answer = await client.post(
-        f"/v1/inbox/{referral_id}:acknowledge-withdrawal",
-        json={"fate": "erased"},
-        headers=asking(AGENCY, key=str(referral_id)),
-    )
-    assert answer.json() == {"referral_id": str(referral_id), "state": "withdrawal_acknowledged"}
-
-
-async def test_the_same_key_gives_the_same_answer_and_one_message(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
-    referral_id = await agencies.offer()
-    answers = [
-        await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=asking(AGENCY, key=str(referral_id)))
-        for _ in range(2)
-    ]
-    assert answers[0].content == answers[1].content
-    assert len(await agencies.sent(referral_id)) == 1
-
-
-async def test_another_key_for_an_act_that_is_done_is_told_the_state_forbids_it(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
-    referral_id = await offer(agencies)
-    first, second = [
-        await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=asking(AGENCY, key=f"{referral_id}-{n}"))
-        for n in range(2)
-    ]
-    assert (first.status_code, second.status_code) == (202, 409)
-    assert second.json()["code"] == "state_forbids"
-
-
-async def test_an_act_without_a_key_is_refused(agencies: Agencies, client: httpx.AsyncClient) -> None:
-    referral_id = await offer(agencies)
-    answer = await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=asking(AGENCY))
-    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
 
 
 @pytest.mark.parametrize(
@@ -133,39 +93,114 @@ async def test_a_body_that_breaks_a_rule_is_refused_by_field_and_never_echoed(
     assert "secret" not in answer.text
 
 
-async def test_absent_and_foreign_cases_are_byte_equal(agencies: Agencies, client: httpx.AsyncClient) -> None:
-    foreign, absent = await offer(agencies), str(uuid7())
-    shown = [await client.get(f"/v1/inbox/{each}", headers=asking(OTHER_AGENCY)) for each in (foreign, absent)]
-    acted = [
-        await client.post(f"/v1/cases/{each}:accept", json={}, headers=asking(OTHER_AGENCY, key=each))
-        for each in (foreign, absent)
-    ]
-    assert {answer.status_code for answer in shown + acted} == {404}
-    assert len({answer.content for answer in shown + acted}) == 1
+# -- Many cases in one request: accepted and declined together. Acts without a message to the origin go one by one.
 
 
-async def test_a_viewer_may_look_and_not_act_whether_there_is_a_case_or_not(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
-    referral_id = await offer(agencies)
-    viewer = asking(AGENCY, role=Role.VIEWER, key=referral_id)
-    assert (await client.get(f"/v1/inbox/{referral_id}", headers=viewer)).status_code == 200
-    for each in (referral_id, uuid7()):
-        acted = await client.post(f"/v1/cases/{each}:accept", json={}, headers=viewer)
-        assert (acted.status_code, acted.json()["code"]) == (403, "forbidden")
+async def post(client: httpx.AsyncClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
+    headers = asking(AGENCY, key=str(uuid7()))
+    answer = await client.post("/v1/cases:batch", json={"answers": list(lines)}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
 
 
-@pytest.mark.parametrize("path", ["", f"/{uuid7()}"])
-async def test_an_auditors_role_reads_no_cases(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(f"/v1/inbox{path}", headers=asking(AGENCY, role=Role.AUDITOR))
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+async def offers(agencies: Agencies, count: int) -> list[str]:
+    return [str(await agencies.offer()) for _ in range(count)]
 
 
-async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/v1/inbox", params={"state": "oferred"}, headers=asking(AGENCY))
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
-        400,
-        "parameter_invalid",
-        "/query/state",
+async def test_cases_are_taken_up_and_declined_in_one_request(agencies: Agencies, client: httpx.AsyncClient) -> None:
+    first, second, third = await offers(agencies, 3)
+    results = await post(
+        client,
+        {"referral_id": first, "act": "accept", "case_reference": "BE-2026-1"},
+        {"referral_id": second, "act": "accept"},
+        {"referral_id": third, "act": "decline", "reason": "no_crime"},
+        {"referral_id": third, "act": "accept"},
     )
-    assert "oferred" not in answer.text
+    assert [each.get("state") for each in results] == ["accepted", "accepted", "declined", None]
+    assert results[3]["problem"]["code"] == "state_forbids"
+    shown = [await agencies.show(UUID(each)) for each in (first, second)]
+    assert [each["case_reference"] for each in shown] == ["BE-2026-1", None]
+    assert [len(each["timeline"]) for each in shown] == [1, 1]
+
+
+async def test_a_lease_is_its_own_and_taken_or_refused_whole(agencies: Agencies, client: httpx.AsyncClient) -> None:
+    """The origin gets no message about a lease. In a batch it could be stored and yet reported as refused."""
+    ids = await offers(agencies, 2)
+    results = await post(client, *({"referral_id": each, "act": "claim"} for each in ids))
+    assert [(each["status"], each.get("state")) for each in results] == [(202, "offered")] * 2
+    assert all([(await agencies.show(UUID(each)))["claimed_by"] for each in ids])
+
+
+# -- The agencies' service, assembled.
+
+
+PARTS = {"api", "documents", "timers", "relay", "courier", "consumer", "withdrawals", "lapses"}
+
+
+async def test_it_serves_what_is_published(agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path) -> None:
+    app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
+    assert app.parts.keys() == PARTS
+    assert paths_of(app.http.openapi()) == published_paths("law_enforcement")
+    await app.machinery.close()
+
+
+# -- `GET /v1/inbox/ID/timeline`: the acts on one case with their content, only for its own party.
+
+
+DESCRIBED = Described("law_enforcement")
+KNOWN = {"child_identified": "yes", "child_safeguarded": "yes"}
+UNKNOWN = {"child_identified": "unknown", "child_safeguarded": "unknown"}
+
+
+async def got(
+    agencies: Agencies, subject: UUID, *, party: str = AGENCY, role: Role = Role.VIEWER, status: int = 200, **query: int
+) -> Any:
+    held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
+    async with door(timelines_router(held, {"inbox": case_words})) as http:
+        answer = await http.get(f"/v1/inbox/{subject}/timeline", params=query, headers=asking(party, role=role))
+    assert (answer.status_code, DESCRIBED.differences(answer)) == (status, [])
+    return answer.json()
+
+
+async def closed_case(agencies: Agencies) -> UUID:
+    """Receive a case and close it: a child was identified, and the outcome stays unknown."""
+    subject = await agencies.offer()
+    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), subject)
+    await agencies.act("outcome", ARREST, subject)
+    await agencies.act("outcome", CLOSED, subject)
+    return subject
+
+
+async def test_each_act_stands_in_it_as_it_was_said_and_in_its_order(agencies: Agencies) -> None:
+    subject = await closed_case(agencies)
+    found = await got(agencies, subject)
+    assert [(each["type"], each["state"], each.get("said")) for each in found["items"]] == [
+        ("case.offer", "offered", None),
+        ("case.accept", "accepted", {}),
+        ("case.outcome", "ongoing", {"outcome": "arrest"} | KNOWN),
+        ("case.outcome", "closed", {"outcome": "closed", "close_reason": "other"} | UNKNOWN),
+    ]
+    assert (found["subject"], found["next"]) == (str(subject), None)
+    assert REFERENCE not in str(found)
+
+
+async def test_it_is_read_page_by_page(agencies: Agencies) -> None:
+    subject = await closed_case(agencies)
+    whole, after, found = (await got(agencies, subject))["items"], 0, []
+    while after is not None:
+        page = await got(agencies, subject, after=after, limit=1)
+        found, after = found + page["items"], page["next"]
+    assert [each["number"] for each in found] == [each["number"] for each in whole]
+
+
+async def test_another_agency_an_absent_subject_and_a_role_that_applies_are_refused(
+    agencies: Agencies,
+) -> None:
+    subject = await closed_case(agencies)
+    await got(agencies, subject, party=OTHER_AGENCY, status=404)
+    await got(agencies, uuid7(), status=404)
+    await got(agencies, subject, role=Role.SERVICE, status=403)
+    await agencies.receive(offered(subject, to=OTHER_AGENCY))
+    (only,) = (await got(agencies, subject, party=OTHER_AGENCY))["items"]
+    assert only["type"] == "case.offer"

@@ -28,9 +28,8 @@ async def test_whoever_may_see_the_case_gets_what_proves_it_and_nobody_else(agen
     message = accept(record, here.reader("law_enforcement"))
     async with agencies.database.transaction(RowScope((POLICE,), Role.SERVICE, "apply")) as session:
         unit = Unit(session)
-        assert (
-            await AgencyHandler(kek=KEK, documents=lambda: here.documents, now=lambda: AT).apply(unit, [message]) == {}
-        )
+        handler = AgencyHandler(kek=KEK, documents=lambda: here.documents, now=lambda: AT)
+        assert await handler.apply(unit, [message]) == {}
     signing, directory = here.keys["law_enforcement"].signing, here.documents.directory
     served = serving(agencies.database, "law_enforcement", kek=KEK, directory=directory, signing=signing)
     path = f"/v1/inbox/{message.subject}/evidence"

@@ -10,16 +10,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts.answers import (
-    CaseAcceptance,
-    CaseAcceptedClear,
-    CaseRecord,
-    Declination,
-    OutcomeReport,
-    OutcomeReportedClear,
-    RetentionStatement,
-    WithdrawalAnswer,
-)
+from shared.contracts import answers
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.act import CaseState, Subject
 from shared.exchange.message import seal_context
@@ -58,21 +49,19 @@ from tests.services.doors import ACTOR, paged
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import about
 
-ACCEPT = CaseAcceptance()
-KEPT = WithdrawalAnswer(
+ACCEPT = answers.CaseAcceptance()
+KEPT = answers.WithdrawalAnswer(
     fate=WithdrawalFate.KEPT,
-    kept=RetentionStatement(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4)),
+    kept=answers.RetentionStatement(
+        retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4)
+    ),
 )
 REFERENCE = "2026/000417"
 
 
-def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> OutcomeReport:
-    return OutcomeReport(
-        outcome=outcome,
-        close_reason=close_reason,
-        child_identified=YesNoUnknown.YES,
-        child_safeguarded=YesNoUnknown.UNKNOWN,
-    )
+def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> answers.OutcomeReport:
+    known = {"child_identified": YesNoUnknown.YES, "child_safeguarded": YesNoUnknown.UNKNOWN}
+    return answers.OutcomeReport(outcome=outcome, close_reason=close_reason, **known)
 
 
 async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Agencies) -> None:
@@ -86,7 +75,7 @@ async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Age
 
 async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", answers.CaseAcceptance(case_reference=REFERENCE), referral_id)
     stored = await stored_text(endpoint.owner_url, [AGENCY])
     assert str(referral_id) in stored
     assert LOCATION not in stored
@@ -109,10 +98,8 @@ async def test_a_referral_offered_for_two_purposes_is_one_case_that_keeps_both(a
     both = offered(referral_id), offered(referral_id, purpose="victim_identification")
     assert await agencies.receive(*both) == [None, None]
     shown = await agencies.show(referral_id)
-    assert [shown["purpose"], *(each["purpose"] for each in shown["further"])] == [
-        "investigation",
-        "victim_identification",
-    ]
+    assert shown["purpose"] == "investigation"
+    assert [each["purpose"] for each in shown["further"]] == ["victim_identification"]
     assert shown["further"][0]["record"] == shown["record"]
 
 
@@ -158,7 +145,7 @@ async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> Non
 
 async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
+    await agencies.act("accept", answers.CaseAcceptance(case_reference=REFERENCE), referral_id)
     assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
     [said] = await about(agencies.database, referral_id)
     assert REFERENCE not in str(said.clear)
@@ -167,12 +154,12 @@ async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: A
     )
     assert said.context == context
     assert said.plaintext is not None
-    assert CaseRecord.model_validate_json(said.plaintext).case_reference == REFERENCE
+    assert answers.CaseRecord.model_validate_json(said.plaintext).case_reference == REFERENCE
 
 
 async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
-    decline = Declination(reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
+    decline = answers.Declination(reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
     assert await agencies.act("decline", decline, referral_id) == CaseState.DECLINED
     ((kind, *_, clear, _sealed),) = await agencies.sent(referral_id)
     assert (kind, clear["reason"]) == ("causeway.case_declined.v1", "not_our_jurisdiction")
@@ -182,25 +169,18 @@ async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: A
 async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencies) -> None:
     referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
-    moves = [
-        reported(CaseOutcome.ONGOING_INVESTIGATION),
-        reported(CaseOutcome.ARREST),
-        reported(CaseOutcome.CLOSED, CloseReason.UNFOUNDED),
-    ]
+    moves = [reported(each) for each in (CaseOutcome.ONGOING_INVESTIGATION, CaseOutcome.ARREST)]
+    moves.append(reported(CaseOutcome.CLOSED, CloseReason.UNFOUNDED))
     states = [await agencies.act("outcome", move, referral_id) for move in moves]
     assert states == ["ongoing", "ongoing", "closed"]
     _, *reports = await agencies.sent(referral_id)
-    told = [OutcomeReportedClear.model_validate(clear | {"act": uuid4()}) for *_, clear, _ in reports]
+    told = [answers.OutcomeReportedClear.model_validate(clear | {"act": uuid4()}) for *_, clear, _ in reports]
     assert [each.number for each in told] == [2, 3, 4]
     assert [each.outcome for each in told] == ["ongoing_investigation", "arrest", "closed"]
     shown = await agencies.show(referral_id)
     kept = {name: shown[name] for name in ("outcome", "close_reason", "child_identified", "child_safeguarded")}
-    assert kept == {
-        "outcome": "closed",
-        "close_reason": "unfounded",
-        "child_identified": "yes",
-        "child_safeguarded": "unknown",
-    }
+    known = {"child_identified": "yes", "child_safeguarded": "unknown"}
+    assert kept == {"outcome": "closed", "close_reason": "unfounded"} | known
 
 
 async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agencies) -> None:
@@ -212,9 +192,7 @@ async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agen
 
 
 @pytest.mark.parametrize("before", ["offered", "accepted", "declined", "closed"])
-async def test_a_withdrawal_reaches_a_case_in_whatever_state_and_is_acknowledged(
-    agencies: Agencies, before: str
-) -> None:
+async def test_a_withdrawal_reaches_a_case_in_every_state(agencies: Agencies, before: str) -> None:
     referral_id = await agencies.offer()
     await bring(agencies, referral_id, before)
     assert await agencies.receive(withdrawn(referral_id)) == [None]
@@ -355,8 +333,8 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(a
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
-def accepted(referral_id: UUID) -> CaseAcceptedClear:
-    return CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
+def accepted(referral_id: UUID) -> answers.CaseAcceptedClear:
+    return answers.CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
 
 
 async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:
@@ -366,6 +344,6 @@ async def bring(agencies: Agencies, referral_id: UUID, state: str) -> None:
     if state == "closed":
         await agencies.act("outcome", reported(CaseOutcome.CONVICTION), referral_id)
     if state == "declined":
-        decline = Declination(reason=CaseDeclineReason.NO_CAPACITY)
+        decline = answers.Declination(reason=CaseDeclineReason.NO_CAPACITY)
         await agencies.act("decline", decline, referral_id)
     assert (await agencies.show(referral_id))["state"] == state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -19,21 +18,17 @@ from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import ContactGround
 from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
+from tests.services.doors import BEGINNING
 from tests.services.law_enforcement.agency import Agencies
 
-BEGINNING = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 THEIRS = uuid7()
 CHILDREN = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
 
 
-def suggested(
-    referral_id: UUID, other: str | None = OTHER_AGENCY, *, to: str = AGENCY, sender: str = HOTLINE
-) -> Received:
+def suggested(referral_id: UUID, other: str | None = OTHER_AGENCY, *, sender: str = HOTLINE) -> Received:
     clear = ContactSuggestedClear(referral_id=referral_id, revision=1)
-    contact = (
-        None if other is None else Contact(agency=other, ground=ContactGround.SAME_LOCATION, their_referral_id=THEIRS)
-    )
-    named = {"subject": referral_id, "sender": sender, "recipient": to}
+    contact = other and Contact(agency=other, ground=ContactGround.SAME_LOCATION, their_referral_id=THEIRS)
+    named = {"subject": referral_id, "sender": sender, "recipient": AGENCY}
     return received(CONTACT_SUGGESTED, clear, sealed=contact, **named)
 
 
@@ -124,9 +119,7 @@ async def test_it_may_cross_a_withdrawal(agencies: Agencies) -> None:
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
-async def test_who_has_not_opted_in_is_told_of_nobody_and_nobody_of_it(
-    agencies: Agencies, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_has_not_opted_in_is_told_of_nobody(agencies: Agencies, monkeypatch: pytest.MonkeyPatch) -> None:
     for agreed in ({AGENCY}, {OTHER_AGENCY}, set[str]()):
         referral_id = await case(agencies)
         monkeypatch.setattr(agencies.directory, "contactable", frozenset(agreed))

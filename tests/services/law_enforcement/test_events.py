@@ -58,13 +58,8 @@ async def test_a_party_reads_what_happened_in_order_page_by_page(feed: Door) -> 
     first = await feed.read(limit=4)
     assert [each["number"] for each in first["items"]] == [1, 2, 3, 4]
     assert first["last"] == 9
-    assert {**first["items"][0], "at": ""} == {
-        "number": 1,
-        "type": "case.accept",
-        "subject": noted[0],
-        "at": "",
-        "state": "accepted",
-    }
+    event = {"number": 1, "type": "case.accept", "subject": noted[0], "state": "accepted"}
+    assert first["items"][0] | {"at": ""} == event | {"at": ""}
     then = await feed.subjects(after=4, epoch=first["epoch"], limit=200)
     assert [each["subject"] for each in first["items"]] + then == noted
     assert await feed.subjects(after=9) == []
@@ -165,9 +160,7 @@ async def test_who_waits_is_woken_at_once_by_its_own_process(agencies: Agencies,
 
 
 @pytest.mark.parametrize(("tells", "listens"), [(True, False), (False, True)], ids=["deaf", "untold"])
-async def test_who_is_not_woken_sees_it_when_the_wait_ends(
-    agencies: Agencies, endpoint: DatabaseEndpoint, *, tells: bool, listens: bool
-) -> None:
+async def test_a_wait_has_an_end(agencies: Agencies, endpoint: DatabaseEndpoint, *, tells: bool, listens: bool) -> None:
     """No process listens, or no process notifies. No event is lost with a missed notification."""
     async with opened(endpoint, listens=listens) as asked, elsewhere(endpoint, tells=tells) as other:
         await asked.note()
@@ -178,9 +171,7 @@ async def test_who_is_not_woken_sees_it_when_the_wait_ends(
         assert asked.listener.woken() == [False]
 
 
-async def test_no_act_notifies_and_many_are_told_together(
-    feed: Door, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_acts_are_told_at_once(feed: Door, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL commits transactions that notify one at a time."""
     monkeypatch.setattr(feed_reading, "TELL_PAUSE_S", LONG_S)
     heard = list[str]()
@@ -194,9 +185,7 @@ async def test_no_act_notifies_and_many_are_told_together(
     assert feed.listener._untold == {feed.party: 20}
 
 
-async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
-    feed: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_comes_between_look_and_wait_is_not_missed(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     await feed.note()
     read, noted = feed_reading.read_feed, list[str]()
 
@@ -269,9 +258,7 @@ async def test_one_more_that_waits_ends_the_wait_of_the_first(feed: Door) -> Non
     assert feed.listener._all == feed.listener._places == {}
 
 
-async def test_a_crowd_of_parties_takes_no_more_places_than_there_are(
-    feed: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_crowd_of_parties_takes_no_more_than_all_places(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_reading, "PLACES_MAX", 2)
     with feed.listener.place("a.example", above=0) as a, feed.listener.place("b.example", above=0) as b:
         with feed.listener.place("c.example", above=0) as c:
@@ -314,9 +301,7 @@ async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint:
     assert pollers[0].taken == pollers[1].taken == pollers[2].taken
 
 
-async def test_pollers_of_numbers_that_lock_no_feed_would_miss_what_commits_late(
-    feed: Door, endpoint: DatabaseEndpoint
-) -> None:
+async def test_pollers_of_unlocked_numbers_miss_what_is_late(feed: Door, endpoint: DatabaseEndpoint) -> None:
     """Negative control of the test above: the numbers of a sequence, assigned when the act is done."""
     owner = await asyncpg.connect(endpoint.owner_url)
     await owner.execute("CREATE SEQUENCE unlocked START 1000000; GRANT USAGE ON unlocked TO PUBLIC")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +11,12 @@ import pytest
 from shared.contracts.answers import CaseAcceptance
 from shared.contracts.holds import HoldActivatedClear, HoldEndedClear, HoldExtension, HoldRequest, HoldTooLateClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
-from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.attention_item import ListPlace
 from shared.party.recipient.store.case_referrals import ended_holds
-from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received
+from tests.services.doors import waiting
 from tests.services.law_enforcement.agency import Agencies
 
 HOUR = timedelta(hours=1)
@@ -58,10 +56,7 @@ async def activate(agencies: Agencies, referral_id: UUID, hours: int = 8) -> UUI
 
 async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, str]]:
     """Return the reasons and suggested actions of holds that need a person of the agency."""
-    beginning = ListPlace(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
-        found = await ended_holds(session.driver, AGENCY, beginning, rank_max=1, limit=200)
-    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    rows = await waiting(agencies.database, ended_holds, AGENCY, referral_id)
     return [(reason, row.mend.value) for row in rows for reason in row.reasons]
 
 

@@ -20,7 +20,7 @@ CLOSED = OutcomeReport(
 )
 
 
-async def test_a_case_keeps_that_a_child_was_identified_and_shows_every_outcome_in_its_order(
+async def test_a_case_keeps_that_a_child_was_identified_and_shows_every_outcome(
     agencies: Agencies,
 ) -> None:
     referral_id = await agencies.offer()
@@ -31,9 +31,7 @@ async def test_a_case_keeps_that_a_child_was_identified_and_shows_every_outcome_
     await agencies.act("acknowledge_withdrawal", KEPT, referral_id)
     shown = await agencies.show(referral_id)
     assert (shown["outcome"], shown["child_identified"], shown["child_safeguarded"]) == ("closed", "yes", "yes")
-    told = [
-        (each["number"], each["state"], each.get("outcome"), each.get("child_identified")) for each in shown["timeline"]
-    ]
+    told = [(a["number"], a["state"], a.get("outcome"), a.get("child_identified")) for a in shown["timeline"]]
     assert told == [
         (1, "accepted", None, None),
         (2, "ongoing", "arrest", "yes"),

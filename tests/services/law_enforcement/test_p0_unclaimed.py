@@ -19,10 +19,9 @@ from shared.party.recipient.store.listing import cases_waiting
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
-from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
-from tests.services.doors import ACTOR, serving
+from tests.services.doors import ACTOR, serving, timers_of, until_idle
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.shared.routing.test_clocks import SAMPLE_LAW
 from tests.support.manual_clock import ManualClock
@@ -44,15 +43,10 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
     """Return the number of alarms until then, with the timers run every half hour."""
     clock = ManualClock(AT)
     law = Law(agencies.directory, SAMPLE_LAW)
-
-    async def witness(_: object) -> datetime:
-        return clock.now()
-
-    timers = Timers(agencies.database, lambda _: law, clock, scope=lambda: EVERYBODY, witness=witness)
+    timers = timers_of(agencies.database, lambda _: law, clock, EVERYBODY)
     while clock.now() < at:
         clock.advance(1800)
-        while await timers.look():
-            pass
+        await until_idle(timers)
     async with agencies.database.transaction(RowScope([AGENCY], Role.VIEWER, "read")) as session:
         told: int = await session.driver.fetchval(_TOLD, referral_id)
     return told
@@ -75,9 +69,7 @@ async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Attentio
         ("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY)),
     ],
 )
-async def test_somebody_is_woken_again_and_again_until_an_officer_has_it(
-    agencies: Agencies, name: str, said: Contract
-) -> None:
+async def test_an_alarm_repeats_until_an_officer_has_it(agencies: Agencies, name: str, said: Contract) -> None:
     referral_id = await case(agencies)
     first = await woken(agencies, referral_id, AT + 1 * HOUR)
     again = await woken(agencies, referral_id, AT + 3 * HOUR)

@@ -101,12 +101,8 @@ async def told_of(here: World, to: str, **changes: Any) -> list[str]:
     amended = revised(offered_to(here, FIRST), 2)
     own = bound(amended)
     assert own is not None
-    said = {
-        "agency": to,
-        "reason": CaseReferReason.SUSPECT_ELSEWHERE,
-        "from_edge_id": own.edge_id,
-        "edge_id": own.edge_id,
-    } | changes
+    edges = {"from_edge_id": own.edge_id, "edge_id": own.edge_id}
+    said = {"agency": to, "reason": CaseReferReason.SUSPECT_ELSEWHERE} | edges | changes
     begun = applied(AGENCY, None, amended)
     cases: Any = Cases(replace(begun, state=changes.get("state", "referred"), revision=2, said=said))
     await pass_on_amended([amended], cases, lambda: here.documents)

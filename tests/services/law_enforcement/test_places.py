@@ -117,9 +117,7 @@ async def test_open_cases_at_one_place_are_shown_whoever_offered_them_and_others
     assert await alike(agencies, theirs, party=OTHER_AGENCY) == {}
 
 
-async def test_several_are_held_in_one_act_each_with_its_own_origin(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
+async def test_several_are_held_in_one_act_each_with_its_origin(agencies: Agencies, client: httpx.AsyncClient) -> None:
     place = "https://images.example/several"
     first, again = await case(agencies, place), await case(agencies, place, origin=OTHER_HOTLINE)
     ids = [first, *await alike(agencies, first)]
@@ -135,9 +133,7 @@ async def test_several_are_held_in_one_act_each_with_its_own_origin(
     assert await alike(agencies, first) == {again: (OTHER_HOTLINE, True)}
 
 
-async def test_asking_to_keep_what_is_held_warns_that_it_betrays_the_interest(
-    agencies: Agencies, client: httpx.AsyncClient
-) -> None:
+async def test_a_request_for_what_is_held_warns(agencies: Agencies, client: httpx.AsyncClient) -> None:
     place, elsewhere = "https://images.example/held", "https://images.example/not-held"
     held, other = await case(agencies, place), await case(agencies, elsewhere)
     assert await warned(client, place) == []

@@ -66,10 +66,7 @@ async def test_neither_address_nor_secret_stands_in_the_database(mine: Party, en
     "url",
     [
         "http://hooks.party.example/",
-        "https://127.0.0.1/",
-        "https://localhost/",
-        "https://2130706433/",
-        "https://[::1]/",
+        *(f"https://{host}/" for host in ("127.0.0.1", "localhost", "2130706433", "[::1]")),
     ],
 )
 async def test_an_address_that_may_not_be_is_refused_and_not_said_again(mine: Party, url: str) -> None:
@@ -134,9 +131,7 @@ async def test_who_may_only_look_changes_nothing(mine: Party, role: Role) -> Non
     assert (await mine.ask("GET", path, role=role)).status_code == (200 if role is Role.VIEWER else 403)
 
 
-async def test_another_partys_address_is_answered_as_one_that_is_not_there(
-    mine: Party, endpoint: DatabaseEndpoint
-) -> None:
+async def test_another_partys_address_is_answered_as_absent(mine: Party, endpoint: DatabaseEndpoint) -> None:
     made = await mine.register()
     await mine.note()
     await mine.courier().carry()
@@ -237,9 +232,7 @@ async def test_a_test_event_goes_the_whole_way(mine: Party) -> None:
     assert (body["type"], body["data"]["subject"]) == ("webhook.test", made["webhook_id"])
 
 
-async def test_to_one_that_was_removed_nothing_is_sent_and_nothing_of_it_is_kept(
-    mine: Party, endpoint: DatabaseEndpoint
-) -> None:
+async def test_to_a_removed_one_nothing_is_sent_and_nothing_kept(mine: Party, endpoint: DatabaseEndpoint) -> None:
     made = await mine.register()
     await mine.note()
     assert (await mine.done("DELETE", f"/{made['webhook_id']}"))["state"] == "removed"

@@ -22,6 +22,7 @@ from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import ErasedRecord, Journal
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
+from tests.services.doors import until_idle
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.support.manual_clock import ManualClock
 
@@ -47,15 +48,13 @@ async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_i
         await agencies.receive(offered(each), offered(each, purpose="victim_identification"))
     await agencies.act("accept", CaseAcceptance(case_reference="CASE-17"), taken_up)
     await agencies.receive(withdrawn(taken_up), withdrawn(untouched))
-    while await withdrawals.look():
-        pass
+    await until_idle(withdrawals)
     kept, gone = await agencies.show(taken_up), await agencies.show(untouched)
     assert kept["kept"] == {"retention": "minimal", "basis": "accepted_case", "until": "2026-08-02"}
     assert None not in (kept["record"], kept["further"][0]["record"])
     assert (gone["fate"], gone["record"], gone["further"][0]["record"]) == ("erased", None, None)
     clock.advance(91 * 86_400)
-    while await withdrawals.look():
-        pass
+    await until_idle(withdrawals)
     shown = await agencies.show(taken_up)
     assert (shown["state"], shown["record"], shown["further"][0]["record"]) == ("record_erased", None, None)
     assert [each["state"] for each in shown["timeline"]] == ["accepted", "withdrawal_acknowledged", "record_erased"]
@@ -78,9 +77,7 @@ async def places(agencies: Agencies, case: UUID) -> int:
     return found
 
 
-async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_keep(
-    agencies: Agencies, tmp_path: Path
-) -> None:
+async def test_a_restored_agency_says_again_that_it_has_erased(agencies: Agencies, tmp_path: Path) -> None:
     """The database is older than the erasure, which only the journal records."""
     case = await agencies.offer()
     await agencies.act("accept", CaseAcceptance(), case)

@@ -90,12 +90,8 @@ class Party:
     ) -> httpx.Response:
         key = key or (uuid4().hex if method == "POST" else None)
         body = said or None if path.endswith((":rotate", ":trigger")) else said
-        answer = await self.http.request(
-            method,
-            f"/v1/webhooks{path}",
-            json=body if method == "POST" else None,
-            headers=asking(self.name, role=role, key=key),
-        )
+        posted, headers = body if method == "POST" else None, asking(self.name, role=role, key=key)
+        answer = await self.http.request(method, f"/v1/webhooks{path}", json=posted, headers=headers)
         assert DESCRIBED.differences(answer) == []
         return answer
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import asyncpg
-
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from tests.services.databases import connected
 
 
 def owned(endpoints: dict[str, DatabaseEndpoint], service: str = "hotline") -> OwnedDatabase:
@@ -14,12 +13,8 @@ def owned(endpoints: dict[str, DatabaseEndpoint], service: str = "hotline") -> O
 
 
 async def as_owner(endpoint: DatabaseEndpoint, statement: str, *arguments: object, parties: Sequence[str] = ()) -> None:
-    owner = await asyncpg.connect(endpoint.owner_url)
-    try:
-        async with owner.transaction():
-            await owner.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
-            await owner.execute("SELECT set_config('causeway.role', 'service', true)")
-            await owner.execute("SELECT set_config('causeway.action', 'apply', true)")
-            await owner.execute(statement, *arguments)
-    finally:
-        await owner.close()
+    async with connected(endpoint.owner_url) as owner, owner.transaction():
+        await owner.execute("SELECT set_config('causeway.parties', $1, true)", ",".join(parties))
+        await owner.execute("SELECT set_config('causeway.role', 'service', true)")
+        await owner.execute("SELECT set_config('causeway.action', 'apply', true)")
+        await owner.execute(statement, *arguments)

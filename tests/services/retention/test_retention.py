@@ -26,6 +26,7 @@ from shared.runtime.database.migrate import newest_schema, upgrade
 from shared.runtime.database.partitions import make_months, partitioned_tables
 from shared.runtime.database.transactions import Database, RowScope
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
+from tests.services.databases import connected
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_duplicates import linked
@@ -48,11 +49,8 @@ _BOOKS = (
 
 
 async def books(endpoint: DatabaseEndpoint) -> list[list[tuple[object, ...]]]:
-    accountant = await asyncpg.connect(endpoint.accountant_url)
-    try:
+    async with connected(endpoint.accountant_url) as accountant:
         return [[tuple(row) for row in await accountant.fetch(statement)] for statement in _BOOKS]
-    finally:
-        await accountant.close()
 
 
 async def move_acts(endpoint: DatabaseEndpoint, subjects: Sequence[UUID], at: datetime) -> None:
@@ -111,9 +109,7 @@ async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
     assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["referral"] == 0
 
 
-async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_a_case_keeps_its_record(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     agencies = Agencies(databases["law_enforcement"])
     closed, going_on, withdrawn = [uuid7() for _ in range(3)]
     await agencies.receive(*(offered(each) for each in (closed, going_on, withdrawn)))
@@ -149,9 +145,7 @@ async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
     assert (key is not None) is left
 
 
-async def test_events_leave_by_the_month_but_those_of_open_subjects(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_open_subjects_stay_known(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     database, endpoint = databases["law_enforcement"], endpoints["law_enforcement"]
     agencies, party = Agencies(database), AGENCY
     still_open, gone = uuid7(), uuid4()
@@ -174,9 +168,7 @@ async def test_events_leave_by_the_month_but_those_of_open_subjects(
     assert still_open not in [subject for _, subject in await events_of(database, party)]
 
 
-async def test_a_key_is_known_for_its_week_and_free_after(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_a_key_is_known_a_week(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     old, young = b"o" * 32, b"y" * 32
     async with databases["hotline"].transaction() as session:
         for key in (old, young):
@@ -191,7 +183,7 @@ async def test_a_key_is_known_for_its_week_and_free_after(
     assert kinds == [ClaimKind.NEW, ClaimKind.STORED]
 
 
-async def test_many_rows_end_a_part_at_a_time(
+async def test_rows_end_in_parts(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_MAX", 3)
@@ -214,7 +206,7 @@ async def finished_referrals(origin: Origin, endpoint: DatabaseEndpoint) -> list
 
 
 @pytest.mark.timing
-async def test_records_are_locked_before_feeds(
+async def test_records_lock_first(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
@@ -231,7 +223,7 @@ async def test_records_are_locked_before_feeds(
     assert [subject for told, subject in events if told == "referral.erased"][-2:] == ended
 
 
-async def test_a_page_that_deadlocks_is_ended_again(
+async def test_a_deadlock_is_redone(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
@@ -251,17 +243,14 @@ async def test_a_page_that_deadlocks_is_ended_again(
         await apply(owned(endpoints), NOW)
 
 
-async def test_rows_that_wait_for_their_month_move_when_it_is_made(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_rows_move_to_their_month(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     later = datetime(NOW.year + 2, 5, 20, 12, tzinfo=UTC)
     database, endpoint = databases["hotline"], endpoints["hotline"]
     made_later = Event("later.example", "referral.submit", uuid4(), state="routed")
     async with database.transaction(RowScope([made_later.party], "service", "apply")) as session:
         note_acts(session.driver, [made_later])
     await move_acts(endpoint, [made_later.subject], later)
-    owner = await asyncpg.connect(endpoint.owner_url)
-    try:
+    async with connected(endpoint.owner_url) as owner:
         assert await owner.fetchval("SELECT count(*) FROM act_default WHERE at = $1", later) == 1
         made = await make_months(owner, later)
         assert f"act_{later:%Y_%m}" in made
@@ -269,8 +258,6 @@ async def test_rows_that_wait_for_their_month_move_when_it_is_made(
         assert await owner.fetchval("SELECT count(*) FROM act_default WHERE at = $1", later) == 0
         assert await owner.fetchval(f"SELECT count(*) FROM act_{later:%Y_%m}") == 1
         assert "act" in {table.name for table in await partitioned_tables(owner)}
-    finally:
-        await owner.close()
     assert len(await events_of(database, "later.example")) == 1
     # The database with added months still has the current schema.
     await asyncio.to_thread(upgrade, "hotline", endpoint.owner_url)
@@ -280,11 +267,8 @@ async def test_what_there_is_is_shown_with_its_size(endpoints: dict[str, Databas
     held = {each.kept.table: each for each in await show(owned(endpoints))}
     assert held.keys() == {kept.table for kept in POLICY["hotline"]}
     assert held["act"].bytes > 0
-    owner = await asyncpg.connect(endpoints["hotline"].owner_url)
-    try:
+    async with connected(endpoints["hotline"].owner_url) as owner:
         revisions = await owner.fetchval("SELECT count(*) FROM schema_revision")
-    finally:
-        await owner.close()
     assert held["schema_revision"].rows == revisions > 0
     nobody_there = owned(endpoints)._replace(owner_url="postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(Unavailable, match="database_unavailable"):

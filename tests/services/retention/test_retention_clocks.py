@@ -14,6 +14,7 @@ from shared.exchange import prepare
 from shared.kernel.authority import Role
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.runtime.database.transactions import Database, RowScope
+from tests.services.databases import connected
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, offered
 from tests.services.hotline.origin import Origin
 from tests.services.industry.provider import Providers
@@ -51,9 +52,7 @@ async def test_clocks_of_a_referral_end_with_its_record(
     assert done in {subject for subject, _ in before}
 
 
-async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_clocks_of_a_case_end(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     database, endpoint = databases["law_enforcement"], endpoints["law_enforcement"]
     closed, going_on = uuid7(), uuid7()
     agencies, purposes = Agencies(database), ("investigation", "victim_identification")
@@ -69,9 +68,7 @@ async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
     assert mine == {(closed, purposes[1]), (going_on, purposes[0]), (going_on, purposes[1])}
 
 
-async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_a_preservation_is_ended(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     database, endpoint = databases["industry"], endpoints["industry"]
     over, going_on = uuid7(), uuid7()
     await Providers(database).receive(*(asked(each, location=f"{LOCATION}/{each}") for each in (over, going_on)))
@@ -91,16 +88,11 @@ async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
     assert ({row["id"] for row in deadlines}, state["state"]) == ({going_on}, "refused")
 
 
-async def test_neither_the_owner_unbound_nor_a_service_removes_them(
-    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
-) -> None:
+async def test_nobody_else_removes_them(databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]) -> None:
     await Agencies(databases["law_enforcement"]).receive(offered(uuid7()))
     before = await left(databases["law_enforcement"], AGENCY)
-    owner = await asyncpg.connect(endpoints["law_enforcement"].owner_url)
-    try:
+    async with connected(endpoints["law_enforcement"].owner_url) as owner:
         assert await owner.execute("DELETE FROM deadline") == "DELETE 0", "not even the owner, bound to nobody"
-    finally:
-        await owner.close()
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with databases["law_enforcement"].transaction(RowScope([AGENCY], Role.ANALYST, "outcome")) as session:
             await session.driver.execute("DELETE FROM deadline")

@@ -21,6 +21,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database import migrate
 from shared.runtime.database.catalogue import Catalogue, find_differences, read_catalogue, write_catalogue
+from tests.services.databases import connected
 from tests.services.installed import installation
 
 ROOT = Path(__file__).parents[3]
@@ -96,11 +97,8 @@ def checked(made: DatabaseEndpoint, service: str = "hotline") -> SchemaState:
 
 
 async def execute(made: DatabaseEndpoint, statement: str) -> None:
-    connection = await asyncpg.connect(made.owner_url)
-    try:
+    async with connected(made.owner_url) as connection:
         await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize("service", KINDS)
@@ -154,9 +152,8 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
     old, fresh = new_database(), new_database()
     migrate.upgrade("hotline", old.owner_url)
     first = next_release / "versions" / "0001_first_tables.sql"
-    first.write_text(
-        first.read_text(encoding="utf-8") + "ALTER TABLE referral ADD COLUMN late text;\n", encoding="utf-8"
-    )
+    more = "ALTER TABLE referral ADD COLUMN late text;\n"
+    first.write_text(first.read_text(encoding="utf-8") + more, encoding="utf-8")
     migrate.run_revisions("hotline", fresh.owner_url)
     assert migrate.look_at_schema(old.owner_url).revisions == migrate.look_at_schema(fresh.owner_url).revisions
     assert "column referral.late is missing" in list(find_differences(catalogue_of(fresh), catalogue_of(old)))
@@ -215,9 +212,7 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         ),
     ],
 )
-async def test_what_was_changed_by_hand_is_named(
-    owner: asyncpg.Connection, statement: str, named: str, now: str
-) -> None:
+async def test_a_change_by_hand_is_named(owner: asyncpg.Connection, statement: str, named: str, now: str) -> None:
     (differing,) = await drift(owner, statement)
     assert differing.startswith(f"{named} is ")
     assert now in differing
@@ -279,9 +274,7 @@ def test_a_database_that_no_migration_made_is_refused_with_the_mend(new_database
     assert catalogue_of(made) == before
 
 
-async def test_an_instance_does_not_start_on_a_database_that_no_migration_made(
-    new_database: NewDatabase, tmp_path: Path
-) -> None:
+async def test_an_instance_does_not_start_on_an_unmigrated_database(new_database: NewDatabase, tmp_path: Path) -> None:
     made, current = new_database(), new_database()
     await execute(made, FOREIGN)
     with pytest.raises(Refused, match="schema_unknown"):

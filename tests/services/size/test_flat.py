@@ -69,11 +69,8 @@ async def test_no_look_reads_more_than_it_shows(filled: dict[str, Database], ser
 
 async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database]) -> None:
     """Negative control: for a small party it reads past the rows of all others."""
-    (page,) = [
-        each
-        for each in questions("hotline", ROWS)
-        if each.name == f"referrals of {TINY}, first page, state any, any, ever"
-    ]
+    name = f"referrals of {TINY}, first page, state any, any, ever"
+    (page,) = [each for each in questions("hotline", ROWS) if each.name == name]
     before = replace(page, statement=_BEFORE, arguments=(None, PAGE + 1))
     assert await found(filled["hotline"], before) is not None
 
@@ -102,9 +99,7 @@ async def _count_keys(database: Database, each: Question) -> int:
 
 
 @pytest.mark.parametrize("service", ["hotline", "industry", "law_enforcement"])
-async def test_a_month_that_is_past_its_time_is_all_that_its_end_reads(
-    filled: dict[str, Database], service: str
-) -> None:
+async def test_a_month_past_its_time_is_all_that_its_end_reads(filled: dict[str, Database], service: str) -> None:
     for each in ending(service):
         before = await _count_keys(filled[service], each)
         assert await found(filled[service], each) is None
