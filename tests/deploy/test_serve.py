@@ -22,9 +22,7 @@ def test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely() -> None
         gc.set_threshold(*before)
 
 
-def test_an_instance_without_settings_says_which_are_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_settings_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them at once, by their names in the environment, and no traceback."""
     monkeypatch.setenv("CAUSEWAY_HOTLINE_NORTH_HTTP_PORT", "8101")
     with pytest.raises(SystemExit) as ended:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from deploy.cli import app
+from deploy.demo.run import text_of
 from tests.architecture.source import ROOT
 from tests.client.test_client_tls import verbs
 
@@ -72,3 +73,27 @@ def test_pages_name_verbs_of_the_program() -> None:
     named = set(re.findall(r"`causeway ([a-z-]+ [a-z][a-z-]*)", text))
     groups = {verb.partition(" ")[0] for verb in verbs(app) if " " in verb}
     assert {each for each in named if each.split()[0] in groups} - {*verbs(app)} == set()
+
+
+# -- The demo's output about a flow: every name in full, even on a narrow terminal.
+
+
+def test_a_flow_is_told_with_whole_names_at_a_hundred_columns() -> None:
+    message = {
+        "position": 1,
+        "at": "2026-03-15T12:00:00Z",
+        "type": "causeway.referral_offered.v1",
+        "sender": "hotline-nl.example",
+        "recipient": "police-nl.example",
+        "rules": ["nl-law-enforcement", "europol-victim"],
+        "topic": "causeway.inbox.law_enforcement.hotline.v1",
+        "partition": 11,
+        "offset": 17,
+        "outcome": "applied",
+    }
+    shown = text_of("flow", {"flow": {"referral_id": "r", "messages": [message]}})
+    assert shown.splitlines()[1:] == [
+        "1  12:00:00Z  referral_offered.v1  applied",
+        "  hotline-nl.example → police-nl.example  nl-law-enforcement, europol-victim",
+        "  inbox.law_enforcement.hotline.v1/11/17",
+    ]

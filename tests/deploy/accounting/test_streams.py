@@ -9,23 +9,13 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting import streams
 from deploy.accounting.book import LedgerDiff
-from deploy.accounting.streams import (
-    AuditRow,
-    HeldMessage,
-    ReadEnd,
-    SealedStream,
-    SentEnd,
-    Sides,
-    Stream,
-    StreamCheck,
-    Streams,
-)
 from shared.kernel.ids import uuid7
 from shared.messaging.streams import Lane, begin_chain, extend_chain
 
 PARTIES = ("hotline-be.example", "police-nl.example")
-STREAM = Stream("hotline", "law_enforcement", uuid7(), int(Lane.ORDINARY))
+STREAM = streams.Stream("hotline", "law_enforcement", uuid7(), int(Lane.ORDINARY))
 YOUNG = UUID(int=2**128 - 1)
 
 
@@ -33,7 +23,7 @@ def digest(number: int) -> bytes:
     return sha256(b"%d" % number).digest()
 
 
-def chain(last: int, stream: Stream = STREAM) -> bytes:
+def chain(last: int, stream: streams.Stream = STREAM) -> bytes:
     return extend_chain(begin_chain(stream.incarnation), map(digest, range(1, last + 1)))
 
 
@@ -41,19 +31,19 @@ def chain(last: int, stream: Stream = STREAM) -> bytes:
 class Exchange:
     """One stream of three messages that are equal on all sides, and were applied."""
 
-    stream: Stream = STREAM
-    sides: Sides = field(default_factory=Sides)
-    entries: list[AuditRow] = field(default_factory=list)
+    stream: streams.Stream = STREAM
+    sides: streams.Sides = field(default_factory=streams.Sides)
+    entries: list[streams.AuditRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.sides.sent[self.stream] = SentEnd(3, chain(3, self.stream), 3)
-        self.sides.taken[self.stream] = ReadEnd(3, chain(3, self.stream))
-        self.sides.read[self.stream] = ReadEnd(3, chain(3, self.stream))
+        self.sides.sent[self.stream] = streams.SentEnd(3, chain(3, self.stream), 3)
+        self.sides.taken[self.stream] = streams.ReadEnd(3, chain(3, self.stream))
+        self.sides.read[self.stream] = streams.ReadEnd(3, chain(3, self.stream))
         self.sides.reported.add(self.stream[:2])
         self.sides.heard.add(self.stream[:2])
         ids = sorted(uuid7() for _ in range(3))
         self.entries = [
-            AuditRow(n, digest(n), chain(n, self.stream), id_, *PARTIES, place=f"t/1/{n}", outcome=None)
+            streams.AuditRow(n, digest(n), chain(n, self.stream), id_, *PARTIES, place=f"t/1/{n}", outcome=None)
             for n, id_ in enumerate(ids, 1)
         ]
 
@@ -61,17 +51,21 @@ class Exchange:
         """Store a message as an exception at its recipient, at its writer and at audit."""
         entry = self.entries[number - 1]
         key = (*self.stream[:2], entry.message_id)
-        self.sides.held[key] = HeldMessage(self.stream, number, entry.message_id, outcome)
+        self.sides.held[key] = streams.HeldMessage(self.stream, number, entry.message_id, outcome)
         self.sides.told_open[key] = outcome if told is None else told
         self.entries[number - 1] = entry._replace(outcome=outcome if told is None else told)
 
     def check(
-        self, *, sealed: SealedStream | None = None, before: SealedStream | None = None, young: UUID = YOUNG
-    ) -> tuple[list[LedgerDiff], Streams]:
-        account = Streams(self.sides)
+        self,
+        *,
+        sealed: streams.SealedStream | None = None,
+        before: streams.SealedStream | None = None,
+        young: UUID = YOUNG,
+    ) -> tuple[list[LedgerDiff], streams.Streams]:
+        account = streams.Streams(self.sides)
         found: list[LedgerDiff] = []
         for stream in account.every([self.stream]):
-            check = StreamCheck(stream, self.sides, sealed=sealed, before=before, young=young)
+            check = streams.StreamCheck(stream, self.sides, sealed=sealed, before=before, young=young)
             account.checks.append(check)
             found += check.compare_ends()
             for entry in self.entries if stream == self.stream else ():
@@ -101,11 +95,7 @@ def test_an_exception_is_a_term_of_its_own(outcome: str) -> None:
     exchange.hold(2, outcome)
     found, account = exchange.check()
     assert found == []
-    assert {name: count for name, count in account.totals().items() if count} == {
-        "numbered": 3,
-        "applied": 2,
-        outcome: 1,
-    }
+    assert {term: n for term, n in account.totals().items() if n} == {"numbered": 3, "applied": 2, outcome: 1}
 
 
 @pytest.mark.parametrize("outcome", ["refused", "moved"])
@@ -118,8 +108,8 @@ def test_a_final_outcome_counts_as_its_recipient_reported_it(outcome: str) -> No
 
 def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them() -> None:
     exchange = Exchange()
-    exchange.sides.sent[STREAM] = SentEnd(5, chain(5), 2)
-    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
+    exchange.sides.sent[STREAM] = streams.SentEnd(5, chain(5), 2)
+    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
     found, account = exchange.check()
     assert found == []
     terms = account.totals()
@@ -129,7 +119,7 @@ def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them(
 def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> None:
     exchange = Exchange()
     del exchange.sides.sent[STREAM]
-    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
+    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
     found, account = exchange.check()
     assert found == []
     assert account.totals()["numbered"] == account.totals()["applied"] == 2
@@ -137,7 +127,7 @@ def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> 
 
 def test_without_the_recipients_database_its_acknowledgement_counts() -> None:
     exchange = Exchange()
-    exchange.sides.taken[STREAM] = ReadEnd(3, None)
+    exchange.sides.taken[STREAM] = streams.ReadEnd(3, None)
     assert exchange.check()[0] == []
 
 
@@ -170,19 +160,19 @@ def _invent_twice(exchange: Exchange) -> None:
 
 
 def _forget_taken(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = ReadEnd(2, chain(2))
+    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
 
 
 def _take_more(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = SentEnd(2, chain(2), 2)
+    exchange.sides.sent[STREAM] = streams.SentEnd(2, chain(2), 2)
 
 
 def _take_other(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = ReadEnd(3, digest(0))
+    exchange.sides.taken[STREAM] = streams.ReadEnd(3, digest(0))
 
 
 def _send_other(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = SentEnd(3, digest(0), 3)
+    exchange.sides.sent[STREAM] = streams.SentEnd(3, digest(0), 3)
 
 
 def _drop_exception(exchange: Exchange) -> None:
@@ -233,9 +223,7 @@ def _move_exception(exchange: Exchange) -> None:
         (_move_exception, {"the recipient has this message under another number"}, "#2"),
     ],
 )
-def test_sides_that_differ_are_named_with_their_coordinates(
-    change: Callable[[Exchange], None], what: set[str], number: str
-) -> None:
+def test_sides_that_differ_are_named_by_place(change: Callable[[Exchange], None], what: set[str], number: str) -> None:
     exchange = Exchange()
     change(exchange)
     found, _ = exchange.check()
@@ -245,7 +233,7 @@ def test_sides_that_differ_are_named_with_their_coordinates(
 
 def test_a_stream_that_audit_alone_has_is_named() -> None:
     exchange = Exchange()
-    exchange.sides = Sides()
+    exchange.sides = streams.Sides()
     found, _ = exchange.check()
     assert whats(found) == {"audit has a number that its writer never gave"}
 
@@ -278,7 +266,7 @@ def test_a_seal_ends_before_the_first_message_that_is_not_settled(what: str) -> 
     elif what == "unreported":
         exchange.sides.reported.clear()
     elif what == "unacknowledged":
-        exchange.sides.sent[STREAM] = SentEnd(3, chain(3), 1)
+        exchange.sides.sent[STREAM] = streams.SentEnd(3, chain(3), 1)
     else:
         young = exchange.entries[1].message_id
     _, account = exchange.check(young=young)

@@ -57,9 +57,7 @@ def test_a_given_url_stands_for_all_three_roles_of_its_instance(outside: DevStac
             assert set(database.model_dump().values()) == {f"postgresql://db.example/{name}"}
 
 
-def test_a_wrong_admin_password_of_a_given_kafka_is_reported_and_lets_the_directory_go(
-    outside: DevStack, tmp_path: Path
-) -> None:
+def test_a_wrong_admin_password_is_reported_and_lets_the_directory_go(outside: DevStack, tmp_path: Path) -> None:
     settings = embedded_settings(
         database_url=outside.postgres.admin_url,
         kafka_bootstrap_servers=outside.endpoints.kafka.bootstrap_servers,

@@ -42,9 +42,7 @@ async def test_a_stack_that_is_up_holds_its_principals_to_them(stack: DevStack) 
 
 
 @pytest.mark.parametrize("changed", [7_000, None])
-async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mended(
-    stack: DevStack, changed: int | None
-) -> None:
+async def test_a_quota_that_was_changed_or_removed_is_found_and_mended(stack: DevStack, changed: int | None) -> None:
     access, kafka = access_to(stack.endpoints.kafka), stack.endpoints.kafka
 
     async def differs() -> bool:

@@ -27,6 +27,7 @@ from deploy.site.settings import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
 from tests.deploy.devstack.test_process import eventually
+from tests.services.databases import connected
 from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
 MANIFEST = manifest_of(party_kinds(FOUR))
@@ -38,11 +39,8 @@ DIRECTORY, NOBODY = "causeway.directory.v1", inbox_topic("nobody", "hotline")
 
 def query(url: str, sql: str) -> Any:
     async def ask() -> Any:
-        connection = await asyncpg.connect(url)
-        try:
+        async with connected(url) as connection:
             return await connection.fetchval(sql)
-        finally:
-            await connection.close()
 
     return asyncio.run(ask())
 
@@ -117,9 +115,7 @@ class TestPostgres:
                 query(f"{url}?default_transaction_read_only=off", "CREATE TABLE made_by_another (id int)")
 
     @pytest.mark.parametrize("instance", INSTANCES)
-    def test_every_role_of_an_instance_enters_its_own_database_and_no_other(
-        self, stack: DevStack, instance: str
-    ) -> None:
+    def test_every_role_of_an_instance_enters_its_own_database_alone(self, stack: DevStack, instance: str) -> None:
         database = stack.endpoints.databases[instance]
         for url in (database.service_url, database.owner_url, database.accountant_url):
             place = url.rpartition("/")[0]
@@ -135,9 +131,7 @@ class TestPostgres:
         assert query(f"{place}/let_in", "SELECT 1") == 1
 
     @pytest.mark.parametrize("database", OF_EVERY_SERVER)
-    def test_no_role_of_an_instance_enters_the_databases_that_every_server_has(
-        self, stack: DevStack, database: str
-    ) -> None:
+    def test_no_role_of_an_instance_enters_the_databases_of_the_server(self, stack: DevStack, database: str) -> None:
         for each in stack.endpoints.databases.values():
             for url in (each.service_url, each.owner_url, each.accountant_url):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -237,9 +231,7 @@ class TestKafka:
             ("industry", OTHER_INBOX),
         ],
     )
-    def test_a_principal_cannot_write_a_topic_that_no_rule_gives_it(
-        self, stack: DevStack, principal: str, topic: str
-    ) -> None:
+    def test_a_principal_cannot_write_other_topics(self, stack: DevStack, principal: str, topic: str) -> None:
         with pytest.raises(TopicAuthorizationFailedError):
             send(stack, principal, topic)
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.state import StateDirectory
+from deploy.devstack.servers import Java, KafkaNode, KafkaRuntime
+from deploy.devstack.stack import examine_stack
+from deploy.devstack.state import DevStackSettings, StateDirectory
+from deploy.kafka.provision import manifest_of
+from deploy.site.endpoints import Endpoints
+from deploy.site.open import Site
+from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 from shared.kernel.errors import Refused
 
 
@@ -74,3 +80,111 @@ def test_reset_deletes_what_the_stack_made_and_nothing_else(held: StateDirectory
         (held.path / name).write_text("as if they were in Kafka and in the databases")
     held.reset()
     assert {path.name for path in held.path.iterdir()} == {"notes.txt", "supervisor.lock"}
+
+
+# -- The environment of the development stack.
+
+
+@pytest.mark.parametrize("key", ["CAUSEWAY_DEV_STATE_DIRECTORY", "CAUSEWAY_HOTLINES_DATABASE_URL"])
+def test_a_misspelt_key_is_refused_by_name_and_without_its_value(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv(key, "sesame")
+    with pytest.raises(Refused, match=key) as caught:
+        DevStackSettings()
+    assert "sesame" not in str(caught.value)
+
+
+def test_the_url_of_one_instance_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://db.example/hotline")
+    assert DevStackSettings().causeway_database_urls == {"hotline": "postgresql://db.example/hotline"}
+
+
+def test_an_empty_value_is_as_if_it_were_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert DevStackSettings().database_url is None
+
+
+def test_no_password_is_shown_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://admin:sesame@db.example/postgres")
+    monkeypatch.setenv("CAUSEWAY_DEV_KAFKA_ADMIN_PASSWORD", "sesame")
+    assert "sesame" not in repr(DevStackSettings())
+
+
+# -- The doctor on a stack that does not run reports a fault, although the port is free.
+
+
+def stopped(state: Path) -> Site:
+    endpoints = Endpoints.model_validate(
+        {
+            "kafka": {"bootstrap_servers": "127.0.0.1:9", "security_protocol": "PLAINTEXT"},
+            "databases": {},
+            "http": {"hotline": "http://127.0.0.1:9"},
+            "pids": {"supervisor": os.getpid()},
+        }
+    )
+    return Site(state / "endpoints.json", state, endpoints)
+
+
+def test_a_stopped_stack_is_said_so_and_nothing_of_it_is_well(tmp_path: Path) -> None:
+    found = {each.what: each.code for each in examine_stack(stopped(tmp_path))}
+    assert found == {"stack": "stack_not_started"}
+
+
+def test_a_running_stack_is_asked_at_its_ports(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    state.acquire()
+    try:
+        found = {each.what: each.code for each in examine_stack(stopped(tmp_path))}
+    finally:
+        state.release()
+    assert found == {"hotline api": "port_silent"}
+
+
+# -- The node of a stack over its starts, with a process instead of Kafka that only waits.
+
+
+class Waiting(KafkaRuntime):
+    """A Kafka node that starts a waiting process."""
+
+    def command(self, main: str, *arguments: str, record: bool) -> list[str]:
+        return ["sleep", "600"] if record else ["true"]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateDirectory]:
+    directory = StateDirectory(tmp_path / "state")
+    directory.acquire()
+    yield directory
+    directory.release()
+
+
+def node_of(state: StateDirectory, *, secure: bool) -> KafkaNode:
+    runtime = Waiting(Java(Path("java"), 17, ""), [], archives=state.path, owner="sample")
+    taken: set[int] = set()
+    ports = state.port("kafka", taken), state.port("kafka/controller", taken)
+    return KafkaNode(state, runtime, manifest=manifest_of(party_kinds(SAMPLE_INSTANCES)), ports=ports, secure=secure)
+
+
+def test_clients_that_outlive_a_lost_node_trust_the_next_one(state: StateDirectory) -> None:
+    """Clients have read the authority once: it is made once per stack, not per start."""
+    node = node_of(state, secure=True)
+    try:
+        node.spawn()
+        assert node.endpoint.ca_file is not None
+        before = node.endpoint.ca_file.read_bytes()
+        node.kill()
+        node.spawn()
+        assert node.endpoint.ca_file.read_bytes() == before
+    finally:
+        node.kill()
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_secure_node_has_no_listener_that_is_not_encrypted(state: StateDirectory, secure: bool) -> None:
+    node = node_of(state, secure=secure)
+    try:
+        node.spawn()
+    finally:
+        node.kill()
+    properties = (state.path / "kafka" / "server.properties").read_text()
+    assert ("PLAINTEXT" in properties) is not secure
+    assert (node.endpoint.tls, node.endpoint.ca_file is not None) == (secure, secure)

@@ -118,8 +118,4 @@ def test_the_verb_writes_nothing_that_it_refuses(site: Path, capsys: pytest.Capt
 
 def differing(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Return the parties that have changed, with the instance of each before and after."""
-    return {
-        one["id"]: (one["instance"], other["instance"])
-        for one, other in zip(before, after, strict=True)
-        if one != other
-    }
+    return {a["id"]: (a["instance"], b["instance"]) for a, b in zip(before, after, strict=True) if a != b}

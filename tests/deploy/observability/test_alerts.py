@@ -22,9 +22,7 @@ ALERTS = [
     SimpleNamespace(**each)
     for each in json.loads((ROOT / "deploy/observability/alerts.json").read_text(encoding="utf-8"))
 ]
-BOARDS = [
-    json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "deploy/observability").glob("causeway-*.json")
-]
+BOARDS = [json.loads(file.read_text("utf-8")) for file in (ROOT / "deploy/observability").glob("causeway-*.json")]
 SHOWN = [target["expr"] for board in BOARDS for panel in board["panels"] for target in panel["targets"]]
 
 #: For each alert its fault: metric, labels and value after it. Counters begin at 0, and all other metrics are normal.
@@ -99,10 +97,7 @@ def broken(alert: str) -> list[Sample]:
             else each
             for each in well()
         ]
-    return [
-        each._replace(value=each.before + value) if (each.name, each.labels) == (name, labels) else each
-        for each in well()
-    ]
+    return [s._replace(value=s.before + value) if (s.name, s.labels) == (name, labels) else s for s in well()]
 
 
 def fires(alert: SimpleNamespace, samples: Sequence[Sample]) -> bool:

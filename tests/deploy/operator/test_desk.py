@@ -173,13 +173,11 @@ def test_a_key_that_nobody_reads_is_not_published(strange: dict[str, str]) -> No
 
 def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> None:
     def of(place: str) -> bytes:
-        return edited(
-            lambda p: (
-                p["clocks"][0].pop("duration_h"),
-                p["clocks"][0].update(working_days=5),
-                p["clocks"][0]["basis"].update(jurisdiction=place),
-            )
-        )
+        def change(policy: Any) -> None:
+            clock = policy["clocks"][0]
+            clock.pop("duration_h"), clock.update(working_days=5), clock["basis"].update(jurisdiction=place)
+
+        return edited(change)
 
     check_policy(of("NL"))
     with pytest.raises(Refused, match="calendar_missing"):

@@ -48,15 +48,8 @@ def exposed(exchange: Exchange) -> Iterator[Path]:
 def widened(exchange: Exchange) -> Iterator[str]:
     """Add a permission that no manifest contains: audit may write."""
     topic = "causeway.inbox.audit.hotline.v1"
-    binding = AclBinding(
-        ResourceType.TOPIC,
-        topic,
-        ResourcePatternType.LITERAL,
-        "User:audit",
-        "*",
-        AclOperation.WRITE,
-        AclPermissionType.ALLOW,
-    )
+    where = ResourceType.TOPIC, topic, ResourcePatternType.LITERAL
+    binding = AclBinding(*where, "User:audit", "*", AclOperation.WRITE, AclPermissionType.ALLOW)
     admin = admin_client(exchange.endpoints.kafka)
     for made in admin.create_acls([binding]).values():
         made.result()
@@ -86,9 +79,7 @@ def as_published(exchange: Exchange) -> None:
     assert eventually(lambda: not find_difference(kafka, manifest), seconds=60.0)
 
 
-def test_an_instance_that_is_to_join_gets_its_topics_and_loses_its_rights_when_it_does_not(
-    run: Run, exchange: Exchange, joining: Path
-) -> None:
+def test_an_instance_to_join_has_its_topics_and_loses_its_rights(run: Run, exchange: Exchange, joining: Path) -> None:
     topics = ("topics", "diff", "--state", exchange.state, "--json")
     before = run(*topics, "--directory", joining).json
     assert inbox_topic("law_enforcement", "industry_more") in before["topics_missing"]
@@ -132,9 +123,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange)
 
 
 @pytest.mark.timing
-def test_a_port_that_does_not_speak_kafka_is_told_from_both(
-    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_that_speaks_no_kafka_is_told_from_both(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.operator.doctor.LOGIN_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         silent = f"127.0.0.1:{listening.getsockname()[1]}"
@@ -155,7 +144,7 @@ def test_every_schema_is_current_and_another_migration_changes_nothing(run: Run,
     assert run("db", "check", "nonsense", "--state", exchange.state).code == 2
 
 
-async def test_what_was_changed_by_hand_is_named(run: Run, exchange: Exchange) -> None:
+async def test_a_change_by_hand_is_named(run: Run, exchange: Exchange) -> None:
     owner = await asyncpg.connect(exchange.endpoints.databases["audit"].owner_url)
     await owner.execute("CREATE INDEX planted ON entry (kind)")
     try:

@@ -80,8 +80,6 @@ def test_topics_in_one_place_are_found_where_the_broker_is_not_the_stacks_own(ex
         (2, 3, False, None),
     ],
 )
-def test_a_record_is_in_two_places_before_it_is_acknowledged(
-    replicas: int, min_insync: int, flushed: bool, code: str | None
-) -> None:
+def test_a_record_is_in_two_places_first(replicas: int, min_insync: int, flushed: bool, code: str | None) -> None:
     wrong = judged(replicas, min_insync, flushed=flushed)
     assert (None if wrong is None else wrong[0]) == code

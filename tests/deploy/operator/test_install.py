@@ -43,9 +43,7 @@ def made(run: Run, folder: Path, *words: str, kind: str = "hotline", instance: s
     return run("install", "init", folder, *place, *words, "--json")
 
 
-def test_everything_in_a_folder_is_its_owners_alone(
-    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
-) -> None:
+def test_everything_in_a_folder_is_private(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
     folder = tmp_path / "hotline"
     assert made(run, folder, *servers, *cards).code == 0
     paths = [folder, *folder.rglob("*")]
@@ -68,14 +66,12 @@ def test_the_settings_name_every_one_and_start_the_instance(
     assert settings.kafka_access().tls
     assert settings.http_port == 8101
     assert load_keys(settings.keys_dir).signing.key_id in {
-        key.key_id for key in read_card(folder / "public.json").instance.keys
+        one.key_id for one in read_card(folder / "public.json").instance.keys
     }
     assert settings.database_url.get_secret_value() == read_site(folder / "site.json").database(NAME).service_url
 
 
-def test_what_stands_commented_is_what_holds_without_it(
-    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
-) -> None:
+def test_what_stands_commented_is_the_default(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
     made(run, tmp_path / "hotline", *servers, *cards)
     commented = [
         line
@@ -138,9 +134,7 @@ def test_one_approver_twice_is_not_two(run: Run, tmp_path: Path, cards: list[str
     assert (ended.code, ended.json["error"]["code"]) == (2, "approvers_too_few")
 
 
-def test_an_admitted_instance_keeps_its_keys_when_it_shows_another(
-    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
-) -> None:
+def test_admission_adds_keys_and_keeps_all(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
     folder, exchange = tmp_path / "hotline", tmp_path / "exchange"
     made(run, folder, *servers, *cards)
     (tmp_path / "admin").write_text("a password")
@@ -148,9 +142,7 @@ def test_an_admitted_instance_keeps_its_keys_when_it_shows_another(
     assert run("install", "exchange", exchange, *kafka, *cards).code == 0
     first = run("install", "admit", exchange, folder / "public.json")
     assert (first.code, "password_file_unreadable" in first.err) == (1, True)
-    assert (
-        run("install", "admit", exchange, folder / "public.json", "--password", folder / "secrets" / "kafka").code == 0
-    )
+    assert run("install", "admit", exchange, folder / "public.json", "--password", folder / "secrets/kafka").code == 0
     assert read_site(exchange / "site.json").kafka.password(NAME) == (folder / "secrets" / "kafka").read_text()
     made_key = run("key", "make", NAME, "sign", "--site", folder / "site.json").json["entry"]["key_id"]
     again = run("install", "admit", exchange, folder / "public.json", "--json").json
@@ -169,9 +161,7 @@ def test_the_key_that_wraps_is_made_once(run: Run, tmp_path: Path, cards: list[s
     load_keys(folder / "keys" / NAME)
 
 
-def test_the_doctor_asks_nothing_of_kafka_that_only_its_administrator_may(
-    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
-) -> None:
+def test_the_doctor_needs_no_rights_of_admins(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
     folder = tmp_path / "hotline"
     made(run, folder, *servers, *cards)
     site = Site(folder / "site.json", folder, read_site(folder / "site.json"))

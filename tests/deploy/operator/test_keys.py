@@ -84,9 +84,7 @@ def test_a_directory_that_instances_would_refuse_is_not_published(run: Run, exch
     assert (exchange.state / "directory.json").read_bytes() == before
 
 
-async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
-    run: Run, exchange: Exchange, tmp_path: Path
-) -> None:
+async def test_keys_are_rotated_as_the_runbook_says(run: Run, exchange: Exchange, tmp_path: Path) -> None:
     def operator(*arguments: object) -> Any:
         ended = run(*arguments, "--state", exchange.state, "--json")
         assert ended.code == 0, ended.err

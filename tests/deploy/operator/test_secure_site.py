@@ -129,9 +129,7 @@ async def test_only_who_speaks_tls_to_a_broker_that_it_can_verify_is_let_in(secu
         assert not await sends(secure.endpoints, endpoint), why
 
 
-async def test_an_authority_that_the_system_trusts_needs_no_file(
-    secure: Exchange, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_trusted_authority_needs_no_file(secure: Exchange, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     public = changed(read_site(file).kafka, ca_file=None)
     # The store of a system that has installed the authority, where OpenSSL and both clients look for it.
     monkeypatch.setenv("SSL_CERT_FILE", str(file.with_name("ca.pem")))

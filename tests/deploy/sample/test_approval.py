@@ -97,9 +97,7 @@ def test_an_approval_by_a_key_that_is_not_known_is_passed_over(unknown: Callable
 
 @pytest.mark.parametrize("unknown", UNKNOWN)
 @pytest.mark.parametrize("known", [0, 1])
-def test_one_known_approval_beside_any_that_are_not_known_is_not_enough(
-    unknown: Callable[[str], Approval], known: int
-) -> None:
+def test_one_known_approval_beside_unknown_ones_is_too_few(unknown: Callable[[str], Approval], known: int) -> None:
     first, second = approved().approvals
     others = (unknown("second.example"), unknown("third.example"), of_a_later_suite("second.example"))
     with pytest.raises(Refused, match="approvers_too_few"):
@@ -109,7 +107,7 @@ def test_one_known_approval_beside_any_that_are_not_known_is_not_enough(
 
 
 @pytest.mark.parametrize("unknown", UNKNOWN)
-def test_the_same_approver_twice_beside_any_that_are_not_known_is_not_enough(
+def test_the_same_approver_twice_beside_unknown_ones_is_not_enough(
     unknown: Callable[[str], Approval],
 ) -> None:
     first = approved().approvals[0]
@@ -118,7 +116,7 @@ def test_the_same_approver_twice_beside_any_that_are_not_known_is_not_enough(
 
 
 @pytest.mark.parametrize("unknown", UNKNOWN)
-def test_a_known_key_whose_approval_does_not_hold_refuses_what_two_others_have_approved(
+def test_a_known_key_with_a_false_approval_refuses_what_two_approved(
     unknown: Callable[[str], Approval],
 ) -> None:
     third = SigningKey(bytes([4]) * 32)

@@ -31,7 +31,7 @@ def refreshed() -> DocumentStore:
 def test_a_fixed_last_day_is_included_and_its_reason_is_shown(rule_id: str, last_day: date, holiday: bool) -> None:
     """Good Friday 2026 does not move the last day: Art. 4(1) of Regulation 1182/71 excludes its Art. 3(4)."""
     easter_moved = any(
-        last_day in each.holidays for each in sample_policy().calendars if each.jurisdiction in ("GB-EAW", "DE")
+        last_day in one.holidays for one in sample_policy().calendars if one.jurisdiction in ("GB-EAW", "DE")
     )
     assert easter_moved is holiday
     after = datetime.combine(last_day + timedelta(days=1), datetime.min.time(), UTC)

@@ -14,15 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.sample.generator import write_jsonl
-from tests.deploy.sample.samples import (
-    DECIDED_AT,
-    TREE_DATA,
-    Decided,
-    decide_demo,
-    demo,
-    directory_document,
-    policy_document,
-)
+from tests.deploy.sample import samples
 
 SCRIPT = Path(__file__).parents[2] / "support" / "recount.py"
 PolicyEdit = Callable[[dict[str, Any]], None]
@@ -39,12 +31,12 @@ def foreign_imports(source: str) -> set[str]:
 def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
     """Return the script's summary of the demo, run where neither the project nor any package can be imported."""
     referrals, directory, rules = folder / "sample.jsonl", folder / "directory.json", folder / "policy.json"
-    write_jsonl(referrals, demo())
-    directory.write_text(json.dumps(directory_document()))
+    write_jsonl(referrals, samples.demo())
+    directory.write_text(json.dumps(samples.directory_document()))
     rules.write_text(json.dumps(policy))
-    files = {"referrals": referrals, "directory": directory, "policy": rules, "tree": TREE_DATA}
+    files = {"referrals": referrals, "directory": directory, "policy": rules, "tree": samples.TREE_DATA}
     arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
-    day = DECIDED_AT.date().isoformat()
+    day = samples.DECIDED_AT.date().isoformat()
     ran = subprocess.run(
         [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=180
     )
@@ -52,7 +44,7 @@ def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
-def counted(decisions: list[Decided]) -> dict[str, Any]:
+def counted(decisions: list[samples.Decided]) -> dict[str, Any]:
     """Return the engine's decisions in the form of the script's summary."""
     return {
         "referrals": len(decisions),
@@ -98,22 +90,22 @@ def test_an_import_of_the_project_would_be_found(line: str) -> None:
 
 
 def test_the_counts_equal_a_recount(tmp_path: Path) -> None:
-    policy = policy_document()
-    assert recounted(tmp_path, policy) == counted(decide_demo(policy))
+    policy = samples.policy_document()
+    assert recounted(tmp_path, policy) == counted(samples.decide_demo(policy))
 
 
 @pytest.mark.parametrize("edit", [drop_a_permit, begin_a_law_earlier, widen_a_prohibition])
 def test_a_planted_edit_of_the_policy_moves_both_counts_equally(tmp_path: Path, edit: PolicyEdit) -> None:
-    before = counted(decide_demo(policy_document()))
-    policy = policy_document()
+    before = counted(samples.decide_demo(samples.policy_document()))
+    policy = samples.policy_document()
     edit(policy)
-    after = counted(decide_demo(policy))
+    after = counted(samples.decide_demo(policy))
     assert after != before
     assert recounted(tmp_path, policy) == after
 
 
 def test_an_edit_on_one_side_only_is_noticed(tmp_path: Path) -> None:
     """The control of the two tests above: the counts can differ."""
-    policy = policy_document()
+    policy = samples.policy_document()
     drop_a_permit(policy)
-    assert recounted(tmp_path, policy) != counted(decide_demo(policy_document()))
+    assert recounted(tmp_path, policy) != counted(samples.decide_demo(samples.policy_document()))

@@ -120,12 +120,8 @@ def test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says(
     found = engine_moves(policy_document())
     assert found == recounted_moves(tmp_path, policy_document())
     changed = {rule_id for rule_id in found["rules"] if rule_id not in WIDER}
-    assert changed == {
-        "eu-2026-1881-user-agency",
-        "eu-eprivacy-5-audio",
-        "eu-eprivacy-5-encrypted",
-        "eu-eprivacy-5-messages",
-    }
+    eprivacy = {f"eu-eprivacy-5-{name}" for name in ("audio", "encrypted", "messages")}
+    assert changed == {"eu-2026-1881-user-agency"} | eprivacy
     assert 0 < len(found["changed"]) < found["referrals"] == 2000
     words = [f"{way} {count} by {name}" for name, ways in found["rules"].items() for way, count in ways.items()]
     record_property("figure", f"{len(found['changed'])} of 2,000 decisions: {'; '.join(sorted(words))}")
@@ -143,9 +139,7 @@ def test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed(tmp_
 
 def test_what_was_observed_in_spring_is_decided_as_before() -> None:
     """The control: only a policy that judges their days changes the decisions."""
-    spring = [
-        replace(each, facts=each.facts.model_copy(update={"observed_on": APRIL.date()})) for each in later_decided()
-    ]
+    spring = [replace(one, facts=one.facts.model_copy(update={"observed_on": APRIL.date()})) for one in later_decided()]
     old, new = policy_of(BEFORE), policy_of(policy_document())
     assert compare(spring, directory=index_of(directory_document()), old=old, new=new).rules == {}
 
@@ -251,9 +245,7 @@ def test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed() -> N
         filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
         filled.policies.place(policy_of(policy), datetime(2026, 1, 1, tzinfo=UTC))
         edges = preview(message(observed_at, **own), filled)["edges"]
-        return [
-            (list(edge["rules"]), edge["handling"]["retention"]) for edge in edges if edge["purpose"] == "assessment"
-        ]
+        return [(list(one["rules"]), one["handling"]["retention"]) for one in edges if one["purpose"] == "assessment"]
 
     policy = policy_document()
     for day in (datetime(2026, 6, 17, tzinfo=UTC), datetime(2026, 6, 18, tzinfo=UTC), DECIDED_AT):
@@ -353,9 +345,7 @@ def test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_li
     assert aged(policy, reviewed_on + timedelta(days=90)) == []
     found = aged(policy, reviewed_on + timedelta(days=91))
     over = {"eu_2021_1232"}
-    assert found == sorted(
-        (entry.id.value, "unreviewed") for entry in sample_policy().instruments if entry.id not in over
-    )
+    assert found == sorted((one.id.value, "unreviewed") for one in sample_policy().instruments if one.id not in over)
     (ended,) = [each for each in review(policy, reviewed_on) if each.instrument == "eu_2021_1232"]
     assert (ended.succeeded_by, ended.live, ended.reasons) == ("eu_2026_1881", (), ())
     assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 4)), "no rule cites it then"

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, date, datetime
 from functools import cache
+from typing import Any
 
 import pytest
 
+from deploy.directory.approval import ISSUED_ON, PARTIES, sample_directory
 from deploy.policy import sample_policy
-from tests.deploy.sample.samples import Decided, decide_demo, demo, policy_document
+from deploy.sample import published
+from deploy.site.settings import SAMPLE_INSTANCES
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.authority import ORIGINS
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.vocabulary.jurisdiction import TREE
+from tests.deploy.sample.samples import Decided, decide_demo, demo, directory_document, index_of, policy_document
+from tests.support.exchange_world import Keys
+from tests.support.stack import INSTANCES
 
 SAMPLE_DAYS = (date(2026, 3, 15), date(2026, 4, 20))
 #: Rules that the demo's days can show; later law is tested in `test_refreshed_law`.
@@ -50,11 +61,7 @@ def test_validity_that_changes_inside_the_sample_period_is_judged_by_observation
         for rule in sample_policy().rules
         if first < rule.valid_from <= last or (rule.valid_to and first < rule.valid_to <= last)
     ]
-    assert {rule.id for rule in changing} == {
-        "eu-2021-1232-user-agency",
-        "eu-eprivacy-5-messages",
-        "uk-si-2026-268-agency",
-    }
+    assert {r.id for r in changing} == {"eu-2021-1232-user-agency", "eu-eprivacy-5-messages", "uk-si-2026-268-agency"}
     assert {rule.judged_by for rule in changing} == {"observation"}
     assert [rule.id for rule in sample_policy().rules if rule.valid_to and rule.judged_by == "decision"] == []
 
@@ -124,3 +131,140 @@ def test_messages_found_by_scanning_go_to_nobody_after_the_derogation_lapsed() -
     ]
     assert days
     assert min(days) >= lapsed
+
+
+# -- The sample directory: its parties, none of which is real.
+
+
+PARTY_LIST: list[dict[str, Any]] = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
+TODAY = date(2026, 6, 1)
+REGIONS = ("BLOC-AFR", "BLOC-AMR", "BLOC-ASI", "BLOC-EUR", "BLOC-OCE")
+#: Governments of the Global Taskforce. England and Wales are a subdivision, the two unions are blocs.
+TASKFORCE = (
+    *("BLOC-EU", "BLOC-AU", "AU", "BE", "BR", "KH", "CA", "GB-EAW", "FI", "GH", "GT", "MD", "NL", "NZ", "MK"),
+    *("PH", "SE", "AE", "US"),
+)
+
+
+@pytest.fixture(scope="module")
+def directory() -> DirectoryIndex:
+    return index_of(directory_document())
+
+
+def own(directory: DirectoryIndex, kind: str, place: str) -> list[PartyEntry]:
+    """Return the parties of `kind` at `place` itself."""
+    return [party for party in directory.nearest("", kind, place, "sandbox", TODAY) if place in party.jurisdictions]
+
+
+def test_every_origin_says_what_it_files_in_a_day() -> None:
+    assert {party["kind"] for party in PARTY_LIST if "daily" in party} == set(ORIGINS)
+    assert all("daily" in party for party in PARTY_LIST if party["kind"] in ORIGINS)
+
+
+@pytest.mark.parametrize("kind", ["hotline", "law_enforcement"])
+def test_every_taskforce_government_has_a_hotline_and_an_agency(directory: DirectoryIndex, kind: str) -> None:
+    assert len(TASKFORCE) == 19
+    assert [place for place in TASKFORCE if not own(directory, kind, place)] == []
+
+
+@pytest.mark.parametrize("kind", ["hotline", "law_enforcement"])
+def test_the_top_60_user_countries_and_all_hosting_countries_have_both(directory: DirectoryIndex, kind: str) -> None:
+    users = [row.value for row in published.user_countries() if row.value][:60]
+    hosts = [row.value for row in published.hosting_countries() if row.value]
+    assert (len(users), len(hosts)) == (60, 24)  # the 25th row of the hosting table is onion services
+    assert [place for place in (*users, *hosts) if not own(directory, kind, place)] == []
+
+
+def test_every_state_of_the_state_table_has_an_agency(directory: DirectoryIndex) -> None:
+    states = [row.value for row in published.us_states() if row.value != "US"]
+    assert len(states) == 50
+    assert [state for state in states if not own(directory, "law_enforcement", state)] == []
+
+
+def test_five_hotlines_hold_a_mandate_for_orphans_one_for_each_region(directory: DirectoryIndex) -> None:
+    mandates = [grant for party in PARTY_LIST for grant in party.get("mandates", ()) if grant["mandate"] == "orphan"]
+    assert sorted(grant["covers"] for grant in mandates) == sorted(REGIONS)
+    for country, region in {"CL": "us", "QA": "ph", "NO": "nl", "FJ": "au", "SH": "za"}.items():
+        assert [party.id for party in directory.nearest("orphan", "hotline", country, "sandbox", TODAY)] == [
+            f"hotline-{region}.example"
+        ]
+
+
+def test_every_region_has_an_agency_of_last_resort(directory: DirectoryIndex) -> None:
+    for region in REGIONS:
+        found = directory.nearest("last_resort", "law_enforcement", region, "sandbox", TODAY)
+        assert [party.mandates for party in found] == [(("last_resort", region),)]
+
+
+def test_an_agency_of_last_resort_serves_no_place_by_itself(directory: DirectoryIndex) -> None:
+    assert directory.nearest("", "law_enforcement", "NO", "sandbox", TODAY) == ()
+
+
+def test_the_50_largest_providers_are_listed_and_two_have_a_former_name(directory: DirectoryIndex) -> None:
+    providers = [party for party in PARTY_LIST if party["kind"] == "industry"]
+    assert [party["id"] for party in providers] == [f"provider-{rank:03d}.example" for rank in range(1, 51)]
+    with_aliases = [party["id"] for party in providers if party.get("aliases")]
+    assert with_aliases == ["provider-005.example", "provider-038.example"]
+
+
+def test_a_former_name_leads_to_the_successor_from_the_day_of_succession(directory: DirectoryIndex) -> None:
+    former = "provider-005-before.example"
+    assert directory.party_by_alias(former, date(2023, 3, 15)) == "provider-005.example"
+    assert directory.party_by_alias(former, date(2023, 3, 14)) is None
+
+
+def test_every_jurisdiction_of_a_party_is_known_on_the_day_of_issue() -> None:
+    stated = {code for party in PARTY_LIST for code in party["jurisdictions"]}
+    covered = {grant["covers"] for party in PARTY_LIST for grant in party.get("mandates", ())}
+    assert [code for code in stated | covered if not TREE.known(code, ISSUED_ON)] == []
+
+
+def test_names_and_numbers_are_reserved_for_documentation() -> None:
+    names = [party["id"] for party in PARTY_LIST]
+    names += [domain["domain"] for party in PARTY_LIST for domain in party.get("domains", ())]
+    numbers = [system["asn"] for party in PARTY_LIST for system in party.get("asns", ())]
+    assert all(name.endswith(".example") for name in names)
+    assert all(64496 <= number <= 64511 or 65536 <= number <= 65551 for number in numbers)
+    assert len(set(numbers)) == len(numbers) == 32
+
+
+def test_the_instances_of_a_kind_have_the_same_share_of_its_parties_and_of_the_busiest() -> None:
+    two = [name for name, kind in SAMPLE_INSTANCES.items() if kind == "industry"]
+    turns = [party["instance"] for party in PARTY_LIST if party["kind"] == "industry"]
+    assert len(two) == 2
+    assert turns == (two * len(turns))[: len(turns)]
+
+
+def test_a_party_whose_instance_is_not_run_is_served_by_the_first_of_its_kind() -> None:
+    keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in INSTANCES}
+    parties = sample_directory(keys).parties
+    assert {party.instance for party in parties if party.kind == "industry"} == {"industry"}
+    assert [party.id for party in parties] == [party["id"] for party in PARTY_LIST]
+
+
+def test_an_instance_without_keys_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        sample_directory({})
+
+
+def live_parties(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [party for party in document["parties"] if party["id"] in ("hotline-live.example", "police-live.example")]
+
+
+def receiving(document: dict[str, Any]) -> set[str]:
+    decisions = decide_demo(policy_document(), directory=document)
+    return {recipient for decision in decisions for recipient, _ in decision.edges}
+
+
+def test_an_exercise_never_reaches_a_live_party() -> None:
+    document = json.loads(json.dumps(directory_document()))
+    assert {party["status"] for party in live_parties(document)} == {"live"}
+    assert not {"hotline-live.example", "police-live.example"} & receiving(document)
+
+
+def test_a_party_in_the_same_place_that_is_not_live_would_be_reached() -> None:
+    """The control of the test above: only the status excludes the live parties."""
+    document = json.loads(json.dumps(directory_document()))
+    for party in live_parties(document):
+        party["status"] = "sandbox"
+    assert {"hotline-live.example", "police-live.example"} <= receiving(document)

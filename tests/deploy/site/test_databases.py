@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import stat
+from collections.abc import Iterator
+from pathlib import Path
 
+import asyncpg
 import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.operator.state import check_schemas, migrate_schemas
-from deploy.site.access import prepare_databases
-from deploy.site.endpoints import OwnedDatabase
-from shared.kernel.errors import Refused
+from deploy.site.access import READER_CONNECTIONS_MAX, SERVICE_PART, kafka_access, prepare_databases
+from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, OwnedDatabase, load
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
+from tests.services.databases import running_postgres
 from tests.support.running import rows_of
 
 #: Lengths are in characters, and capitals and digits are known beyond ASCII.
@@ -67,9 +72,7 @@ def test_a_database_is_made_alike_whatever_its_cluster_is(stack: DevStack) -> No
         ("ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C' LOCALE 'C'", "encoding UTF8, locale C of builtin"),
     ],
 )
-def test_a_database_that_was_made_otherwise_is_named_with_the_mend_and_gets_no_tables(
-    stack: DevStack, otherwise: str, named: str
-) -> None:
+def test_a_database_that_was_made_otherwise_is_named_with_the_mend(stack: DevStack, otherwise: str, named: str) -> None:
     name, admin = f"otherwise_{uuid7().hex}", stack.postgres.admin_url
     asyncio.run(rows_of(admin, f"CREATE DATABASE causeway_{name} {otherwise} TEMPLATE template0"))
     made = prepare_databases(admin, [name], lambda role: f"password of {role}")[name]
@@ -81,3 +84,126 @@ def test_a_database_that_was_made_otherwise_is_named_with_the_mend_and_gets_no_t
         assert str(refused.value.detail).startswith(f"{name}: {named}, not encoding UTF8, locale C.UTF-8 of builtin;")
         assert "give the instance a new, empty database" in str(refused.value.detail)
     assert look_at_schema(made.owner_url).revisions == ()
+
+
+# -- The limits of the roles that a site makes, on a real server.
+
+
+LARGE_OBJECTS = ("SELECT lo_from_bytea(0, 'content')", "SELECT lo_create(0)", "SELECT lo_creat(-1)")
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+    with running_postgres(tmp_path_factory.mktemp("roles"), "hotline") as made:
+        yield made
+
+
+@pytest.mark.parametrize("role", ["accountant_url", "service_url", "owner_url"])
+@pytest.mark.parametrize("statement", LARGE_OBJECTS)
+async def test_no_role_stores_a_large_object(role: str, statement: str, endpoint: DatabaseEndpoint) -> None:
+    connection = await asyncpg.connect(getattr(endpoint, role))
+    await connection.execute("SET default_transaction_read_only = off")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.mark.parametrize("role", ["accountant_url", "service_url"])
+async def test_no_reader_or_service_makes_a_temporary_table(role: str, endpoint: DatabaseEndpoint) -> None:
+    connection = await asyncpg.connect(getattr(endpoint, role))
+    await connection.execute("SET default_transaction_read_only = off")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("CREATE TEMPORARY TABLE kept (content bytea)")
+    await connection.close()
+
+
+async def test_a_reader_reads_by_default_and_for_a_limited_time(endpoint: DatabaseEndpoint) -> None:
+    connection = await asyncpg.connect(endpoint.accountant_url)
+    shown = {
+        name: await connection.fetchval("SELECT current_setting($1)", name)
+        for name in (
+            "default_transaction_read_only",
+            "statement_timeout",
+            "lock_timeout",
+            "idle_in_transaction_session_timeout",
+        )
+    }
+    await connection.close()
+    assert list(shown.values()) == ["on", "10min", "10s", "10min"]
+
+
+async def test_a_reader_takes_no_more_than_its_connections(endpoint: DatabaseEndpoint) -> None:
+    held = [await asyncpg.connect(endpoint.accountant_url) for _ in range(READER_CONNECTIONS_MAX)]
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await asyncpg.connect(endpoint.accountant_url)
+    service = await asyncpg.connect(endpoint.service_url)
+    assert await service.fetchval("SHOW statement_timeout") == "10min"
+    for each in (*held, service):
+        await each.close()
+
+
+async def test_a_service_takes_no_more_than_its_part_of_the_connections(endpoint: DatabaseEndpoint) -> None:
+    owner = await asyncpg.connect(endpoint.owner_url)
+    most = int(await owner.fetchval("SHOW max_connections")) // SERVICE_PART
+    held = [await asyncpg.connect(endpoint.service_url) for _ in range(most)]
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await asyncpg.connect(endpoint.service_url)
+    for each in (*held, owner, await asyncpg.connect(endpoint.accountant_url)):
+        await each.close()
+
+
+# -- The endpoints file: it is read as it was written, by its owner only.
+
+
+ENDPOINTS = Endpoints(
+    kafka=KafkaEndpoint(
+        bootstrap_servers="kafka.example:9092", security_protocol="SASL_PLAINTEXT", passwords={"hotline": "sesame"}
+    ),
+    databases={
+        "hotline": DatabaseEndpoint(
+            service_url="postgresql://a:sesame@db.example/x",
+            owner_url="postgresql://b:sesame@db.example/x",
+            accountant_url="postgresql://c:sesame@db.example/x",
+        )
+    },
+    database_admin_url="postgresql://admin:sesame@db.example/postgres",
+    http={"hotline": "http://hotline.example"},
+    pids={"supervisor": 1},
+)
+
+
+def test_endpoints_are_read_as_they_were_written(tmp_path: Path) -> None:
+    ENDPOINTS.save(tmp_path)
+    assert load(tmp_path) == ENDPOINTS
+
+
+def test_only_the_owner_may_read_the_file_also_when_it_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.json"
+    file.write_text("{}")
+    file.chmod(0o644)
+    ENDPOINTS.save(tmp_path)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_no_password_is_shown_when_endpoints_are_printed() -> None:
+    assert "sesame" not in repr(ENDPOINTS)
+    assert "sesame" in ENDPOINTS.model_dump_json()
+
+
+def test_a_missing_file_says_how_to_start_the_stack(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="causeway dev up"):
+        load(tmp_path)
+
+
+def test_a_file_of_another_version_is_reported_without_its_content(tmp_path: Path) -> None:
+    (tmp_path / "endpoints.json").write_text('{"secret": "sesame"}')
+    with pytest.raises(Unavailable, match="endpoints_unreadable") as caught:
+        load(tmp_path)
+    assert "sesame" not in str(caught.value)
+
+
+def test_an_open_cluster_is_reached_without_credentials() -> None:
+    kafka = KafkaEndpoint(bootstrap_servers="kafka.example:9092", security_protocol="PLAINTEXT")
+    access = kafka_access(ENDPOINTS.model_copy(update={"kafka": kafka}), "hotline")
+    assert (access.username, access.password, access.tls) == (None, None, False)
+    assert kafka.librdkafka_options("hotline").keys() == {"bootstrap.servers", "security.protocol"}

@@ -58,9 +58,7 @@ def test_a_public_authority_needs_no_file_and_a_password_may_be_in_one(tmp_path:
     assert (options["security.protocol"], options["sasl.password"]) == ("SASL_SSL", "open sesame")
 
 
-def test_both_kinds_of_client_look_for_the_systems_store_in_the_same_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_kinds_of_client_use_one_system_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "store.pem"
     store.touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(store))
@@ -109,9 +107,7 @@ URLS = dict.fromkeys(("service_url", "owner_url", "accountant_url"), "postgresql
         ({"statedir": "."}, "/statedir"),
     ],
 )
-def test_a_site_file_that_says_something_else_is_refused_by_its_field_and_shows_no_secret(
-    tmp_path: Path, changes: dict[str, Any], field: str
-) -> None:
+def test_a_wrong_site_file_is_refused_by_its_field(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
     with pytest.raises(Refused, match="site_invalid") as refused:
         read_site(written(tmp_path, **changes))
     assert refused.value.field == field
@@ -152,9 +148,7 @@ def test_an_instance_is_of_the_kind_that_the_site_says_and_may_have_any_name(tmp
         endpoints.kind("law_enforcement")
 
 
-def test_of_an_instance_that_only_the_environment_knows_the_kind_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_instance_of_the_environment_needs_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kinds of the sample's instances are known by name. For another instance the site file must state the kind."""
     monkeypatch.setenv("CAUSEWAY_DEV_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("CAUSEWAY_INDUSTRY_TWO_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
@@ -185,9 +179,7 @@ def test_the_nearest_word_says_which_site_is_meant(tmp_path: Path, monkeypatch: 
         site(Options(site=tmp_path / "nobody.json"))
 
 
-def test_a_named_site_is_not_mixed_with_the_environment_of_an_instance(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_site_is_not_mixed_with_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://elsewhere.example/hotline")
     monkeypatch.setenv("CAUSEWAY_AUDIT_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
     assert owned_databases(Options()) == {"hotline": ("hotline", "postgresql://elsewhere.example/hotline")}

@@ -88,9 +88,7 @@ def test_two_recipients_of_one_row_would_find_the_numbers_of_each_other() -> Non
     large = CountedParty("a.example", "NL", (dict.fromkeys(ORIGINS, 5),))
     few = CountedParty("b.example", "NL", (dict.fromkeys(ORIGINS[:1], 1),))
     assert merged([large, few]) == ()
-    assert [
-        each.remainder for each in findings([CountRow("NL", ("a.example", "b.example"))], [large, few]) if each.tells
-    ]
+    assert [one.remainder for one in findings([CountRow("NL", ("a.example", "b.example"))], [large, few]) if one.tells]
 
 
 def bounds(rows: Sequence[CountRow], counted: Sequence[CountedParty], *, contributor: str) -> Iterator[float]:

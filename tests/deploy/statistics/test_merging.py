@@ -186,10 +186,7 @@ def attacked(
 
 def of_rows(rows: Sequence[CountRow], counted: Sequence[CountedParty]) -> Known:
     place = {party.party: number for number, party in enumerate(counted)}
-    return [
-        ({place[name] for name in row.parties}, row_sums)
-        for row, row_sums in zip(rows, sums(rows, counted), strict=True)
-    ]
+    return [({place[name] for name in row.parties}, sum_) for row, sum_ in zip(rows, sums(rows, counted), strict=True)]
 
 
 #: Worlds of which at least one row is published.
