@@ -12,7 +12,8 @@ from shared.kernel.ids import uuid7
 from tests.console.pages import AUDITOR, Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+Words = Mapping[str, str]
+NOTHING: Final[Words] = MappingProxyType({})
 #: An Australian hotline. Its own police may hold its notices for a window.
 WINDOWED: Final = "hotline-au.example"
 Steps = Callable[[Page, Subjects], Awaitable[None]]
@@ -75,13 +76,7 @@ class Interaction(NamedTuple):
 
 
 def act(
-    name: str,
-    button: str,
-    seen: str,
-    *,
-    chosen: Mapping[str, str] = NOTHING,
-    said: Mapping[str, str] = NOTHING,
-    ticked: Sequence[str] = (),
+    name: str, button: str, seen: str, *, chosen: Words = NOTHING, said: Words = NOTHING, ticked: Sequence[str] = ()
 ) -> Steps:
     """Return steps that open an act, fill in its form by the labels, send it, and check its confirmation."""
 
@@ -92,9 +87,7 @@ def act(
     return steps
 
 
-def refused(
-    name: str, button: str, code: str, *, chosen: Mapping[str, str] = NOTHING, said: Mapping[str, str] = NOTHING
-) -> Steps:
+def refused(name: str, button: str, code: str, *, chosen: Words = NOTHING, said: Words = NOTHING) -> Steps:
     """Return steps for an act that is refused. The error summary shows the code, and the input stays."""
 
     async def steps(page: Page, _: Subjects) -> None:
@@ -105,13 +98,7 @@ def refused(
 
 
 async def fill(
-    page: Page,
-    name: str,
-    button: str,
-    *,
-    chosen: Mapping[str, str] = NOTHING,
-    said: Mapping[str, str] = NOTHING,
-    ticked: Sequence[str] = (),
+    page: Page, name: str, button: str, *, chosen: Words = NOTHING, said: Words = NOTHING, ticked: Sequence[str] = ()
 ) -> None:
     """Open an act by the beginning of its name, fill in its form, and send it."""
     form = page.locator("details.act").filter(has=page.locator(f"summary:text-matches('^{name}')")).first

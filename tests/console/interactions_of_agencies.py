@@ -66,13 +66,8 @@ async def takes_a_break(page: Page, own: Subjects) -> None:
 
 async def holds_and_lets_go(page: Page, own: Subjects) -> None:
     ends = f"{SystemClock().now() + timedelta(hours=20):%Y-%m-%dT%H:%M}"
-    placed = act(
-        "Place hold",
-        "Place hold",
-        "Done: place hold",
-        chosen={"Scope": "removal", "Basis": "evidence_to_be_secured"},
-        said={"Not after": ends},
-    )
+    chosen = {"Scope": "removal", "Basis": "evidence_to_be_secured"}
+    placed = act("Place hold", "Place hold", "Done: place hold", chosen=chosen, said={"Not after": ends})
     await placed(page, own)
     await act("Release hold", "Release hold", "Done: release hold")(page, own)
 

@@ -28,14 +28,8 @@ def provider(folder: Path, port: int, consoles: Sequence[str], parties: Sequence
     """Run a provider with a client for each party, whose console may be at each of the addresses `consoles`."""
     packages = installed("oidc")
     script = shutil.copy(SCRIPT, packages / SCRIPT.name)
-    clients = [
-        {
-            "client_id": party,
-            "client_secret": SECRET,
-            "redirect_uris": [f"{console}/console/signed-in" for console in consoles],
-        }
-        for party in parties
-    ]
+    back = [f"{console}/console/signed-in" for console in consoles]
+    clients = [{"client_id": party, "client_secret": SECRET, "redirect_uris": back} for party in parties]
     told = json.dumps({"port": port, "clients": clients})
     process = subprocess.Popen([WHEEL / "bin/node", script, told], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:

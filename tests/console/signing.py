@@ -62,13 +62,13 @@ class Signing:
             yield client
 
     async def come(
-        self, client: httpx.AsyncClient, party: str, person: str, *, query: str = "", stop_at: str = "none"
+        self, client: httpx.AsyncClient, party: str, person: str, *, stop_at: str = "none"
     ) -> httpx.Response:
         """Follow the links from the console to the sign-in page as a browser would.
 
         Enter the person's name on the way.
         """
-        answer = await client.get(f"{self.console(party)}/console/sign-in/{party}{query}")
+        answer = await client.get(f"{self.console(party)}/console/sign-in/{party}")
         while True:
             if answer.has_redirect_location:
                 where = str(answer.next_request.url) if answer.next_request else ""
@@ -82,9 +82,9 @@ class Signing:
                 await client.get(f"{self.console(party)}/console/enter")
                 return answer
 
-    async def sign_in(self, page: Page, party: str, person: str, *, query: str = "") -> None:
+    async def sign_in(self, page: Page, party: str, person: str) -> None:
         """Sign in in a real browser."""
-        await page.goto(f"{self.console(party)}/console/sign-in/{party}{query}")
+        await page.goto(f"{self.console(party)}/console/sign-in/{party}")
         await self.typed(page, person)
         await page.locator(".who").wait_for()
 

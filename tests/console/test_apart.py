@@ -23,9 +23,7 @@ ROLES = {HOTLINE: (Role.ANALYST, Role.VIEWER, Role.MACHINE), AUDITOR: (Role.AUDI
 
 
 @pytest.mark.parametrize("party", OTHERS)
-async def test_a_foreign_page_is_answered_as_one_that_is_not_there(
-    party: str, exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_a_foreign_page_is_answered_as_an_absent_one(party: str, exchange: Exchange, subjects: Subjects) -> None:
     """At every service: at its own the party has a session, at others it has none."""
     for role in ROLES.get(party, (None,)):
         async with signed_in(exchange, party, role=role, person=f"apart-{role}") as client:
@@ -61,9 +59,7 @@ async def test_a_role_that_may_not_finds_no_page_and_no_form(exchange: Exchange,
         assert (home.status_code, "Your role has no pages here" in home.text) == (403, True)
 
 
-async def test_an_act_on_what_is_foreign_is_answered_as_on_what_is_not_there(
-    exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_an_act_on_what_is_foreign_is_answered_as_absent(exchange: Exchange, subjects: Subjects) -> None:
     async with signed_in(exchange, "police-de.example", person="acts") as client:
         page = await client.get("/console/settings")
         csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)
@@ -84,18 +80,12 @@ def _headers(found: object) -> dict[str, str]:
     return {name: value for name, value in dict(found).items() if name not in ("date", "request-id")}  # type: ignore[call-overload]
 
 
-async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_sums(
-    exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_of_the_accounts_an_auditor_sees_the_pairs_in_scope(exchange: Exchange, subjects: Subjects) -> None:
     """Recounted from the page of an auditor without a scope."""
     pages = []
-    for person, scope in (
-        ("of-all", None),
-        ("of-one", AccessScope((), (OTHER_HOTLINE,))),
-        ("of-nobody", AccessScope()),
-    ):
-        async with signed_in(exchange, AUDITOR, person=person) as client:
-            await give_role(exchange.site, AUDITOR, opaque_actor(AUDITOR, person), role=Role.AUDITOR, scope=scope)
+    for name, scope in (("of-all", None), ("of-one", AccessScope((), (OTHER_HOTLINE,))), ("of-nobody", AccessScope())):
+        async with signed_in(exchange, AUDITOR, person=name) as client:
+            await give_role(exchange.site, AUDITOR, opaque_actor(AUDITOR, name), role=Role.AUDITOR, scope=scope)
             pages.append((await client.get(f"/console/reconciliation?{WHY}")).text)
     everything, mine, nothing = (
         [(row[1], row[2], int(row[3])) for row in _PAIR.finditer(page.partition('id="pairs"')[2])] for page in pages
@@ -123,9 +113,7 @@ async def _is_known(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
 @pytest.mark.parametrize(
     "scope", [AccessScope(("JP",)), AccessScope((), ("police-de.example",)), AccessScope()], ids=str
 )
-async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_there(
-    scope: AccessScope, exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_a_flow_out_of_scope_looks_absent(scope: AccessScope, exchange: Exchange, subjects: Subjects) -> None:
     """On its page, in the API, and in searches for the names and ids of its participants."""
     async with signed_in(exchange, AUDITOR, person=f"sees-{scope}") as client:
         absent = await client.get("/console/nothing-here")
@@ -146,9 +134,7 @@ async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_t
         assert {(answer.status_code, answer.content) for answer in answers} == {(404, answers[0].content)}
 
 
-async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties_and_no_others(
-    exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties(exchange: Exchange, subjects: Subjects) -> None:
     """Recounted over all flows, from the directory and the view of an auditor without a scope."""
     directory = directory_of(exchange.site)
     everything = await issue(exchange.site, AUDITOR)

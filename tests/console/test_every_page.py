@@ -17,7 +17,7 @@ PARTIES = sorted({page.party for page in PAGES})
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("party", PARTIES)
-async def test_no_page_shuts_anybody_out(
+async def test_no_page_shuts_out(
     party: str, scheme: str, exchange: Exchange, browser: Browser, subjects: Subjects
 ) -> None:
     wrong: list[str] = []

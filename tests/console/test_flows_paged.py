@@ -48,9 +48,7 @@ async def listed(page: Page) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
-async def test_the_pages_of_a_search_have_every_flow_and_none_twice(
-    script: bool, exchange: Exchange, browser: Browser, flows: frozenset[str]
-) -> None:
+async def test_pages_have_all_flows(script: bool, exchange: Exchange, browser: Browser, flows: frozenset[str]) -> None:
     async with visiting(browser, script=script) as visit:
         page, root = visit.page, await sign_in(visit, exchange, AUDITOR)
         await visit.go(f"{root}/flows")

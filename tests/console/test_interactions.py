@@ -87,9 +87,7 @@ async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, 
     assert filed.referral_id
 
 
-async def test_keys_move_through_a_list_and_leave_at_once(
-    exchange: Exchange, browser: Browser, subjects: Subjects
-) -> None:
+async def test_keys_move_through_a_list_and_leave(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
     await exchange.until_taken()  # so that the list is not updated meanwhile
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, HOTLINE)
@@ -118,9 +116,7 @@ async def test_shortcuts_that_are_off_do_nothing(exchange: Exchange, browser: Br
         assert before == await visit.page.evaluate("document.activeElement.tagName")
 
 
-async def test_where_a_referral_would_go_appears_while_it_is_filled_in(
-    exchange: Exchange, browser: Browser, subjects: Subjects
-) -> None:
+async def test_where_it_would_go_appears_while_typing(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/new")
@@ -130,9 +126,7 @@ async def test_where_a_referral_would_go_appears_while_it_is_filled_in(
         visit.faultless()
 
 
-async def test_no_location_is_in_a_page_before_its_record_is_opened(
-    exchange: Exchange, browser: Browser, subjects: Subjects
-) -> None:
+async def test_no_page_has_a_location_before_opening(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
     """The table has the control: once the record is opened, the page contains the same text."""
     for party in sorted({page.party for page in PAGES}):
         async with visiting(browser, script=False) as visit:
@@ -143,9 +137,7 @@ async def test_no_location_is_in_a_page_before_its_record_is_opened(
                 assert subjects.place not in await answer.text(), path
 
 
-async def test_audit_is_told_who_opened_a_record_and_why(
-    exchange: Exchange, browser: Browser, subjects: Subjects
-) -> None:
+async def test_audit_is_told_who_opened_it_and_why(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, AGENCY)
         await visit.go(f"{root}/inbox/{subjects.referral}")

@@ -155,9 +155,7 @@ async def test_a_role_that_changes_or_ends_counts_from_the_next_request_on(here:
         assert (await waiting).status_code == 401
 
 
-async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
-    here: Signing, subjects: Subjects, browser: Browser
-) -> None:
+async def test_a_record_opens_after_a_fresh_sign_in(here: Signing, subjects: Subjects, browser: Browser) -> None:
     await here.permit(POLICE, "opens@named.example", Role.ANALYST)
     async with at_browser(browser) as page:
         await here.sign_in(page, POLICE, "opens@named.example")

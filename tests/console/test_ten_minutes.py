@@ -87,13 +87,8 @@ async def _claims_and_holds(root: str, visit: Visit, own: Subjects) -> None:
     await visit.go(f"{root}/inbox/{own.referral}")
     await act("Claim", "Claim", "Done: claim")(page, own)
     ends = f"{SystemClock().now() + timedelta(hours=1):%Y-%m-%dT%H:%M}"
-    holds = act(
-        "Place hold",
-        "Place hold",
-        "Done: place hold",
-        chosen={"Scope": "removal", "Basis": "evidence_to_be_secured"},
-        said={"Not after": ends},
-    )
+    chosen = {"Scope": "removal", "Basis": "evidence_to_be_secured"}
+    holds = act("Place hold", "Place hold", "Done: place hold", chosen=chosen, said={"Not after": ends})
     await holds(page, own)
 
 

@@ -48,9 +48,7 @@ async def test_a_colleague_is_named_and_oneself_is_marked(exchange: Exchange, su
 
 
 @pytest.mark.parametrize("kind", ["inbox/{0.referral}", "preservations/{0.more}"])
-async def test_whoever_is_called_nothing_stands_under_an_opaque_name(
-    exchange: Exchange, subjects: Subjects, kind: str
-) -> None:
+async def test_who_has_no_name_stands_under_an_opaque_one(exchange: Exchange, subjects: Subjects, kind: str) -> None:
     path = kind.format(subjects)
     async with signed_in(exchange, AGENCY, person="nobody-7") as client:
         own = looked(await opens(client, path))
@@ -85,9 +83,7 @@ async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: S
     assert called == 0
 
 
-async def test_what_another_party_has_amended_is_answered_as_what_is_not_there(
-    exchange: Exchange, subjects: Subjects
-) -> None:
+async def test_what_another_party_has_amended_is_answered_as_absent(exchange: Exchange, subjects: Subjects) -> None:
     async with signed_in(exchange, OTHER_HOTLINE, person="elsewhere") as client:
         csrf = _CSRF.search((await client.get("/console/settings")).text)
         assert csrf is not None

@@ -88,11 +88,8 @@ def _everything() -> dict[str, Any]:
         "hosting": [hosting] * 3,
         "assessments": [label] * 3,
     }
-    return BASE | {
-        "items": [item] * ITEMS_MAX,
-        "subject_accounts": [account] * 4,
-        "correlations": [{"system": "other", "ref": "a/b-" * 12}] * 8,
-    }
+    others = [{"system": "other", "ref": "a/b-" * 12}] * 8
+    return BASE | {"items": [item] * ITEMS_MAX, "subject_accounts": [account] * 4, "correlations": others}
 
 
 def seconds(body: bytes) -> float:

@@ -150,12 +150,9 @@ def _subject(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
 def _hosting(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
     for index, item in enumerate(body["items"]):
         if len(item.get("hosting", [])) < 4:
-            entry = {
-                "asn": r.randint(1, 4_294_967_295),
-                "observed_on": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}",
-            }
-            hosting = [*item.get("hosting", []), entry]
-            return _with_item(body, index, item | {"hosting": hosting}), (Piece(f'"asn":{entry["asn"]}', 6),)
+            one = {"asn": r.randint(1, 4_294_967_295), "observed_on": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}"}
+            hosting = [*item.get("hosting", []), one]
+            return _with_item(body, index, item | {"hosting": hosting}), (Piece(f'"asn":{one["asn"]}', 6),)
     return None
 
 
@@ -163,14 +160,8 @@ def _token(r: Random) -> str:
     return "".join(r.choices(string.ascii_letters + string.digits, k=172))
 
 
-HASHES: tuple[Channel, ...] = (
-    _hash("photodna", 144),
-    _hash("sha256", 32),
-    _hash("pdq", 32),
-    _hash("tmk_pdqf", 32),
-    _hash("sha1", 20),
-    _hash("md5", 16),
-)
+HASH_BYTES = {"photodna": 144, "sha256": 32, "pdq": 32, "tmk_pdqf": 32, "sha1": 20, "md5": 16}
+HASHES: tuple[Channel, ...] = tuple(_hash(kind, size) for kind, size in HASH_BYTES.items())
 #: All except hashes.
 OTHERS: tuple[Channel, ...] = (
     _in_url(_code(32), 32, "/", 2),

@@ -145,15 +145,9 @@ def _pdq(r: Random) -> str:
 def _assessment(r: Random) -> dict[str, Any]:
     scheme = r.choice(list(AssessmentScheme))
     value = r.choice(sorted(ASSESSMENT_VALUES[scheme] or {"AGE_0_2", "SEX_ACT_3", "ucs17"}))
-    assessor = r.choice(["hotline-nl.example", "hotline-de.example", "provider-001.example"])
+    by = r.choice(["hotline-nl.example", "hotline-de.example", "provider-001.example"])
     status = r.choice(list(AssessmentStatus)).value
-    return {
-        "scheme": scheme.value,
-        "value": value,
-        "assessor": assessor,
-        "assessed_on": _instant(r)[:10],
-        "status": status,
-    }
+    return {"scheme": scheme.value, "value": value, "assessor": by, "assessed_on": _instant(r)[:10], "status": status}
 
 
 def _subject(r: Random) -> dict[str, Any]:

@@ -258,12 +258,6 @@ _SHAPE: dict[str, Channel] = {
     "which hashes": _each_item("hashes", _flags(("md5", "sha1", "sha256", "pdq"), lambda name: _SAMPLE[name])),
     "which of hosting": _each_item("hosting", _listed(4, _flags(("asn", "observed_on"), lambda name: _SAMPLE[name]))),
 }
-_SAMPLE = {
-    "md5": "0" * 32,
-    "sha1": "0" * 40,
-    "sha256": "0" * 64,
-    "pdq": "0" * 64,
-    "asn": 1,
-    "observed_on": "2026-01-01",
-}
+_SAMPLE = {kind: "0" * size for kind, size in (("md5", 32), ("sha1", 40), ("sha256", 64), ("pdq", 64))}
+_SAMPLE |= {"asn": 1, "observed_on": "2026-01-01"}
 CHANNELS: dict[str, Channel] = {**_TEXTS, **_NUMBERS, **_CODES, **_SHAPE}

@@ -15,19 +15,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from tests.acceptance.programs import foreign
 from tests.contracts.described import Described
-from tests.journeys.answered import (
-    Asked,
-    audit_answers,
-    holds_answer,
-    origin_answers,
-    preservations_answer,
-    questions_answer,
-    recipients_answer,
-    refusals,
-    second_persons_answer,
-    transfers_answer,
-    webhooks_answer,
-)
+from tests.journeys import answered
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, provider_filing, referral
 from tests.support.stack import INSTANCES
 
@@ -47,38 +35,38 @@ UNSEEN = {
 
 
 @pytest.fixture(scope="module")
-async def asked(exchange: Exchange) -> Asked:
+async def asked(exchange: Exchange) -> answered.Asked:
     """Call every route for each kind of answer."""
-    asked = Asked(exchange)
-    await origin_answers(asked, HOTLINE, referral)
-    await origin_answers(asked, PROVIDER, provider_filing)
-    await second_persons_answer(asked, HOTLINE, referral)
-    await second_persons_answer(asked, PROVIDER, provider_filing)
-    await recipients_answer(asked)
-    await preservations_answer(asked)
-    await holds_answer(asked)
-    await transfers_answer(asked)
-    await questions_answer(asked)
+    asked = answered.Asked(exchange)
+    await answered.origin_answers(asked, HOTLINE, referral)
+    await answered.origin_answers(asked, PROVIDER, provider_filing)
+    await answered.second_persons_answer(asked, HOTLINE, referral)
+    await answered.second_persons_answer(asked, PROVIDER, provider_filing)
+    await answered.recipients_answer(asked)
+    await answered.preservations_answer(asked)
+    await answered.holds_answer(asked)
+    await answered.transfers_answer(asked)
+    await answered.questions_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
-        await webhooks_answer(asked, party)
+        await answered.webhooks_answer(asked, party)
         await asked.get(party, "/v1/whoami")
     await asked.get(PROVIDER, "/v1/statistics/dsa-notices?since=2026-01-01&until=2026-06-30")
-    await audit_answers(asked)
-    await refusals(asked)
+    await answered.audit_answers(asked)
+    await answered.refusals(asked)
     return asked
 
 
-def test_every_answer_is_as_described(asked: Asked) -> None:
+def test_every_answer_is_as_described(asked: answered.Asked) -> None:
     assert asked.differing == []
 
 
 @pytest.mark.parametrize("instance", INSTANCES)
-def test_every_route_has_answered(asked: Asked, instance: str) -> None:
+def test_every_route_has_answered(asked: answered.Asked, instance: str) -> None:
     described = asked.documents[instance]
     assert described.successes() - described.seen - UNSEEN.get(instance, set()) == set()
 
 
-async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
+async def shown_notices(asked: answered.Asked) -> list[dict[str, Any]]:
     """Return all notices of the provider, opened, each with its timeline."""
     found, cursor = [], ""
     while cursor is not None:
@@ -91,7 +79,7 @@ async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
     return found
 
 
-async def reported_twice(asked: Asked) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+async def reported_twice(asked: answered.Asked) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the service's report of this year's exercises, and the independent count; by category."""
     await asked.exchange.until_taken()
     today = SystemClock().now().date()
@@ -106,14 +94,14 @@ async def reported_twice(asked: Asked) -> tuple[dict[str, list[str]], dict[str, 
     return {row[3]: row[COUNTED] for row in rows}, json.loads(ran.stdout)
 
 
-async def test_a_provider_reports_what_a_program_that_stands_alone_counts(asked: Asked) -> None:
+async def test_a_provider_reports_what_a_program_that_stands_alone_counts(asked: answered.Asked) -> None:
     reported, recounted = await reported_twice(asked)
     assert reported == recounted
     notices, _, items, _, _, _, actions = reported["STATEMENT_CATEGORY_PROTECTION_OF_MINORS"][:7]
     assert 0 < int(actions) <= int(items) >= int(notices)
 
 
-async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:
+async def test_an_answer_that_is_not_as_described_is_found(asked: answered.Asked) -> None:
     """Negative control: a real answer with one change."""
     described = Described("hotline")
     body = referral()

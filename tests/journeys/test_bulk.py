@@ -80,12 +80,8 @@ async def test_three_items_are_answered_differently_by_the_api_and_by_a_table_an
     assert again.json() == answer.json()
 
     table = tmp_path / "answers.csv"
-    rows = [
-        f"{by_table},1,removed,{AT}",
-        f"{by_table},2,not_found,",
-        f"{by_table},3,preserved,",
-        f"{refused},7,removed,",
-    ]
+    said = f"1,removed,{AT}", "2,not_found,", "3,preserved,"
+    rows = [*(f"{by_table},{each}" for each in said), f"{refused},7,removed,"]
     table.write_text("\n".join(["notice_id,item,answer,effective_at", *rows]), encoding="utf-8")
     provider = Party(exchange, PROVIDER)
     for _ in range(2):

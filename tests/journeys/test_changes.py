@@ -56,11 +56,7 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     agency.told("case", "outcome", referral_id, "ongoing-investigation", *said)
     await exchange.until_taken()
     shown = hotline.told("referral", "show", referral_id)
-    assert [(each["revision"], each["cause"]) for each in shown["revisions"]] == [
-        (1, "filed"),
-        (2, "amended"),
-        (3, "amended"),
-    ]
+    assert [(r["revision"], r["cause"]) for r in shown["revisions"]] == [(1, "filed"), (2, "amended"), (3, "amended")]
     answers = {edge["recipient"]: edge["answer"] for edge in shown["edges"]}
     assert answers == {OTHER_HOTLINE: "none", AGENCY: "ongoing", PROVIDER: "actioned"}
     assert shown["ticks"]["delivered"] == {"done": 3, "of": 3}

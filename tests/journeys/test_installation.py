@@ -83,8 +83,6 @@ def test_nobody_but_the_owner_reads_a_folder_of_an_instance(place: Path) -> None
 
 
 def test_an_approver_has_no_key_but_their_own_and_no_operator_has_one(place: Path) -> None:
-    assert [path.name for path in place.rglob("approver-*.key")] == [
-        "approver-one.example.key",
-        "approver-two.example.key",
-    ]
+    keys = [path.name for path in place.rglob("approver-*.key")]
+    assert keys == ["approver-one.example.key", "approver-two.example.key"]
     assert not [*place.glob("north/**/approver-*.key"), *place.glob("south/**/approver-*.key")]

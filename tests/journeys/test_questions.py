@@ -8,15 +8,7 @@ from uuid import UUID
 
 from client.api import CausewayClient
 from client.views import PageView, View
-from shared.contracts.questions import (
-    Dispute,
-    DisputeStatement,
-    Question,
-    Reply,
-    ReplyStatement,
-    Ruling,
-    VerdictStatement,
-)
+from shared.contracts import questions
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.journeys.parties import Party, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
@@ -30,13 +22,8 @@ def of(party: Party, subject: str) -> list[dict[str, Any]]:
 
 def reasons(party: Party, subject: str) -> set[str]:
     rows = [row for row in party.told("attention")["items"] if row["subject"] == subject]
-    return {reason for row in rows for reason in row["reasons"]} & {
-        "needs_info",
-        "disputed",
-        "question_answered",
-        "conceded",
-        "dispute_answered",
-    }
+    asked = {"needs_info", "disputed", "question_answered", "conceded", "dispute_answered"}
+    return {reason for row in rows for reason in row["reasons"]} & asked
 
 
 def types(party: Party, subject: str) -> list[str]:
@@ -98,19 +85,19 @@ async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Excha
     ):
         referral_id = (await origin.submit(referral())).referral_id
         await exchange.until_taken()
-        asking = Question(about=(1,), needs=(NeedsInfo.WHY_ILLEGAL,))
+        asking = questions.Question(about=(1,), needs=(NeedsInfo.WHY_ILLEGAL,))
         assert (await agency.act_on_case("ask", referral_id, asking)).state == "offered"
-        contesting = Dispute(disputed=(DisputeStatement(n=1, reason=DisputeReason.DUPLICATE),))
+        contesting = questions.Dispute(disputed=(questions.DisputeStatement(n=1, reason=DisputeReason.DUPLICATE),))
         assert (await other.act_on_offer("dispute", referral_id, contesting)).state == "offered"
         await exchange.until_taken()
         raised = {each.party: each for each in await questions_of(origin, referral_id, state="open")}
         assert {name: each.kind for name, each in raised.items()} == {AGENCY: "question", OTHER_HOTLINE: "dispute"}
         numbers = {name: each.number for name, each in raised.items()}
-        replied = (ReplyStatement(reply=QuestionReply.NOT_PERMITTED),)
-        reply = Reply(party=AGENCY, question=numbers[AGENCY], replied=replied)
+        replied = (questions.ReplyStatement(reply=QuestionReply.NOT_PERMITTED),)
+        reply = questions.Reply(party=AGENCY, question=numbers[AGENCY], replied=replied)
         await origin.act_on_referral("reply", referral_id, reply)
-        decided = (VerdictStatement(verdict=DisputeVerdict.CONCEDED),)
-        verdict = Ruling(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
+        decided = (questions.VerdictStatement(verdict=DisputeVerdict.CONCEDED),)
+        verdict = questions.Ruling(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
         await origin.act_on_referral("uphold", referral_id, verdict)
         await exchange.until_taken()
         for party, word in ((agency, "not_permitted"), (other, "conceded")):

@@ -26,7 +26,6 @@ def draft(
     sender: str = HOTLINE,
     recipient: str = POLICE,
     recipient_instance: str = "law_enforcement",
-    decided_at: datetime | None = None,
     clear: Mapping[str, Any] | None = None,
 ) -> Draft:
     """Return an outgoing message without a sealed part. Its clear part is empty unless one is given."""
@@ -40,7 +39,6 @@ def draft(
         exercise=True,
         clear=clear or {},
         created_at=AT,
-        decided_at=decided_at,
     )
 
 

@@ -178,16 +178,8 @@ class Site:
         content: ArrivedMessage | Ack | None = None
         match found:
             case PlacedMessage():
-                record = Record(
-                    each.topic,
-                    int(each.lane),
-                    raw.offset,
-                    at,
-                    each.record.key,
-                    raw.headers,
-                    raw.value,
-                    topic_id=raw.topic_id,
-                )
+                place = each.topic, int(each.lane), raw.offset, at
+                record = Record(*place, each.record.key, raw.headers, raw.value, topic_id=raw.topic_id)
                 content = read_arrival(record, found)
             case StatedAck():
                 content = found.ack

@@ -180,9 +180,7 @@ async def list_notices(exchange: Exchange, instance: str, party: str) -> dict[UU
 
 async def list_holds(exchange: Exchange, instance: str) -> dict[UUID, str]:
     """Map each hold that the instance knows to its state."""
-    return {
-        row["hold_id"]: row["state"] for row in await read_rows(exchange, instance, "SELECT hold_id, state FROM hold")
-    }
+    return {r["hold_id"]: r["state"] for r in await read_rows(exchange, instance, "SELECT hold_id, state FROM hold")}
 
 
 # -- deadlines, events, documents, keys ---------------------------------------------------------------------

@@ -211,24 +211,11 @@ class World:
         return RecipientKey(SealingKey(entry.public))
 
 
-def world(
-    *,
-    party_keys: Mapping[str, Sequence[PublicKey]] | None = None,
-    policy: Policy | None = None,
-    instances: Sequence[str] = INSTANCES,
-) -> World:
-    """Return the sample directory with a suspended hotline, and the sample policy, over fresh keys.
-
-    `party_keys` are keys that parties hold themselves.
-    """
+def world(*, instances: Sequence[str] = INSTANCES) -> World:
+    """Return the sample directory with a suspended hotline, and the sample policy, over fresh keys."""
     keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()) for name in instances}
     document = with_suspended(sample_directory({name: each.public() for name, each in keys.items()}))
-    if party_keys:
-        parties = tuple(
-            party.model_copy(update={"keys": tuple(party_keys.get(party.id, ()))}) for party in document.parties
-        )
-        document = document.model_copy(update={"parties": parties})
-    return World(keys, document, policy or sample_policy())
+    return World(keys, document, sample_policy())
 
 
 def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(minutes=1)) -> Directory:

@@ -46,6 +46,8 @@ SELECT message_id, outcome, code FROM (
 ) AS last WHERE outcome = 'refused'
 """
 Row = tuple[str, str, str, str, str]
+Databases = dict[str, asyncpg.Connection]
+Kinds = dict[str, str]
 #: A result of a hold is listed until the agency acts on the case, and a preservation request until the provider
 #: answers.
 #: They are counted from the origin's table and the agency's table.
@@ -81,9 +83,7 @@ def sampled(lines: str) -> dict[tuple[str, str], str | None]:
     return {(origin, each["external_ref"]): each.get("priority", {}).get("level") for origin, each in rows}
 
 
-async def must_stand(
-    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str, audit: asyncpg.Connection
-) -> set[Row]:
+async def must_stand(databases: Databases, kinds: Kinds, sample: str, audit: asyncpg.Connection) -> set[Row]:
     """Return every expected (party, subject, other side, notice, reason) of the sample's referrals."""
     known = sampled(sample)
     held: dict[tuple[str, str], str] = {}
@@ -128,7 +128,7 @@ def reasons(edge: asyncpg.Record, state: str | None, outcome: tuple[str, str | N
     return [*said, "p0_open"] if p0 and state not in ended else said
 
 
-async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
+async def at_recipients(databases: Databases, kinds: Kinds) -> set[Row]:
     """Return recipients' open items with a child at risk and, for agencies, the unclaimed cases."""
     found: set[Row] = set()
     for name, each in databases.items():
@@ -142,7 +142,7 @@ async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[st
     return found
 
 
-async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
+async def asked_and_contested(databases: Databases, kinds: Kinds) -> set[Row]:
     """Return the open questions and disputes of recipients, by their own tables, as both sides must list them."""
     notices: dict[str, str] = {}
     for name, each in databases.items():
@@ -166,9 +166,7 @@ async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: d
     return found
 
 
-async def in_stories(
-    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], timelines: list[dict[str, Any]]
-) -> set[Row]:
+async def in_stories(databases: Databases, kinds: Kinds, timelines: list[dict[str, Any]]) -> set[Row]:
     """Return the expected rows at the end of the stories: holds, preservations and answers, from the other side."""
     told = {(each["party"], each["subject"]) for each in timelines}
     found: set[Row] = set()
@@ -207,9 +205,7 @@ async def in_stories(
     return {row for row in found if row[:2] in told}
 
 
-async def without_feedback(
-    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str
-) -> dict[str, Any]:
+async def without_feedback(databases: Databases, kinds: Kinds, sample: str) -> dict[str, Any]:
     """Return each agency's accepted cases and those without feedback, counted from its own acts."""
     known, accepted = sampled(sample), dict[str, set[str]]()
     silent: dict[str, set[str]] = {}
@@ -234,7 +230,7 @@ async def without_feedback(
     return {"accepted": accepted, "silent": silent}
 
 
-async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str) -> dict[str, int]:
+async def ticks(databases: Databases, kinds: Kinds, sample: str) -> dict[str, int]:
     """Return the demo's figures of answers, counted from the answering parties' tables."""
     known, states = sampled(sample), dict[tuple[str, str], str]()
     offers: set[tuple[str, str]] = set()

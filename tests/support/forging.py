@@ -68,23 +68,17 @@ def junk(pair: Pair, lane: Lane) -> Written:
     return Written(pair, lane, RecordBytes(b"", (), uuid4().bytes))
 
 
-async def write(
-    access: KafkaAccess, records: Sequence[Written], *, topic: str | None = None, lane: Lane | None = None
-) -> list[int]:
-    """Append the records through this login, in order; return the offset of each.
+async def write(access: KafkaAccess, records: Sequence[Written]) -> list[int]:
+    """Append the records through this login, in order, to the topics and lanes that they name.
 
-    They go to the topics and lanes that they name unless others are given. Raises the broker's own error if the login
-    may not write.
+    Return the offset of each. Raises the broker's own error if the login may not write.
     """
     async with _producer(access) as producer:
         offsets = []
         for each in records:
+            record, headers = each.record, list(each.record.headers)
             sent = await producer.send_and_wait(
-                topic or each.topic,
-                each.record.value,
-                each.record.key,
-                partition=int(each.lane if lane is None else lane),
-                headers=list(each.record.headers),
+                each.topic, record.value, record.key, partition=int(each.lane), headers=headers
             )
             offsets.append(sent.offset)
         return offsets

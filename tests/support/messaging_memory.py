@@ -12,19 +12,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.messaging import ports
+from shared.messaging import ports, streams
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
-from shared.messaging.streams import (
-    Incoming,
-    Lane,
-    Outgoing,
-    Pair,
-    Source,
-    SourceLane,
-    StreamPlace,
-)
 
 Table = dict[Any, Any]
 MESSAGING = (*("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"), *("resync", "lines"))
@@ -90,17 +81,17 @@ class MemoryTx:
             raise
 
     # Own streams.
-    async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
+    async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, streams.Outgoing]:
         rows = self.tables["outgoing"]
         return {peer: copy_outgoing(rows[peer]) for peer in (sorted(rows) if peers is None else peers) if peer in rows}
 
-    async def save_outgoing(self, outgoing: Sequence[Outgoing], segments: Sequence[Segment] = ()) -> None:
+    async def save_outgoing(self, outgoing: Sequence[streams.Outgoing], segments: Sequence[Segment] = ()) -> None:
         for each in outgoing:
             self.put("outgoing", each.pair.addressee, copy_outgoing(each))
         self._add_segments(segments)
 
     async def move_sent(
-        self, peer: str, place: StreamPlace, *, sent_before: int, since: datetime | None, at: datetime
+        self, peer: str, place: streams.StreamPlace, *, sent_before: int, since: datetime | None, at: datetime
     ) -> bool:
         outgoing = (await self.load_outgoing([peer], lock=True))[peer]
         own = outgoing.lanes[place.lane]
@@ -127,7 +118,7 @@ class MemoryTx:
             self.put("segments", key, (*self.tables["segments"].get(key, ()), each))
 
     async def list_segments(
-        self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
+        self, peer: str, incarnation: UUID, lane: streams.Lane, *, above: int, messages_max: int
     ) -> list[Segment]:
         found: list[Segment] = []
         count = 0
@@ -139,13 +130,13 @@ class MemoryTx:
                 found.append(each)
         return found
 
-    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
+    async def find_chain(self, peer: str, incarnation: UUID, lane: streams.Lane, *, number: int) -> bytes | None:
         for each in self.tables["segments"].get((peer, incarnation, lane), ()):
             if each.first - 1 <= number <= each.last:
                 return each.chain_at(number)
         return None
 
-    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
+    async def drop_segments(self, peer: str, incarnation: UUID, lane: streams.Lane, *, through: int) -> None:
         key = peer, incarnation, lane
         before = self.tables["segments"].get(key, ())
         kept = tuple(each for each in before if each.last > through)
@@ -155,9 +146,9 @@ class MemoryTx:
             self.put("segments", key, kept)
 
     # Streams of others.
-    async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
+    async def load_incoming(self, pair: streams.Pair, *, lock: bool) -> streams.Incoming:
         found = self.tables["incoming"].get(pair)
-        read = Incoming(pair) if found is None else copy_incoming(found)
+        read = streams.Incoming(pair) if found is None else copy_incoming(found)
         counts, sizes = [0, 0], [0, 0]
         for row in self.tables["exceptions"].values():
             if row.taken.writer == pair.writer:
@@ -166,10 +157,10 @@ class MemoryTx:
         read.exception_counts, read.exception_bytes = (counts[0], counts[1]), (sizes[0], sizes[1])
         return read
 
-    async def list_incoming(self) -> list[Incoming]:
+    async def list_incoming(self) -> list[streams.Incoming]:
         return [await self.load_incoming(pair, lock=False) for pair in sorted(self.tables["incoming"])]
 
-    async def save_incoming(self, incoming: Incoming) -> None:
+    async def save_incoming(self, incoming: streams.Incoming) -> None:
         self.put("incoming", incoming.pair, copy_incoming(incoming))
 
     # Exceptions for messages of others.
@@ -252,10 +243,10 @@ def _message_id(row: OpenOutcome) -> UUID:
     return row.message_id
 
 
-def copy_outgoing(own: Outgoing) -> Outgoing:
+def copy_outgoing(own: streams.Outgoing) -> streams.Outgoing:
     """Return a copy that shares no mutable object."""
     urgent, ordinary = map(replace, own.lanes)
-    return Outgoing(
+    return streams.Outgoing(
         own.pair,
         own.incarnation,
         (urgent, ordinary),
@@ -271,15 +262,15 @@ def copy_outgoing(own: Outgoing) -> Outgoing:
     )
 
 
-def _copy_source(source: Source) -> Source:
-    urgent, ordinary = (SourceLane(lane.position, lane.last, lane.chain, lane.p0_last) for lane in source.lanes)
-    return Source(source.incarnation, (urgent, ordinary))
+def _copy_source(source: streams.Source) -> streams.Source:
+    urgent, ordinary = (streams.SourceLane(lane.position, lane.last, lane.chain, lane.p0_last) for lane in source.lanes)
+    return streams.Source(source.incarnation, (urgent, ordinary))
 
 
-def copy_incoming(read: Incoming) -> Incoming:
+def copy_incoming(read: streams.Incoming) -> streams.Incoming:
     """Return a copy that shares no mutable object."""
     urgent, ordinary = map(replace, read.lanes)
-    return Incoming(
+    return streams.Incoming(
         read.pair,
         read.incarnation,
         (urgent, ordinary),

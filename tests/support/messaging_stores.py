@@ -91,11 +91,11 @@ def memory_store(database: MemoryDatabase) -> MessagingStore:
     return MessagingStore(transaction)
 
 
-def build_message(number: int = 0, *, role: WireRole = WireRole.STATE, is_p0: bool = False) -> OutgoingMessage:
+def build_message(number: int = 0) -> OutgoingMessage:
     """Return a message whose digest and value begin with a number."""
     record = RecordBytes(b"key", (("ce_type", b"state"), ("ce_id", b"%d" % number)), b"value %d" % number)
     digest = number.to_bytes(4, "big") + bytes(28)
-    return OutgoingMessage(uuid7(), role, "referral.state", uuid7(), digest, record, is_p0)
+    return OutgoingMessage(uuid7(), WireRole.STATE, "referral.state", uuid7(), digest, record, False)
 
 
 def begin_streams(peer: str = "industry") -> Outgoing:
@@ -103,13 +103,11 @@ def begin_streams(peer: str = "industry") -> Outgoing:
     return begin_outgoing(Pair(OWN, peer), uuid7(), AT, is_audited=True, pause_s=60)
 
 
-def place_messages(
-    outgoing: Outgoing, count: int, *, lane: Lane = Lane.ORDINARY, day: date = TODAY, proof: bytes = b"proof"
-) -> Segment:
+def place_messages(outgoing: Outgoing, count: int, *, lane: Lane = Lane.ORDINARY, day: date = TODAY) -> Segment:
     """Number `count` new messages in a stream, as one segment."""
     first = outgoing.lanes[lane].last + 1
     messages = tuple(build_message(number) for number in range(first, first + count))
-    unplaced = NewMessages(outgoing.pair, lane, messages, proof)
+    unplaced = NewMessages(outgoing.pair, lane, messages, b"proof")
     return place_segment(unplaced, outgoing.incarnation, outgoing.lanes[lane], day=day)
 
 

@@ -11,17 +11,10 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 
 
-def prepare(
-    submission: ReferralSubmission,
-    *,
-    origin: PartyEntry,
-    documents: Documents,
-    at: datetime,
-    traceparent: str | None = None,
-) -> Prepared:
+def prepare(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Prepared:
     """Prepare one submission, posted as its own JSON. Raises `Refused` if the guard or the directory rejects it."""
     posted = digest(submission.model_dump_json().encode())
-    filing = Filing(submission, origin, traceparent, body_sha256=posted)
+    filing = Filing(submission, origin, None, body_sha256=posted)
     (prepared,) = prepare_batch([filing], documents=documents, at=at)
     if isinstance(prepared, Refused):
         raise prepared

@@ -69,9 +69,7 @@ class Recount:
             "user": referral.get("user_jurisdictions", []),
             "victim": referral.get("victim_jurisdictions", []),
         }
-        unknown = any(
-            not self.above(code, day) for codes in places.values() for code in codes for day in (seen, self.on)
-        )
+        unknown = any(not self.above(at, day) for codes in places.values() for at in codes for day in (seen, self.on))
         providers = {provider for item in referral["items"] for provider in self.providers(item, seen)}
         established = [self.parties[provider] for provider in providers if provider in self.parties]
         if unknown:
@@ -104,11 +102,8 @@ class Recount:
         for host in item.get("hosting", []):
             if host.get("provider"):
                 known = host["provider"] in self.parties
-                found.add(
-                    host["provider"]
-                    if known
-                    else self.owner("aliases", "party", host["provider"], day) or host["provider"]
-                )
+                other = None if known else self.owner("aliases", "party", host["provider"], day)
+                found.add(other or host["provider"])
             elif host.get("asn") and (owner := self.owner("asns", "asn", host["asn"], day)):
                 found.add(owner)
         if not found and item["locator"]["kind"] == "url":
@@ -194,11 +189,8 @@ class Recount:
     def proposals(self, facts: dict[str, Any], status: str, *, in_force: bool) -> Edges:
         proposed: Edges = {}
         for rule in self.rules:
-            if (
-                rule["effect"] != "permit"
-                or self.in_force(rule, facts) != in_force
-                or not self.holds(rule, facts, status)
-            ):
+            permits = rule["effect"] == "permit" and self.in_force(rule, facts) == in_force
+            if not (permits and self.holds(rule, facts, status)):
                 continue
             for recipient in sorted(self.selected(rule["select"], facts, status)):
                 accepts = self.parties[recipient].get("accepts")
@@ -230,12 +222,8 @@ class Recount:
             return "unroutable", "no_basis" if self.proposals(facts, status, in_force=False) else "no_route"
         reasons = {rule["id"]: rule.get("reason") for rule in self.rules}
         orphan = any(reasons[rule] == "orphan_mandate" for rules in edges.values() for rule in rules)
-        to_hotlines = [
-            reasons[rule]
-            for (recipient, _), rules in edges.items()
-            if self.parties[recipient]["kind"] == "hotline"
-            for rule in rules
-        ]
+        sent = [rules for (recipient, _), rules in edges.items() if self.parties[recipient]["kind"] == "hotline"]
+        to_hotlines = [reasons[rule] for rules in sent for rule in rules]
         if orphan and all(reason == "orphan_mandate" for reason in to_hotlines):
             return "orphaned", "no_hotline"
         return "routed", None
@@ -287,9 +275,7 @@ def main() -> int:
     arguments.add_argument("--before", type=Path, help="another policy: count what moves from it")
     arguments.add_argument("--on", required=True, help="the UTC day of decision, YYYY-MM-DD")
     given = arguments.parse_args()
-    directory, policy, tree = (
-        json.loads(path.read_text("utf-8")) for path in (given.directory, given.policy, given.tree)
-    )
+    directory, policy, tree = (json.loads(at.read_text("utf-8")) for at in (given.directory, given.policy, given.tree))
     recount = Recount(directory, policy, tree, given.on)
     rows = [json.loads(line) for line in given.referrals.read_text("utf-8").splitlines()]
     decisions = [recount.decide(row["origin"], row["referral"]) for row in rows]

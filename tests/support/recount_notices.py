@@ -39,11 +39,10 @@ def hours(notices):
 
 
 def counted(notices):
-    flagged = [
-        notice
-        for notice in notices
-        if any(b["instrument"] == "dsa" and b["article"].startswith("Art. 22") for b in notice["edge"]["basis"])
-    ]
+    def is_flagged(basis):
+        return basis["instrument"] == "dsa" and basis["article"].startswith("Art. 22")
+
+    flagged = [notice for notice in notices if any(map(is_flagged, notice["edge"]["basis"]))]
     cells = []
     for one in (
         lambda some: str(len(some)),

@@ -169,12 +169,9 @@ class Exchange:
         """Return the process with this label. It is kept, so that a second start continues the same log."""
         if label not in self.processes:
             state = self.stack.state
+            log, lock = state.begin_log(label), state.children_lock
             self.processes[label] = Process(
-                label,
-                log=state.begin_log(label),
-                death_signal=signal.SIGTERM,
-                lock=state.children_lock,
-                forks=self.stack.forks,
+                label, log=log, death_signal=signal.SIGTERM, lock=lock, forks=self.stack.forks
             )
         return self.processes[label]
 
@@ -268,12 +265,8 @@ class Exchange:
     async def _has_read(self, reader: str, *, copies: bool = False) -> bool:
         """Return whether it has read to the ends of all streams to it, or with `copies` of all streams."""
         read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(reader, _READ)}
-        ends = {
-            (name, row[0]): tuple(row)[1:]
-            for name in self.senders
-            for row in await self.rows_past_policies(name, _ENDS)
-            if copies or row[0] == reader
-        }
+        rows = [(name, row) for name in self.senders for row in await self.rows_past_policies(name, _ENDS)]
+        ends = {(name, row[0]): tuple(row)[1:] for name, row in rows if copies or row[0] == reader}
         return all(not any(end[1:]) or read.get(pair) == end for pair, end in ends.items())
 
 

@@ -57,9 +57,7 @@ def test_an_older_release_turns_away_what_it_cannot_read(behind: Behind, code: s
 
 
 @pytest.mark.parametrize("faulty", [True, False], ids=["faulty", "sound"])
-def test_the_program_serves_with_the_faults_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faulty: bool
-) -> None:
+def test_the_program_serves_with_its_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faulty: bool) -> None:
     here: World = world()
     [offer] = here.records([here.offered(POLICE)])
     served: list[object] = []
