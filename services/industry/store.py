@@ -78,7 +78,7 @@ class PostgresNotices(PostgresItems):
         gather_part(self._driver, _ADD_LOCATIONS.part(places=NOTICED.rows(places)))
 
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
-        notice_id, party = UUID(message.subject), message.recipient
+        notice_id, party = message.subject_id, message.recipient
         assert isinstance(message.sealed, NoticeRecord)
         for item in message.sealed.items:
             for each in tokens(item.locator, self._kek, party):

@@ -183,9 +183,9 @@ async def pass_on_amended(
     Only amendments of the edge that was passed on count, and only if the policy in force permits that agency to
     receive them. Others stay here.
     """
-    found = await cases.find([UUID(each.subject) for each in amended])
+    found = await cases.find([each.subject_id for each in amended])
     for message in amended:
-        case = found.get((UUID(message.subject), message.recipient))  # None if its party moved away earlier
+        case = found.get((message.subject_id, message.recipient))  # None if its party moved away earlier
         told, passed = None if case is None else _was_told(case), bound(message)
         if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
             continue

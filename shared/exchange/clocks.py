@@ -105,8 +105,8 @@ def received(message: Received) -> EdgeClock:
     return EdgeClock(
         edge_id=clear.edge_id,
         party=message.recipient,
-        subject=UUID(message.subject),
-        told_by=UUID(message.subject),
+        subject=message.subject_id,
+        told_by=message.subject_id,
         origin=message.filed_by,
         recipient=message.recipient,
         purpose=edge.purpose.value,

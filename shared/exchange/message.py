@@ -30,7 +30,7 @@ from shared.guard.edition import passed
 from shared.guard.envelope_limits import BODY_BYTES_MAX, SEALED_NODES_MAX
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import coarse_uuid7
+from shared.kernel.ids import coarse_uuid7, parse_uuid
 from shared.routing.directory_index import DirectoryIndex
 
 _BEFORE_EDGE: Final = b',"edge":'
@@ -173,6 +173,11 @@ class Received:
     spelt: WireForm | None = None
     carried: EdgeSealed | None = None
     opened: OpenedPart | None = None
+
+    @property
+    def subject_id(self) -> UUID:
+        """The id of the subject."""
+        return parse_uuid(self.subject)
 
     @property
     def filed_by(self) -> str:

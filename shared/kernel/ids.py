@@ -14,6 +14,11 @@ _RANDOM_BITS = (1 << 74) - 1
 _FORM_BITS = (0xF << 76) | (0b11 << 62)
 _FORM_OF_4 = (0x4 << 76) | (0b10 << 62)
 _FORM_OF_7 = (0x7 << 76) | (0b10 << 62)
+#: Looked up once: the class searches for it at each access.
+_UNKNOWN = SafeUUID.unknown
+
+#: The UUID of a text. Each step of a batch reads the ids of its messages. Raises `ValueError`.
+parse_uuid = lru_cache(4096)(UUID)
 
 
 def uuid7() -> UUID:
@@ -55,7 +60,7 @@ def uuid_of(number: int) -> UUID:
     """Return `UUID(int=number)` for a number of 128 bits, without the constructor, which takes twice as long."""
     made = object.__new__(UUID)
     object.__setattr__(made, "int", number)
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
     return made
 
 

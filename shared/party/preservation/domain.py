@@ -159,7 +159,7 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
         raise Refused("locations_missing")
     assert isinstance(message.clear, PreservationTerms)
     between = {"party": message.recipient, "counterpart": message.sender}
-    return replace(begun(UUID(message.subject), message.clear, **between, exercise=message.exercise), told=1)
+    return replace(begun(message.subject_id, message.clear, **between, exercise=message.exercise), told=1)
 
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:

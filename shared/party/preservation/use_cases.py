@@ -106,11 +106,11 @@ async def receive(
     sealed = [(each.recipient, each.sealed) for each in messages]
     await preservations.take_turns([(to, it) for to, it in sealed if isinstance(it, PreservationRecord)])
     now: dict[domain.PreservationKey, domain.Preservation] = dict(
-        await preservations.lock([UUID(each.subject) for each in messages])
+        await preservations.lock([each.subject_id for each in messages])
     )
     refusals: dict[UUID, str] = {}
     for message in messages:
-        key = (UUID(message.subject), message.recipient)
+        key = (message.subject_id, message.recipient)
         before = now.get(key)
         try:
             if isinstance(message.clear, PreservationAnswering):

@@ -210,7 +210,7 @@ def _begun(recipient: RecipientKind, item: HeldItem | None, message: Received) -
             raise Refused(f"{recipient.subject}_exists")
         return recipient.again(item, message)
     begun = HeldItem(
-        subject_id=UUID(message.subject),
+        subject_id=message.subject_id,
         party=message.recipient,
         sender=message.filed_by,
         exercise=message.exercise,

@@ -86,7 +86,7 @@ async def receive(
     answers = [message for message in messages if edges is not None and message.message in ANSWERS]
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
-    before = {} if are_new else await items.lock([UUID(message.subject) for message in incoming])
+    before = {} if are_new else await items.lock([message.subject_id for message in incoming])
     now, refusals = dict[domain.ItemKey, domain.HeldItem](before), dict[UUID, str]()
     came, events, taken = _InboundChanges(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
@@ -94,7 +94,7 @@ async def receive(
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
         incoming = [message for message in incoming if message.message_id not in refusals]
     for message in incoming:
-        key = (UUID(message.subject), message.recipient)
+        key = (message.subject_id, message.recipient)
         if message.moved and key not in now:
             continue  # the item was never received here: the party moved away (`moved`)
         try:
@@ -162,7 +162,7 @@ async def _keep(
     count: int,
 ) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
-    amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
+    amended |= {(message.subject_id, message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
     items.add(came.new)
     if brought or count > len(came.new):
@@ -176,7 +176,7 @@ async def _keep(
 
 
 def _key(message: Received) -> domain.ItemKey:
-    return UUID(message.subject), message.recipient
+    return message.subject_id, message.recipient
 
 
 def _is_urgent(message: Received) -> bool:
@@ -202,7 +202,7 @@ def _timed(
     """
     begun, steps = list[clocks.EdgeClock](), list[clocks.EdgeStep]()
     for message in messages:
-        of = message.recipient, UUID(message.subject), message.filed_by
+        of = message.recipient, message.subject_id, message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
             steps += [
                 clocks.EdgeStep.by(*of, step=step) for step in clocks.checked(message.clear.checked, message.sent_at)
@@ -216,7 +216,7 @@ def _timed(
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.answered(subject, so_far, message.sent_at)]
     for message in unclaimed:
-        of = message.recipient, UUID(message.subject), message.filed_by
+        of = message.recipient, message.subject_id, message.filed_by
         steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.awaits_claim(message.sent_at)]
     return begun, steps
 

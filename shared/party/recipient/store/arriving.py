@@ -191,7 +191,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
     protected, wrapped_key = seal_record(message, kek)
     act = edge_act(clear.edge_id, revision_of(message)) if isinstance(clear, EdgeClear) else clear.act
     return NewItem(
-        subject=UUID(message.subject),
+        subject=message.subject_id,
         party=message.recipient,
         kind=kind.value,
         sender=message.filed_by,
@@ -212,7 +212,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         wrapped_key=wrapped_key,
         peer=message.sender_instance,
         side=TrackSide.HELD,
-        track=track_of(message.message, message.sender, message.recipient, subject=UUID(message.subject)),
+        track=track_of(message.message, message.sender, message.recipient, subject=message.subject_id),
         owner=message.sender,
         other=message.recipient,
         track_acts=[str(act)],
@@ -243,7 +243,7 @@ def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]
     if message.opened is None or message.edge is None:
         raise Defect("sealed_part_missing")
     key = DataKey.generate()
-    place = record_place(UUID(message.subject), party=message.recipient, purpose=message.edge.purpose.value)
+    place = record_place(message.subject_id, party=message.recipient, purpose=message.edge.purpose.value)
     protected = protect(pack_opened(message.record, message.opened), key, place.column("record"))
     return protected, wrap(key, kek, place.column("wrapped_key"))
 
@@ -345,4 +345,4 @@ def _placed(message: Received, kek: KeyEncryptionKey) -> Iterator[CaseLocation]:
     if isinstance(message.sealed, ReferralRecord):
         for item in message.sealed.items:
             for each in tokens(item.locator, kek, message.recipient):
-                yield CaseLocation(UUID(message.subject), message.recipient, item.n, *each)
+                yield CaseLocation(message.subject_id, message.recipient, item.n, *each)

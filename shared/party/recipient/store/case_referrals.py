@@ -96,7 +96,7 @@ async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Recei
     passed = [each for each in messages if each.message is REFERRAL_PASSED_ON]
     if not passed:
         return frozenset()
-    keys = [(each.message_id, UUID(each.subject), each.filed_by, each.recipient) for each in passed]
+    keys = [(each.message_id, each.subject_id, each.filed_by, each.recipient) for each in passed]
     rows = await driver.fetch(_TAKEN_BACK, *map(list, zip(*keys, strict=True)))
     return frozenset(row["message_id"] for row in rows)
 
@@ -106,7 +106,7 @@ async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) 
     for message in messages:
         if isinstance(message.carried, ReferralPassedOnSealed):
             history = message.carried.model_dump_json(include={"history"}, exclude_none=True)
-            of = UUID(message.subject), message.recipient, message.sender
+            of = message.subject_id, message.recipient, message.sender
             await driver.execute(_CAME, *of, message.carried.reason.value, history, message.sent_at)
 
 
@@ -314,7 +314,7 @@ async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> N
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):
             continue
-        between = QuestionKey(message.recipient, UUID(message.subject), message.sender, own=True)
+        between = QuestionKey(message.recipient, message.subject_id, message.sender, own=True)
         said = message.clear.model_dump(mode="json", include={"replied", "decided"})
         number = _number(message.clear)
         await questions.over(between, number, QuestionState.ANSWERED, said=said, at=message.sent_at)

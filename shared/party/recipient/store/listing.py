@@ -299,7 +299,7 @@ async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received
     told = [(each, each.sealed) for each in messages if isinstance(each.sealed, Contact)]
     if not told:
         return frozenset()
-    rows = [(each.message_id, UUID(each.subject), each.recipient, said.agency, each.sender) for each, said in told]
+    rows = [(each.message_id, each.subject_id, each.recipient, said.agency, each.sender) for each, said in told]
     return frozenset(row["message_id"] for row in await driver.fetch(_KNOWN, *map(list, zip(*rows, strict=True))))
 
 
@@ -324,7 +324,7 @@ async def contacts_waiting(
 
 
 def _told(message: Received, said: Contact) -> _ContactRow:
-    of, at = UUID(message.subject), message.sent_at
+    of, at = message.subject_id, message.sent_at
     return _ContactRow(of, message.recipient, said.agency, said.ground.value, said.their_referral_id, at, at)
 
 
