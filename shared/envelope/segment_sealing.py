@@ -161,7 +161,8 @@ class GroupOpener:
     def open_part(self, sealed: bytes, wrap: bytes, context: SealContext) -> OpenedPart:
         """Return the opened part, with the values to seal it again. Raises as `open`."""
         key = self.message_key(wrap, context.message_id)
-        return OpenedPart(open_with_key(sealed, key, context), key, sealed[:NONCE_BYTES], context.associated_data())
+        associated = context.associated_data()
+        return OpenedPart(open_with_key(sealed, key, associated), key, sealed[:NONCE_BYTES], associated)
 
     def _unwrap(self, wrap: bytes) -> bytes:
         parts = _Wrap.read(wrap)
@@ -200,11 +201,11 @@ def seal_with_key(plaintext: bytes, message_key: bytes, associated: bytes, *, no
     return nonce + AESGCM(message_key).encrypt(nonce, pad_plaintext(plaintext), associated)
 
 
-def open_with_key(sealed: bytes, message_key: bytes, context: SealContext) -> bytes:
+def open_with_key(sealed: bytes, message_key: bytes, associated: bytes) -> bytes:
     """Open one message with its own key. Raises `Refused("sealed_unopenable")`."""
     nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
-        padded = AESGCM(message_key).decrypt(nonce, ciphertext, context.associated_data())
+        padded = AESGCM(message_key).decrypt(nonce, ciphertext, associated)
     except (InvalidTag, ValueError):
         raise _unopenable() from None
     return unpad_plaintext(padded)

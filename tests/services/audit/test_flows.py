@@ -212,7 +212,7 @@ def resealed_for_audit(world: World, fact: Record, change: Callable[[dict[str, A
         recipient="audit",
     )
     key = GroupOpener([world.keys["audit"].opening]).message_key(fact.wrap, attributes.id)
-    stated = json.loads(open_with_key(sealed or b"", key, context))
+    stated = json.loads(open_with_key(sealed or b"", key, context.associated_data()))
     change(*decisions(stated))
     nonce = os.urandom(12)
     text = AESGCM(key).encrypt(nonce, pad_plaintext(json.dumps(stated).encode()), context.associated_data())

@@ -179,9 +179,9 @@ def test_the_key_of_one_message_opens_no_other_message_of_the_group() -> None:
     sealer = GroupSealer(KEY.sealing_key)
     first, second = sealer.seal(b"first", CONTEXT), sealer.seal(b"second", message(1))
     key = GroupOpener([KEY]).message_key(sealer.wrap, CONTEXT.message_id)
-    assert open_with_key(first, key, CONTEXT) == b"first"
+    assert open_with_key(first, key, CONTEXT.associated_data()) == b"first"
     with pytest.raises(Refused, match="sealed_unopenable"):
-        open_with_key(second, key, message(1))
+        open_with_key(second, key, message(1).associated_data())
 
 
 @pytest.mark.parametrize(
