@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, cast
@@ -15,12 +14,9 @@ from services.audit.domain.partitions import Loss, LossReason, PartitionId, Read
 from services.audit.domain.reading import ObservedRecord, Reading, note_ack, read_records
 from services.audit.store.entries import PostgresEntries
 from shared.contracts.registry import BY_TYPE, WITHDRAWALS
-from shared.envelope.content_proof import SALT_BYTES
-from shared.envelope.headers import SALT, decode_headers
-from shared.exchange.message import DecodedHeaders, Record
+from shared.exchange.message import Record
 from shared.exchange.sender_verification import SigningKeys
 from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
-from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack
 from shared.messaging.arrival import (
@@ -34,7 +30,7 @@ from shared.messaging.arrival import (
 )
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import MALFORMED, NamedMessage
-from shared.messaging.placement import digest_record, read_hex
+from shared.messaging.placement import digest_record
 from shared.messaging.ports import Subjects
 from shared.messaging.reception import ArrivedMessage, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Inbound, Scope
@@ -149,23 +145,11 @@ class StreamVerifier:
 
 def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> ArrivedMessage:
     """Add a numbered message to a batch with its proof. It has no name here, because audit answers no message."""
-    salt = read_hex(dict(record.headers)[SALT], SALT_BYTES) or b""
-    envelope = None
-    with suppress(Refused):  # the entry then names the error in the headers
-        envelope = decode_headers(record.headers, record.value or b"")
-    known = replace(
-        record,
-        topic_id=placed.raw.topic_id,
-        writer=placed.proven.pair.writer,
-        wrap=placed.wrap,
-        proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
-        salt=salt,
-        decoded=None if envelope is None else DecodedHeaders(envelope, placed.digest.hex()),
-    )
+    envelope = placed.envelope  # without one, the entry names the error in the headers
     message = None if envelope is None else BY_TYPE.get(envelope.attributes.type)
     is_p0 = placed.place.lane is Lane.URGENT and message is not None and message not in WITHDRAWALS
     arrived = ArrivedMessage(placed.place, placed.digest, _UNNAMED, b"", is_p0)
-    batch.numbered.append((placed.proven.pair, arrived, known))
+    batch.numbered.append((placed.proven.pair, arrived, placed.know(record, placed.raw.headers)))
     return arrived
 
 

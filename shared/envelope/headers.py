@@ -137,7 +137,7 @@ def list_kept(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, b
     """
     received = tuple(headers)
     trace = _traceparent([value for name, value in received if name == TRACEPARENT])
-    kept = [(name, value) for name, value in received if is_signed(name.lower())]
+    kept = [each for each in received if each[0] in _KNOWN or is_signed(each[0].lower())]
     return (*kept, *([] if trace is None else [(TRACEPARENT, trace.encode())]))
 
 

@@ -7,13 +7,17 @@ invalid, its number is taken and it becomes a dead letter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from shared.envelope.headers import PLACE
+from shared.envelope.attributes import Envelope
+from shared.envelope.content_proof import SALT_BYTES, leaf_digest
+from shared.envelope.headers import PLACE, SALT, decode_headers
+from shared.exchange.message import DecodedHeaders, Record
 from shared.kernel.errors import Refused
 from shared.messaging.acks import ACK, Ack, parse_ack_record
 from shared.messaging.placement import (
@@ -24,8 +28,11 @@ from shared.messaging.placement import (
     digest_record,
     parse_place,
     parse_proof_record,
+    read_hex,
 )
 from shared.messaging.streams import Lane, Pair, StreamPlace
+
+RawHeaders: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
 
 class RawRecord(NamedTuple):
@@ -34,14 +41,14 @@ class RawRecord(NamedTuple):
     topic_id: UUID
     offset: int
     broker_time: datetime
-    headers: tuple[tuple[str, bytes | None], ...]
+    headers: RawHeaders
     value: bytes | None
 
 
 class PlacedMessage(NamedTuple):
     """A numbered record at its proven place.
 
-    `is_signed`: its content signature is valid. `wrap`: its sealed data key.
+    `is_signed`: its content signature is valid. `wrap`: its sealed data key. `envelope`: None for malformed headers.
     """
 
     raw: RawRecord
@@ -50,6 +57,16 @@ class PlacedMessage(NamedTuple):
     is_signed: bool
     wrap: bytes
     proven: ProvenSegment
+    salt: bytes
+    envelope: Envelope | None
+
+    def know(self, record: Record, headers: RawHeaders) -> Record:
+        """Return `record`, as Kafka has it, with these of its headers and the results of its proofs."""
+        as_read = record.topic, record.partition, record.offset, record.broker_time, record.key, headers, record.value
+        proof = self.proven.prove(self.place.number, self.salt) if self.is_signed else None
+        proven = self.raw.topic_id, self.proven.pair.writer, self.wrap, proof, self.salt
+        decoded = None if self.envelope is None else DecodedHeaders(self.envelope, self.digest.hex())
+        return Record(*as_read, record.time_stated, *proven, decoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +109,14 @@ class PartitionVerifier:
         return [self._verify(record) for record in records]
 
     def _verify(self, raw: RawRecord) -> Verified:
-        kind = _single(raw.headers, KIND)
+        single = _list_single(raw.headers)
+        kind = single.get(KIND)
         try:
             if kind == PROOF:
                 return self._prove(raw)
             if kind == ACK:
                 return self._hear(raw)
-            return self._place(raw)
+            return self._place(raw, single)
         except Refused as error:
             return UnreadableRecord(raw, error.code)
 
@@ -116,19 +134,24 @@ class PartitionVerifier:
         self.proven, self.proof_offset = proven, raw.offset
         return UnreadableRecord(raw, None)
 
-    def _place(self, raw: RawRecord) -> Verified:
-        place = parse_place(_single(raw.headers, PLACE), self._lane)
+    def _place(self, raw: RawRecord, single: Mapping[str, bytes | None]) -> Verified:
+        place = parse_place(single.get(PLACE), self._lane)
         if place is None or raw.value is None:
             raise Refused("record_empty" if raw.value is None else "place_malformed")
         proven = self.proven
         if proven is None or not proven.has(place):
             raise Refused("proof_missing")
         index = place.number - proven.first
-        if digest_record(raw.headers, raw.value) != proven.digests[index]:
+        digest, salt = proven.digests[index], read_hex(single.get(SALT), SALT_BYTES)
+        envelope = _decode(raw.headers, raw.value)
+        if salt is None or digest != (
+            leaf_digest(salt, envelope.attributes.head.encode() + raw.value)
+            if envelope
+            else digest_record(raw.headers, raw.value)
+        ):
             raise Refused("signature_invalid")
-        return PlacedMessage(
-            raw, place, proven.digests[index], proven.is_signed[index], proven.wrap(place.number), proven
-        )
+        wrap = proven.wrap(place.number)
+        return PlacedMessage(raw, place, digest, proven.is_signed[index], wrap, proven, salt, envelope)
 
 
 class CopyVerifier:
@@ -145,7 +168,7 @@ class CopyVerifier:
         """Return each record; the pair and lane of a copy are those of the proof record before it."""
         found: list[Verified] = []
         for record in records:
-            if _single(record.headers, KIND) == PROOF:
+            if _list_single(record.headers).get(KIND) == PROOF:
                 self._begin(record)
             verifier = self._verifier
             found += [UnreadableRecord(record, "proof_missing")] if verifier is None else verifier.verify([record])
@@ -161,7 +184,18 @@ class CopyVerifier:
             self._verifier = PartitionVerifier(proven.pair, proven.lane, self._keys)
 
 
-def _single(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
-    """Return the value of a header that occurs once, or None."""
-    values = [value for each, value in headers if each == name]
-    return values[0] if len(values) == 1 else None
+def _decode(headers: RawHeaders, value: bytes) -> Envelope | None:
+    """Return the decoded headers, or None if they are malformed: `decode_headers` says why."""
+    try:
+        return decode_headers(headers, value)
+    except Refused:
+        return None
+
+
+def _list_single(headers: RawHeaders) -> Mapping[str, bytes | None]:
+    """Return the headers that occur once, by name."""
+    found = dict(headers)
+    if len(found) == len(headers):
+        return found
+    counts = Counter(name for name, _ in headers)
+    return {name: value for name, value in found.items() if counts[name] == 1}

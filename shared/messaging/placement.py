@@ -15,13 +15,11 @@ from binascii import hexlify, unhexlify
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from struct import Struct, pack, unpack_from
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.attributes import COVERED
 from shared.envelope.content_proof import (
     SALT_BYTES,
     ContentProof,
@@ -35,6 +33,7 @@ from shared.envelope.content_proof import (
 from shared.envelope.headers import PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid_of
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, StreamPlace, extend_chain
 
@@ -45,11 +44,6 @@ PROOF: Final = b"proof"
 _PLACE: Final = Struct(">16sQ")
 _HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
 _VERSION: Final = 1
-
-#: The covered headers of a message without extensions, and the head that they make.
-_USUAL: Final = frozenset(COVERED)
-_USUAL_HEAD: Final = b"".join(b"%s:%%s\n" % name.encode() for name in COVERED) + b"\n"
-_IN_ORDER: Final = itemgetter(*COVERED)
 
 #: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
 #: time and it has not been revoked since.
@@ -143,7 +137,7 @@ def parse_place(value: bytes | None, lane: Lane) -> StreamPlace | None:
     if packed is None:
         return None
     incarnation, number = _PLACE.unpack(packed)
-    return StreamPlace(UUID(bytes=incarnation), lane, number) if number else None
+    return StreamPlace(uuid_of(int.from_bytes(incarnation)), lane, number) if number else None
 
 
 def write_hex(raw: bytes) -> bytes:
@@ -171,9 +165,6 @@ def covered_bytes(headers: Headers, value: bytes) -> bytes:
 
 
 def _join_head(covered: Mapping[str, bytes]) -> bytes:
-    if covered.keys() == _USUAL:
-        usual: tuple[bytes, ...] = _IN_ORDER(covered)
-        return _USUAL_HEAD % usual
     return b"".join([b"%s:%s\n" % (name.encode(), text) for name, text in sorted(covered.items())]) + b"\n"
 
 

@@ -27,10 +27,11 @@ it has the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain, repeat
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
@@ -39,7 +40,7 @@ from uuid import UUID, uuid5
 from pydantic_core import from_json
 
 from shared.envelope.attributes import COVERED
-from shared.envelope.content_proof import SALT_BYTES, MessageProof
+from shared.envelope.content_proof import MessageProof
 from shared.envelope.datakeys import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -51,19 +52,19 @@ from shared.envelope.datakeys import (
     unwrap,
     wrap,
 )
-from shared.envelope.headers import SALT, decode_headers, list_kept
+from shared.envelope.headers import list_kept
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
 from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
 from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.accept import RECORD_BYTES_MAX
-from shared.exchange.message import DecodedHeaders, Record
+from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
+from shared.kernel.ids import parse_uuid
 from shared.ledger.tree import HASH_BYTES
 from shared.messaging.arrival import PlacedMessage
 from shared.messaging.contract import ControlBody, decode_control
 from shared.messaging.exceptions import MALFORMED, NamedMessage, TakenMessage
-from shared.messaging.placement import read_hex
 from shared.messaging.reception import ArrivedMessage
 from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
 from shared.messaging.tracks import name_unread
@@ -91,17 +92,17 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def pack(record: Record) -> bytes:
     """Return the bytes of a record and of its proof."""
-    return b"".join(_pack_halves(record))
+    return b"".join(_pack_halves(record, record.value))
 
 
-def _pack_halves(record: Record) -> tuple[bytes, bytes]:
+def _pack_halves(record: Record, value: bytes | None) -> tuple[bytes, bytes]:
     """Return the bytes up to the headers, and those of wrap, salt and proof."""
     flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
     topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
     broker_time = (record.broker_time - _EPOCH) // _MICROSECOND
-    parts: list[bytes | None] = [record.topic.encode(), record.writer.encode(), record.key, record.value]
-    for place, (name, value) in enumerate(record.headers):
-        parts += [None if COVERED[place : place + 1] == (name,) else name.encode(), value]
+    parts: list[bytes | None] = [record.topic.encode(), record.writer.encode(), record.key, value]
+    for usual, (name, text) in zip(chain(COVERED, repeat(None)), record.headers, strict=False):
+        parts += [None if name == usual else name.encode(), text]
     head = _HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)
     proof = None if record.proof is None else _pack_proof(record.proof)
     return head + _join_parts(parts), _join_parts((record.wrap, record.salt, proof))
@@ -155,7 +156,7 @@ def pack_opened(record: Record, part: OpenedPart) -> bytes:
     """Return the bytes of a record whose sealed part was opened."""
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
-    rest, proven = _pack_halves(replace(record, value=join_value(clear, None)))
+    rest, proven = _pack_halves(record, join_value(clear, None))
     stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)))
     return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, proven))
 
@@ -256,18 +257,7 @@ def read_arrival(record: Record, placed: PlacedMessage) -> ArrivedMessage:
 
     A record above the limits of a party's record, which no recipient accepts, is stored only in part.
     """
-    salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
-    headers = list_kept(record.headers)
-    kept = replace(
-        record,
-        headers=headers,
-        topic_id=placed.raw.topic_id,
-        writer=placed.proven.pair.writer,
-        wrap=placed.wrap,
-        proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
-        salt=salt,
-        decoded=_decode(headers, record.value or b"", placed.digest),
-    )
+    kept = placed.know(record, list_kept(record.headers))
     named, clear = _name(kept, placed.digest)
     body = None
     if named.role in CONTROL_ROLES and clear is not None:
@@ -293,14 +283,6 @@ def _cut(record: Record) -> Record:
     )
 
 
-def _decode(headers: Sequence[tuple[str, bytes | None]], value: bytes, digest: bytes) -> DecodedHeaders | None:
-    """Return the decoded headers, or None if they are malformed: the recipient's check says why."""
-    try:
-        return DecodedHeaders(decode_headers(headers, value), digest.hex())
-    except Refused:
-        return None
-
-
 def _read_control(record: Record, placed: PlacedMessage, role: WireRole, *, clear: bytes) -> ControlBody | None:
     """Return the body of a message of the protocol, or None if audit would not take it as that message.
 
@@ -316,22 +298,16 @@ def _read_control(record: Record, placed: PlacedMessage, role: WireRole, *, clea
         return None
 
 
-class _HeaderValues(NamedTuple):
-    """The headers of a message on which its name depends."""
+def _state(record: Record) -> tuple[str, str, str, UUID]:
+    """Return the type, sender, recipient and subject that a message's headers state.
 
-    type_text: str
-    sender: str
-    recipient: str
-    subject: UUID
-
-
-def _state(record: Record) -> _HeaderValues:
-    """Parse these headers. Raises `ValueError` for a missing or repeated one, or if the subject is not a UUID."""
+    Raises `ValueError` for a missing or repeated one, or if the subject is not a UUID.
+    """
     if record.decoded is not None:
         attributes = record.decoded.envelope.attributes
-        return _HeaderValues(attributes.type, attributes.sender, attributes.recipient, UUID(attributes.subject))
+        return attributes.type, attributes.sender, attributes.recipient, parse_uuid(attributes.subject)
     type_text, sender, recipient = (_text(record, name) for name in ("ce_type", "ce_sender", "ce_recipient"))
-    return _HeaderValues(type_text, sender, recipient, UUID(_text(record, "ce_subject")))
+    return type_text, sender, recipient, UUID(_text(record, "ce_subject"))
 
 
 def _name(record: Record, digest: bytes) -> tuple[NamedMessage, bytes | None]:
