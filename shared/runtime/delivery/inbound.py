@@ -8,6 +8,7 @@ statements.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -98,8 +99,8 @@ class PartyInbound:
         await self._note_reads(pairs)
         await move_gathered(scope, self._driver)
         await self._try_behind(scope, pairs)
-        for outcome in outcomes:
-            MESSAGES.labels(outcome.kind.value).inc()
+        for kind, count in Counter(each.kind for each in outcomes).items():
+            MESSAGES.labels(kind.value).inc(count)
         return outcomes
 
     def bytes_to_keep(self, taken: TakenMessage, outcome: Outcome) -> bytes:
@@ -310,7 +311,7 @@ def _name(named: NamedMessage, received: Received) -> NamedMessage:
         received.message,
         sender=received.sender,
         recipient=received.recipient,
-        subject=UUID(received.subject),
+        subject=received.subject_id,
         clear=received.clear.model_dump(mode="json"),
     )
 

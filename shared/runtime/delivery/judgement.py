@@ -147,7 +147,8 @@ class Judgement:
 
     def _find_held(self, key: TrackKey, edge_id: UUID) -> EdgeRevision | None:
         """Return the revision of an edge that was held before the batch."""
-        held = self._edges.get(key, {}).get(str(edge_id))
+        edges = self._edges.get(key)
+        held = edges.get(str(edge_id)) if edges else None
         return None if held is None else EdgeRevision(edge_id, *held)
 
     def list_changes(self, pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
@@ -159,7 +160,7 @@ class Judgement:
                 continue
             role = each.named.role
             parties = parties_of(role, received.sender, received.recipient)
-            change = changes.setdefault(key, TrackChange(key, UUID(received.subject), *parties))
+            change = changes.setdefault(key, TrackChange(key, received.subject_id, *parties))
             change.is_withdrawn |= role is WireRole.WITHDRAWAL
             change.acts |= dict.fromkeys(each.named.acts)
             if edge is not None:

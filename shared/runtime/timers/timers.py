@@ -107,6 +107,7 @@ def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -
     """
     noted: list[_StepCalls] = driver.late.get(LateRow.STEPS, [])
     named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
+    law_at = find_law(driver)
     for at, each in enumerate(noted):
         rest = []
         for edge in each.begun:
@@ -114,8 +115,8 @@ def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -
             if key not in keys or key in taken:
                 rest.append(edge)
                 continue
-            row = new_rows([edge], find_law(driver))[0]
-            taken[key] = add_steps(row, _of(row, named), find_law(driver))
+            row = new_rows([edge], law_at)[0]
+            taken[key] = add_steps(row, _of(row, named), law_at) if named else row
         noted[at] = each._replace(begun=rest)
     if not any(each.begun for each in noted):
         names = {name for row in taken.values() for name in _names(row)}
