@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -82,8 +82,8 @@ def read_records(observed: Sequence[ObservedRecord], read: AuditBatch, *, readin
     A broker time ahead of audit's clock is refused. Every record gets an entry, in the order of the records; an entry
     of an unreadable record has the problem's code. A fact from an unauthorized sender has no effect beyond its entry.
     """
-    opener = GroupOpener(reading.opening_keys)
-    read.entries += [_read(each, read, reading=reading, opener=opener) for each in observed]
+    opener, passed = GroupOpener(reading.opening_keys), set[Hashable]()
+    read.entries += [_read(each, read, reading=reading, opener=opener, passed=passed) for each in observed]
 
 
 def record_digest(record: Record) -> str:
@@ -99,7 +99,9 @@ def record_digest(record: Record) -> str:
     return known.hexdigest()
 
 
-def _read(observed: ObservedRecord, read: AuditBatch, *, reading: Reading, opener: GroupOpener) -> AuditEntry:
+def _read(
+    observed: ObservedRecord, read: AuditBatch, *, reading: Reading, opener: GroupOpener, passed: set[Hashable]
+) -> AuditEntry:
     record = observed.record
     try:
         envelope = record.decoded.envelope if record.decoded else decode_headers(record.headers, record.value or b"")
@@ -110,7 +112,7 @@ def _read(observed: ObservedRecord, read: AuditBatch, *, reading: Reading, opene
     if unproven is None:
         try:
             directory = reading.shelf.directories.active(record.broker_time)
-            _check_sender(observed, envelope, message, directory=directory, reading=reading)
+            _check_sender(observed, envelope, message, directory=directory, reading=reading, passed=passed)
         except (Refused, Unavailable) as error:
             unproven = error.code
     if observed.code is not None or unproven in _OF_NOBODY:
@@ -147,13 +149,20 @@ def _check_sender(
     *,
     directory: DirectoryIndex,
     reading: Reading,
+    passed: set[Hashable],
 ) -> None:
-    """Check the sender of a record. Raises `Refused`, and `Unavailable` without a directory in force."""
+    """Check the sender of a record. Raises `Refused`, and `Unavailable` without a directory in force.
+
+    `passed` gets the statements of each sender that has passed: equal ones pass, too.
+    """
     record, now, attributes = observed.record, reading.clock.now(), envelope.attributes
     in_force = reading.shelf.directories.active(now)
     check_broker_time(record, now)
     if record.proof is None:
         raise Refused("signature_invalid")
+    stated = attributes.type, attributes.sender, attributes.recipient, attributes.source
+    if (claim := (*stated, observed.pair, directory, in_force)) in passed:
+        return
     verify_sender(attributes, directory, writer=observed.pair.writer, in_force=in_force)
     if attributes.type in ROLE_BY_TYPE:
         # The protocol's messages go from instance to instance.
@@ -161,6 +170,7 @@ def _check_sender(
             raise Refused("sender_unknown", field="ce_sender")
     elif message is not None:
         check_stated_by(message, attributes, observed.pair.writer, directory=directory)
+    passed.add(claim)
 
 
 def _entry(
