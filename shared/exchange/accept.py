@@ -307,7 +307,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         if only_codes_unknown(error):
             raise code_unknown("/sealed") from None
         raise Refused("guard_refused", "it does not match the schema of its type", field="/sealed") from None
-    tree = from_json(plaintext, cache_strings="none")  # a cache would keep values of class S3
+    tree = from_json(plaintext, cache_strings="keys")  # a cache of all strings would keep values of class S3
     if not is_plain(plaintext, tree):
         tree = _parse_sealed(plaintext)
         check_spelt(plaintext, tree)
