@@ -26,6 +26,7 @@ from shared.exchange.bound_facts import check_facts
 from shared.exchange.message import Draft, compose_fact
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid_of
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, RoutedEdge, RoutingInput, RoutingResult, judge
@@ -159,7 +160,7 @@ def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
     """Return the stated edges of a decision. Raises `ValueError` for an invalid recipient number or id."""
     return [
         StatedEdge(
-            UUID(bytes=from_base64url(each.id)),
+            uuid_of(int.from_bytes(from_base64url(each.id))),
             _recipient(fact, each.to),
             each.purpose.value,
             from_base64url(each.digest).hex(),
