@@ -347,12 +347,7 @@ def _uuid(record: Record, name: str) -> UUID | None:
 
 def _text(record: Record, name: str) -> str:
     """Return the text of a header. Raises `ValueError` if there is none, or more than one."""
-    value = _header(record, name)
-    if value is None:
-        raise ValueError(name)
-    return value.decode("ascii")
-
-
-def _header(record: Record, name: str) -> bytes | None:
     values = [value for each, value in record.headers if each == name]
-    return values[0] if len(values) == 1 else None
+    if len(values) != 1 or values[0] is None:
+        raise ValueError(name)
+    return values[0].decode("ascii")

@@ -36,7 +36,8 @@ _KINDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each message has one, and a frozen class costs three times as much.
+@dataclass(slots=True)
 class Arrival:
     """A taken message after `accept`. If it was rejected, `code` is the reason, and `received` is None."""
 

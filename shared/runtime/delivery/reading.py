@@ -22,10 +22,11 @@ from shared.exchange.message import Record
 from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
+from shared.messaging.acks import Ack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, UnreadableRecord, Verified
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.placement import PlaceKeys
-from shared.messaging.reception import ArrivedRecord, receive_batch
+from shared.messaging.reception import ArrivedMessage, ArrivedRecord, receive_batch
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.runtime.delivery.arriving import read_arrival
@@ -97,14 +98,12 @@ class _Partition:
         if isinstance(found, UnreadableRecord) and found.code is not None:
             topic, partition = self.where
             log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
-        match found:
-            case PlacedMessage():
-                arrived = read_arrival(record, found)
-                return ArrivedRecord(self.topic_id, record.offset, record.broker_time, arrived)
-            case StatedAck():
-                return ArrivedRecord(self.topic_id, record.offset, record.broker_time, found.ack)
-            case _:
-                return ArrivedRecord(self.topic_id, record.offset, record.broker_time, None)
+        content: ArrivedMessage | Ack | None = None
+        if isinstance(found, PlacedMessage):
+            content = read_arrival(record, found)
+        elif isinstance(found, StatedAck):
+            content = found.ack
+        return ArrivedRecord(self.topic_id, record.offset, record.broker_time, content)
 
 
 class InboxReader:
