@@ -207,7 +207,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
     passed: Any = SimpleNamespace(
         message_id=uuid7(),
         message=REFERRAL_PASSED_ON,
-        subject=str(subject),
+        subject_id=subject,
         filed_by=HOTLINE,
         sender=OTHER_AGENCY,
         recipient=AGENCY,

@@ -36,7 +36,7 @@ def arrival(
     place = StreamPlace(uuid7(), Lane.ORDINARY, 1)
     taken = TakenMessage(PEER, place, bytes(32), named, b"", Coordinates(None, 0, datetime(2026, 5, 4, tzinfo=UTC)))
     more = () if is_again else None
-    shown: Any = SimpleNamespace(edge=edge, again=more, sender="a", recipient="b", subject=str(TRACK))
+    shown: Any = SimpleNamespace(edge=edge, again=more, sender="a", recipient="b", subject_id=TRACK)
     received = cast(Received, shown) if code is None else None
     return Arrival(taken, named, received, code=code, edge=edge)
 
