@@ -82,11 +82,10 @@ SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM
 _REFERRALS = (
     f"""
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
-                      body_sha256, facts, decision, content, wrapped_key, accepted_at)
+                      body_sha256, priority, decided, content, wrapped_key, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
        CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
-       jsonb_build_object('priority', {PRIORITY}), '{{{{"salt": "s"}}}}',
-       {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
+       {PRIORITY}, '\\x', {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""

@@ -115,8 +115,8 @@ _FILLS: Final[Mapping[str, Sequence[str]]] = {
         *_sent("audit"),
         f"""
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, body_sha256,
-                      facts, decision, content, accepted_at)
-SELECT {{id}}, 'big.example', 'R-' || i, 1, false, 'routed', 'routed', i, '', '{{{{}}}}', '{{{{}}}}', '', {{ago}}
+                      priority, decided, content, accepted_at)
+SELECT {{id}}, 'big.example', 'R-' || i, 1, false, 'routed', 'routed', i, '', 'p2_normal', '', '', {{ago}}
 {_FROM}
 """,
         f"""

@@ -17,7 +17,7 @@ from shared.contracts.answers import NoticeStatements
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.kernel.errors import Refused
-from shared.runtime.database.idempotency import ClaimKind, KeyClaim, claim_many, forget_many, store_many
+from shared.runtime.database.idempotency import ClaimKind, KeyClaim, KeyUse, claim_many, store_many
 from shared.vocabulary.answers import NoticeAction
 
 _DONE = 202
@@ -40,7 +40,7 @@ class LineKeys:
         self._lines = lines
         #: The place of each line that repeats an earlier line under the same key, with the place of the earlier one.
         self.twins: dict[int, int] = {}
-        self._claimed: dict[int, bytes] = {}
+        self._claimed: dict[int, KeyUse] = {}
 
     async def claim(self) -> dict[int, bytes | Refused]:
         """Claim all keys. Return the stored answer or the refusal of each line that must not be done."""
@@ -50,7 +50,7 @@ class LineKeys:
         settled: dict[int, bytes | Refused] = {}
         for line, claimed in zip(self._lines, claims, strict=True):
             if claimed.kind is ClaimKind.NEW:
-                self._claimed[line.place] = line.key
+                self._claimed[line.place] = (self._party, line.key, line.same)
             elif claimed.twin_of is not None:
                 self.twins[line.place] = self._lines[claimed.twin_of].place
             else:
@@ -58,12 +58,9 @@ class LineKeys:
         return settled
 
     async def keep(self, done: Mapping[int, bytes]) -> None:
-        """Store the answer of each line that was done. Release the keys of all others, so that they can be retried."""
-        kept = [(self._party, key, _DONE, done[place]) for place, key in self._claimed.items() if place in done]
+        """Store the answer of each line that was done. The keys of all others are free, so that they can be retried."""
+        kept = [(use, _DONE, done[place]) for place, use in self._claimed.items() if place in done]
         await store_many(self._driver, kept)
-        refused = [(self._party, key) for place, key in self._claimed.items() if place not in done]
-        if refused:
-            await forget_many(self._driver, refused)
 
 
 def _settled(claimed: KeyClaim) -> bytes | Refused:

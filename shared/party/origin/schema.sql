@@ -19,8 +19,9 @@ CREATE TABLE referral (
     arrival bigint NOT NULL,
     -- The hash of the posted bytes, as the signed acceptance states it.
     body_sha256 text NOT NULL,
-    facts jsonb NOT NULL,
-    decision jsonb NOT NULL,
+    priority text NOT NULL,
+    -- The facts and the decision, as stored text (shared/runtime/database/stored_text.py).
+    decided bytea NOT NULL,
     content bytea NOT NULL,
     -- The key of the content and of earlier revisions. NULL after erasure.
     wrapped_key bytea,
@@ -33,7 +34,7 @@ CREATE TABLE referral (
     reviewed_by text,
     -- 0 if a child is at risk, else 1. Attention items are ordered by rank, then oldest first.
     rank smallint NOT NULL
-        GENERATED ALWAYS AS (CASE WHEN facts ->> 'priority' = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
+        GENERATED ALWAYS AS (CASE WHEN priority = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
     -- The reference comes first, so that the planner never uses this index for the party alone, even on an empty table.
     CONSTRAINT referral_external_ref UNIQUE (external_ref, party),
     CONSTRAINT referral_cause CHECK (cause IN ('filed', 'amended', 'rerouted')),
@@ -47,8 +48,7 @@ CREATE TABLE referral (
 -- only cost CPU time.
 ALTER TABLE referral
     ALTER COLUMN content SET STORAGE EXTERNAL,
-    ALTER COLUMN facts SET STORAGE MAIN,
-    ALTER COLUMN decision SET STORAGE MAIN;
+    ALTER COLUMN decided SET STORAGE MAIN;
 -- The list, whole and by its filters: state, priority, period.
 CREATE INDEX referral_by_arrival ON referral (party, arrival);
 CREATE INDEX referral_by_state ON referral (party, state, arrival);
@@ -116,8 +116,8 @@ CREATE TABLE referral_revision (
     cause text NOT NULL,
     at timestamptz NOT NULL,
     body_sha256 text NOT NULL,
-    facts jsonb NOT NULL,
-    decision jsonb NOT NULL,
+    priority text NOT NULL,
+    decided bytea NOT NULL,
     content bytea NOT NULL,
     PRIMARY KEY (referral_id, revision),
     CONSTRAINT referral_revision_content_bound CHECK (octet_length(content) <= 33000)
@@ -215,9 +215,9 @@ CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
 CREATE INDEX edge_known ON edge (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX edge_due ON edge (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
 CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX edge_aside ON edge (edge_id) WHERE aside IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;

@@ -226,7 +226,7 @@ ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 # A conceded item stays listed until the origin has withdrawn it or the recipient has finished its work.
 _ASKED: Final = """
 SELECT q.question_id AS id, q.rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
-       nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.facts ->> 'priority' AS priority
+       nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.priority
 FROM question AS q JOIN referral AS r ON r.referral_id = q.subject
 WHERE q.party = $1 AND NOT q.own
   AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))

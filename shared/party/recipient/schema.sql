@@ -63,9 +63,9 @@ CREATE INDEX received_deadline ON received (edge_id, party);
 CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
 CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX received_aside ON received (edge_id) WHERE aside IS NOT NULL;
 -- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;

@@ -1,7 +1,8 @@
 """The store of idempotency keys: one key of one party has one effect and one answer, also if it is sent again.
 
-The claim, the effect and the stored answer commit in one transaction. A request with a key that an open transaction
-holds waits for that transaction. If it commits, the answer is stored; if it fails, the key is free again.
+The effect and the stored answer commit in one transaction, which holds the key by an advisory lock (`hold_keys`). A
+request with a key that an open transaction holds waits for that transaction. If it commits, the answer is stored; if
+it fails, the key is free again.
 Trust: a client that can write this table can suppress or repeat a request's effect, but not forge a request.
 """
 
@@ -14,7 +15,8 @@ from typing import Final
 
 import asyncpg
 
-from shared.runtime.database.columns import BoundRows, Columns, Statement
+from shared.kernel.errors import Refused
+from shared.runtime.database.columns import BoundRows, Columns, Statement, pairs
 from shared.runtime.database.stored_text import compress, decompress
 
 #: The party of a request, the hash of its key, and that of its body.
@@ -23,30 +25,18 @@ KeyUse = tuple[str, bytes, bytes]
 CLAIM: Final = Columns[str](
     {"party": "text", "key_hash": "bytea", "body_hash": "bytea", "status": "integer", "answer": "bytea"}
 )
-#: Claims the keys of the rows `claims` in a fixed order, so that batches with common keys never wait in a circle. A
+#: Stores the keys of the rows `claims` in a fixed order, so that batches with common keys never wait in a circle. A
 #: statement that includes it does not see rows that a holder commits meanwhile.
 CLAIM_KEYS: Final = """
 INSERT INTO idempotency ({claims.names}) SELECT {claims.values} FROM {claims}
 ORDER BY claims.party, claims.key_hash ON CONFLICT DO NOTHING RETURNING party, key_hash
 """
-_CLAIM: Final = Statement(CLAIM_KEYS, claims=CLAIM)
-
-_HELD = """
+_STORE: Final = Statement(CLAIM_KEYS, claims=CLAIM)
+_STORED: Final = """
 SELECT party, key_hash, body_hash, status, answer FROM idempotency
 JOIN unnest($1::text[], $2::bytea[]) AS c(party, key_hash) USING (party, key_hash)
 """
-
-_STORE = """
-UPDATE idempotency AS i SET status = a.status, answer = a.answer
-FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) AS a(party, key_hash, status, answer)
-WHERE i.party = a.party AND i.key_hash = a.key_hash
-"""
-
-
-_FORGET = """
-DELETE FROM idempotency AS i USING unnest($1::text[], $2::bytea[]) AS a(party, key_hash)
-WHERE i.party = a.party AND i.key_hash = a.key_hash
-"""
+_HOLD: Final = "SELECT * FROM hold_keys($1::text[], $2::bytea[])"
 
 
 class ClaimKind(StrEnum):
@@ -74,17 +64,16 @@ async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body
 
 
 async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> list[KeyClaim]:
-    """Claim the keys of a batch within the caller's transaction.
+    """Claim the keys of a batch until the end of the caller's transaction. A free key has no row until its answer.
 
     Needs READ COMMITTED, so that rows are visible that a concurrent holder committed during the wait.
     """
-    claimed = await driver.fetch(*_CLAIM.bind(claims=bind_claims(requests, [(None, None)] * len(requests))))
-    return await read_claims(driver, requests, {(row["party"], row["key_hash"]) for row in claimed})
+    return _judge(requests, await driver.fetch(_HOLD, *pairs([key[:2] for key in requests])))
 
 
-def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> BoundRows[str]:
+def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int, bytes]]) -> BoundRows[str]:
     """Bind the rows of `CLAIM_KEYS`, one for each key. New claims store `answers` (status, exact answer)."""
-    rows = [(*requests[at], answers[at][0], _stored(answers[at][1])) for at in _firsts(requests).values()]
+    rows = [(*requests[at], answers[at][0], compress(answers[at][1])) for at in _firsts(requests).values()]
     return BoundRows(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
 
 
@@ -92,11 +81,13 @@ async def read_claims(
     driver: asyncpg.Connection, requests: Sequence[KeyUse], new: Collection[tuple[str, bytes]]
 ) -> list[KeyClaim]:
     """Return the claim of each request of a batch. `new` are the keys that were just claimed."""
-    firsts = _firsts(requests)
-    held: dict[tuple[str, bytes], asyncpg.Record] = {}
-    if others := [key for key in firsts if key not in new]:
-        rows = await driver.fetch(_HELD, [party for party, _ in others], [key_hash for _, key_hash in others])
-        held = {(row["party"], row["key_hash"]): row for row in rows}
+    others = [key for key in _firsts(requests) if key not in new]
+    return _judge(requests, await driver.fetch(_STORED, *pairs(others)) if others else [])
+
+
+def _judge(requests: Sequence[KeyUse], stored: Sequence[asyncpg.Record]) -> list[KeyClaim]:
+    """Return the claim of each request of a batch, by the stored rows of its keys."""
+    firsts, held = _firsts(requests), {(row["party"], row["key_hash"]): row for row in stored}
     claims = []
     for index, (party, key_hash, wanted_hash) in enumerate(requests):
         first = firsts[party, key_hash]
@@ -119,28 +110,17 @@ def _firsts(requests: Sequence[KeyUse]) -> dict[tuple[str, bytes], int]:
     return firsts
 
 
-async def store_answer(driver: asyncpg.Connection, party: str, key_hash: bytes, *, status: int, answer: bytes) -> None:
-    """Store the answer of a `NEW` claim, in the transaction of the claim."""
-    await store_many(driver, [(party, key_hash, status, answer)])
+async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[KeyUse, int, bytes]]) -> None:
+    """Store (key and body, status, exact answer) for each `NEW` claim, in the transaction of the claims.
 
-
-async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[str, bytes, int, bytes]]) -> None:
-    """Store (party, key hash, status, exact answer) for each `NEW` claim, in the transaction of the claims."""
-    if answers:
-        rows = [(*claimed, _stored(answer)) for *claimed, answer in answers]
-        await driver.execute(_STORE, *(list(column) for column in zip(*rows, strict=True)))
-
-
-async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, bytes]]) -> None:
-    """Free these keys in the transaction that claimed them. Their requests had no effect and may be sent again."""
-    await driver.execute(_FORGET, *(list(column) for column in zip(*keys, strict=True)))
+    Raises `Refused("idempotency_key_reused")` if a submission has taken one of the keys meanwhile.
+    """
+    claims = bind_claims([use for use, _, _ in answers], [(status, answer) for _, status, answer in answers])
+    if answers and len(await driver.fetch(*_STORE.bind(claims=claims))) < len(answers):
+        raise Refused("idempotency_key_reused", "the key was used with another body")
 
 
 def _held(row: asyncpg.Record, wanted_hash: bytes) -> KeyClaim:
     if row["body_hash"] != wanted_hash:
         return KeyClaim(ClaimKind.REUSED)
-    return KeyClaim(ClaimKind.STORED, row["status"], row["answer"] and decompress(row["answer"]))
-
-
-def _stored(answer: bytes | None) -> bytes | None:
-    return None if answer is None else compress(answer)
+    return KeyClaim(ClaimKind.STORED, row["status"], decompress(row["answer"]))

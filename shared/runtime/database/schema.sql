@@ -103,13 +103,26 @@ CREATE TABLE idempotency (
     party text NOT NULL,
     key_hash bytea NOT NULL,
     body_hash bytea NOT NULL,
-    status integer,
+    status integer NOT NULL,
     -- Stored text (shared/runtime/database/stored_text.py).
-    answer bytea,
+    answer bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)
 );
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
+-- Hold keys until the end of the transaction, and return the stored ones. The locks are taken in a fixed order. The
+-- second statement sees rows that a holder committed during the wait.
+CREATE FUNCTION hold_keys(parties text[], keys bytea[]) RETURNS SETOF idempotency LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(held.lock) FROM (
+        SELECT DISTINCT hashtextextended('idempotency ' || k.party || encode(k.key_hash, 'hex'), 0) AS lock
+        FROM unnest(parties, keys) AS k (party, key_hash) ORDER BY lock OFFSET 0
+    ) AS held;
+    RETURN QUERY
+        SELECT i.* FROM (SELECT DISTINCT * FROM unnest(parties, keys)) AS k (party, key_hash)
+        JOIN idempotency AS i USING (party, key_hash);
+END $$;
+REVOKE ALL ON FUNCTION hold_keys FROM PUBLIC;
 
 -- Permissions by role, action and state: a second, independent copy of the service's table of permissions. The
 -- isolation tests compare the two.
@@ -124,5 +137,6 @@ CREATE TABLE permitted (
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'lease, document, ending, api_key, console_person, console_link, console_session, idempotency');
+SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION hold_keys');
 SELECT pg_temp.grant_service('SELECT, UPDATE', 'erasure_place');
 SELECT pg_temp.grant_service('SELECT', 'permitted');

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import EdgeClear
+from shared.envelope.base64url import to_base64url
 from shared.exchange.message import Received
 from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
@@ -182,7 +183,7 @@ def read_edge(received: Received) -> EdgeRevision | None:
         return None
     edge, _, _ = received.spelt.edge.rpartition(b',"digest":')
     content = edge + b"}" + received.spelt.record
-    return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).hexdigest())
+    return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, to_base64url(sha256(content).digest()))
 
 
 def decide(each: Arrival, known: KnownOutcome | None, refusals: Mapping[UUID, str]) -> Outcome:

@@ -68,7 +68,7 @@ class TrackRow:
 
 
 class EdgeRevision(NamedTuple):
-    """A revision of an edge, and the digest of its content in hexadecimal."""
+    """A revision of an edge, and the digest of its content in base64url."""
 
     edge_id: UUID
     revision: int

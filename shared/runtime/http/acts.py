@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shared.contracts.base import Contract
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
+from shared.runtime.database.idempotency import ClaimKind, claim, store_many
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
@@ -79,7 +79,7 @@ class Acts:
                 raise Refused("idempotency_key_reused", "the key was used for another body or another path")
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else to_json(done)
-            await store_answer(session.driver, identity.party, key, status=status, answer=answer)
+            await store_many(session.driver, [((identity.party, key, wanted), status, answer)])
         return status, answer
 
 

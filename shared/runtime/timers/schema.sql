@@ -23,13 +23,16 @@ CREATE TABLE deadline (
     begun_at timestamptz,
     -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
     steps jsonb NOT NULL DEFAULT '[]',
-    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until they were computed once.
-    timers jsonb,
+    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first, as stored text
+    -- (shared/runtime/database/stored_text.py). Null until they were computed once.
+    timers bytea,
     -- The time of the scheduler's next pass over the row: at once if timers were never computed, null if no
     -- notification is left.
     due_at timestamptz,
     -- The time at which the first open timer falls due or fell due. Null: no timer is open.
     overdue_at timestamptz,
+    -- The same for timers that can become overdue: all but the ends of preservations.
+    late_at timestamptz,
     -- The code of the reason why deadlines cannot be computed. The scheduler tries again at `due_at`.
     aside text,
     PRIMARY KEY (edge_id, party)
@@ -39,14 +42,14 @@ CREATE INDEX deadline_known ON deadline (known_as, party) WHERE known_as IS NOT 
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
 -- A row is in one of the two indexes: with a timer that can become overdue, or with only ends of preservations.
 CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
 CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+    WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- A deadline belongs to a subject of any resource: every permitted act of the role sees it and adds its step. Only the
 -- owner removes rows, for retention.
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (subject, known_as, origin, recipient, clock_rules, acknowledge_h,
-    act_h, begun_at, steps, timers, due_at, overdue_at, aside)', 'deadline');
+    act_h, begun_at, steps, timers, due_at, overdue_at, late_at, aside)', 'deadline');
 SELECT pg_temp.isolate('deadline', NULL,
     added => 'submit release amend reroute apply', changed => 'acts', removed => 'apply');

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 import asyncpg
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.exchange.clocks import EdgeClock
-from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
+from shared.exchange.timers import AT_ONCE, Deadline, TimerEntry, to_time
 from shared.runtime.database.columns import BoundRows, Columns, Statement, insert, join
+from shared.runtime.database.stored_text import compress, decompress
 from shared.runtime.database.transactions import gather_part, take_parts
 from shared.vocabulary.law import ClockConsequence
 
@@ -27,16 +29,17 @@ OF_EDGE: Final = {
     "act_h": "integer",
     "begun_at": "timestamptz",
     "steps": "jsonb",
-    "timers": "jsonb",
+    "timers": "bytea",
     "due_at": "timestamptz",
     "overdue_at": "timestamptz",
+    "late_at": "timestamptz",
     "aside": "text",
 }
 _NO_DEADLINE: Final = tuple("[]" if name == "steps" else None for name in OF_EDGE)
 #: The columns of a new row.
 _DEADLINE: Final = Columns.of(EdgeClock, without=("told_by", "rules"), **OF_EDGE)
 #: Rows whose steps were counted, for an update of `row` that joins them. A row that was not counted stays as it is.
-_OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "aside")
+_OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "late_at", "aside")
 COUNTED: Final = Columns[Deadline]({"edge_id": "uuid", "party": "text"} | {name: OF_EDGE[name] for name in _OF_COUNT})
 SET_COUNTED: Final = ", ".join(
     f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}::{OF_EDGE[name]} END"
@@ -49,8 +52,7 @@ _BEGIN_THERE: Final = Statement(
 UPDATE deadline AS d SET subject = rows.subject, known_as = rows.known_as, origin = rows.origin,
     recipient = rows.recipient, clock_rules = string_to_array(rows.clock_rules, chr(31)),
     acknowledge_h = rows.acknowledge_h, act_h = rows.act_h, begun_at = rows.begun_at, steps = rows.steps::jsonb,
-    timers = rows.timers::jsonb, due_at = rows.due_at,
-    overdue_at = rows.overdue_at, aside = rows.aside
+    timers = rows.timers, due_at = rows.due_at, overdue_at = rows.overdue_at, late_at = rows.late_at, aside = rows.aside
 FROM {rows} WHERE d.edge_id = ANY({edge_ids}) AND (d.edge_id, d.party) = (rows.edge_id, rows.party)
   AND d.begun_at IS NULL
 """,
@@ -101,16 +103,14 @@ _RETRY_AHEAD: Final = """
 WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
 UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
 """
-# The end of a preservation is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
-_CAN_BE_OVERDUE: Final = f"""jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "{ClockConsequence.ERASE.value}")')"""
 _DUE_WHERE: Final = """(
-    SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, timers->0 AS first,
+    SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, timers,
            overdue_at
-    FROM deadline WHERE party = $1 AND overdue_at IS NOT NULL AND {} AND (overdue_at, edge_id) > ($2, $3)
+    FROM deadline WHERE party = $1 AND overdue_at IS NOT NULL AND late_at IS {} AND (overdue_at, edge_id) > ($2, $3)
     ORDER BY overdue_at, edge_id LIMIT $4
 )"""
 _DUE: Final = f"""
-{_DUE_WHERE.format(_CAN_BE_OVERDUE)} UNION ALL {_DUE_WHERE.format("NOT " + _CAN_BE_OVERDUE)}
+{_DUE_WHERE.format("NOT NULL")} UNION ALL {_DUE_WHERE.format("NULL")}
 ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
@@ -120,15 +120,13 @@ UNION ALL
 SELECT edge_id, party, known_as, origin, recipient, purpose, timers FROM deadline
 WHERE party = $1 AND known_as = $2 AND overdue_at IS NOT NULL
 """
-_OVERDUE: Final = f"""
+_OVERDUE: Final = """
 SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, begins, timers, overdue_at
 FROM deadline
-WHERE party = $1 AND overdue_at IS NOT NULL AND {_CAN_BE_OVERDUE} AND (overdue_at, edge_id) > ($2, $3)
-  AND overdue_at <= $4 AND jsonb_path_exists(
-      timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
-  )
-ORDER BY overdue_at, edge_id LIMIT $7
-"""  # noqa: S608 - our own constant
+WHERE party = $1 AND overdue_at IS NOT NULL AND late_at <= $4 AND late_at IS NOT NULL
+  AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
+ORDER BY overdue_at, edge_id LIMIT $5
+"""
 
 
 class DueAfter(NamedTuple):
@@ -246,7 +244,7 @@ async def read_due(
     """
     if subject is None:
         rows = await driver.fetch(_DUE, party, *(after or _BEFORE_ALL), limit)
-        return [_open_timer(row, row["first"], DueAfter(row["overdue_at"], row["edge_id"])) for row in rows]
+        return [replace(list_timers(row)[0], place=DueAfter(row["overdue_at"], row["edge_id"])) for row in rows]
     found = [timer for row in await driver.fetch(_DUE_OF_SUBJECT, party, subject) for timer in list_timers(row)]
     return sorted((each for each in found if after is None or each.place > after), key=lambda each: each.place)[:limit]
 
@@ -255,23 +253,23 @@ async def read_overdue(
     driver: asyncpg.Connection, party: str, *, after: DueAfter, now: datetime, limit: int
 ) -> list[OverdueEdge]:
     """List at most `limit` edges of the party with an overdue timer, after a place."""
-    rows = await driver.fetch(_OVERDUE, party, *after, now, ClockConsequence.ERASE.value, to_microseconds(now), limit)
+    rows = await driver.fetch(_OVERDUE, party, *after, now, limit)
     return [_overdue_edge(row, now) for row in rows]
 
 
 def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
     """List the timers of a stored row, soonest first, each with a place of its own."""
-    return [_open_timer(row, entry) for entry in row["timers"] or ()]
+    return [] if row["timers"] is None else [_open_timer(row, entry) for entry in _read(row)]
 
 
 def to_row(row: asyncpg.Record) -> Deadline:
     """Return a stored row."""
-    edge, timers = {name: row[name] for name in _EDGE_FIELDS}, row["timers"]
+    edge = {name: row[name] for name in _EDGE_FIELDS}
     subject = row["known_as"] or row["subject"]
     return Deadline(
         EdgeClock(**edge, subject=subject, told_by=row["subject"], rules=tuple(row["clock_rules"])),
         tuple(map(tuple, row["steps"])),
-        None if timers is None else tuple(map(tuple, timers)),
+        None if row["timers"] is None else _read(row),
         row["due_at"],
         row["overdue_at"],
         row["aside"],
@@ -286,11 +284,24 @@ def _columns(row: Deadline) -> tuple[Any, ...]:
 
 
 def _counted(row: Deadline) -> tuple[Any, ...]:
-    timers = None if row.timers is None else to_json(row.timers).decode()
-    return to_json(row.steps).decode(), timers, row.due_at, row.overdue_at, row.aside
+    timers = None if row.timers is None else _spell(row.timers, row.edge.recipient)
+    late_at = next((to_time(each[0]) for each in row.timers or () if each[5] != ClockConsequence.ERASE), None)
+    return to_json(row.steps).decode(), timers, row.due_at, row.overdue_at, late_at, row.aside
 
 
-def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | None = None) -> OpenTimer:
+@lru_cache(1024)  # edges between two parties within ten seconds have the same timers
+def _spell(timers: tuple[TimerEntry, ...], recipient: str | None) -> bytes:
+    """Return timers as stored text. What the recipient owes is stored without its name."""
+    return compress(to_json([(*each[:3], None if each[3] == recipient else each[3], *each[4:]) for each in timers]))
+
+
+def _read(row: Mapping[str, Any]) -> tuple[TimerEntry, ...]:
+    """Return the timers of a row that has some."""
+    entries = from_json(decompress(row["timers"]))
+    return tuple((*each[:3], row["recipient"] if each[3] is None else each[3], *each[4:]) for each in entries)
+
+
+def _open_timer(row: Mapping[str, Any], entry: TimerEntry) -> OpenTimer:
     at, clock, run, owed_by, due, consequence, rung = entry
     due_at, edge_id, party = to_time(at), row["edge_id"], row["party"]
     return OpenTimer(
@@ -306,7 +317,7 @@ def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | 
         consequence=consequence,
         rung=rung,
         due_at=due_at,
-        place=place or DueAfter(due_at, uuid5(edge_id, f"{party} {clock} {run}")),
+        place=DueAfter(due_at, uuid5(edge_id, f"{party} {clock} {run}")),
     )
 
 

@@ -10,11 +10,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.exchange.timers import to_time
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.webhooks import party_routers
 from shared.routing.clocks import Law
+from shared.runtime.timers.store import list_timers
 from shared.runtime.timers.timers import Timers
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued
@@ -90,9 +90,9 @@ async def test_what_comes_has_timers_as_after_a_look(providers: Providers, monke
     notice = issued(notice_id)
     await providers.receive(notice)
     rows = await kept(providers, notice_id)
-    ((timers, due_at, overdue_at),) = [(row["timers"], row["due_at"], row["overdue_at"]) for row in rows]
+    ((timers, due_at, overdue_at),) = [(list_timers(row), row["due_at"], row["overdue_at"]) for row in rows]
     assert len(timers) >= 3
-    assert due_at <= overdue_at == to_time(timers[0][0])
+    assert due_at <= overdue_at == timers[0].due_at
     await provider_timers(providers).rebuild()
     assert await kept(providers, notice_id) == rows
 

@@ -61,9 +61,9 @@ DISOWN = disowning(OTHER_PROVIDER)
 #: The fields of `ACTION`'s message about a notice of one item.
 TOLD = ItemAnswers(items=answered(ACTION.items, (1,), ItemLog()).answers)
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
-                      decision, content, body_sha256, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', 1, '{}', '{}', '', '', now())
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, priority,
+                      decided, content, body_sha256, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', 1, 'p2_normal', '', '', '', now())
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules, law, decided_at)

@@ -66,9 +66,9 @@ class Isolated:
 
 
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
-                      decision, content, body_sha256, accepted_at, filed_by)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, '{}', '{}', '', '', now(), 'somebody')
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, priority,
+                      decided, content, body_sha256, accepted_at, filed_by)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, 'p2_normal', '', '', '', now(), 'somebody')
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
@@ -76,8 +76,8 @@ SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation',
 WHERE $3 <> ''
 """
 _REVISION = """
-INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
-SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, priority, decided, content)
+SELECT $1::uuid, 1, $2, 'filed', now(), '', 'p2_normal', '', '' WHERE $3 <> ''
 """
 _CASE_EDGE = """
 INSERT INTO received_edge (subject, party, purpose, revision, retention, edge, record)

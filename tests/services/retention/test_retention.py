@@ -21,7 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
 from shared.runtime.database.feed import note_acts
-from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
+from shared.runtime.database.idempotency import ClaimKind, claim, store_many
 from shared.runtime.database.migrate import newest_schema, upgrade
 from shared.runtime.database.partitions import make_months, partitioned_tables
 from shared.runtime.database.transactions import Database, RowScope
@@ -173,7 +173,7 @@ async def test_a_key_is_known_a_week(databases: dict[str, Database], endpoints: 
     async with databases["hotline"].transaction() as session:
         for key in (old, young):
             await claim(session.driver, HOTLINE, key, body_hash=b"b" * 32)
-            await store_answer(session.driver, HOTLINE, key, status=202, answer=b"{}")
+            await store_many(session.driver, [((HOTLINE, key, b"b" * 32), 202, b"{}")])
     age = "UPDATE idempotency SET created_at = $2 WHERE key_hash = $1"
     await as_owner(endpoints["hotline"], age, old, NOW - timedelta(days=8))
     await as_owner(endpoints["hotline"], age, young, NOW - timedelta(days=6))
@@ -189,8 +189,8 @@ async def test_rows_end_in_parts(
     monkeypatch.setattr(retention, "ROWS_MAX", 3)
     await as_owner(
         endpoints["hotline"],
-        "INSERT INTO idempotency (party, key_hash, body_hash, created_at)"
-        " SELECT 'many.example', sha256(i::text::bytea), 'b', $1 FROM generate_series(1, 10) AS i",
+        "INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)"
+        " SELECT 'many.example', sha256(i::text::bytea), 'b', 202, '', $1 FROM generate_series(1, 10) AS i",
         LONG_AGO,
     )
     assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["idempotency"] >= 10

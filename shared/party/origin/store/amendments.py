@@ -26,6 +26,7 @@ from shared.party.origin.store.filing import PostgresDays, places
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.journal import ErasedRecord, KeptRecord
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import gather
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.referral import AmendmentCause
@@ -46,8 +47,8 @@ SELECT recipient, answer_detail, items, gone FROM edge
 WHERE referral_id = $1 AND notice_id = $2 AND state = 'emitted' AND NOT taken_back
 """
 _KEEP: Final = """
-INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
-SELECT referral_id, revision, party, cause, coalesce(amended_at, accepted_at), body_sha256, facts, decision, $2
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, priority, decided, content)
+SELECT referral_id, revision, party, cause, coalesce(amended_at, accepted_at), body_sha256, priority, decided, $2
 FROM referral WHERE referral_id = $1
 """
 # An agency that a case was referred to answers about the items that the first agency has now. The first agency forwards
@@ -60,8 +61,8 @@ WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id 
 # Reasons from single messages stay until their recipients send another outcome.
 _AMEND: Final = Statement(
     """
-UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, facts = {facts}::text::jsonb,
-    decision = {decision}::text::jsonb, body_sha256 = {body_sha256}, highest_n = {numbered}, cause = {cause},
+UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, priority = {priority},
+    decided = {decided}, body_sha256 = {body_sha256}, highest_n = {numbered}, cause = {cause},
     amended_at = {at}, work_reason = coalesce({reason}, CASE
         WHEN work_reason IN ('deferred', 'waiting', 'parked', 'recipient_ahead') THEN work_reason END)
 WHERE referral_id = {referral_id}
@@ -69,8 +70,8 @@ WHERE referral_id = {referral_id}
     referral_id="uuid",
     state="text",
     content="bytea",
-    facts="text",
-    decision="text",
+    priority="text",
+    decided="bytea",
     body_sha256="text",
     numbered="smallint",
     cause="text",
@@ -153,8 +154,8 @@ class PostgresAmendments(PostgresDays, RecordStore):
             referral_id=found.referral_id,
             state=again.disposition,
             content=protect(amended.content, key, place),
-            facts=to_json(amended.facts).decode(),
-            decision=to_json(amended.decision).decode(),
+            priority=amended.facts["priority"],
+            decided=compress(to_json({"facts": amended.facts, "decision": amended.decision})),
             body_sha256=amended.body_sha256,
             numbered=numbered,
             cause=cause.value,

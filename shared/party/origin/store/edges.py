@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 from pydantic import TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
@@ -27,6 +27,7 @@ from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, kee
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
 from shared.runtime.database.columns import BoundRows, Columns, Statement
+from shared.runtime.database.stored_text import decompress
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers import store as deadlines
 from shared.runtime.timers.timers import clock, count_steps, end
@@ -91,7 +92,7 @@ ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
-       r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
+       r.disposition, r.decided, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
 FROM edge AS e JOIN referral AS r USING (referral_id)
 """
 _OPEN = "e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
@@ -359,8 +360,7 @@ class PostgresEdges(SentTransfers, ReferredEdges):
             withdrawn,
             body_sha256=first["body_sha256"],
             disposition=first["disposition"],
-            facts=first["facts"],
-            decision=first["decision"],
+            **from_json(decompress(first["decided"])),
             content=None if withdrawn or first["wrapped_key"] is None else opened(first, self._kek),
             traceparent=first["traceparent"],
             released=SecondReview(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,

@@ -32,6 +32,7 @@ from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.timers import find_law
@@ -73,10 +74,10 @@ MANY: Final = 100
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 _REFERRAL = Columns.of(
     Prepared,
-    without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items"),
+    without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items", "facts", "decision"),
     party="text",
-    facts="jsonb",
-    decision="jsonb",
+    priority="text",
+    decided="bytea",
     wrapped_key="bytea",
 )
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
@@ -231,8 +232,8 @@ def _bind(
     referrals = _REFERRAL.rows(
         prepared,
         party=parties,
-        facts=[to_json(each.facts).decode() for each in prepared],
-        decision=[to_json(each.decision).decode() for each in prepared],
+        priority=[each.facts["priority"] for each in prepared],
+        decided=[compress(to_json({"facts": each.facts, "decision": each.decision})) for each in prepared],
         content=[protect(each.content, key, content) for each, key, (_, content) in contents],
         wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
     )

@@ -99,7 +99,7 @@ ON CONFLICT DO NOTHING
 )
 _EXPIRED: Final = """
 SELECT h.hold_id AS id, h.rank, h.ended_at AS since, h.referral_id AS subject, h.agency AS party, r.external_ref,
-       r.facts ->> 'priority' AS priority
+       r.priority
 FROM hold AS h JOIN referral AS r USING (referral_id)
 WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
@@ -254,7 +254,7 @@ def _key(hold: Hold) -> tuple[UUID, str, UUID]:
 
 _REFERRALS: Final = """
 SELECT referral_id AS id, rank, accepted_at AS since, referral_id AS subject, external_ref,
-       facts ->> 'priority' AS priority, work_reason
+       priority, work_reason
 FROM referral
 WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
@@ -265,7 +265,7 @@ ORDER BY rank, accepted_at, referral_id LIMIT $6
 _STUCK: Final = "e.receipt <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
 _EDGES: Final = f"""
 SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id AS subject, r.external_ref,
-       e.recipient AS party, e.notice_id, r.facts ->> 'priority' AS priority, e.state, e.unread, e.answer,
+       e.recipient AS party, e.notice_id, r.priority, e.state, e.unread, e.answer,
        CASE WHEN {_STUCK} THEN e.receipt END AS receipt,
        coalesce(CASE WHEN {_STUCK} THEN e.receipt_code END,
                 CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
@@ -279,7 +279,7 @@ ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
 _CAME_BACK: Final = """
 SELECT DISTINCT ON (r.rank, e.answered_at, e.referral_id, e.recipient)
        e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id AS subject, r.external_ref,
-       e.recipient AS party, r.facts ->> 'priority' AS priority, e.answer_detail ->> 'code' AS code
+       e.recipient AS party, r.priority, e.answer_detail ->> 'code' AS code
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NOT e.taken_back
   AND (r.rank, e.answered_at, e.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
@@ -289,7 +289,7 @@ ORDER BY r.rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
 #: An unclaimed transfer makes one item for its referral.
 _UNCLAIMED: Final = """
 SELECT r.referral_id AS id, r.rank, t.since, r.referral_id AS subject, r.external_ref,
-       r.facts ->> 'priority' AS priority
+       r.priority
 FROM (
     SELECT referral_id, min(offered_at) AS since FROM transfer WHERE party = $1 AND claimed_at IS NULL
     GROUP BY referral_id

@@ -97,7 +97,7 @@ arrived AS MATERIALIZED (
            peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
            track_edges::jsonb AS track_edges, origin, recipient,
            string_to_array(clock_rules, chr(31)) AS clock_rules, acknowledge_h, act_h, begun_at,
-           steps::jsonb AS steps, timers::jsonb AS timers, due_at, overdue_at
+           steps::jsonb AS steps, timers, due_at, overdue_at, late_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
 _OF_EDGE: Final = "edge_id, retention, edge, record, wrapped_key"
@@ -105,7 +105,7 @@ _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", ")
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
 flagged, peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
-begun_at, steps, timers, due_at, overdue_at, {_OF_EDGE}"""
+begun_at, steps, timers, due_at, overdue_at, late_at, {_OF_EDGE}"""
 
 
 #: Inserts items. A record that was erased before gets no key.

@@ -9,7 +9,7 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.database.idempotency import ClaimKind, KeyClaim, claim, claim_many, store_answer, store_many
+from shared.runtime.database.idempotency import ClaimKind, KeyClaim, claim, claim_many, store_many
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import body_hash, items_hash
 from shared.runtime.http.edge import read_key
@@ -40,7 +40,7 @@ async def request(pool: Database, key: bytes, answer: bytes = b"{}", body: bytes
         found = await claim(session.driver, "hotline.example", key, body_hash=body)
         if found.kind is ClaimKind.NEW:
             await asyncio.sleep(0.01)
-            await store_answer(session.driver, "hotline.example", key, status=202, answer=answer)
+            await store_many(session.driver, [(("hotline.example", key, body), 202, answer)])
         return found
 
 
@@ -139,7 +139,7 @@ async def test_batches_that_share_keys_in_opposite_order_do_not_block_each_other
             async with pool.transaction() as session:
                 claims = await claim_many(session.driver, [("hotline.example", each, BODY) for each in keys])
                 new = [each for each, found in zip(keys, claims, strict=True) if found.kind is ClaimKind.NEW]
-                await store_many(session.driver, [("hotline.example", each, 202, b"{}") for each in new])
+                await store_many(session.driver, [(("hotline.example", each, BODY), 202, b"{}") for each in new])
 
         async with asyncio.timeout(60):
             await asyncio.gather(batch(pools[0], keys), batch(pools[1], keys[::-1]))

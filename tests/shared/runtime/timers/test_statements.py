@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.exchange.timers import to_microseconds
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import store
 from tests.shared.routing.test_clocks import AT
@@ -28,10 +28,11 @@ UPDATE deadline AS d SET due_at = NULL FROM unnest($1::text[]) AS k (party) WHER
 LATE: Final = AT + timedelta(days=1)
 #: Overdue deadlines, each with one timer of this consequence.
 _DUE_ROWS: Final = """
-INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, timers, overdue_at)
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, timers, overdue_at,
+                      late_at)
 SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
-       jsonb_build_array(jsonb_build_array($6::bigint + i, 'clock', 1, $1::text, 'act', $3::text, 0)),
-       $5::timestamptz + i * interval '1 us'
+       $6::bytea, $5::timestamptz + i * interval '1 us',
+       CASE WHEN $3 <> 'erase' THEN $5::timestamptz + i * interval '1 us' END
 FROM generate_series(1, $4::int) AS i
 """
 
@@ -66,12 +67,13 @@ async def test_ends_of_preservations_are_due_and_cost_the_overdue_list_nothing(d
     ended, others = "edge.end", "edge.alert"
     async with database.transaction(SCOPE, keeps_plans=True) as session:
         for purpose, then, count in ((ended, "erase", 50), (others, "alert", 2)):
-            await session.driver.execute(_DUE_ROWS, PARTY, purpose, then, count, AT, to_microseconds(AT))
+            timers = compress(f'[[0,"clock",1,null,"act","{then}",0]]'.encode())
+            await session.driver.execute(_DUE_ROWS, PARTY, purpose, then, count, AT, timers)
         page = PARTY, AT, UUID(int=0)
         due = await store.read_due(session.driver, PARTY, after=None, limit=200)
         assert Counter(each.purpose for each in due) == {ended: 50, others: 2}
         assert [each.place for each in due] == sorted(each.place for each in due)
-        listed = *page, LATE, "erase", to_microseconds(LATE), 10
+        listed = *page, LATE, 10
         plan = await session.driver.fetch(f"EXPLAIN ANALYZE {store._OVERDUE}", *listed)
         found = await session.driver.fetch(store._OVERDUE, *listed)
     assert [row["purpose"] for row in found] == [others, others]
