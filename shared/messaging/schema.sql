@@ -181,19 +181,6 @@ CREATE TABLE operator_line (
 CREATE INDEX operator_line_open ON operator_line (peer) WHERE closed_at IS NULL;
 COMMENT ON TABLE operator_line IS 'Retention: a year after a person closed it.';
 
--- The content proof of a received segment: leaves and signatures, for the records of it that are kept here.
-CREATE TABLE proof (
-    writer text NOT NULL,
-    incarnation uuid NOT NULL,
-    lane smallint NOT NULL,
-    first bigint NOT NULL,
-    count bigint NOT NULL,
-    packed bytea NOT NULL,
-    PRIMARY KEY (writer, incarnation, lane, first)
-);
-ALTER TABLE proof ALTER COLUMN packed SET STORAGE EXTERNAL;
-COMMENT ON TABLE proof IS 'Retention: until the last record of its segment goes.';
-
 -- Accounting, own streams: numbered = taken + in flight. Of the taken messages, the peer holds those of `outcome_open`.
 CREATE VIEW stream_account AS
 SELECT s.peer, s.lane, s.incarnation, s.last AS numbered, s.chain, s.acked AS taken, s.last - s.acked AS in_flight,
@@ -278,7 +265,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', service, accountant);
     EXECUTE format(
         'GRANT SELECT, INSERT, UPDATE, DELETE ON stream_pair, stream, receive_state, incarnation, exception,
-         outcome_open, resync_state, operator_line, proof TO %I', service);
+         outcome_open, resync_state, operator_line TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
     EXECUTE format('GRANT SELECT ON stream_account, receive_account TO %I', accountant);

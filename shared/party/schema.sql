@@ -36,16 +36,17 @@ CREATE INDEX record_look_of ON record_look (party, subject, number);
 
 -- By month: a month that is past its period is dropped. Rows of months without a partition are in the default one.
 CREATE TABLE act (
-    party text NOT NULL,
-    number bigint NOT NULL,
-    type text NOT NULL,
     subject uuid NOT NULL,
+    number bigint NOT NULL,
     at timestamptz NOT NULL,
+    party text NOT NULL,
+    type text NOT NULL,
     detail jsonb,
     CONSTRAINT act_detail_bound CHECK (octet_length(detail::text) <= 512)
 ) PARTITION BY RANGE (at);
 CREATE TABLE act_default PARTITION OF act DEFAULT;
-CREATE INDEX act_by_party ON act (party, number);
+-- Without free space: acts of a party come in the order of their numbers.
+CREATE INDEX act_by_party ON act (party, number) WITH (fillfactor = 100);
 -- The timeline of one subject.
 CREATE INDEX act_by_subject ON act (party, subject, number);
 

@@ -3,6 +3,9 @@
 
 CREATE TABLE referral (
     referral_id uuid PRIMARY KEY,
+    -- The number of the filing act in the party's feed. Lists are ordered by it.
+    arrival bigint NOT NULL,
+    accepted_at timestamptz NOT NULL,
     party text NOT NULL,
     external_ref text NOT NULL,
     -- The current revision; its cause and time if it is not the first; and the highest number that any of its items
@@ -15,8 +18,6 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
-    -- The number of the filing act in the party's feed. Lists are ordered by it.
-    arrival bigint NOT NULL,
     -- The hash of the posted bytes, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     priority text NOT NULL,
@@ -26,7 +27,6 @@ CREATE TABLE referral (
     -- The key of the content and of earlier revisions. NULL after erasure.
     wrapped_key bytea,
     traceparent text,
-    accepted_at timestamptz NOT NULL,
     withdrawn_at timestamptz,
     withdrawn_reason text,
     -- For a referral that needed a second person: the person that filed it, and the person that released or dropped it.
@@ -49,14 +49,14 @@ CREATE TABLE referral (
 ALTER TABLE referral
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN decided SET STORAGE MAIN;
--- The list, whole and by its filters: state, priority, period.
-CREATE INDEX referral_by_arrival ON referral (party, arrival);
-CREATE INDEX referral_by_state ON referral (party, state, arrival);
+-- The list, whole and by its filters: state, priority, period. An index has no free space where rows come in its order.
+CREATE INDEX referral_by_arrival ON referral (party, arrival) WITH (fillfactor = 100);
+CREATE INDEX referral_by_state ON referral (party, state, arrival) WITH (fillfactor = 100);
 CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0;
 CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0;
-CREATE INDEX referral_by_time ON referral (party, accepted_at);
+CREATE INDEX referral_by_time ON referral (party, accepted_at) WITH (fillfactor = 100);
 -- Referrals that retention still has to examine.
-CREATE INDEX referral_kept ON referral (referral_id) WHERE wrapped_key IS NOT NULL;
+CREATE INDEX referral_kept ON referral (referral_id) WITH (fillfactor = 100) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
@@ -128,20 +128,27 @@ ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 -- edge is the row of its deadline (shared/runtime/timers/schema.sql).
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
+    -- The time of the decision, and the number of stale refusals.
+    decided_at timestamptz NOT NULL,
+    tried smallint NOT NULL DEFAULT 0,
+    -- The place of its message in the stream to `instance`.
+    lane smallint,
+    number bigint,
+    incarnation uuid,
+    -- The revision that the recipient was sent last; a notice has its own numbers.
+    revision integer NOT NULL DEFAULT 1,
+    -- The number of the newest answer in its recipient's track.
+    acts integer NOT NULL DEFAULT 0,
+    -- The number of answers that the carrying message includes.
+    acts_told integer NOT NULL DEFAULT 0,
     -- The message that carries the edge. NULL if the edge waits or is planned, and for the edge of an agency that
     -- another agency has referred the case to (`referred`).
     message_id uuid UNIQUE,
-    -- The place of that message in the stream to `instance`.
-    incarnation uuid,
-    lane smallint,
-    number bigint,
     -- The recipient's present instance, its earlier instances, and the earlier messages of the edge.
     instance text NOT NULL,
     instances_before text[] NOT NULL DEFAULT '{}',
     messages_before uuid[] NOT NULL DEFAULT '{}',
     referral_id uuid NOT NULL,
-    -- The revision that the recipient was sent last; a notice has its own numbers.
-    revision integer NOT NULL DEFAULT 1,
     notice_id uuid,
     -- The origin's own numbers of the notice's items; the first is item 1 of the notice. And the numbers of removed
     -- items.
@@ -156,10 +163,6 @@ CREATE TABLE edge (
     answer text NOT NULL DEFAULT 'none',
     answer_detail jsonb,
     answered_at timestamptz,
-    -- The number of the newest answer in its recipient's track.
-    acts integer NOT NULL DEFAULT 0,
-    -- The number of answers that the carrying message includes.
-    acts_told integer NOT NULL DEFAULT 0,
     -- For a moved recipient: the answers that its present instance was sent, until that instance answers.
     told jsonb,
     -- The message that withdrew the edge, one for all edges to a recipient of referrals; its number in the urgent
@@ -168,10 +171,8 @@ CREATE TABLE edge (
     withdrawal_incarnation uuid,
     withdrawal_number bigint,
     withdrawal_receipt text,
-    -- The documents and time of the decision; the number of stale refusals; the time of the next decision.
+    -- The documents of the decision, and the time of the next one.
     law text NOT NULL,
-    decided_at timestamptz NOT NULL,
-    tried smallint NOT NULL DEFAULT 0,
     again_at timestamptz,
     -- For a planned notice, which agencies may hold: the end of its window, and the slot in which it will be sent.
     window_ends timestamptz,

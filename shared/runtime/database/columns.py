@@ -54,6 +54,8 @@ from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, Union, g
 from uuid import UUID
 
 Row = TypeVar("Row")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 class SqlType(str):
@@ -247,7 +249,7 @@ class _Spelled:
         return f"{self._name} ({', '.join([self.names, *further])})"
 
 
-def pairs(keys: Sequence[tuple[UUID, str]]) -> tuple[list[UUID], list[str]]:
+def pairs(keys: Sequence[tuple[First, Second]]) -> tuple[list[First], list[Second]]:
     """Return keys of two columns as a list for each column."""
     return [first for first, _ in keys], [second for _, second in keys]
 

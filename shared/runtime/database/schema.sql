@@ -115,11 +115,9 @@ CREATE INDEX idempotency_by_age ON idempotency (created_at);
 CREATE FUNCTION hold_keys(parties text[], keys bytea[]) RETURNS SETOF idempotency LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(held.lock) FROM (
-        SELECT DISTINCT hashtextextended('idempotency ' || k.party || encode(k.key_hash, 'hex'), 0) AS lock
-        FROM unnest(parties, keys) AS k (party, key_hash) ORDER BY lock OFFSET 0
-    ) AS held;
-    RETURN QUERY
-        SELECT i.* FROM (SELECT DISTINCT * FROM unnest(parties, keys)) AS k (party, key_hash)
+        SELECT DISTINCT hashtextextended('idempotency ' || party || encode(key, 'hex'), 0) AS lock
+        FROM unnest(parties, keys) AS k (party, key) ORDER BY lock OFFSET 0) AS held;
+    RETURN QUERY SELECT i.* FROM (SELECT DISTINCT * FROM unnest(parties, keys)) AS k (party, key_hash)
         JOIN idempotency AS i USING (party, key_hash);
 END $$;
 REVOKE ALL ON FUNCTION hold_keys FROM PUBLIC;

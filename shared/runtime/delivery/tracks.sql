@@ -6,16 +6,16 @@
 -- Tables of subjects inherit these columns: the first edge of a track, and what was received, are rows of theirs. A key
 -- is in one of them. `peer` is empty in rows of theirs that are no track.
 CREATE TABLE track (
-    peer text NOT NULL,
-    side smallint NOT NULL,
     track uuid NOT NULL,
     subject uuid,
+    side smallint NOT NULL,
+    is_withdrawn boolean NOT NULL DEFAULT false,
+    is_erased boolean NOT NULL DEFAULT false,
+    peer text NOT NULL,
     owner text,
     other text,
     track_acts uuid[],
     track_edges jsonb,
-    is_withdrawn boolean NOT NULL DEFAULT false,
-    is_erased boolean NOT NULL DEFAULT false,
     PRIMARY KEY (peer, side, track)
 ) WITH (fillfactor = 70);
 CREATE INDEX track_subject ON track (subject);

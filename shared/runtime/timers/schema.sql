@@ -5,6 +5,16 @@
 -- party is in one of the tables. `begun_at` is null in rows without a deadline.
 
 CREATE TABLE deadline (
+    begun_at timestamptz,
+    -- The time of the scheduler's next pass over the row: at once if timers were never computed, null if no
+    -- notification is left.
+    due_at timestamptz,
+    -- The time at which the first open timer falls due or fell due. Null: no timer is open.
+    overdue_at timestamptz,
+    -- The same for timers that can become overdue: all but the ends of preservations.
+    late_at timestamptz,
+    acknowledge_h integer,
+    act_h integer,
     edge_id uuid NOT NULL,
     party text NOT NULL,
     -- The id in messages, and the id by which this party knows the subject if that is another one: for a notice at its
@@ -18,21 +28,11 @@ CREATE TABLE deadline (
     -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     begins text NOT NULL DEFAULT '',
-    acknowledge_h integer,
-    act_h integer,
-    begun_at timestamptz,
     -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
     steps jsonb NOT NULL DEFAULT '[]',
     -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first, as stored text
     -- (shared/runtime/database/stored_text.py). Null until they were computed once.
     timers bytea,
-    -- The time of the scheduler's next pass over the row: at once if timers were never computed, null if no
-    -- notification is left.
-    due_at timestamptz,
-    -- The time at which the first open timer falls due or fell due. Null: no timer is open.
-    overdue_at timestamptz,
-    -- The same for timers that can become overdue: all but the ends of preservations.
-    late_at timestamptz,
     -- The code of the reason why deadlines cannot be computed. The scheduler tries again at `due_at`.
     aside text,
     PRIMARY KEY (edge_id, party)

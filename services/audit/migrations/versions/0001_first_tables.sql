@@ -2,53 +2,55 @@
 -- parties' own tables contradict it (`causeway audit reconcile`). The ledger will make every change provable.
 
 CREATE TABLE entry (
-    topic text NOT NULL,
     topic_id uuid NOT NULL,
-    partition integer NOT NULL,
     "offset" bigint NOT NULL,
     broker_time timestamptz NOT NULL,
-    kind text NOT NULL,
-    digest bytea NOT NULL,
-    verified boolean NOT NULL,
-    problem text,
+    kept_at timestamptz NOT NULL DEFAULT now(),
     -- The place of a message in the streams of its pair, and the chain after it. Null for a record without a number.
+    number bigint,
+    incarnation uuid,
     writer text,
     addressee text,
-    incarnation uuid,
-    lane smallint,
-    number bigint,
     chain bytea,
+    lane smallint,
+    verified boolean NOT NULL,
+    exercise boolean,
+    partition integer NOT NULL,
+    topic text NOT NULL,
+    kind text NOT NULL,
+    digest bytea NOT NULL,
+    problem text,
     message_id uuid,
     type text,
     subject text,
     sender text,
     recipient text,
-    exercise boolean,
     detail jsonb,
     edge_id uuid,
     commitment bytea,
     -- The content proof of a message: together with the record it proves the signer to outsiders.
     key_id text,
     signature bytea,
-    tree_size integer,
-    leaf_position bigint,
+    tree_size smallint,
+    leaf_position smallint,
     path bytea,
     salt bytea,
-    kept_at timestamptz NOT NULL DEFAULT now(),
     -- Two records at one place are two rows. Neither replaces the other. A topic id belongs to one topic.
-    PRIMARY KEY (topic_id, partition, "offset", digest)
+    PRIMARY KEY (topic_id, partition, "offset", digest) WITH (fillfactor = 100)
 );
+-- An index has no free space where rows come in its order.
 CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
 -- Records that a later release must read.
 CREATE INDEX entry_unread ON entry (topic, topic_id, partition, type, problem)
     WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown');
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
-CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, number) WHERE number IS NOT NULL;
+CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, number) WITH (fillfactor = 100)
+    WHERE number IS NOT NULL;
 CREATE INDEX entry_by_subject ON entry (subject);
-CREATE INDEX entry_by_message ON entry (message_id);
+CREATE INDEX entry_by_message ON entry (message_id) WITH (fillfactor = 100);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 -- The view `flow_message`.
-CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id)
+CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id) WITH (fillfactor = 100)
     WHERE verified AND kind = 'record' AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
 -- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
@@ -57,12 +59,12 @@ CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id
 -- text (shared/runtime/database/stored_text.py). `disposition` is null if only the referral's id could be read.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
-    digest bytea NOT NULL,
-    ordinal smallint NOT NULL,
     referral_id uuid NOT NULL,
-    exercise boolean NOT NULL,
     broker_time timestamptz NOT NULL,
+    ordinal smallint NOT NULL,
+    exercise boolean NOT NULL,
     entitled boolean NOT NULL,
+    digest bytea NOT NULL,
     origin text,
     problem text,
     disposition text,
@@ -73,11 +75,11 @@ CREATE TABLE decision (
     edge_purposes text[],
     edge_rules text[],
     edge_commitments bytea[],
-    PRIMARY KEY (message_id, digest, ordinal)
+    PRIMARY KEY (message_id, digest, ordinal) WITH (fillfactor = 100)
 );
-CREATE INDEX decision_by_referral ON decision (referral_id);
+CREATE INDEX decision_by_referral ON decision (referral_id) WITH (fillfactor = 100);
 -- The decisions by which a flow is listed: of all origins, and of one.
-CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WHERE entitled;
+CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WITH (fillfactor = 100) WHERE entitled;
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
 -- The keys of edges by their origin. Statements of others on an edge have other keys, and do not slow a search.

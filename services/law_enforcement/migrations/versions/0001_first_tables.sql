@@ -74,10 +74,10 @@ CREATE TABLE case_location (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    PRIMARY KEY (referral_id, party, n, version, token)
+    -- A token belongs to one party and one version.
+    PRIMARY KEY (token, referral_id, n)
 );
--- A token belongs to one party and one version.
-CREATE INDEX case_location_of ON case_location (token, referral_id);
+CREATE INDEX case_location_of ON case_location (referral_id);
 
 -- Holds: an agency asks the origin of a case to delay its notices. The id is that of the act that placed the hold.
 -- `asked_until` is the end that the agency requests, `not_after` the end that the origin has stated. A process that can
