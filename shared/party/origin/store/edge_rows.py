@@ -6,7 +6,7 @@ Also the acts on edges, in PostgreSQL: acts of recipients with their results, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -195,25 +195,17 @@ def _list_sent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
 
 
 def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
-    """Return the edges. The first edge of each subject and recipient is also the row of their track."""
+    """Return the edges. The first edge of each subject and recipient becomes the row of their track, too."""
     tracks: dict[tuple[UUID, str], list[EdgeRow]] = {}
     for row in edges:
         tracks.setdefault((row.notice_id or row.referral_id, row.recipient), []).append(row)
-    return [
-        replace(
-            row,
-            peer=row.instance,
-            track=key_of(row.party, other, subject=subject),
-            owner=row.party,
-            other=other,
-            track_acts=[str(edge_act(each.edge_id, each.revision)) for each in rows],
-            track_edges="{}",
-        )
-        if row is rows[0]
-        else row
-        for (subject, other), rows in tracks.items()
-        for row in rows
-    ]
+    for (subject, other), rows in tracks.items():
+        first = rows[0]
+        first.peer, first.owner, first.other = first.instance, first.party, other
+        first.track = key_of(first.party, other, subject=subject)
+        first.track_acts = [str(edge_act(each.edge_id, each.revision)) for each in rows]
+        first.track_edges = "{}"
+    return [row for rows in tracks.values() for row in rows]
 
 
 def _list_unsent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
