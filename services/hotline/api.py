@@ -19,7 +19,7 @@ from shared.exchange.act import Act, OfferState, Subject
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.use_cases import act
@@ -84,7 +84,7 @@ def offers_router(serving: RouteContext) -> APIRouter:
 
 def referrals_router(origin: OriginApi) -> APIRouter:
     """Return the routes under /v1/referrals and /v1/work, for a hotline's own referrals."""
-    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
+    router, who = filing_router(), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)

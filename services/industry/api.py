@@ -18,7 +18,7 @@ from shared.formats import dsa_notices
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import DAY, Finding, read_date
 from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext
@@ -101,7 +101,7 @@ def statistics_router(serving: RouteContext) -> APIRouter:
 
 def referrals_router(origin: OriginApi) -> APIRouter:
     """Build the routes under /v1/referrals and /v1/work, because a provider is an origin, too."""
-    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
+    router, who = filing_router(), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)

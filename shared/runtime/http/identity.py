@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from functools import partial
+from inspect import signature
+from typing import Annotated, Any, Final
 
 import asyncpg
 from fastapi import APIRouter, Depends, Request
@@ -218,6 +220,23 @@ def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable
         return identity
 
     return identity_of
+
+
+class IdentifiedRoute(APIRoute):
+    """A route whose handler takes only `request` and `identity` is called directly.
+
+    FastAPI would look for further parameters, which takes as long as the identification.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        if [*signature(self.endpoint).parameters] != ["request", "identity"]:
+            return super().get_route_handler()
+        (who,) = self.dependant.dependencies
+        return partial(_answer_identified, self.endpoint, who.call)
+
+
+async def _answer_identified(answer: Any, identify: Any, request: Request) -> Any:
+    return await answer(request, await identify(request))
 
 
 def announced_bytes(request: Request) -> int:

@@ -34,7 +34,7 @@ from shared.party.origin.use_cases.questions import DROP, RELEASE
 from shared.party.origin.use_cases.referrals import Actor, Withdrawal, show_referral
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
+from shared.runtime.http.identity import IdentifiedRoute, Identity
 from shared.runtime.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem
@@ -72,6 +72,11 @@ def read_revision(header: str | None) -> int:
             "header_invalid", 'give the revision in quotes, such as If-Match: "1"', field="If-Match", status=400
         )
     return int(found[1])
+
+
+def filing_router() -> APIRouter:
+    """Return the empty router of an origin's routes. Its routes for filing skip the search for parameters."""
+    return APIRouter(prefix="/v1", tags=["referrals"], route_class=IdentifiedRoute)
 
 
 def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
