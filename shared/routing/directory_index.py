@@ -133,6 +133,8 @@ class DirectoryIndex:
             for mandate, covers in sorted(set(party.mandates), key=str):
                 self._at_node.setdefault((mandate, party.kind, covers), []).append(party)
         # Memos hold pure functions of this document and the tree; they only save time.
+        #: Returns the key to seal for an instance at a time: the valid key with the latest start.
+        self.sealing_key: Callable[[str, datetime], KeyEntry | None] = _memo(self._sealing_key)
         self.nodes: Callable[[tuple[str, ...], date], frozenset[str]] = _memo(self._nodes)
         self.nodes_either: Callable[[tuple[str, ...], date, date], frozenset[str]] = _memo(self._nodes_either)
         self.all_known: Callable[[tuple[str, ...], date], bool] = _memo(self._all_known)
@@ -212,10 +214,8 @@ class DirectoryIndex:
         """Whether heartbeats are expected: the directory lists a key for them."""
         return bool(self._beat_keys)
 
-    def sealing_key(self, instance: str, at: datetime) -> KeyEntry | None:
-        """Return the key to seal for an instance at `at`: the valid key with the latest start."""
-        held = (key for key in self._keys_of.get(instance, ()) if key.use == "seal")
-        keys = [key for key in held if key.valid_at(at)]
+    def _sealing_key(self, instance: str, at: datetime) -> KeyEntry | None:
+        keys = [key for key in self._keys_of.get(instance, ()) if key.use == "seal" and key.valid_at(at)]
         return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
 
     def party_by_alias(self, alias: str, on: date) -> str | None:
