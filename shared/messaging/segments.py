@@ -106,11 +106,6 @@ class Segment:
         """The chain after the last message."""
         return extend_chain(self.chain_before, (message.digest for message in self.messages))
 
-    def chain_at(self, number: int) -> bytes:
-        """Return the chain after this number, which lies in the segment or just before it."""
-        taken = self.messages[: number - self.first + 1]
-        return extend_chain(self.chain_before, (message.digest for message in taken))
-
     def places(self) -> dict[UUID, StreamPlace]:
         """Return the place of each message by its id."""
         return {
