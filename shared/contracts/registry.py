@@ -40,9 +40,9 @@ BETWEEN_PARTIES: Final = frozenset({Family.REFERRAL, Family.NOTICE, Family.PRESE
 STATED_BY_INSTANCES: Final = frozenset({Family.FACT})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MessageType:
-    """One message type and version: `type` is the CloudEvents type, `schema` the data schema's URI.
+    """One message type and version, one object each: `type` is the CloudEvents type, `schema` the data schema's URI.
 
     A message with an edge, or a fact with a sealed part, always has the sealed part. An answer may omit it.
     """

@@ -333,8 +333,7 @@ def _write(work: _Pending) -> None:
 
 
 def _drafts(work: _Pending) -> tuple[Draft, ...]:
-    filing = work.filing
-    return work.letters.drafts(work.read.facts, filing.origin, at=work.at, body_sha256=filing.body_sha256)
+    return work.letters.drafts(work.read.facts, work.filing.origin, at=work.at, body_sha256=work.filing.body_sha256)
 
 
 def _prepared(work: _Pending) -> Prepared:

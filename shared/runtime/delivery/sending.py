@@ -28,7 +28,7 @@ from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect, Refused
-from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.kernel.ids import coarse_uuid7, spelt_uuid, uuid7
 from shared.messaging.composition import DraftBody, RecipientKey, SealingKeys, SegmentComposer
 from shared.messaging.exceptions import Outcome, TakenMessage
 from shared.messaging.ports import MessageDraft, Subjects
@@ -64,7 +64,7 @@ def letter_of(draft: message.Draft, instance: str) -> DraftBody:
     return DraftBody(
         message_id=draft.message_id,
         recipient=draft.recipient,
-        origin=draft.origin or (_NOTICES if draft.message.family is Family.NOTICE else UUID(draft.subject)),
+        origin=draft.origin or (_NOTICES if draft.message.family is Family.NOTICE else spelt_uuid(draft.subject)),
         headers=headers_of(draft, instance=instance),
         clear=draft.clear,
         plaintext=draft.plaintext,
@@ -75,7 +75,7 @@ def letter_of(draft: message.Draft, instance: str) -> DraftBody:
 
 def draft_of(draft: message.Draft, instance: str) -> MessageDraft:
     """Return a draft as messaging places it."""
-    subject = track_of(draft.message, draft.sender, draft.recipient, subject=UUID(draft.subject))
+    subject = track_of(draft.message, draft.sender, draft.recipient, subject=spelt_uuid(draft.subject))
     role, letter = role_of(draft.message), letter_of(draft, instance)
     return MessageDraft(draft.recipient_instance, role, draft.message.name, subject, letter, is_p0=draft.is_p0)
 

@@ -113,8 +113,8 @@ class Intake:
         bounded), `intake_late` if the answer does not come in time. A late request may still take effect; a repetition
         with the same idempotency key shows the result.
         """
-        role = request.submissions[0].role  # checked before any look-up
-        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
+        # Checked before any look-up.
+        self._authority.require("referral", request.submissions[0].role, action="submit", state=Disposition.ROUTED)
         way = self._dense if is_dense(request) else self._ordinary
         answer = way.enter(request)
         with INTAKE_SECONDS.time():
