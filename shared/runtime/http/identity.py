@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from inspect import signature
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import asyncpg
 from fastapi import APIRouter, Depends, Request
@@ -228,15 +228,15 @@ class IdentifiedRoute(APIRoute):
     FastAPI would look for further parameters, which takes as long as the identification.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
         if [*signature(self.endpoint).parameters] != ["request", "identity"]:
             return super().get_route_handler()
         (who,) = self.dependant.dependencies
-        return partial(_answer_identified, self.endpoint, who.call)
+        return partial(_answer_identified, self.endpoint, who)
 
 
-async def _answer_identified(answer: Any, identify: Any, request: Request) -> Any:
-    return await answer(request, await identify(request))
+async def _answer_identified(answer: Callable[..., Awaitable[Response]], who: Dependant, request: Request) -> Response:
+    return await answer(request, await who.call(request))  # type: ignore[misc]
 
 
 def announced_bytes(request: Request) -> int:
