@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
@@ -28,9 +29,6 @@ HEAD_BYTES_MAX: Final = 16_384
 FIELDS_MAX: Final = 100
 
 KEEP_ALIVE_S: Final = 30
-
-#: The interval at which the `date` of answers is updated.
-DATED_EVERY_S: Final = 1.0
 
 #: A connection whose request was over budget begins the next one after this time: one refusal a second.
 OVER_BUDGET_S: Final = 1.0
@@ -63,6 +61,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             limit_concurrency=CONNECTIONS_MAX,
@@ -91,10 +90,7 @@ class _Server(uvicorn.Server):
         self._ending.set()
 
     async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # each call updates the date of future answers
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DATED_EVERY_S):
-                    await self._ending.wait()
+        await self._ending.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -171,6 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         self._fields = self._field_bytes = self._loose_bytes = 0
         self._in_head = True
         self._await_head()
