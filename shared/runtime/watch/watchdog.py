@@ -21,6 +21,8 @@ EXIT_CODE: Final = 70
 LOOP_BLOCKED_S: Final = 30.0
 CANCELLED_S: Final = 5.0
 TICK_S: Final = 1.0
+#: The interval at which the loop states that it runs, and the thread checks that.
+CHECKED_EVERY_S: Final = 5.0
 
 
 def end_process(code: str, part: str) -> None:
@@ -60,7 +62,7 @@ class LoopWatch:
         self,
         *,
         blocked_s: float = LOOP_BLOCKED_S,
-        tick_s: float = TICK_S,
+        tick_s: float = CHECKED_EVERY_S,
         end: Callable[[str, str], None] = end_process,
     ) -> None:
         self._blocked_s = blocked_s
@@ -84,7 +86,7 @@ class LoopWatch:
         looked_at, used_s = monotonic(), process_time()
         while not self._stopped.wait(self._tick_s):
             now, used_now_s = monotonic(), process_time()
-            was_stopped = now - looked_at > 5 * self._tick_s and used_now_s - used_s < (now - looked_at) / 2
+            was_stopped = now - looked_at > self._blocked_s / 2 and used_now_s - used_s < (now - looked_at) / 2
             if was_stopped:
                 self._ticked_at = now
             looked_at, used_s = now, used_now_s
