@@ -16,9 +16,9 @@ from shared.kernel.errors import Unavailable
 REQUEST_TIMEOUT_MS: Final = 10_000
 #: The time that a broker holds a fetch without records; a new record ends it at once. Until then the broker
 #: answers no other request on that connection, so a fetch asks for every partition (`reader.fetch_all`).
-FETCH_WAIT_MS: Final = 2_500
+FETCH_WAIT_MS: Final = 4_000
 #: The interval at which a consumer checks for more to fetch. It also checks when records arrive or are taken.
-FETCHER_LOOKS_MS: Final = 1_000
+FETCHER_LOOKS_MS: Final = 10_000
 
 #: The errors of aiokafka's clients without a broker, a right or a topic. A wrong password looks like a missing broker.
 KAFKA_ERRORS: Final = (errors.KafkaError, OSError)

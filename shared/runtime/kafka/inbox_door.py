@@ -30,7 +30,7 @@ read_any_header_name()
 #: After an empty fetch FastStream sleeps for this time: the latency of a quiet topic.
 BATCH_TIMEOUT_MS: Final = 5
 #: The time that a fetch waits for records; the first one wakes it at once (`wait_for_records`).
-QUIET_MS: Final = 5_000
+QUIET_MS: Final = 15_000
 BATCH_RECORDS_MAX: Final = 500
 GRACE_S: Final = 15.0
 

@@ -129,7 +129,7 @@ POLL_S: Final = 0.5
 GATHER_MS: Final = 5
 GATHERED_RECORDS: Final = 100
 #: The interval at which a quiet reader checks for created, deleted and recreated topics.
-ID_CHECK_S: Final = 2.0
+ID_CHECK_S: Final = 10.0
 #: The time within which fetched records are taken. A consumer that takes longer hangs.
 _TAKEN_S_MAX: Final = 60.0
 
@@ -161,7 +161,7 @@ class LogReader:
     ) -> AsyncGenerator[list[Record]]:
         """Yield batches of records from the cursors on, for ever; a partition without a cursor from its first record.
 
-        Yields an empty batch after two seconds without records. `topic_ids` are those of the cursors. Raises
+        Yields an empty batch after ten seconds without records. `topic_ids` are those of the cursors. Raises
         `Unavailable` in an outage. With `topic_made_again`, a topic is missing or has another id, and no record of the
         new topic was yielded. With `topics_changed`, a topic `under` the prefix was added. With `offset_out_of_range`,
         the log does not have a cursor's offset.
