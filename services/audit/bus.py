@@ -29,6 +29,7 @@ from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.changes import Changes
 from shared.runtime.database.lease import ProcessLease
 from shared.runtime.instance.parts import first_of
 from shared.runtime.kafka.follower import Following, LogFollower, TopicRefusal, VisibleTopics
@@ -69,6 +70,8 @@ class AckWriter:
         self._untold: set[str] = set()
         #: The last time at which all pairs were checked; None: this process gives no acknowledgements.
         self._last_turn: datetime | None = None
+        #: Only the process that has the lease stores messages.
+        self.changes = Changes(hears_others=True)
 
     async def run(self) -> None:
         """Give acknowledgements until cancelled. Raises `Unavailable` if the database is unavailable."""
@@ -76,7 +79,7 @@ class AckWriter:
         try:
             while True:
                 # The pause comes first: a reader that cannot begin yet cancels this at once, in no open connection.
-                await asyncio.sleep(POLL_S)
+                await self.changes.pause(POLL_S)
                 await self.give_due()
                 self._last_turn = self._clock.now()
         finally:
@@ -219,6 +222,7 @@ class AuditConsumer:
                 records = await following.batch(min(max(0.0, look_at_s - now_s), WAIT_S_MAX))
                 self._last_look = self._clock.now()
                 if records:
+                    self._acks.changes.note()
                     with span(
                         "batch.consume",
                         links=traceparents(each.headers for each in records),

@@ -9,7 +9,6 @@ Each act is one transaction with the change of the item. Any number of processes
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,6 +34,7 @@ from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import ItemActor, carry_out
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.changes import Changes
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
@@ -110,7 +110,7 @@ class AutomatedAct:
             await self.items.erase(found[key])
 
 
-async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:
+async def look_for_ever(changes: Changes, look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:
     """Call `look` forever: again at once after work was done, else after a pause.
 
     `waits` is called with a code if the database or a document is unavailable.
@@ -121,7 +121,7 @@ async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str
                 pass
         except Unavailable as error:
             waits(error.code)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await changes.pause(LOOK_EVERY_S)
 
 
 #: The act of a person that the service does instead.
@@ -142,7 +142,7 @@ class Withdrawals:
 
     async def run(self) -> None:
         """Run forever."""
-        await look_for_ever(self.look, lambda code: log("withdrawal_waits", code=code))
+        await look_for_ever(self._rule.database.changes, self.look, lambda code: log("withdrawal_waits", code=code))
 
     async def look(self) -> int:
         """Answer one batch of due withdrawals and erase one batch of due records. Return the number of items.
@@ -200,7 +200,7 @@ class QuestionExpiry:
 
     async def run(self) -> None:
         """Run forever."""
-        await look_for_ever(self.look, lambda code: log("question_waits", code=code))
+        await look_for_ever(self._rule.database.changes, self.look, lambda code: log("question_waits", code=code))
 
     async def look(self) -> int:
         """Let a batch of overdue questions lapse and return their number. Raises `Unavailable`."""

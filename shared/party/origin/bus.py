@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -149,7 +148,7 @@ class OriginHandler:
                     followed, at = directory.digest, now
             except Unavailable:  # no documents or no database: try again later
                 pause = LOOK_EVERY_S
-            await asyncio.sleep(pause)
+            await self.database.changes.pause(pause)
 
     async def follow(self, directory: DirectoryIndex) -> None:
         """Send the edges that this directory has moved, one batch per transaction, until none is left.
@@ -188,7 +187,7 @@ class OriginHandler:
                 if looked is None or looked.due(documents, now):
                     await self.issue(scope())
                     looked = RedecideRun.now(documents, now, looked)
-            await asyncio.sleep(ISSUE_POLL_S)
+            await self.database.changes.pause(ISSUE_POLL_S)
 
     async def issue(self, scope: RowScope) -> None:
         """Send the waiting edges that can be read now, once. Raises `Unavailable`."""
@@ -260,7 +259,7 @@ class OriginHandler:
             for work, within in works:
                 async with apart_from_others("decisions", lambda code: log("decision_waits", code=code)):
                     await work(within())
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self.database.changes.pause(LOOK_EVERY_S)
 
     async def _all(self, work: str, scope: RowScope, act: InSession, *, whole: bool = True) -> int:
         """Process batches until only rows in retry backoff are left. Return the number of rows."""
@@ -298,7 +297,7 @@ class OriginTimers:
             async with apart_from_others("slots", lambda code: log("decision_waits", code=code)):
                 looked = await self.look()
             if not looked:
-                await asyncio.sleep(SLOTS_EVERY_S)
+                await self._bus.database.changes.pause(SLOTS_EVERY_S)
 
     async def look(self, limit: int = BATCH) -> int:
         """Process at most `limit` due notices once. Return their number. Raises `Unavailable`."""

@@ -46,10 +46,8 @@ _VALID: Final = """
     LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
     WHERE k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
 """
-#: One snapshot for all pages. The server ends a statement that waits for a lock.
-_BEGIN: Final = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {round(ANSWER_S_MAX * 1000)}"
-)
+#: One snapshot for all pages.
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PAGE: Final = f"{_VALID} AND k.key_hash > $1 ORDER BY k.key_hash LIMIT $2"
 #: One row for the whole table: equal values mean that no row has changed. Each row is hashed as text, because the hash
 #: of a record is linear in its columns. The sum of two would stay equal if the two rows exchanged their roles.
@@ -113,15 +111,13 @@ class KeyTable:
 
     async def _read(self, connection: asyncpg.Connection) -> None:
         began_s = self._now_s()
-        await _answer(connection.execute(_BEGIN))
-        [row] = await _answer(connection.fetch(_FINGERPRINT))
-        if row["valid"] > KEYS_MAX:
-            raise Defect("api_keys_too_many")
-        fingerprint = (row["valid"], row["content"])
-        if fingerprint != self._fingerprint:
-            self._keys = await _read_pages(connection)
-            self._fingerprint = fingerprint
-        await _answer(connection.execute("COMMIT"))
+        if await _read_fingerprint(connection) != self._fingerprint:
+            await _answer(connection.execute(_BEGIN))
+            fingerprint = await _read_fingerprint(connection)
+            if fingerprint[0] > KEYS_MAX:
+                raise Defect("api_keys_too_many")
+            self._keys, self._fingerprint = await _read_pages(connection), fingerprint
+            await _answer(connection.execute("COMMIT"))
         self._read_at_s = began_s
 
     async def _follow(self) -> None:
@@ -141,6 +137,11 @@ class KeyTable:
                 raise_if_cancelling()
                 log("api_keys_unread", error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
+
+
+async def _read_fingerprint(connection: asyncpg.Connection) -> tuple[int, str]:
+    [row] = await _answer(connection.fetch(_FINGERPRINT))
+    return row["valid"], row["content"]
 
 
 async def _read_pages(connection: asyncpg.Connection) -> dict[bytes, KnownKey]:

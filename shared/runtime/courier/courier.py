@@ -80,7 +80,7 @@ class WebhookDispatcher:
                     task.add_done_callback(self._busy.pop)
                 if look % COUNTED_EVERY == 0:
                     metrics.WEBHOOKS_PAUSED.set(await self._leases.paused())
-                await asyncio.sleep(POLL_S)
+                await self._leases.database.changes.pause(POLL_S)
         finally:
             for task in self._busy:
                 task.cancel()

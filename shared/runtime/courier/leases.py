@@ -202,6 +202,7 @@ class DeliveryLeases:
             await session.driver.execute(*_WRITE.bind(rows=_LINE.rows(attempts, **given)))
             if state is WebhookState.PAUSED:
                 note_acts(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
+        self.database.changes.note()
         return True
 
     async def newest_code(self, one: DueHook) -> str | None:

@@ -107,9 +107,10 @@ class FeedListener:
             while True:
                 with suppress(Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     await self._listen()
+                self._database.changes.hears_others = False
                 await asyncio.sleep(LISTEN_AGAIN_S)
         finally:
-            self._ending = True
+            self._database.changes.hears_others, self._ending = False, True
             self._wake_all()
 
     @contextmanager
@@ -152,12 +153,15 @@ class FeedListener:
             connection.add_termination_listener(lambda *_: lost.set())
             await connection.add_listener(NUMBERED_CHANNEL, self._heard)
             self._wake_all()  # notifications were lost while there was no listener
+            self._database.changes.note()
+            self._database.changes.hears_others = True
             await lost.wait()
 
     def _heard(self, *told: Any) -> None:
         """Handle a notification. Only the last of its arguments is used: the payload."""
         party, _, last = str(told[-1]).rpartition(" ")
         self._wake(party, int(last))
+        self._database.changes.note()
 
     def _wake(self, party: str, last: int) -> None:
         for place, above in self._places.get(party, {}).items():

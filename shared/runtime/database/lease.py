@@ -18,9 +18,10 @@ from shared.runtime.watch.logs import log
 #: The tasks that only one process does: publishing, and reading of topics.
 Sole = Literal["relay", "reader"]
 
-#: The duration of a lease without renewal, and the interval of renewals.
+#: The duration of a lease without renewal, the interval of renewals, and of attempts to take it.
 LEASE_S: Final = 6.0
-RENEW_S: Final = 1.5
+RENEW_S: Final = 2.5
+TAKE_S: Final = 1.0
 
 #: A lease that ends later than possible was stored before the database's clock was set back, so it has no holder.
 _TAKE: Final = f"""
@@ -56,7 +57,7 @@ class ProcessLease:
                     return fence
             except Unavailable as error:
                 self._say(error)
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(TAKE_S)
 
     async def keep(self, fence: int) -> None:
         """Renew the lease until another process has taken it: then raises `Unavailable("lease_lost")`.

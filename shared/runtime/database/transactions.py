@@ -17,6 +17,7 @@ from asyncpg.protocol import protocol
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.routing.clocks import LawAt
+from shared.runtime.database.changes import Changes
 from shared.runtime.database.columns import StatementPart, join
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
@@ -141,6 +142,9 @@ class Database:
         self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
         self.session_number = 0
+        #: Called when a database session begins.
+        self.begin_session: Callable[[], None] = lambda: None
+        self.changes = Changes()
         self._open_count = 0
         self._pool_options = {
             "connection_class": GatheringConnection,
@@ -186,7 +190,7 @@ class Database:
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
-                if driver.gathered or driver.late or driver.parts:
+                if is_change := bool(driver.gathered or driver.late or driver.parts):
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
@@ -195,6 +199,8 @@ class Database:
             if ended != "COMMIT":
                 # A statement had failed and its error was suppressed: PostgreSQL has rolled everything back.
                 raise Defect("transaction_aborted")
+            if is_change:
+                self.changes.note()
             if driver.numbered:
                 self.tell_numbered(driver.numbered)
             if driver.placed:
@@ -236,6 +242,7 @@ class Database:
     async def _begin_connection(self, driver: asyncpg.Connection) -> None:
         if self._open_count == 0:
             self.session_number += 1
+            self.begin_session()
         self._open_count += 1
         driver.add_termination_listener(self._end_connection)
         driver.database = self
@@ -247,9 +254,13 @@ class Database:
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """Open a connection outside the pool, to listen on. It is closed without an answer of the server."""
+        """Open a connection outside the pool, to listen on. It is closed without an answer of the server.
+
+        The server ends its statements after 0.8 s, also those that wait for a lock.
+        """
         with _translated():
-            connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
+            settings = {"statement_timeout": "800"}
+            connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX, server_settings=settings)
             try:
                 yield connection
             finally:

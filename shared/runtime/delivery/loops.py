@@ -27,6 +27,7 @@ from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
+from shared.runtime.database.changes import IDLE_PAUSES_S
 from shared.runtime.delivery.gate import SendGate
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.session_check import known_peers
@@ -44,7 +45,7 @@ class RelayOptions:
 
     `look_s`: the time between two queries of the tables, and between two notes of a stream's appends. The first query
     after a pause runs at once. `clock_check_s`: the time between two appends that only measure the clock, while states
-    wait for it.
+    wait for it. While the database is idle, `poll_s` is longer (`Changes.pause`).
     """
 
     poll_s: float = 1.0
@@ -118,6 +119,7 @@ class StreamRelay:
         clock: Clock,
         gate: SendGate | None = None,
         options: RelayOptions = RelayOptions(),
+        is_idle: Callable[[], bool] = lambda: False,
     ) -> None:
         """Set up the relay.
 
@@ -130,6 +132,7 @@ class StreamRelay:
         self._clock = clock
         self._gate = gate or SendGate()
         self._options = options
+        self._is_idle = is_idle
         self._watch = AppendWatch()
         self._handed = HandedSegments()
         #: By stream, the appends since the last note, and the time of that note.
@@ -175,7 +178,7 @@ class StreamRelay:
                 await self._look()
                 await asyncio.sleep(self._options.look_s)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._options.poll_s):
+                    async with asyncio.timeout(self._poll_s()):
                         await self._has_news.wait()
         finally:
             self._is_running = False
@@ -183,6 +186,10 @@ class StreamRelay:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _poll_s(self) -> float:
+        is_idle = self._is_idle() and not self._waiting_streams
+        return IDLE_PAUSES_S[0] if is_idle else self._options.poll_s
 
     async def _look(self) -> None:
         """Wake the tasks that have due work."""

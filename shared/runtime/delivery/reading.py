@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -47,7 +47,7 @@ from shared.runtime.watch.telemetry import span, traceparents
 #: A batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
 #: The pause between two queries for the topics and their ends.
-LOOK_S: Final = 2.0
+LOOK_S: Final = 5.0
 #: The time for which a batch is tried while the database does not answer. Then the other partitions go on.
 COMMIT_PATIENCE_S: Final = 5.0
 #: The pause between two attempts at records that were read and not taken.
@@ -117,24 +117,19 @@ class InboxReader:
         *,
         keys: PlaceKeys,
         clock: Clock,
-        wake: Callable[[], None] = lambda: None,
         exceptions_max: int = EXCEPTIONS_MAX,
     ) -> None:
-        """Set up the reader. `wake` is called after each commit.
-
-        `exceptions_max` is the number of a stream's exceptions at which reading stops.
-        """
+        """Set up the reader. `exceptions_max`: the number of a stream's exceptions at which reading stops."""
         self._access = access
         self._instance = instance
         self._scopes = scopes
         self._keys = keys
         self._clock = clock
-        self._wake = wake
         self._exceptions_max = exceptions_max
         self.door = PartitionReader(access, client_id=self._client_id, handle=self._handle)
         self._partitions: dict[Coordinate, _Partition] = {}
         self._taking = asyncio.Lock()
-        self._is_changed = asyncio.Event()
+        self._is_changed, self._has_held = asyncio.Event(), asyncio.Event()
         self._busy_since: datetime | None = None
         self._waits_for = ""
         self._is_dated_by_sender = False
@@ -308,6 +303,7 @@ class InboxReader:
                 break
         partition.held = rest
         if rest:
+            self._has_held.set()
             self.door.pause(partition.where)
         elif was_held:
             self.door.resume(partition.where)
@@ -336,7 +332,6 @@ class InboxReader:
                         scope, partition.pair, partition.lane, records=records, exceptions_max=self._exceptions_max
                     )
                 self.last_progress = self._clock.now()
-                self._wake()
                 return read_count
             except Unavailable as error:
                 log("consumer_waits", code=error.code, count=len(records))
@@ -354,7 +349,9 @@ class InboxReader:
     async def _try_held(self) -> None:
         """Retry the records that were not taken, without a limit."""
         while True:
+            await self._has_held.wait()
             await asyncio.sleep(ROOM_S)
+            self._has_held.clear()
             async with self._taking:
                 for partition in list(self._partitions.values()):
                     if partition.held:

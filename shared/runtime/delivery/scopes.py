@@ -53,6 +53,7 @@ class ScopeFactory:
             scope = self._make(session, is_careful=is_careful)
             yield scope
             session.driver.placed.extend(scope.finished)
+        self.database.changes.note()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresMessagingTx]:

@@ -41,13 +41,18 @@ class SessionCheck:
         self._peers = peers
         self._checked: int | None = None
         self._is_required = False
-        self._done = asyncio.Event()
+        self._done, self._begun = asyncio.Event(), asyncio.Event()
 
     def check(self) -> None:
         """Raise `Unavailable("streams_unchecked")` while this database session is not compared."""
         if self._is_required and self._checked != self._session_number():
             self._done.clear()
+            self.begin()
             raise Unavailable(UNCHECKED)
+
+    def begin(self) -> None:
+        """Have a database session compared that has begun."""
+        self._begun.set()
 
     def require(self) -> None:
         """Require the comparison before this process sends, reads or relays any message."""
@@ -59,16 +64,18 @@ class SessionCheck:
             async with asyncio.timeout(seconds):
                 while self._checked != self._session_number():
                     self._done.clear()
+                    self.begin()
                     await self._done.wait()
         except TimeoutError:
             return
 
-    async def run(self, scopes: ScopeFactory, *, poll_s: float = 0.1) -> None:
+    async def run(self, scopes: ScopeFactory) -> None:
         """Compare at each database session until cancelled."""
         while True:
+            self._begun.clear()
             number = self._session_number()
             if number == self._checked:
-                await asyncio.sleep(poll_s)
+                await self._begun.wait()
                 continue
             try:
                 await self.compare(scopes)

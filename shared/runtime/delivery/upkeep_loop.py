@@ -1,14 +1,13 @@
 """The upkeep of an instance's streams: new peers, due work of each pair, exceptions, and days.
 
 at the start of the process   each peer is probed until it answers, and gets this release's versions
-every 5 s                     resync answers, purge, messages of a former incarnation, limits
+every 5 s, idle every 15 s    resync answers, purge, messages of a former incarnation, limits
 with a new document           another attempt at messages that waited
 nightly                       a probe and a resync of each pair; partitions for the days to come
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -19,6 +18,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError
 from shared.messaging.exceptions import OpenException
 from shared.messaging.incarnations import await_reply, open_incarnation
+from shared.messaging.resync import HOLDINGS_PAUSE
 from shared.messaging.sending import finish
 from shared.messaging.streams import LANES, Outgoing, Pair
 from shared.messaging.upkeep import RETRIED, check_pair, retry_exceptions, tend_pair
@@ -38,7 +38,11 @@ DAYS_KEPT: Final = 2
 
 _MAKE_DAYS: Final = "SELECT make_segment_days($1, $2)"
 _DROP_DAYS: Final = "SELECT drop_segment_days(least($1::date, (SELECT min(day) FROM segment) - 1))"
-_ASKED: Final = "SELECT peer FROM resync_state WHERE nonce IS NOT NULL"
+#: Requests that may be answered now: at most one an hour.
+_ASKED: Final = """
+SELECT peer FROM resync_state
+WHERE nonce IS NOT NULL AND (answered_at > $1 - $2::interval AND answered_at <= $1) IS NOT TRUE
+"""
 
 
 class UpkeepLoop:
@@ -53,7 +57,6 @@ class UpkeepLoop:
         announcement: Callable[[str], Draft],
         law_state: Callable[[], Hashable],
         clock: Clock,
-        wake: Callable[[], None],
     ) -> None:
         """`announcement`: the message with the versions that this release reads. `law_state` changes with documents.
 
@@ -65,7 +68,6 @@ class UpkeepLoop:
         self._announcement = announcement
         self._law_state = law_state
         self._clock = clock
-        self._wake = wake
         self._started: set[str] = set()
         self._retried: Hashable = None
         self._days_made: date | None = None
@@ -75,7 +77,7 @@ class UpkeepLoop:
         """Work until cancelled. A failed step is reported and repeated at the next turn."""
         while True:
             await self.turn()
-            await asyncio.sleep(TEND_S)
+            await self._database.changes.pause(TEND_S)
 
     async def turn(self) -> None:
         """Do each step that is due now."""
@@ -87,7 +89,6 @@ class UpkeepLoop:
         for peer in self._peers():
             if peer not in self._started and await _report(self._start_peer(peer), peer):
                 self._started.add(peer)
-                self._wake()
 
     async def _start_peer(self, peer: str) -> None:
         async with self._scopes.open() as scope:
@@ -102,7 +103,7 @@ class UpkeepLoop:
         """Do the due work of each pair."""
         async with self._scopes.read() as tx:
             found = await tx.load_outgoing(None, lock=False)
-        asked = {row["peer"] for row in await self._database.fetch(_ASKED)}
+        asked = {row["peer"] for row in await self._database.fetch(_ASKED, self._clock.now(), HOLDINGS_PAUSE)}
         for peer in sorted({*found, *asked}):
             if peer in asked or _needs_tending(found.get(peer)):
                 await _report(self._tend_pair(peer), peer)
@@ -113,7 +114,6 @@ class UpkeepLoop:
         while has_sources:
             async with self._scopes.open() as scope:
                 await tend_pair(scope, peer)
-            self._wake()
             async with self._scopes.read() as tx:
                 outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
             has_sources = outgoing is not None and bool(outgoing.sources)
@@ -132,7 +132,6 @@ class UpkeepLoop:
         after = None
         while rows := await self._retry_page(writer, after):
             after = rows[-1].since, rows[-1].taken.named.message_id
-            self._wake()
 
     async def _retry_page(self, writer: str, after: tuple[datetime, UUID] | None) -> list[OpenException]:
         async with self._scopes.open() as scope:
@@ -149,7 +148,6 @@ class UpkeepLoop:
         for peer in self._peers():
             if self._checked.setdefault(peer, today) < today and await _report(self._check_pair(peer), peer):
                 self._checked[peer] = today
-                self._wake()
 
     async def _check_pair(self, peer: str) -> None:
         async with self._scopes.open() as scope:

@@ -80,7 +80,6 @@ class InstanceParts:
         self.streams = InstanceStreams(
             *(self.instance, self.settings.kafka_access, self.database, self.keys, self.shelf, self.clock, self.tracks),
             lateness=lambda: self.feed.beat.lateness(),
-            wake=self.wake,
             kept_bytes_max=self.settings.kept_bytes_max,
         )
         self.law = DocumentMonitor(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
@@ -88,6 +87,7 @@ class InstanceParts:
         self.listener = FeedListener(self.database)
         self.database.tell_numbered = self.listener.tell
         self.database.hand_over = self._hand_over
+        self.database.changes.wake = self.wake
 
     def documents(self) -> Documents:
         """Return the documents for decisions now, and the versions that peers read. Raises as the monitor does."""
@@ -107,13 +107,15 @@ class InstanceParts:
         return RowScope(directory.heard_of(directory.reached_at(self.instance)), "service", "apply")
 
     def wake(self) -> None:
-        """Wake the relay after a commit. A relay in another process gets no signal; it polls."""
+        """Wake the relay after a commit. A relay in another process is notified of segments and numbers."""
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
 
     def _hand_over(self, segments: Sequence[Segment]) -> None:
         if self._at_work.relay is not None:
             self._at_work.relay.hand_over(segments)
+        else:
+            self.listener.tell({self.instance: 0})  # no party, and no number: it only wakes the relay's process
 
     def acts(self) -> Acts:
         return Acts(self.database)
@@ -342,6 +344,7 @@ async def build_machinery(
     )
     database.last_step = machinery.streams.last_step
     database.check_session = machinery.streams.session_check.check
+    database.begin_session = machinery.streams.session_check.begin
     await _begin(machinery, erases)
     # Keys are loaded before any part opens a port, so that after a restart a valid key does not wait for others.
     await key_table.open()

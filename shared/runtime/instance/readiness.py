@@ -256,4 +256,4 @@ class PeerVersions:
         while True:
             with suppress(Unavailable):  # other parts report that the database is unavailable
                 await self.look()
-            await asyncio.sleep(PEERS_EVERY_S)
+            await self._database.changes.pause(PEERS_EVERY_S)

@@ -45,7 +45,7 @@ async def begin_anew(driver: asyncpg.Connection) -> None:
 
 @dataclass(slots=True)
 class InstanceStreams:
-    """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
+    """The streams of one instance over its database, keys and documents.
 
     `lateness`: the reason why the documents here cannot be trusted, or "". `kept_bytes_max`: bytes that are kept for
     absent readers. Its methods raise `Unavailable` before there is a directory.
@@ -59,7 +59,6 @@ class InstanceStreams:
     clock: Clock
     tracks: Callable[[asyncpg.Connection], FeatureTracks]
     lateness: Callable[[], str]
-    wake: Callable[[], None]
     kept_bytes_max: int
     session_check: SessionCheck = field(init=False)
     _kept_bytes: KeptBytesBound = field(init=False)
@@ -139,6 +138,7 @@ class InstanceStreams:
             peers=self.list_peers,
             clock=self.clock,
             gate=SendGate(self.lateness),
+            is_idle=self.database.changes.is_idle,
         )
 
     def upkeep(self, handler: Handler) -> UpkeepLoop:
@@ -150,7 +150,6 @@ class InstanceStreams:
             announcement=lambda peer: compose_reads(self.instance, peer, self.directory(), at=self.clock.now()),
             law_state=self._law_state,
             clock=self.clock,
-            wake=self.wake,
         )
 
     def reader(self, handler: Handler) -> InboxReader:
@@ -161,7 +160,6 @@ class InstanceStreams:
             self.scopes(handler),
             keys=self.signing_keys(),
             clock=self.clock,
-            wake=self.wake,
         )
 
     def _inbound(self, handler: Handler | None, session: Session) -> Inbound:

@@ -197,6 +197,7 @@ class DocumentFeed:
             return
         activated = self._place(record.value)
         if activated is not None:
+            self._database.changes.note()
             async with self._database.transaction() as session:
                 kept = await session.driver.fetchval(
                     _KEEP, activated.digest, activated.kind, activated.active_from, record.value

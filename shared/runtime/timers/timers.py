@@ -211,7 +211,7 @@ def _of(row: Deadline, named: _Steps) -> set[StepEntry]:
 BATCH: Final = 100
 #: The time limit of a pass, because it has locked its rows and acts wait for them.
 COUNTING_S_MAX: Final = 1.0
-#: Seconds between passes while little is due.
+#: Seconds between passes while little is due (`Changes.pause`).
 LOOK_EVERY_S: Final = 1.0
 #: Failed rows are counted after every pass with a row, and after this number of passes.
 COUNTED_EVERY: Final = 30
@@ -266,7 +266,7 @@ class Timers:
         """Do passes for ever. Raises `Unavailable` without a database, and before any law is published."""
         while True:
             if await self.look() < BATCH:
-                await asyncio.sleep(LOOK_EVERY_S)
+                await self._database.changes.pause(LOOK_EVERY_S)
 
     def check(self) -> Check:
         """Return the readiness check. Failed rows are its `reason`; all other parties are notified."""

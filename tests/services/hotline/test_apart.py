@@ -290,7 +290,7 @@ async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch:
 
     monkeypatch.setattr(origin.bus, "due", fails)
     monkeypatch.setattr(origin.bus, "suggest", goes_on)
-    monkeypatch.setattr(bus.asyncio, "sleep", ends)
+    monkeypatch.setattr("asyncio.sleep", ends)
     with pytest.raises(EndOfTurn):
         await origin.bus.run(lambda: APPLYING, erasing=lambda: APPLYING)
     assert seen == ["fails", "goes on"]
@@ -312,7 +312,7 @@ async def test_what_waits_too_long_is_erased_of_suspended_too(origin: Origin, mo
 
     for work in ("due", "missing", "expire", "suggest"):
         monkeypatch.setattr(origin.bus, work, looks(work))
-    monkeypatch.setattr(bus.asyncio, "sleep", ends)
+    monkeypatch.setattr("asyncio.sleep", ends)
     with pytest.raises(EndOfTurn):
         await origin.bus.run(lambda: heard, erasing=lambda: served)
     assert within == {"due": heard, "missing": heard, "expire": served, "suggest": heard}

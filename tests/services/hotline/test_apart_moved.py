@@ -36,7 +36,7 @@ async def test_after_a_move_it_is_tried_by_one_directory(origin: Origin, monkeyp
         if len(looks) == 10:
             raise EndOfTurn
 
-    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    monkeypatch.setattr("asyncio.sleep", later)
     with pytest.raises(EndOfTurn):
         await origin.bus.follow_moves()
     assert await pair.done() == (True, True)
@@ -91,7 +91,7 @@ async def test_without_a_database_moves_are_sought_less_often(origin: Origin, mo
             raise EndOfTurn
 
     monkeypatch.setattr(origin.bus, "follow", follow)
-    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    monkeypatch.setattr("asyncio.sleep", later)
     with pytest.raises(EndOfTurn):
         await origin.bus.follow_moves()
     assert pauses == [bus.LOOK_EVERY_S, bus.LOOK_EVERY_S, bus.NOTICED_S]

@@ -74,7 +74,7 @@ async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed
         if len(turns) >= 5:
             raise EndOfTurn
 
-    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    monkeypatch.setattr("asyncio.sleep", later)
     with pytest.raises(EndOfTurn):
         await origin.bus.follow_moves()
     assert [(each.subject, each.recipient_instance) for each in await moves.outgoing(origin)] == [

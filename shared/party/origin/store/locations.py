@@ -17,7 +17,6 @@ Only edges whose present or former instance is the peer are changed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -120,7 +119,7 @@ class Locations:
             async with apart_from_others("locations", lambda code: log("locations_wait", code=code)):
                 while await self.look():
                     pass
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._database.changes.pause(LOOK_EVERY_S)
 
     async def look(self) -> int:
         """Make tokens and links for new referrals, a batch of each party. Return the number of referrals."""

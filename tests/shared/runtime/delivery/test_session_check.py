@@ -47,7 +47,7 @@ class Checked:
             await finish(scope)
 
     def at_work(self) -> AbstractAsyncContextManager[None]:
-        return at_work(self.check.run(cast(ScopeFactory, self.scopes), poll_s=0.005))
+        return at_work(self.check.run(cast(ScopeFactory, self.scopes)))
 
     def is_open(self) -> bool:
         try:

@@ -51,7 +51,6 @@ class Upkeep:
             announcement=self.announce,
             law_state=lambda: self.law,
             clock=self.clock,
-            wake=lambda: None,
         )
 
     def announce(self, peer: str) -> Any:

@@ -103,6 +103,7 @@ class Toy:
         )
         self.relays: list[StreamRelay] = []
         self.database.hand_over = self.hand_over
+        self.database.changes.wake = self.wake
 
     def find_key(self, instance: str, key_id: str, at: datetime) -> VerifyKey | None:
         key = self.keys.get(instance)
@@ -137,7 +138,6 @@ class Toy:
             announcement=lambda peer: fact(self.name, peer),
             law_state=lambda: 1,
             clock=CLOCK,
-            wake=self.wake,
         )
         reader = InboxReader(
             self.access,
@@ -145,7 +145,6 @@ class Toy:
             self.scopes,
             keys=self.find_key,
             clock=CLOCK,
-            wake=self.wake,
             exceptions_max=self.exceptions_max,
         )
         tasks = [asyncio.create_task(self.check.run(self.scopes))]
