@@ -69,7 +69,7 @@ async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> 
             try:
                 # The role reads by default.
                 await connection.execute("SET default_transaction_read_only = off")
-                await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", text)
+                await connection.execute("INSERT INTO reconciliation (report) VALUES ($1::jsonb)", text)
             finally:
                 await connection.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):

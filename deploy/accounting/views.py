@@ -49,7 +49,7 @@ EDGES: Final = """
 SELECT message_id, NULL::text AS type, state, edge_id, party, instance, incarnation, lane, number FROM edge
 WHERE message_id >= $1
 UNION ALL SELECT before.id, NULL, 'moved', NULL, party, NULL, NULL, NULL, NULL
-FROM edge, unnest(messages_before) AS before (id) WHERE before.id >= $1
+FROM edge, unnest(previous_message_ids) AS before (id) WHERE before.id >= $1
 ORDER BY message_id
 """
 #: Edges without a message, by their state.
@@ -66,8 +66,8 @@ FROM entry WHERE type = ANY ($2) AND verified AND kind <> 'not_entitled' AND mes
 LINKS: Final = """
 SELECT own.edge_id, own.origin FROM unnest($1::uuid[], $2::text[]) AS own (edge_id, origin)
 WHERE EXISTS (
-    SELECT FROM link AS l
-    WHERE link_keys(l.origin, l.edge_ids) @> link_keys(own.origin, ARRAY[own.edge_id])
+    SELECT FROM flow_edge AS l
+    WHERE flow_edge_keys(l.origin, l.edge_ids) @> flow_edge_keys(own.origin, ARRAY[own.edge_id])
       AND l.edge_id = own.edge_id AND l.origin = own.origin)
 """
 #: Decisions that cannot be derived from their facts, and messages whose commitment differs from the edge at audit.
@@ -77,7 +77,7 @@ FROM decision AS d JOIN entry AS e USING (message_id, digest)
 WHERE d.problem = 'decision_not_derived' AND d.message_id >= $1
 UNION
 SELECT e.topic, e.partition, e."offset", e.subject FROM entry AS e
-JOIN link AS l ON link_keys(l.origin, l.edge_ids) @> link_keys(e.sender, ARRAY[e.edge_id])
+JOIN flow_edge AS l ON flow_edge_keys(l.origin, l.edge_ids) @> flow_edge_keys(e.sender, ARRAY[e.edge_id])
     AND l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.message_id >= $1
 GROUP BY e.topic, e.topic_id, e.partition, e."offset", e.subject HAVING NOT bool_or(e.commitment = l.commitment)

@@ -42,7 +42,9 @@ _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP
 _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
 """
-_WORK = "SELECT disposition, work_reason, count(*) AS n FROM referral WHERE work_reason IS NOT NULL GROUP BY 1, 2"
+_WORK = """
+SELECT disposition, unrouted_reason, count(*) AS n FROM referral WHERE unrouted_reason IS NOT NULL GROUP BY 1, 2
+"""
 #: A referral that a provider acted on and an agency accepted: the one whose flow is shown. If there is none yet, on a
 #: slow machine, one that both received.
 _SHOWCASE = """

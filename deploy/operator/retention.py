@@ -99,7 +99,7 @@ WITH page AS MATERIALIZED (
 ), ended AS MATERIALIZED (
     SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.place
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
-      AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
+      AND (r.unrouted_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
     ORDER BY subject FOR UPDATE OF r
 ), records AS (
     UPDATE referral AS r SET wrapped_key = NULL, content = ''
@@ -324,7 +324,7 @@ WITH page AS MATERIALIZED (
          JOIN received AS i ON (i.subject, i.party) = (page.subject, page.party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($5::text[])
       -- What is kept after a withdrawal ends on the day that was said, by its own service.
-      AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
+      AND (i.state <> 'withdrawal_acknowledged' OR i.answers ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
     UPDATE {table} AS c SET wrapped_key = NULL, record = ''{own} FROM ended WHERE c.ctid = ended.row

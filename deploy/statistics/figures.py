@@ -65,10 +65,10 @@ _FROM: Final = {PartyKind.HOTLINE: Measure.FROM_HOTLINES, PartyKind.INDUSTRY: Me
 _COUNTED: Final = """
 WITH sent AS (
     SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient, e.party AS origin,
-           min(r.accepted_at) AS filed_at, min(c.begun_at) AS sent_at
+           min(r.accepted_at) AS filed_at, min(c.started_at) AS sent_at
     FROM edge AS e
     JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
-    JOIN deadline AS c ON c.edge_id = e.edge_id AND c.party = e.party AND c.begun_at IS NOT NULL
+    JOIN deadline AS c ON c.edge_id = e.edge_id AND c.party = e.party AND c.started_at IS NOT NULL
     GROUP BY 1, 2, 3
 ), answered AS (
     SELECT subject, sender,
@@ -90,7 +90,7 @@ WITH sent AS (
                SELECT FROM answer_act AS a, jsonb_to_recordset(a.removals) AS r (n integer, round integer)
                WHERE a.subject = l.subject AND a.code IS NULL AND a.at <= l.at AND (r.n, r.round) = (k.n, k.round)
            )) AS confirmed
-    FROM answer_act AS l, jsonb_to_recordset(l.looks) AS k (n integer, round integer, found text)
+    FROM answer_act AS l, jsonb_to_recordset(l.recheck_results) AS k (n integer, round integer, found text)
     WHERE l.code IS NULL GROUP BY l.subject
 )
 SELECT s.recipient, s.origin, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,

@@ -19,7 +19,7 @@ SELECT * FROM (
            CASE WHEN priority = $6 THEN 0 ELSE 1 END AS rank
     FROM received AS o
     WHERE party = $1 AND state IN ('claimable', 'transferred') AND (state = 'claimable' OR NOT EXISTS (
-        SELECT FROM relation AS r WHERE r.party = o.party AND r.other = o.subject AND r.kind = $7
+        SELECT FROM referral_relation AS r WHERE r.party = o.party AND r.other_referral_id = o.subject AND r.kind = $7
     ))
 ) AS waits
 WHERE (rank, since, subject) > ($2::smallint, $3, $4) AND rank <= $5

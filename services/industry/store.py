@@ -26,17 +26,17 @@ _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.AC
 #: else the time of the answer. The index by place finds a period, in two ranges: with and without a child at risk.
 _REPORTED: Final = """
 WITH notices AS (
-    SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.numbers) AS items, a.actions, a.acted_at,
-           n.flagged
+    SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.item_numbers) AS items, a.actions,
+           a.acted_at, n.flagged
     FROM received AS n CROSS JOIN LATERAL (
         SELECT count(*) AS actions, min((i.item ->> 'effective_at')::timestamptz) AS acted_at
-        FROM jsonb_array_elements(coalesce(n.said -> 'items', '[]')) AS i (item)
+        FROM jsonb_array_elements(coalesce(n.answers -> 'items', '[]')) AS i (item)
         WHERE i.item ->> 'action' = ANY($5::text[])
     ) AS a
     WHERE n.party = $1 AND n.received_at >= $2 AND n.received_at < $3 AND n.exercise = $4
-      AND (n.place BETWEEN (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
+      AND (n.sort_key BETWEEN (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
                        AND (extract(epoch FROM $3::timestamptz) * 1000000)::bigint
-           OR n.place BETWEEN 4611686018427387904 + (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
+           OR n.sort_key BETWEEN 4611686018427387904 + (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
                           AND 4611686018427387904 + (extract(epoch FROM $3::timestamptz) * 1000000)::bigint)
       AND n.flagged IS NOT NULL
 )

@@ -39,9 +39,9 @@ WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.
 ORDER BY min(e.received_at) OVER purposes, e.purpose, e.revision
 """
 _ADD_ACT: Final = """
-INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO case_act (referral_id, party, number, state, details, at) VALUES ($1, $2, $3, $4, $5, $6)
 """
-_ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
+_ACTS: Final = "SELECT number, state, details, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
 #: The most cases that are found by one reference, the newest first.
@@ -55,7 +55,7 @@ _OWN: Final = frozenset(event_type(row.subject, row.name) for row in (*personal(
 
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[ActCodes]:
     """Return the codes of each of the agency's own acts, in order."""
-    return [ActCodes(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
+    return [ActCodes(None, row["state"], row["details"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):

@@ -30,10 +30,10 @@ from shared.vocabulary.law import ClockDue, ClockEvent
 class EdgeClock:
     """An edge as one of its parties knows it, by its `subject`.
 
-    `begun_at` is the time of the message that carried it. `told_by` is the id that messages use. For a notice it is the
-    notice's id, also at the origin, which knows the referral. A preservation is also such an edge, between an agency
-    and a provider. `instrument` is the one that the request cites, `begins` is the clock event of its message, and it
-    has no purpose. Other edges have "" in both.
+    `started_at` is the time of the message that carried it. `told_by` is the id that messages use. For a notice it is
+    the notice's id, also at the origin, which knows the referral. A preservation is also such an edge, between an
+    agency and a provider. `instrument` is the one that the request cites, `start_event` is the clock event of its
+    message, and it has no purpose. Other edges have "" in both.
     """
 
     edge_id: UUID
@@ -46,9 +46,9 @@ class EdgeClock:
     rules: tuple[str, ...]
     acknowledge_h: int | None
     act_h: int | None
-    begun_at: datetime
+    started_at: datetime
     instrument: str = ""
-    begins: str = ""
+    start_event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def received(message: Received) -> EdgeClock:
         rules=edge.rules,
         acknowledge_h=edge.deadlines.acknowledge_h,
         act_h=edge.deadlines.act_h,
-        begun_at=coarse(message.sent_at),
+        started_at=coarse(message.sent_at),
     )
 
 

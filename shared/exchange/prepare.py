@@ -81,7 +81,7 @@ class Prepared:
     decision: dict[str, Any]
     disposition: str
     state: str
-    work_reason: str | None
+    unrouted_reason: str | None
     filed_by: str | None
     content: bytes
     emitted: tuple[AddressedEdge, ...]
@@ -349,7 +349,7 @@ def _prepared(work: _Pending) -> Prepared:
         decision=outcome.ref | {"salt": outcome.salt},
         disposition=outcome.disposition.value,
         state=outcome.disposition.value if work.waits is None else Offering.UNRELEASED.value,
-        work_reason=work.letters.work_reason.value if work.letters.work_reason else None,
+        unrouted_reason=work.letters.work_reason.value if work.letters.work_reason else None,
         filed_by=None if work.waits is None else work.filing.actor,
         content=own_record(work.record),
         emitted=work.letters.emitted,

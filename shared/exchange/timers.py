@@ -84,19 +84,19 @@ class Timer:
 
 def timers_of(edge: EdgeClock, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
     """Return the timers of an edge. `steps` are its steps since it began."""
-    law = law_at(edge.begun_at)
-    begun_at = max(edge.begun_at, law.since)
-    steps = counted(steps, begun_at)
-    if edge.begins:
-        first = Step(begun_at, Effect.STARTS, edge.begins)
+    law = law_at(edge.started_at)
+    started_at = max(edge.started_at, law.since)
+    steps = counted(steps, started_at)
+    if edge.start_event:
+        first = Step(started_at, Effect.STARTS, edge.start_event)
         return timers(preserved(edge.origin, edge.recipient, edge.instrument), [first, *steps], law_at)
     party = law.directory.party(edge.recipient)
     if party is None:
         return ()
     terms = _Terms(_SUBJECTS[party.kind], edge.rules, edge.origin, edge.recipient, edge.acknowledge_h, edge.act_h)
     if not steps:
-        return _at_first(terms, begun_at, law)
-    return timers(terms.clocked(), [*begun(terms.subject, begun_at), *steps], law_at)
+        return _at_first(terms, started_at, law)
+    return timers(terms.clocked(), [*begun(terms.subject, started_at), *steps], law_at)
 
 
 class _Terms(NamedTuple):
@@ -117,8 +117,8 @@ class _Terms(NamedTuple):
 
 
 @lru_cache(1024)  # edges between two parties within ten seconds have the same timers
-def _at_first(terms: _Terms, begun_at: datetime, law: Law) -> tuple[Timer, ...]:
-    return timers(terms.clocked(), begun(terms.subject, begun_at), lambda _: law)
+def _at_first(terms: _Terms, started_at: datetime, law: Law) -> tuple[Timer, ...]:
+    return timers(terms.clocked(), begun(terms.subject, started_at), lambda _: law)
 
 
 def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
@@ -167,8 +167,8 @@ class Deadline:
     """The steps of an edge, and the four values that follow from them.
 
     `timers` is None until the timers were computed for the first time. `due_at` is the next time at which the scheduler
-    reads the row; None if no notification is left. `overdue_at` is the due time of the first open timer. `aside` is the
-    code of a failed computation.
+    reads the row; None if no notification is left. `overdue_at` is the due time of the first open timer. `failure_code`
+    is the code of a failed computation.
     """
 
     edge: EdgeClock
@@ -176,7 +176,7 @@ class Deadline:
     timers: tuple[TimerEntry, ...] | None = None
     due_at: datetime | None = AT_ONCE
     overdue_at: datetime | None = None
-    aside: str | None = None
+    failure_code: str | None = None
 
 
 def step_entry(step: Step | EdgeStep) -> StepEntry:

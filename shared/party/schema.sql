@@ -3,8 +3,8 @@
 -- The newest statement of each peer about the messages that it can read. An older one changes nothing.
 CREATE TABLE peer (
     instance text PRIMARY KEY,
-    reads jsonb NOT NULL,
-    reads_at timestamptz NOT NULL
+    supported_versions jsonb NOT NULL,
+    versions_stated_at timestamptz NOT NULL
 );
 
 -- Erased records by party. If such a record arrives again, from a log that is read again after a restore, it is erased
@@ -19,7 +19,7 @@ CREATE TABLE erased_record (
 
 -- Openings of records, for the people of the party: `actor` is the opaque name that audit gets, `reason` the reason
 -- that a person gave. A process that can write this table can hide an opening from them, but not from audit.
-CREATE TABLE record_look (
+CREATE TABLE record_access_log (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subject uuid NOT NULL,
     party text NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE record_look (
     reason text,
     at timestamptz NOT NULL
 );
-CREATE INDEX record_look_of ON record_look (party, subject, number);
+CREATE INDEX record_access_log_of ON record_access_log (party, subject, number);
 
 -- The journal of acts: a row for each act that a party learns of, its own acts and those of others, numbered densely for
 -- each party in the order of their commits. A process that can write these tables can hide from a party that something
@@ -53,29 +53,29 @@ CREATE INDEX act_by_subject ON act (party, subject, number);
 -- The last number of each party. A transaction locks the rows of its parties, in their order, when it adds to `act`.
 CREATE TABLE feed (
     party text PRIMARY KEY,
-    last bigint NOT NULL
+    last_number bigint NOT NULL
 );
 
 -- One row. In another database (restored, or loaded elsewhere) the system id, the timeline or the file of `feed` differs:
 -- then the next number begins a new epoch.
 CREATE TABLE feed_epoch (
-    one boolean PRIMARY KEY DEFAULT true,
+    singleton boolean PRIMARY KEY DEFAULT true,
     epoch uuid NOT NULL DEFAULT uuidv7(),
     system_id bigint,
     timeline bigint,
-    file bigint,
-    CONSTRAINT feed_epoch_one CHECK (one)
+    file_node bigint,
+    CONSTRAINT feed_epoch_singleton CHECK (singleton)
 );
 INSERT INTO feed_epoch DEFAULT VALUES;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record');
-SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_look');
+SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_access_log');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'feed');
 SELECT pg_temp.grant_service('SELECT, UPDATE', 'feed_epoch');
 
 SELECT pg_temp.isolate('erased_record', NULL, added => 'acts');
 -- A transaction that reads records may add rows here, and nothing else.
-SELECT pg_temp.isolate('record_look', NULL, added => 'read');
+SELECT pg_temp.isolate('record_access_log', NULL, added => 'read');
 -- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
 ALTER TABLE act ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 DO $policies$

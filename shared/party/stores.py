@@ -52,13 +52,13 @@ async def tell_opened(
     await opening.send([told])
 
 
-_NOTE: Final = "INSERT INTO record_look (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
+_NOTE: Final = "INSERT INTO record_access_log (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
 #: The most openings of one record that are shown, the newest first.
 _SHOWN_MAX: Final = 50
 _LOOKS: Final = """
-SELECT at, actor, role, reason FROM record_look WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
+SELECT at, actor, role, reason FROM record_access_log WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
 """
-_CALLED: Final = "SELECT actor, called FROM console_person WHERE party = $1 AND called IS NOT NULL"
+_CALLED: Final = "SELECT actor, display_name FROM console_account WHERE party = $1 AND display_name IS NOT NULL"
 
 
 async def looks_at(
@@ -67,7 +67,7 @@ async def looks_at(
     """Return the newest openings by people and machines of `party` only, newest first."""
     rows = await driver.fetch(_LOOKS, party, subject, _SHOWN_MAX)
     people = await driver.fetch(_CALLED, party) if rows else []
-    called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["called"] for each in people}
+    called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["display_name"] for each in people}
     return [AccessLogRow(**dict(each), called=called.get(each["actor"])) for each in rows]
 
 

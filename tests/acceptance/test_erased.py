@@ -19,7 +19,7 @@ from deploy.site.endpoints import OwnedDatabase
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.evidence import check_evidence, read_evidence
 from shared.kernel.clock import SystemClock
-from shared.party.origin.store.edges import opened
+from shared.party.origin.store.filing import opened
 from shared.party.recipient.store.arriving import open_record
 from shared.vocabulary.referral import WithdrawalReason
 from tests.benchmarks.input import documents_of

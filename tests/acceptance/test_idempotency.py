@@ -170,7 +170,7 @@ async def test_a_process_killed_between_commit_and_answer_has_the_answer_stored(
     # most one of the two tables.
     waiting = """
         SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event = 'SyncRep'
-        AND relation IN ('referral'::regclass, 'idempotency'::regclass) AND mode = 'RowExclusiveLock'
+        AND relation IN ('referral'::regclass, 'idempotency_key'::regclass) AND mode = 'RowExclusiveLock'
         GROUP BY pid HAVING count(DISTINCT relation) = 2
     """
     async with exchange.http(HOTLINE, url=second_url) as http:

@@ -49,7 +49,7 @@ CONTENT_BYTES: Final = 700
 _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
 #: The tables that grow with the number of submissions.
 _LARGE: Final = frozenset(
-    {"referral", "edge", "received", "received_edge", "act", "idempotency", "entry", "outcome"}
+    {"referral", "edge", "received", "received_edge", "act", "idempotency_key", "entry", "outcome"}
     | {"answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. If a set is hardly larger it may read all, and sort them.
@@ -73,16 +73,16 @@ SELECT {_PARTY}, i, '{{kind}}.begun', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM
 """
 #: Retention sets its parties from this table.
 _FEEDS = f"""
-INSERT INTO feed (party, last) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
+INSERT INTO feed (party, last_number) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 """
 _KEYS = f"""
-INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)
+INSERT INTO idempotency_key (party, key_hash, body_hash, response_status, response_body, created_at)
 SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM generate_series(1, {{rows}}) AS i
 """
 _REFERRALS = (
     f"""
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
-                      body_sha256, priority, decided, content, wrapped_key, accepted_at)
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, unrouted_reason,
+                      arrival, body_sha256, priority, decided, content, wrapped_key, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
        CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
        {PRIORITY}, '\\x', {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
@@ -90,7 +90,7 @@ FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
-                  answer, answered_at, law, decided_at, rank, taken_back, peer, side, track)
+                  answer, answered_at, document_digests, decided_at, priority_rank, is_retracted, peer, side, track)
 SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
        CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
        CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
@@ -110,7 +110,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
 _STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO received (subject, party, kind, sender, exercise, state, received_at, changed_at, purpose, revision,
-    edge_revision, numbers, retention, edge, record, wrapped_key, priority, edge_id, peer, side, track)
+    edge_revision, item_numbers, retention, edge, record, wrapped_key, priority, edge_id, peer, side, track)
 SELECT {_ID}, {_PARTY}, '{{kind}}', {SENDER}, false, {_STATE}, {_AGO}, {_AGO}, 'p1', 1, 1, '{{{{1}}}}', '',
        decode('{compress(b'{"a": 1}').hex()}', 'hex'), {_PROOF}, decode(repeat('ef', 60), 'hex'),
        {PRIORITY}, uuidv4(), '', 0, uuidv4() FROM generate_series(1, {{rows}}) AS i

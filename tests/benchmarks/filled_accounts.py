@@ -121,7 +121,7 @@ SELECT {{id}}, 'big.example', 'R-' || i, 1, false, 'routed', 'routed', i, '', 'p
 """,
         f"""
 INSERT INTO edge (edge_id, message_id, incarnation, lane, number, instance, referral_id, party, recipient, purpose,
-                  reason, rules, law, decided_at)
+                  reason, rules, document_digests, decided_at)
 SELECT {{id}}, {{id}}, '{_INCARNATION}', 1, i, 'law_enforcement', {{id}}, 'big.example', 'agency.example', 'p1',
        'because', '{{{{r1}}}}', '', {{ago}} {_FROM}
 """,

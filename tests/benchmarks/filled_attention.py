@@ -14,13 +14,13 @@ P0: Final = PriorityLevel.P0_CHILD_AT_RISK.value
 PRIORITY: Final = "CASE WHEN i % 500 BETWEEN 1 AND 7 THEN 'p0_child_at_risk' ELSE 'p2_normal' END"
 #: Answers, two for each edge.
 ANSWERED: Final = """
-INSERT INTO answer_act (subject, sender, act, number, answer, said, at)
+INSERT INTO answer_act (subject, sender, act, number, answer, details, at)
 SELECT coalesce(notice_id, referral_id), recipient, gen_random_uuid(), k, 'ongoing', '{{}}', decided_at
 FROM edge, generate_series(1, 2) AS k
 """
 #: Outcomes of agencies, two for each case.
 CASE_ACTS: Final = """
-INSERT INTO case_act (referral_id, party, number, state, said, at)
+INSERT INTO case_act (referral_id, party, number, state, details, at)
 SELECT subject, party, k, 'ongoing', '{{"outcome": "arrest"}}', received_at
 FROM received, generate_series(1, 2) AS k
 """

@@ -18,7 +18,7 @@ from shared.runtime.timers import store, timers
 def deadlines(*, id_: str, party: str, ago: str) -> str:
     """Return the statement that fills the deadlines of open edges: a twentieth of all rows."""
     return f"""
-INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, due_at, overdue_at)
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at, due_at, overdue_at)
 SELECT gen_random_uuid(), {party}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
        now() + i * interval '1 second', now() + i * interval '1 second'
 FROM generate_series(20, {{rows}}, 20) AS i
@@ -28,7 +28,7 @@ FROM generate_series(20, {{rows}}, 20) AS i
 def places(*, party: str) -> str:
     """Return the statement that fills each party's position in the duplicate check: all but the last arrivals."""
     return f"""
-INSERT INTO location_place (party, version, arrival)
+INSERT INTO location_token_position (party, version, arrival)
 SELECT {party}, {max(FORMS)}, max(i) - CASE {party} WHEN 'tiny.example' THEN 1 ELSE 0 END
 FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 """

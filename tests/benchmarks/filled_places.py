@@ -29,7 +29,7 @@ SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i
 """
 _WANTED: Final = """
 INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
-                          told, asks, content, asked_at)
+                          last_counterpart_act, is_requester, content, asked_at)
 SELECT {{id}}, {party}, 'agency.example', false, 'withdrawn', 'withdrawn', 'none', 'preserve', 'eu_2023_1543', 1, 0,
        false, '', now()
 FROM generate_series(1, {{rows}}, 100) AS i

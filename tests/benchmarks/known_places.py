@@ -28,8 +28,7 @@ from shared.exchange.locations import FORMS, locations
 from shared.party.failure_isolation import Isolation
 from shared.party.origin.domain import HttpReply, Request
 from shared.party.origin.store import filing
-from shared.party.origin.store.edges import opened
-from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFiling
+from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFiling, opened
 from shared.party.origin.store.locations import Locations
 from shared.runtime.watch.retry_backoff import RetryBackoff
 from tests.services.databases import migrated, running_postgres

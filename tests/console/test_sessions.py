@@ -54,7 +54,7 @@ async def test_a_link_ends(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize(
     ("column", "passed"),
-    [("seen_at", timedelta(minutes=IDLE_MINUTES)), ("began_at", timedelta(hours=SESSION_HOURS))],
+    [("last_seen_at", timedelta(minutes=IDLE_MINUTES)), ("started_at", timedelta(hours=SESSION_HOURS))],
     ids=["at rest", "in all"],
 )
 async def test_a_session_ends(exchange: Exchange, column: str, passed: timedelta) -> None:
@@ -170,7 +170,7 @@ async def test_nothing_that_opens_is_stored(exchange: Exchange) -> None:
     async with signed_in(exchange, AGENCY) as client:
         session = client.cookies["causeway"]
     admin = await exchange.admin("law_enforcement")
-    for table in ("console_link", "console_session", "console_person"):
+    for table in ("console_link", "console_session", "console_account"):
         rows = await admin.fetch(f"SELECT t::text AS row FROM {table} AS t")
         assert rows
         assert not [row for row in rows if url.rpartition("/")[2] in row["row"] or session in row["row"]]

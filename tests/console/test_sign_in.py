@@ -190,7 +190,7 @@ async def test_nothing_of_a_person_is_kept_or_logged(here: Signing) -> None:
         assert texts[0]
         assert not [word for word in words for text in texts if word in text]
     admin = await here.exchange.admin("law_enforcement")
-    for table in ("console_person", "console_session"):
+    for table in ("console_account", "console_session"):
         rows = await admin.fetch(f"SELECT t::text AS row FROM {table} AS t")
         assert rows
         assert not [word for word in words for row in rows if word in row["row"]]
@@ -199,7 +199,7 @@ async def test_nothing_of_a_person_is_kept_or_logged(here: Signing) -> None:
 
 async def _long_ago(here: Signing) -> None:
     admin = await here.exchange.admin("law_enforcement")
-    await admin.execute("UPDATE console_session SET proven_at = proven_at - interval '16 minutes'")
+    await admin.execute("UPDATE console_session SET authenticated_at = authenticated_at - interval '16 minutes'")
     await admin.close()
 
 

@@ -75,7 +75,7 @@ async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: S
     admin = await exchange.admin("audit")
     try:
         told = await admin.fetch("SELECT detail::text AS said FROM entry WHERE kind = 'revealed'")
-        called = await admin.fetchval("SELECT count(*) FROM console_person WHERE called = $1", FIRST)
+        called = await admin.fetchval("SELECT count(*) FROM console_account WHERE display_name = $1", FIRST)
     finally:
         await admin.close()
     assert told

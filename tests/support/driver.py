@@ -92,7 +92,7 @@ async def list_edge_ids(exchange: Exchange) -> frozenset[UUID]:
 
 async def count_replaced_messages(exchange: Exchange) -> int:
     """Count the messages that the hotline replaced by another one for the same edge."""
-    query = "SELECT coalesce(sum(cardinality(messages_before)), 0) FROM edge"
+    query = "SELECT coalesce(sum(cardinality(previous_message_ids)), 0) FROM edge"
     return int(await read_value(exchange, "hotline", query))
 
 
@@ -102,7 +102,7 @@ async def count_planned_edges(exchange: Exchange) -> int:
 
 async def count_edges_to_move(exchange: Exchange) -> int:
     """Count the edges whose party moved and whose new instance is not informed."""
-    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE again_at IS NOT NULL"))
+    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE redecide_at IS NOT NULL"))
 
 
 async def count_edges_issued_while_held(exchange: Exchange) -> int:
@@ -110,7 +110,7 @@ async def count_edges_issued_while_held(exchange: Exchange) -> int:
     query = """
     SELECT count(*) FROM edge AS e JOIN hold AS h USING (referral_id)
     JOIN hold_act AS a ON a.referral_id = h.referral_id AND a.agency = h.agency AND a.hold_id = h.hold_id
-    WHERE e.state = 'emitted' AND e.window_ends IS NOT NULL AND a.act = 'placed' AND h.state <> 'too_late'
+    WHERE e.state = 'emitted' AND e.hold_window_ends_at IS NOT NULL AND a.act = 'placed' AND h.state <> 'too_late'
       AND e.decided_at > a.at + interval '1 second' AND e.decided_at < coalesce(h.ended_at, 'infinity')
     """
     return int(await read_value(exchange, "hotline", query))
@@ -135,7 +135,7 @@ async def list_lost_edges(exchange: Exchange, tracks: Mapping[UUID, UUID]) -> fr
 
 async def list_referrals_behind_recipient(exchange: Exchange) -> frozenset[UUID]:
     """List the referrals on the work list because a recipient holds a later state than the hotline."""
-    query = "SELECT referral_id FROM referral WHERE work_reason = 'recipient_ahead'"
+    query = "SELECT referral_id FROM referral WHERE unrouted_reason = 'recipient_ahead'"
     return frozenset(row[0] for row in await read_rows(exchange, "hotline", query))
 
 
@@ -188,7 +188,7 @@ async def list_holds(exchange: Exchange, instance: str) -> dict[UUID, str]:
 
 async def count_late_deadlines(exchange: Exchange, instance: str) -> int:
     """Count the deadlines that should have fired 15 seconds ago."""
-    query = "SELECT count(*) FROM deadline WHERE due_at < now() - interval '15 seconds' AND aside IS NULL"
+    query = "SELECT count(*) FROM deadline WHERE due_at < now() - interval '15 seconds' AND failure_code IS NULL"
     return int(await read_value(exchange, instance, query))
 
 
@@ -206,7 +206,7 @@ async def list_deadlines(exchange: Exchange, instance: str) -> list[tuple[object
     """List each deadline without its next firing, which may change at any time."""
     query = """
     SELECT edge_id, party, subject, origin, recipient, purpose, timers, overdue_at
-    FROM deadline WHERE begun_at IS NOT NULL ORDER BY edge_id, party
+    FROM deadline WHERE started_at IS NOT NULL ORDER BY edge_id, party
     """
     return [tuple(row.values()) for row in await read_rows(exchange, instance, query)]
 
@@ -225,7 +225,7 @@ async def count_document_kinds(exchange: Exchange, instance: str) -> int:
 
 async def has_unwritten_endings(exchange: Exchange, instance: str) -> bool:
     """Return whether ends of keys or subjects wait for the erasure journal of the instance."""
-    return bool(await read_value(exchange, instance, "SELECT EXISTS (SELECT FROM ending)"))
+    return bool(await read_value(exchange, instance, "SELECT EXISTS (SELECT FROM access_end)"))
 
 
 @asynccontextmanager

@@ -37,8 +37,8 @@ Rows = list[asyncpg.Record]
 #: into this one, or was delivered.
 EDGE_OUTCOMES: Final = """
 SELECT e.message_id, e.referral_id, e.recipient, e.instance, e.incarnation, e.receipt_code,
-       CASE WHEN e.receipt_code = 'subject_withdrawn' THEN 'withdrawn' WHEN e.receipt IS NOT NULL THEN e.receipt
-            WHEN o.message_id IS NOT NULL THEN o.outcome
+       CASE WHEN e.receipt_code = 'subject_withdrawn' THEN 'withdrawn'
+           WHEN e.receipt_outcome IS NOT NULL THEN e.receipt_outcome WHEN o.message_id IS NOT NULL THEN o.outcome
             WHEN e.incarnation <> s.incarnation OR e.number <= s.acked THEN 'applied' ELSE 'open' END AS outcome
 FROM edge AS e LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane
 LEFT JOIN outcome_open AS o ON o.peer = e.instance AND o.message_id = e.message_id

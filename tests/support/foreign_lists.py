@@ -59,7 +59,7 @@ WHERE state IN ('expired', 'overridden', 'lapsed', 'too_late') AND NOT EXISTS (
 """
 UNANSWERED = """
 SELECT counterpart AS party, preservation_id AS subject, 'preservation_unanswered' AS reason FROM preservation
-WHERE asks AND state = 'requested'
+WHERE is_requester AND state = 'requested'
 """
 OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
 HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
@@ -67,7 +67,7 @@ HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
 COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered", "handed_over"}
 #: Claims that an origin granted to a hotline, and the referrals that the hotline derived from them.
 GRANTED = "SELECT recipient AS party, referral_id AS subject FROM transfer WHERE claimed_at IS NOT NULL"
-DERIVED = "SELECT party, other AS subject FROM relation WHERE kind = 'derived_from'"
+DERIVED = "SELECT party, other_referral_id AS subject FROM referral_relation WHERE kind = 'derived_from'"
 #: Cases that an officer of the agency holds or held last. They are not open for others to claim.
 CLAIMED = """
 SELECT referral_id, party FROM (
@@ -99,7 +99,7 @@ async def must_stand(databases: Databases, kinds: Kinds, sample: str, audit: asy
     for name, each in databases.items():
         if kinds[name] == "law_enforcement":
             continue
-        for row in await each.fetch("SELECT referral_id, party, external_ref, state, work_reason FROM referral"):
+        for row in await each.fetch("SELECT referral_id, party, external_ref, state, unrouted_reason FROM referral"):
             if (row["party"], row["external_ref"]) not in known or row["state"] == "withdrawn":
                 continue
             subject = str(row["referral_id"])
@@ -153,7 +153,7 @@ async def asked_and_contested(databases: Databases, kinds: Kinds) -> set[Row]:
     for name, each in databases.items():
         for row in await each.fetch(
             "SELECT q.subject, q.party, q.counterpart, q.kind, t.state FROM question AS q"
-            " JOIN received AS t USING (subject, party) WHERE q.own AND q.state = 'open'"
+            " JOIN received AS t USING (subject, party) WHERE q.is_own AND q.state = 'open'"
         ):
             if row["state"] in FINISHED[kinds[name]] | NO | BACK | {"closed"}:
                 continue
@@ -186,7 +186,7 @@ async def in_stories(databases: Databases, kinds: Kinds, timelines: list[dict[st
         for name, each in databases.items()
         if kinds[name] != "law_enforcement"
         for row in await each.fetch(
-            "SELECT party, referral_id, recipient, notice_id FROM edge WHERE state = 'emitted' AND NOT taken_back"
+            "SELECT party, referral_id, recipient, notice_id FROM edge WHERE state = 'emitted' AND NOT is_retracted"
         )
     ]
     states: dict[tuple[str, str], str] = {}

@@ -16,6 +16,7 @@ from shared.messaging.streams import Lane
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance import streams
 from tests.support.faults import serving_arguments
+from tests.support.messaging_memory import chain_at
 
 _DONE = """
 UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
@@ -48,7 +49,7 @@ class ForgetfulRelay(StreamRelay):
             for segment in {id(each.segment): each.segment for each in batch.records}.values()
             for message in segment.messages
         ]
-        chain = last.segment.chain_at(last.place.number)
+        chain = chain_at(last.segment, last.place.number)
         async with self._scopes.database.transaction() as session:
             await session.driver.execute(_DONE, peer, int(lane), last.place.number, chain)
             await session.driver.execute(_FORGET[0], peer, int(lane), last.place.number)

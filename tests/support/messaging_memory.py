@@ -18,6 +18,14 @@ from shared.messaging.ports import OpenOutcome, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
 
 Table = dict[Any, Any]
+
+
+def chain_at(segment: Segment, number: int) -> bytes:
+    """Return the chain after this number, which lies in the segment or just before it."""
+    taken = segment.messages[: number - segment.first + 1]
+    return streams.extend_chain(segment.chain_before, (message.digest for message in taken))
+
+
 MESSAGING = (*("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"), *("resync", "lines"))
 _MISSING = object()
 
@@ -133,7 +141,7 @@ class MemoryTx:
     async def find_chain(self, peer: str, incarnation: UUID, lane: streams.Lane, *, number: int) -> bytes | None:
         for each in self.tables["segments"].get((peer, incarnation, lane), ()):
             if each.first - 1 <= number <= each.last:
-                return each.chain_at(number)
+                return chain_at(each, number)
         return None
 
     async def drop_segments(self, peer: str, incarnation: UUID, lane: streams.Lane, *, through: int) -> None:

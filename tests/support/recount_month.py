@@ -29,8 +29,8 @@ async def main():
             if row["exercise"] == asked["exercises"]
         }
         begun = {
-            (row["edge_id"], row["party"]): row["begun_at"]
-            for row in await connection.fetch("SELECT edge_id, party, begun_at FROM deadline")
+            (row["edge_id"], row["party"]): row["started_at"]
+            for row in await connection.fetch("SELECT edge_id, party, started_at FROM deadline")
         }
         subjects = {}
         for edge in await connection.fetch("SELECT edge_id, referral_id, notice_id, party, recipient FROM edge"):
@@ -64,7 +64,9 @@ async def main():
 
 async def looked(connection):
     """Return by notice when a recheck first found a reported removal confirmed, and when one found the item again."""
-    acts = await connection.fetch("SELECT subject, code, at, removals, looks FROM answer_act ORDER BY at DESC")
+    acts = await connection.fetch(
+        "SELECT subject, code, at, removals, recheck_results FROM answer_act ORDER BY at DESC"
+    )
     acts, removed, found = [act for act in acts if act["code"] is None], {}, defaultdict(dict)
     for act in acts:
         for item in json.loads(act["removals"] or "[]"):

@@ -102,21 +102,21 @@ class PostgresPartitions:
 #: The different purposes that an organisation may state in a day (UTC): the guard does not charge their texts.
 PURPOSES_A_DAY: Final = 20
 _NOTE_READING = """
-INSERT INTO reading (auditor, purpose, what, actor) SELECT $1, $2, $3, $4
-WHERE EXISTS (SELECT FROM reading WHERE auditor = $1 AND purpose = $2 AND at >= date_trunc('day', now(), 'UTC'))
-   OR (SELECT count(DISTINCT purpose) FROM reading
+INSERT INTO audit_access_log (auditor, purpose, accessed_object, actor) SELECT $1, $2, $3, $4
+WHERE EXISTS (SELECT FROM audit_access_log WHERE auditor = $1 AND purpose = $2 AND at >= date_trunc('day', now(),
+    'UTC')) OR (SELECT count(DISTINCT purpose) FROM audit_access_log
        WHERE auditor = $1 AND at >= date_trunc('day', now(), 'UTC')) < $5
 RETURNING id
 """
 # `$4` is the scope. Within it, a colleague's access is shown if it names no party, a party in scope, or a referral that
 # has a pair in scope. Its purpose is shown only together with it.
 _LOOKS = """
-SELECT r.id AS arrival, r.actor, r.what, r.purpose, r.at
-FROM reading AS r CROSS JOIN LATERAL (
-    SELECT split_part(r.what, '/', 1) AS kind, split_part(r.what, '/', 2) AS named
+SELECT r.id AS arrival, r.actor, r.accessed_object AS what, r.purpose, r.at
+FROM audit_access_log AS r CROSS JOIN LATERAL (
+    SELECT split_part(r.accessed_object, '/', 1) AS kind, split_part(r.accessed_object, '/', 2) AS named
 ) AS said
 WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
-  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics', 'accounts')
+  AND ($4::text[] IS NULL OR r.accessed_object IN ('looks', 'topics', 'accounts')
        OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
        OR (said.kind IN ('flow', 'find') AND EXISTS (
            SELECT FROM decision AS d
@@ -124,7 +124,7 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
                                       THEN said.named::uuid END
              AND d.entitled AND d.exercise = $5
              AND (d.origin = ANY($4) OR EXISTS (
-                 SELECT FROM link AS l
+                 SELECT FROM flow_edge AS l
                  WHERE l.referral_id = d.referral_id AND l.origin = d.origin AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
@@ -143,8 +143,8 @@ WITH origin AS (
      mine AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
                 e.commitment = l.commitment AS committed
-         FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
-         WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
+         FROM flow_edge AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin
+         AND e.recipient = l.recipient WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
          ORDER BY e.message_id, e.commitment = l.commitment DESC, l.stated_at, l.rules DESC
      ),
      subjects AS (SELECT ($1::uuid)::text AS subject UNION SELECT subject FROM mine),
@@ -189,7 +189,7 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
 ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 """
 _ACCOUNTS = """
-SELECT id AS arrival, told FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
+SELECT id AS arrival, report FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
@@ -292,7 +292,7 @@ class PostgresEntries:
     async def accounts(self, cursor: str | None) -> AccountsPage:
         """Return the newest reconciliation, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
         rows = await self._fetch(_ACCOUNTS, read_cursor(cursor))
-        told = Accounts.model_validate(rows[0]["told"]) if rows else None
+        told = Accounts.model_validate(rows[0]["report"]) if rows else None
         return AccountsPage(accounts=told, next=next_cursor(rows, 1))
 
     async def topic_ids(self, topic: str) -> list[UUID]:

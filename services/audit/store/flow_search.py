@@ -40,8 +40,8 @@ _KEYS_OF_PARTIES: Final = _NEWEST.format(decisions=_DECISIONS, messages=_MESSAGE
 _KEYS_OF_ALL: Final = _DECISIONS + "ORDER BY d.broker_time DESC, d.referral_id DESC LIMIT $2"
 # A message with an edge belongs to the referral for which its sender stated that edge first.
 _FIRST_STATED: Final = """
-SELECT l.referral_id AS id FROM link AS l
-WHERE link_keys(l.origin, l.edge_ids) @> link_keys({message}.sender, ARRAY[{message}.edge_id])
+SELECT l.referral_id AS id FROM flow_edge AS l
+WHERE flow_edge_keys(l.origin, l.edge_ids) @> flow_edge_keys({message}.sender, ARRAY[{message}.edge_id])
   AND l.edge_id = {message}.edge_id AND l.origin = {message}.sender AND l.recipient = {message}.recipient
   AND l.exercise = $1
 ORDER BY l.stated_at, l.referral_id LIMIT 1
@@ -61,7 +61,7 @@ WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
 _FLOW: Final = """
 SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     SELECT array_agg(sent.party ORDER BY sent.party) FROM (
-        SELECT l.recipient AS party FROM link AS l
+        SELECT l.recipient AS party FROM flow_edge AS l
         WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.exercise = $1
         UNION SELECT e.party FROM flow_message AS e
         WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.exercise = $1
@@ -77,7 +77,7 @@ WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
 _ONE_PAGE: Final = "ORDER BY referral.id <> $2::uuid, first.decided_at, referral.id LIMIT $4"
 _SENT_IN_SCOPE: Final = """EXISTS (
-    SELECT FROM link AS l
+    SELECT FROM flow_edge AS l
     WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.recipient = ANY($3) AND l.exercise = $1)"""
 # Each key is returned, with its flow if the entry shows one: the last key is the place of the next statement. An origin
 # finds its flow at the first decision alone; a recipient finds it at messages.
@@ -94,7 +94,7 @@ _AT_FIRST_ENTRY: Final = """
   AND (NOT c.is_decision OR c.party = first.origin) AND NOT (coalesce(first.origin = ANY($7), false)
     AND first.decided_at >= $4 AND (first.decided_at, referral.id) < (c.broker_time, c.id))
   AND NOT EXISTS (
-    SELECT FROM link AS l
+    SELECT FROM flow_edge AS l
     JOIN flow_message AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
     WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.recipient <> l.origin AND l.recipient = ANY($7)
       AND l.exercise = $1 AND e.exercise = $1

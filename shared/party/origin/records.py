@@ -277,7 +277,7 @@ class Hold:
     scope: str
     basis: str
     placed_at: datetime
-    not_after: datetime
+    expires_at: datetime
     state: str
     exercise: bool
 
@@ -287,7 +287,7 @@ class HoldAct(NamedTuple):
 
     act: str
     at: datetime
-    not_after: datetime | None = None
+    expires_at: datetime | None = None
     basis: str | None = None
     actor: str | None = None
 
@@ -349,7 +349,7 @@ class LockedReferral:
 class CaseMatch(NamedTuple):
     """An agency's case that is similar to another agency's case, with the reason to suggest contact.
 
-    `their_referral_id` is the referral of the other's case; `revision` is that of the agency's own.
+    `other_referral_id` is the referral of the other's case; `revision` is that of the agency's own.
     """
 
     party: str
@@ -357,6 +357,6 @@ class CaseMatch(NamedTuple):
     revision: int
     exercise: bool
     agency: str
-    ground: str
-    their_referral_id: UUID
-    other: str
+    reason: str
+    other_referral_id: UUID
+    other_agency: str

@@ -50,7 +50,8 @@ _WORLD: Final = "BLOC-WLD"
 class Preservation:
     """One preservation at `party`, which is one of its two sides; `counterpart` is the other.
 
-    `acts` counts the acts of the party itself. `told` is the number of the newest act of the counterpart.
+    `acts` counts the acts of the party itself. `last_counterpart_act` is the number of the newest act of the
+    counterpart.
     """
 
     preservation_id: UUID
@@ -63,7 +64,7 @@ class Preservation:
     term: PreservationTerm | None
     until: date | None
     acts: int = 0
-    told: int = 0
+    last_counterpart_act: int = 0
     #: Its locations were erased.
     erased: bool = False
 
@@ -80,11 +81,11 @@ class Preservation:
 
         Raises `Refused` with `act_awaited` or `preservation_repeated`, and as `told` does.
         """
-        if said.number <= self.told:
+        if said.number <= self.last_counterpart_act:
             raise Refused("preservation_repeated")
-        if said.number > self.told + 1:
+        if said.number > self.last_counterpart_act + 1:
             raise Refused(ACT_AWAITED)
-        return replace(self, standing=told(row, self.standing, said), told=said.number)
+        return replace(self, standing=told(row, self.standing, said), last_counterpart_act=said.number)
 
     def clocked(self, track: Track, sent_at: datetime) -> EdgeClock:
         """Return its data for clocks; `track` is the track of its party, `sent_at` the time of the request."""
@@ -101,9 +102,9 @@ class Preservation:
             rules=(),
             acknowledge_h=None,
             act_h=None,
-            begun_at=coarse(sent_at),
+            started_at=coarse(sent_at),
             instrument=self.instrument.value,
-            begins=BEGINS[self.kind].value,
+            start_event=BEGINS[self.kind].value,
         )
 
     def happened(self, row: Act, before: Preservation, *, number: int, told_at: datetime) -> list[EdgeStep]:
@@ -159,7 +160,9 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
         raise Refused("locations_missing")
     assert isinstance(message.clear, PreservationTerms)
     between = {"party": message.recipient, "counterpart": message.sender}
-    return replace(begun(message.subject_id, message.clear, **between, exercise=message.exercise), told=1)
+    return replace(
+        begun(message.subject_id, message.clear, **between, exercise=message.exercise), last_counterpart_act=1
+    )
 
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:
@@ -299,7 +302,8 @@ class OpenedPreservation(ShownPreservation):
 
 
 class TimelineAct(NamedTuple):
-    """One act in a timeline: `track` is that of its party, `said` its clear words in JSON, `state` the state after it.
+    """One act in a timeline: `track` is that of its party, `details` its clear words in JSON, `state` the state after
+    it.
 
     For the party's own acts, `message_id` is the message that carries the act to the other side.
     """
@@ -310,6 +314,6 @@ class TimelineAct(NamedTuple):
     number: int
     name: str
     state: str
-    said: str
+    details: str
     at: datetime
     message_id: UUID | None = None

@@ -2,8 +2,8 @@
 -- request or misstate an answer. The other side and audit still show the messages that were sent and received.
 
 -- `offered` is the agency's track, `answer` the provider's track, `state` the state that both see. `acts` counts the
--- party's own acts, `told` is the number of the other side's newest act. `asks`: the party is the agency. The sealed
--- part has a key of its own; deleting the key erases it.
+-- party's own acts, `last_counterpart_act` is the number of the other side's newest act. `is_requester`: the party is
+-- the agency. The sealed part has a key of its own; deleting the key erases it.
 CREATE TABLE preservation (
     preservation_id uuid NOT NULL,
     party text NOT NULL,
@@ -17,8 +17,8 @@ CREATE TABLE preservation (
     term text,
     until date,
     acts integer NOT NULL,
-    told integer NOT NULL,
-    asks boolean NOT NULL,
+    last_counterpart_act integer NOT NULL,
+    is_requester boolean NOT NULL,
     content bytea NOT NULL,
     wrapped_key bytea,
     asked_at timestamptz NOT NULL,
@@ -48,12 +48,12 @@ CREATE TABLE preservation_act (
     message_id uuid,
     name text NOT NULL,
     state text NOT NULL,
-    said jsonb NOT NULL,
+    details jsonb NOT NULL,
     at timestamptz NOT NULL,
     -- The order in which they arrived.
-    kept bigint GENERATED ALWAYS AS IDENTITY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (preservation_id, party, track, number),
-    CONSTRAINT preservation_act_said_bound CHECK (octet_length(said::text) <= 4096)
+    CONSTRAINT preservation_act_details_bound CHECK (octet_length(details::text) <= 4096)
 );
 CREATE UNIQUE INDEX preservation_act_message ON preservation_act (message_id) WHERE message_id IS NOT NULL;
 

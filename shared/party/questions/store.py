@@ -55,20 +55,20 @@ class RefusedQuestion(NamedTuple):
 class NewQuestion:
     """A question or dispute to store. `subject` is the id by which its party knows the referral, case or notice.
 
-    `said` are its words and `about` its items, both with the item numbers of this party. `revision` is the revision
-    that it is about. It lapses at `due`.
+    `details` are its words and `item_numbers` its items, both with the item numbers of this party. `revision` is the
+    revision that it is about. It lapses at `due`.
     """
 
     question_id: UUID
     party: str
-    told_by: UUID
+    message_subject: UUID
     counterpart: str
-    own: bool
+    is_own: bool
     number: int
     kind: str
     subject: UUID
-    about: Sequence[int]
-    said: Mapping[str, JsonValue]
+    item_numbers: Sequence[int]
+    details: Mapping[str, JsonValue]
     revision: int
     raised_at: datetime
     due: datetime | None
@@ -153,23 +153,23 @@ ShownQuestion.model_rebuild()
 
 
 _RAISED: Final = """
-SELECT q.party, q.told_by, q.counterpart, q.own, q.kind, q.number, q.state, q.about FROM question AS q
-JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[]) AS k (party, told_by, counterpart, own)
-  USING (party, told_by, counterpart, own) ORDER BY q.number
+SELECT q.party, q.message_subject, q.counterpart, q.is_own, q.kind, q.number, q.state, q.item_numbers FROM question AS q
+JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[]) AS k (party, message_subject, counterpart, is_own)
+  USING (party, message_subject, counterpart, is_own) ORDER BY q.number
 """
-_NEW: Final = Columns.of(NewQuestion, about="smallint[]", said="jsonb")
+_NEW: Final = Columns.of(NewQuestion, item_numbers="smallint[]", details="jsonb")
 
 
 _SINCE: Final = {"since": "rows.raised_at"}
 _ONCE: Final = "ON CONFLICT DO NOTHING"
-_ADD_OWN: Final = insert("question", _NEW, fixed=_SINCE | {"rank": "1"}, end=_ONCE)
+_ADD_OWN: Final = insert("question", _NEW, fixed=_SINCE | {"priority_rank": "1"}, end=_ONCE)
 #: At the origin: with the rank of its referral.
-_RANK: Final = "(SELECT r.rank FROM referral AS r WHERE r.referral_id = rows.subject)"
-_ADD_ASKED: Final = insert("question", _NEW, fixed=_SINCE | {"rank": _RANK}, end=_ONCE)
+_RANK: Final = "(SELECT r.priority_rank FROM referral AS r WHERE r.referral_id = rows.subject)"
+_ADD_ASKED: Final = insert("question", _NEW, fixed=_SINCE | {"priority_rank": _RANK}, end=_ONCE)
 _OVER: Final = Statement(
     """
-UPDATE question AS q SET state = {state}, said = q.said || {said}, since = {at}, seen = false
-WHERE q.party = {party} AND q.told_by = {told_by} AND q.counterpart = {counterpart} AND q.own = {own}
+UPDATE question AS q SET state = {state}, details = q.details || {said}, since = {at}, is_read = false
+WHERE q.party = {party} AND q.message_subject = {told_by} AND q.counterpart = {counterpart} AND q.is_own = {own}
   AND q.number = {number} AND q.state = ANY({before})
 """,
     party="text",
@@ -183,30 +183,30 @@ WHERE q.party = {party} AND q.told_by = {told_by} AND q.counterpart = {counterpa
     before="text[]",
 )
 _SEEN: Final = """
-UPDATE question AS q SET seen = true
-FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bool[]) AS b (party, told_by, counterpart, own)
-WHERE q.party = b.party AND q.told_by = b.told_by AND q.counterpart = b.counterpart AND q.own = b.own
-  AND q.state <> 'open' AND NOT q.seen
+UPDATE question AS q SET is_read = true
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bool[]) AS b (party, message_subject, counterpart, is_own)
+WHERE q.party = b.party AND q.message_subject = b.message_subject AND q.counterpart = b.counterpart
+  AND q.is_own = b.is_own AND q.state <> 'open' AND NOT q.is_read
 """
-_SENT: Final = "UPDATE question SET message_id = $2 WHERE question_id = $1 AND own"
+_SENT: Final = "UPDATE question SET message_id = $2 WHERE question_id = $1 AND is_own"
 _REFUSED: Final = """
-UPDATE question AS q SET state = 'refused', said = q.said || jsonb_build_object('code', r.code), since = now(),
-       seen = false
+UPDATE question AS q SET state = 'refused', details = q.details || jsonb_build_object('code', r.code), since = now(),
+       is_read = false
 FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code)
-WHERE q.message_id = r.message_id AND q.own AND q.state = 'open' AND q.counterpart = ANY($3::text[])
-RETURNING q.party, q.told_by, q.counterpart, q.kind, q.number, q.raised_at
+WHERE q.message_id = r.message_id AND q.is_own AND q.state = 'open' AND q.counterpart = ANY($3::text[])
+RETURNING q.party, q.message_subject, q.counterpart, q.kind, q.number, q.raised_at
 """
 _FIND: Final = """
-SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
-       e.revision, e.notice_id IS NOT NULL AS of_notice
+SELECT q.question_id, q.message_subject AS told_by, q.kind, q.state, q.item_numbers AS about,
+       q.revision AS asked_revision, e.instance, e.items, e.revision, e.notice_id IS NOT NULL AS of_notice
 FROM question AS q JOIN edge AS e ON e.referral_id = q.subject AND e.recipient = q.counterpart
-  AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state IN ('emitted', 'referred') AND NOT e.taken_back
-WHERE q.party = $1 AND q.subject = $2 AND q.counterpart = $3 AND q.number = $4 AND NOT q.own
+  AND coalesce(e.notice_id, e.referral_id) = q.message_subject AND e.state IN ('emitted', 'referred')
+  AND NOT e.is_retracted WHERE q.party = $1 AND q.subject = $2 AND q.counterpart = $3 AND q.number = $4 AND NOT q.is_own
 ORDER BY e.edge_id LIMIT 1 FOR UPDATE
 """
 _SHOWN: Final = """
-SELECT question_id, kind, own, subject, counterpart AS party, number, revision, state, raised_at, due, about, said,
-       CASE WHEN state <> 'open' THEN since END AS over_at
+SELECT question_id, kind, is_own AS own, subject, counterpart AS party, number, revision, state, raised_at, due,
+       item_numbers AS about, details, CASE WHEN state <> 'open' THEN since END AS over_at
 FROM question WHERE party = $1
 """
 _PAGE: Final = f"""{_SHOWN} AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
@@ -216,36 +216,36 @@ ORDER BY raised_at DESC, question_id DESC LIMIT $6
 _ABOUT: Final = f"{_SHOWN} AND subject = $2 ORDER BY raised_at DESC, question_id DESC"
 #: A question does not lapse if its item is withdrawn or has a final answer: its party does not wait for a reply then.
 _LAPSED: Final = """
-SELECT q.party, q.told_by, q.number
+SELECT q.party, q.message_subject, q.number
 FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
-WHERE q.own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
+WHERE q.is_own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
   AND NOT EXISTS (SELECT FROM unnest($4::uuid[], $5::text[]) AS b (subject, party)
-                  WHERE b.subject = q.told_by AND b.party = q.party)
+                  WHERE b.subject = q.message_subject AND b.party = q.party)
 ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 """
 # A conceded item stays listed until the origin has withdrawn it or the recipient has finished its work.
 _ASKED: Final = """
-SELECT q.question_id AS id, q.rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
-       nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.priority
+SELECT q.question_id AS id, q.priority_rank AS rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
+       nullif(q.message_subject, q.subject) AS notice_id, r.external_ref, r.priority
 FROM question AS q JOIN referral AS r ON r.referral_id = q.subject
-WHERE q.party = $1 AND NOT q.own
-  AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))
-  AND (q.rank, q.since, q.question_id) > ($2::smallint, $3, $4) AND q.rank <= $5
+WHERE q.party = $1 AND NOT q.is_own
+  AND (q.state = 'open' OR (q.state = 'answered' AND q.details @@ '$.decided[*].verdict == "conceded"'))
+  AND (q.priority_rank, q.since, q.question_id) > ($2::smallint, $3, $4) AND q.priority_rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = q.subject AND e.recipient = q.counterpart
-              AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state IN ('emitted', 'referred')
-              AND NOT e.taken_back AND e.answer = ANY($7::text[])
+              AND coalesce(e.notice_id, e.referral_id) = q.message_subject AND e.state IN ('emitted', 'referred')
+              AND NOT e.is_retracted AND e.answer = ANY($7::text[])
               AND (q.state = 'open' OR EXISTS (
-                  SELECT FROM jsonb_path_query(q.said, '$.decided[*] ? (@.verdict == "conceded").n') AS c (n)
-                  WHERE NOT c.n::text::smallint = ANY (e.gone))))
-ORDER BY q.rank, q.since, q.question_id LIMIT $6
+                  SELECT FROM jsonb_path_query(q.details, '$.decided[*] ? (@.verdict == "conceded").n') AS c (n)
+                  WHERE NOT c.n::text::smallint = ANY (e.dropped_items))))
+ORDER BY q.priority_rank, q.since, q.question_id LIMIT $6
 """
 #: The party's own open disputes, and its questions and disputes that were answered or have lapsed since its last act.
 _OWN: Final = """
-SELECT q.question_id AS id, q.since, q.subject, q.counterpart AS party, q.kind, q.state, q.said ->> 'code' AS code,
+SELECT q.question_id AS id, q.since, q.subject, q.counterpart AS party, q.kind, q.state, q.details ->> 'code' AS code,
        t.state AS shown, t.priority
 FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
-WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
-  AND (q.since, q.question_id) > ($2, $3)
+WHERE q.party = $1 AND q.is_own AND NOT q.is_read AND (q.state <> 'open' OR q.kind = 'dispute')
+  AND t.state = ANY($5::text[]) AND (q.since, q.question_id) > ($2, $3)
 ORDER BY q.since, q.question_id LIMIT $4
 """
 
@@ -262,19 +262,19 @@ class PostgresQuestions:
         columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
         found: dict[QuestionKey, list[RaisedQuestion]] = {}
         for row in await self.driver.fetch(_RAISED, *columns) if keys else []:
-            of = QuestionKey(row["party"], row["told_by"], row["counterpart"], row["own"])
+            of = QuestionKey(row["party"], row["message_subject"], row["counterpart"], row["is_own"])
             kind, state = QuestionKind(row["kind"]), QuestionState(row["state"])
-            found.setdefault(of, []).append(RaisedQuestion(kind, row["number"], state, frozenset(row["about"])))
+            found.setdefault(of, []).append(RaisedQuestion(kind, row["number"], state, frozenset(row["item_numbers"])))
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
         """Store new questions and disputes. A stored one is not changed."""
         for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
-            rows = [each for each in new if each.own is own]
-            about = [[str(n) for n in each.about] for each in rows]
-            said = [to_json(each.said).decode() for each in rows]
+            rows = [each for each in new if each.is_own is own]
+            about = [[str(n) for n in each.item_numbers] for each in rows]
+            said = [to_json(each.details).decode() for each in rows]
             if rows:
-                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, about=about, said=said)))
+                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, item_numbers=about, details=said)))
 
     async def over(
         self, between: QuestionKey, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
@@ -290,7 +290,7 @@ class PostgresQuestions:
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[RefusedQuestion]:
         """Mark the questions of these messages to the parties `by` as refused, and return them."""
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
-        of = [QuestionKey(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
+        of = [QuestionKey(row["party"], row["message_subject"], row["counterpart"], own=True) for row in rows]
         return [
             RefusedQuestion(between, QuestionKind(row["kind"]), row["number"], row["raised_at"])
             for between, row in zip(of, rows, strict=True)
@@ -317,7 +317,7 @@ class PostgresQuestions:
         `open_in` are the item states in which the party still waits for an answer. Items in `but` are left out.
         """
         rows = await self.driver.fetch(_LAPSED, at, list(open_in), limit, *pairs(but))
-        return [(row["party"], row["told_by"], row["number"]) for row in rows]
+        return [(row["party"], row["message_subject"], row["number"]) for row in rows]
 
     async def page(
         self, party: str, *, state: str | None, kind: str | None, cursor: str | None, limit: int
@@ -338,7 +338,7 @@ class PostgresQuestions:
 
 
 def _shown(row: asyncpg.Record) -> ShownQuestion:
-    known = dict(row) | dict(row["said"])
+    known = dict(row) | dict(row["details"])
     return ShownQuestion.model_validate({name: known.get(name) for name in ShownQuestion.model_fields})
 
 

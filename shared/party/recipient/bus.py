@@ -61,7 +61,7 @@ class RecipientHandler:
         edges = None if self._origin is None else self._origin.answers(unit)
         asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
         refusals = self._not_to_be_told(messages)
-        if self._asked is not None:  # first: requests and removals lock `location_turn` before they lock any item
+        if self._asked is not None:  # first: requests and removals lock `location_lock_slot` before they lock any item
             refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
         return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=unit.are_new)

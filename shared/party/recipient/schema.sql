@@ -10,7 +10,7 @@ CREATE TABLE received (
     -- When the current record arrived, if it replaced an earlier one.
     amended_at timestamptz,
     -- The order of lists: microseconds of `received_at`. Open rows with a child at risk are above all others.
-    place bigint NOT NULL GENERATED ALWAYS AS (
+    sort_key bigint NOT NULL GENERATED ALWAYS AS (
         (extract(epoch FROM received_at - timestamptz '1970-01-01 00:00:00+00') * 1000000)::bigint
         + CASE WHEN priority = 'p0_child_at_risk' AND state IN (
             'offered', 'claimable', 'issued', 'acknowledged', 'reappeared', 'in_part', 'accepted', 'ongoing')
@@ -18,9 +18,9 @@ CREATE TABLE received (
     -- The current revision, the revision of the edge in this row, and the number of the party's acts on it.
     revision integer NOT NULL,
     edge_revision integer NOT NULL,
-    acts integer NOT NULL DEFAULT 0,
+    act_count integer NOT NULL DEFAULT 0,
     -- The number of these acts that the sender reported: done at another instance, before the party moved here.
-    told integer NOT NULL DEFAULT 0,
+    reported_act_count integer NOT NULL DEFAULT 0,
     exercise boolean NOT NULL,
     kind text NOT NULL,
     sender text NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE received (
     -- The retention class of its edge.
     retention text NOT NULL,
     -- The numbers of its items; a case names them in its record alone.
-    numbers smallint[] NOT NULL DEFAULT '{}',
+    item_numbers smallint[] NOT NULL DEFAULT '{}',
     -- Only for notices: a provider's own report counts by these columns, without opening records.
     language text,
     incident_kind text,
@@ -45,14 +45,14 @@ CREATE TABLE received (
     reference_token bytea,
     wrapped_key bytea,
     -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
-    said jsonb NOT NULL DEFAULT '{}',
+    answers jsonb NOT NULL DEFAULT '{}',
     -- Byte for byte as it came, compressed (shared/runtime/database/stored_text.py).
     edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
     record bytea NOT NULL,
     PRIMARY KEY (subject, party),
     CONSTRAINT received_kind CHECK (kind IN ('offer', 'notice', 'case')),
-    CONSTRAINT received_said_bound CHECK (octet_length(said::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
+    CONSTRAINT received_answers_bound CHECK (octet_length(answers::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
     CONSTRAINT received_record_bound CHECK (octet_length(record) <= 131072),
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
@@ -66,26 +66,26 @@ CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
 CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND late_at IS NULL;
-CREATE INDEX received_aside ON received (edge_id) WHERE aside IS NOT NULL;
+CREATE INDEX received_failed ON received (edge_id) WHERE failure_code IS NOT NULL;
 -- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
-CREATE INDEX received_by_place ON received (party, place, subject);
-CREATE INDEX received_by_state ON received (party, state, place, subject);
-CREATE INDEX received_by_sender ON received (party, sender, place, subject, state);
-CREATE INDEX received_at_risk ON received (party, place, subject, state) WHERE priority = 'p0_child_at_risk';
+CREATE INDEX received_by_place ON received (party, sort_key, subject);
+CREATE INDEX received_by_state ON received (party, state, sort_key, subject);
+CREATE INDEX received_by_sender ON received (party, sender, sort_key, subject, state);
+CREATE INDEX received_at_risk ON received (party, sort_key, subject, state) WHERE priority = 'p0_child_at_risk';
 -- Work items are led by open notices, in the order of their places.
-CREATE INDEX received_open_notice ON received (party, place, subject)
+CREATE INDEX received_open_notice ON received (party, sort_key, subject)
     WHERE kind = 'notice' AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');
 CREATE INDEX received_by_reference ON received (party, reference_token, subject) WHERE reference_token IS NOT NULL;
 -- Cases that were passed on to another agency and have come back.
-CREATE INDEX received_came_back ON received (party, changed_at) WHERE said ? 'stands';
+CREATE INDEX received_came_back ON received (party, changed_at) WHERE answers ? 'stands';
 -- Rows that retention still has to check, by class and time.
 CREATE INDEX received_kept ON received (retention, received_at) WHERE wrapped_key IS NOT NULL;
 -- Withdrawn rows that wait for an answer, and rows that are kept until a day.
 CREATE INDEX received_withdrawn ON received (changed_at) WHERE state = 'withdrawn';
-CREATE INDEX received_kept_until ON received ((said #>> '{kept,until}'))
-    WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
+CREATE INDEX received_kept_until ON received ((answers #>> '{kept,until}'))
+    WHERE state = 'withdrawal_acknowledged' AND answers #>> '{fate}' = 'kept';
 
 -- Further rows of cases: edges for further purposes, and earlier revisions of accepted cases. Rows are added; only
 -- erasure changes them.

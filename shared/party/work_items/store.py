@@ -127,35 +127,35 @@ _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subjec
 _FIRST: Final = f"""
 NOT EXISTS (
     SELECT FROM notice_location AS o JOIN received AS m ON m.subject = o.notice_id AND m.party = o.party
-    WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND o.n = ANY(m.numbers)
-      AND m.state IN ({_OPEN}) AND (m.place, m.subject) > (n.place, n.subject)
+    WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND o.n = ANY(m.item_numbers)
+      AND m.state IN ({_OPEN}) AND (m.sort_key, m.subject) > (n.sort_key, n.subject)
 )
 """
 #: The open notices that lead a work item: the first in list order of those about its location.
 _LEADING: Final = f"""
-SELECT n.subject, n.place FROM received AS n
+SELECT n.subject, n.sort_key FROM received AS n
 WHERE n.party = $1 AND n.kind = 'notice' AND n.state IN ({_OPEN})
-  AND ($2::bigint IS NULL OR (n.place, n.subject) < ($2, $5::uuid))
+  AND ($2::bigint IS NULL OR (n.sort_key, n.subject) < ($2, $5::uuid))
   AND EXISTS (
     SELECT FROM notice_location AS l
-    WHERE l.notice_id = n.subject AND l.party = n.party AND l.n = ANY(n.numbers) AND l.version = $4 AND {_FIRST}
+    WHERE l.notice_id = n.subject AND l.party = n.party AND l.n = ANY(n.item_numbers) AND l.version = $4 AND {_FIRST}
 )
-ORDER BY n.place DESC, n.subject DESC LIMIT $3
+ORDER BY n.sort_key DESC, n.subject DESC LIMIT $3
 """
 _LED: Final = f"""
 SELECT l.token FROM received AS n JOIN notice_location AS l ON l.notice_id = n.subject AND l.party = n.party
-WHERE n.party = $1 AND n.subject = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND l.version = $3 AND {_FIRST}
-GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n), l.token
+WHERE n.party = $1 AND n.subject = ANY($2::uuid[]) AND l.n = ANY(n.item_numbers) AND l.version = $3 AND {_FIRST}
+GROUP BY l.token ORDER BY max(n.sort_key) DESC, min(l.n), l.token
 """
 _PLACES: Final = """
 SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[]) AND version = $3
 """
 _OPEN_ITEMS: Final = f"""
 SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
-    SELECT n.subject AS notice_id, l.n, n.sender AS notifier, n.state, n.priority, n.received_at, n.said
+    SELECT n.subject AS notice_id, l.n, n.sender AS notifier, n.state, n.priority, n.received_at, n.answers
     FROM notice_location AS l JOIN received AS n ON n.subject = l.notice_id AND n.party = l.party
     WHERE l.party = $1 AND l.version = ANY($3::integer[]) AND l.token = t.token
-      AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
+      AND n.state IN ({_OPEN}) AND l.n = ANY(n.item_numbers)
     ORDER BY n.received_at, n.subject, l.n LIMIT {MEMBERS_MAX}
 ) AS i
 """
@@ -194,7 +194,7 @@ class PostgresWorkItems(PartyStore):
         rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens), list(versions)) if tokens else []
         found = defaultdict[bytes, list[OpenItem]](list)
         for each in rows:
-            said = ItemLog.kept(each["said"])
+            said = ItemLog.kept(each["answers"])
             if each["n"] not in said.numbers():
                 told = {name: each[name] for name in OpenItem.model_fields if name != "round"}
                 found[each["token"]].append(OpenItem.model_validate(told | {"round": said.round_of(each["n"])}))

@@ -43,7 +43,7 @@ _VALID: Final = """
            CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
            CASE WHEN k.person IS NULL THEN k.scope_parties ELSE p.scope_parties END AS scope_parties
     FROM api_key AS k
-    LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
+    LEFT JOIN console_account AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
     WHERE k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
 """
 #: One snapshot for all pages.

@@ -39,37 +39,37 @@ IDLE_MINUTES: Final = 30
 RANDOM_CHARACTERS: Final = 43
 #: The limit of ended sessions that the process remembers.
 OVER_MAX: Final = 10_000
-#: The shortest time between two updates of a session's `seen_at`.
+#: The shortest time between two updates of a session's `last_seen_at`.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
 _ACTOR = re.compile(r"[0-9a-f]{32}")
 #: A display name: words of letters, with the separators that names have.
 _CALLED = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'’-]){0,59}")
 
-# A changed role or scope is recorded in `ending`, so that a restored database does not bring back the old rights.
+# A changed role or scope is recorded in `access_end`, so that a restored database does not bring back the old rights.
 _KEEP_PERSON = """
 WITH changed AS (
-    SELECT party, actor FROM console_person WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+    SELECT party, actor FROM console_account WHERE party = $1 AND actor = $2 AND ended_at IS NULL
     AND (role, scope_jurisdictions, scope_parties) IS DISTINCT FROM ($3::text, $4::text[], $5::text[])
 ), noted AS (
-    INSERT INTO ending (kind, subject, party) SELECT 'person', actor::uuid, party FROM changed ON CONFLICT DO NOTHING
+    INSERT INTO access_end (kind, subject, party) SELECT 'person', actor::uuid, party FROM changed
+        ON CONFLICT DO NOTHING
 )
-INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties, called)
+INSERT INTO console_account (party, actor, role, scope_jurisdictions, scope_parties, display_name)
 VALUES ($1, $2, $3, $4::text[], $5::text[], nullif($6::text, ''))
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
-    called = CASE WHEN $6 IS NULL THEN console_person.called ELSE excluded.called END,
-    scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
-RETURNING xmax = 0 AS new
+    display_name = CASE WHEN $6 IS NULL THEN console_account.display_name ELSE excluded.display_name END,
+    scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties RETURNING xmax = 0 AS new
 """
-_ROLE_OF = "SELECT role FROM console_person WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
+_ROLE_OF = "SELECT role FROM console_account WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = """
 WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
      sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL),
      keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL),
-     ended AS (UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+     ended AS (UPDATE console_account SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
                RETURNING party, actor),
-     noted AS (INSERT INTO ending (kind, subject, party) SELECT 'person', actor::uuid, party FROM ended
+     noted AS (INSERT INTO access_end (kind, subject, party) SELECT 'person', actor::uuid, party FROM ended
                ON CONFLICT DO NOTHING)
 SELECT actor FROM ended
 """
@@ -78,17 +78,19 @@ SELECT actor FROM ended
 _HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
-        pg_relation_filenode('erasure_place')::bigint AS file
+        pg_relation_filenode('erasure_journal_position')::bigint AS file_node
  FROM pg_control_system()) AS here
 """
-_ELSEWHERE: Final = "(p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)"
+_ELSEWHERE: Final = (
+    "(p.system_id, p.timeline, p.file_node) IS DISTINCT FROM (here.system_id, here.timeline, here.file_node)"
+)
 #: The kind of a person's line in the erasure journal, and the statement that ends the role again in a restored
 #: database. In any other database the role has already ended, and may have been granted again since.
 PERSON: Final = "person"
 END_AGAIN: Final = f"""
 WITH people AS (
     SELECT party, replace(subject::text, '-', '') AS actor FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
-    WHERE EXISTS (SELECT FROM erasure_place AS p, {_HERE} WHERE {_ELSEWHERE})
+    WHERE EXISTS (SELECT FROM erasure_journal_position AS p, {_HERE} WHERE {_ELSEWHERE})
 ), links AS (
     UPDATE console_link AS l SET used_at = now() FROM people AS p
     WHERE (l.party, l.actor) = (p.party, p.actor) AND used_at IS NULL
@@ -99,14 +101,13 @@ WITH people AS (
     UPDATE api_key AS k SET revoked_at = now() FROM people AS p
     WHERE (k.party, k.person) = (p.party, p.actor) AND revoked_at IS NULL
 )
-UPDATE console_person AS c SET ended_at = now() FROM people AS p
+UPDATE console_account AS c SET ended_at = now() FROM people AS p
 WHERE (c.party, c.actor) = (p.party, p.actor) AND ended_at IS NULL
 """
 _HERE_NOW = f"""
-UPDATE erasure_place AS p SET system_id = here.system_id, timeline = here.timeline, file = here.file
-FROM (SELECT system_id FROM erasure_place FOR UPDATE) AS was, {_HERE}
-WHERE {_ELSEWHERE}
-RETURNING was.system_id IS NOT NULL AS restored
+UPDATE erasure_journal_position AS p SET system_id = here.system_id, timeline = here.timeline,
+    file_node = here.file_node FROM (SELECT system_id FROM erasure_journal_position FOR UPDATE) AS was, {_HERE}
+WHERE {_ELSEWHERE} RETURNING was.system_id IS NOT NULL AS restored
 """
 _END_ALL = (
     "UPDATE console_link SET used_at = now() WHERE used_at IS NULL",
@@ -117,14 +118,15 @@ UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AN
 """
 _INVITED = "SELECT party, actor FROM console_link WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2"
 _BEGIN = """
-INSERT INTO console_session (session_hash, party, actor, began_at, seen_at, proven_at) VALUES ($1, $2, $3, $4, $4, $5)
+INSERT INTO console_session (session_hash, party, actor, started_at, last_seen_at, authenticated_at)
+VALUES ($1, $2, $3, $4, $4, $5)
 """
 _LOOK_UP = """
-SELECT s.party, s.actor, p.role, p.scope_jurisdictions, p.scope_parties, s.seen_at, s.proven_at
-FROM console_session AS s JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
-WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.began_at > $2 AND s.seen_at > $3
+SELECT s.party, s.actor, p.role, p.scope_jurisdictions, p.scope_parties, s.last_seen_at, s.authenticated_at
+FROM console_session AS s JOIN console_account AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
+WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.started_at > $2 AND s.last_seen_at > $3
 """
-_SEE = "UPDATE console_session SET seen_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
+_SEE = "UPDATE console_session SET last_seen_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
 _END = "UPDATE console_session SET ended_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
 
 
@@ -138,12 +140,12 @@ class Person(NamedTuple):
 class SignedInUser(NamedTuple):
     """The identity behind a session, and the time when the identity provider last authenticated the person.
 
-    `proven_at` is None if the provider did not state it. `name` is the opaque name that an administrator uses to grant
-    roles; the person's acts are stored under another name.
+    `authenticated_at` is None if the provider did not state it. `name` is the opaque name that an administrator uses to
+    grant roles; the person's acts are stored under another name.
     """
 
     identity: Identity
-    proven_at: datetime | None
+    authenticated_at: datetime | None
     name: str
 
 
@@ -283,11 +285,11 @@ class Sessions:
     kek: KeyEncryptionKey
     over: dict[bytes, None] = field(default_factory=dict)
 
-    async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
+    async def begin(self, person: Person, *, authenticated_at: datetime | None = None) -> str:
         """Begin a session and return the text for its cookie."""
         text = self.sign(secrets.token_urlsafe(32))
         async with self.database.transaction() as session:
-            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
+            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), authenticated_at)
         return text
 
     async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser | None:
@@ -314,7 +316,7 @@ class Sessions:
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
-        return SignedInUser(identity, row["proven_at"], row["actor"])
+        return SignedInUser(identity, row["authenticated_at"], row["actor"])
 
     def sign(self, random: str) -> str:
         """Return the text of a session: 43 random characters and their MAC."""
@@ -325,7 +327,7 @@ class Sessions:
         began, idle = now - timedelta(hours=SESSION_HOURS), now - timedelta(minutes=IDLE_MINUTES)
         async with self.database.transaction() as session:
             row = await session.driver.fetchrow(_LOOK_UP, hashed, began, idle)
-            if row is not None and seen and row["seen_at"] < now - _SEEN_EVERY:
+            if row is not None and seen and row["last_seen_at"] < now - _SEEN_EVERY:
                 await session.driver.execute(_SEE, hashed, now)
         return row
 

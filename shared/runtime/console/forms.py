@@ -48,15 +48,15 @@ Form = Mapping[str, Sequence[str]]
 class PageInput:
     """One request of a signed-in person. `form` is empty except for a POST; `csrf` is the token for the page's forms.
 
-    `proven_at` is the time when the identity provider last authenticated the person; None if it did not say. `name` is
-    the opaque name that an administrator uses to grant roles.
+    `authenticated_at` is the time when the identity provider last authenticated the person; None if it did not say.
+    `name` is the opaque name that an administrator uses to grant roles.
     """
 
     request: Request
     identity: Identity
     csrf: str
     form: Form = field(default_factory=dict)
-    proven_at: datetime | None = None
+    authenticated_at: datetime | None = None
     name: str = ""
 
     @property

@@ -183,7 +183,7 @@ class Frame:
             identity = signed.identity
             note_principal(request.scope, Principal(identity.party, identity.actor))
             self._gate.charge(identity.party, announced_bytes(request))
-            asked = PageInput(request, identity, posted.csrf_of(session), {}, signed.proven_at, signed.name)
+            asked = PageInput(request, identity, posted.csrf_of(session), {}, signed.authenticated_at, signed.name)
             if not form:
                 return await handler(asked)
             body = await posted.read_body(request)
@@ -242,7 +242,7 @@ class Frame:
         old = await self._gate.sessions.identify(session, seen=False)
         if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
-        asked = PageInput(request, old.identity, posted.csrf_of(session), {}, old.proven_at, old.name)
+        asked = PageInput(request, old.identity, posted.csrf_of(session), {}, old.authenticated_at, old.name)
         answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
         cookies.put_arrival(answer, request, arrival)
         return answer

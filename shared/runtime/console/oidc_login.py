@@ -97,7 +97,7 @@ class Proof(NamedTuple):
     """A person, and the time when the provider last authenticated them; None if it does not say."""
 
     person: Person
-    proven_at: datetime | None
+    authenticated_at: datetime | None
 
 
 class IdentityProvider(Protocol):
@@ -160,7 +160,7 @@ class OidcLogin:
         coming = LoginState.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
         address = read_address(request.scope)
         proof = await self._elsewhere.prove(coming, said, back=self._back(request), address=address)
-        text = await self._sessions.begin(proof.person, proven_at=proof.proven_at)
+        text = await self._sessions.begin(proof.person, authenticated_at=proof.authenticated_at)
         if await self._sessions.identify(text) is None:
             await self._sessions.end(text)
             answer = self._plain("nobody.html", 403, {"person": proof.person})
@@ -178,8 +178,8 @@ class OidcLogin:
         """
         if not self._elsewhere.has(asked.identity.party):
             return
-        now, proven_at = self._clock.now(), asked.proven_at
-        if proven_at is None or not -_AHEAD <= now - proven_at <= timedelta(minutes=RECENT_MINUTES):
+        now, authenticated_at = self._clock.now(), asked.authenticated_at
+        if authenticated_at is None or not -_AHEAD <= now - authenticated_at <= timedelta(minutes=RECENT_MINUTES):
             raise Refused("proof_too_old", "sign in again, then open the record", status=403)
 
     def _back(self, request: Request) -> str:

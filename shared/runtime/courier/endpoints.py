@@ -31,34 +31,40 @@ ENDPOINTS_A_DAY: Final = 16
 #: The time for which the previous secret also signs after a rotation.
 BOTH_SECRETS: Final = timedelta(hours=24)
 
-_COLUMNS: Final = "webhook_id, state, number, wrapped_key, url, failures, failing_since, due_at, before_until, made_at"
-_LAST: Final = "coalesce((SELECT last FROM feed WHERE party = $1), 0)"
+_COLUMNS: Final = """
+webhook_id, state, confirmed_number AS number, wrapped_key, url, failures, failing_since, due_at, previous_secret_until,
+created_at AS made_at"""
+_LAST: Final = "coalesce((SELECT last_number FROM feed WHERE party = $1), 0)"
 _LIST = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed' ORDER BY webhook_id"
 _ONE = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 AND state <> 'removed'"
 _LOCK = (
-    f"SELECT wrapped_key, state, number, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 FOR UPDATE"
+    f"SELECT wrapped_key, state, confirmed_number, {_LAST} AS last FROM webhook WHERE party = $1 "
+    f"AND webhook_id = $2 FOR UPDATE"
 )
 #: Registrations of a party run one after the other, so that none exceeds the limit. Each locks the row of the party's
 #: feed, which only the service can lock, and creates the row if the party has no event yet.
-_IN_TURN = "INSERT INTO feed AS f (party, last) VALUES ($1, 0) ON CONFLICT (party) DO UPDATE SET last = f.last"
+_IN_TURN = """
+INSERT INTO feed AS f (party, last_number) VALUES ($1, 0) ON CONFLICT (party) DO UPDATE SET last_number = f.last_number
+"""
 _COUNT = f"""
 SELECT count(*) FILTER (WHERE state <> 'removed') AS count, {_LAST} AS last,
-       count(*) FILTER (WHERE made_at >= date_trunc('day', $2::timestamptz, 'UTC')) AS today
+       count(*) FILTER (WHERE created_at >= date_trunc('day', $2::timestamptz, 'UTC')) AS today
 FROM webhook WHERE party = $1
 """
 _ADD = """
-INSERT INTO webhook (webhook_id, party, state, number, wrapped_key, url, secret, due_at, made_at)
+INSERT INTO webhook (webhook_id, party, state, confirmed_number, wrapped_key, url, secret, due_at, created_at)
 VALUES ($1, $2, 'active', $3, $4, $5, $6, now(), $7)
 """
 _ROTATE = """
-UPDATE webhook SET secret_before = secret, before_until = $3, secret = $2 WHERE webhook_id = $1
+UPDATE webhook SET previous_secret = secret, previous_secret_until = $3, secret = $2 WHERE webhook_id = $1
 """
 # The present sender loses its lease. No other sender begins until that lease would have ended, so the order is kept.
 _REPLAY = """
-UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = now(), lease = NULL
-WHERE webhook_id = $1
+UPDATE webhook SET state = 'active', confirmed_number = $2, failures = 0, failing_since = NULL, due_at = now(),
+    lease_id = NULL WHERE webhook_id = $1
 """
-_REMOVED = "state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL"
+_REMOVED = """
+state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, previous_secret = NULL, lease_id = NULL"""
 _REMOVE = f"UPDATE webhook SET {_REMOVED} WHERE webhook_id = $1"
 #: The kind of a removed address in the erasure journal, and the statement that removes it again after a restore.
 WEBHOOK: Final = "webhook"
@@ -67,8 +73,8 @@ UPDATE webhook AS w SET {_REMOVED} FROM unnest($1::uuid[], $2::text[]) AS e (sub
 WHERE w.webhook_id = e.subject AND w.party = e.party AND w.state <> 'removed'
 """
 _LOG = """
-SELECT entry, message_id, number, attempt, at, code, status, duration_ms FROM webhook_delivery
-WHERE party = $1 AND webhook_id = $2 AND entry < $3 ORDER BY entry DESC LIMIT $4
+SELECT line_number, message_id, event_number, attempt, at, code, status, duration_ms FROM webhook_delivery
+WHERE party = $1 AND webhook_id = $2 AND line_number < $3 ORDER BY line_number DESC LIMIT $4
 """
 
 
@@ -176,7 +182,7 @@ class WebhookEndpoints:
         Returns the number before the next event. Raises `Refused("webhook_number_unknown")`.
         """
         held = await self._locked(webhook_id)
-        after = int(held["number"]) if number is None else number - 1
+        after = int(held["confirmed_number"]) if number is None else number - 1
         _check_number(after, held["last"], field="/number")
         await self._driver.execute(_REPLAY, webhook_id, after)
         return after
@@ -202,7 +208,7 @@ class WebhookEndpoints:
     def _endpoint(self, row: asyncpg.Record) -> WebhookEndpoint:
         said: dict[str, Any] = dict(row)
         safe = HookKey.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
-        both_until = said.pop("before_until")
+        both_until = said.pop("previous_secret_until")
         named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
         return WebhookEndpoint(**(said | named))
 

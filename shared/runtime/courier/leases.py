@@ -45,7 +45,8 @@ _PAUSES_MAX: Final = [NOTHING_LEFT, *(max(each, NOTHING_LEFT) for each in PAUSES
 LOG_LINES_MAX: Final = 1000
 
 _UNLEASED: Final = (
-    "(w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)"
+    "(w.lease_expires_at IS NULL OR w.lease_expires_at <= now() "
+    "OR w.lease_expires_at > clock_timestamp() + 2 * $4::interval)"
 )
 #: `$2`: free places, places of a party, places in all. `place` is which of its party's places an address would take,
 #: and `turn` is its turn among all due addresses: first places before second ones. An address with a pause or lease
@@ -56,7 +57,7 @@ WITH ready AS (
         + row_number() OVER (PARTITION BY w.party ORDER BY w.due_at, w.webhook_id) AS place
     FROM webhook AS w JOIN feed AS f USING (party)
     LEFT JOIN unnest($5::text[], $6::int[]) AS b (party, held) USING (party)
-    WHERE w.state = 'active' AND f.last > w.number AND {_UNLEASED}
+    WHERE w.state = 'active' AND f.last_number > w.confirmed_number AND {_UNLEASED}
       AND (w.due_at <= now() OR w.due_at > clock_timestamp() + ($7::interval[])[w.failures + 1])
 ), ranked AS (
     SELECT webhook_id, place, row_number() OVER (ORDER BY place, due_at, webhook_id) AS turn
@@ -66,17 +67,17 @@ WITH ready AS (
     WHERE (r.turn <= ($2::int[])[1] OR r.place = 1) AND {_UNLEASED}
     ORDER BY r.turn LIMIT ($2::int[])[3] FOR UPDATE OF w SKIP LOCKED
 )
-UPDATE webhook AS w SET lease = $3, leased_until = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
-RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrapped_key, w.url, w.secret,
-          CASE WHEN w.before_until > $1 THEN w.secret_before END AS secret_before
+UPDATE webhook AS w SET lease_id = $3, lease_expires_at = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
+RETURNING w.webhook_id, w.party, w.confirmed_number AS number, w.failures, w.failing_since, w.wrapped_key, w.url,
+    w.secret, CASE WHEN w.previous_secret_until > $1 THEN w.previous_secret END AS previous_secret
 """
 _NOTE = """
-UPDATE webhook SET number = $3, failures = $4, failing_since = $5, due_at = now() + $6, state = $7,
-                   entries = entries + $8, lease = NULL, leased_until = NULL
-WHERE webhook_id = $1 AND lease = $2 AND state = 'active' RETURNING entries
+UPDATE webhook SET confirmed_number = $3, failures = $4, failing_since = $5, due_at = now() + $6, state = $7,
+                   line_count = line_count + $8, lease_id = NULL, lease_expires_at = NULL
+WHERE webhook_id = $1 AND lease_id = $2 AND state = 'active' RETURNING line_count
 """
 _NEWEST_CODE = """
-SELECT code FROM webhook_delivery WHERE party = $1 AND webhook_id = $2 ORDER BY entry DESC LIMIT 1
+SELECT code FROM webhook_delivery WHERE party = $1 AND webhook_id = $2 ORDER BY line_number DESC LIMIT 1
 """
 _PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
 
@@ -137,7 +138,7 @@ class Attempt(NamedTuple):
     """One line of the log. `attempt` counts from 1 for each event; 0 means no attempt, for a suspended party."""
 
     message_id: str
-    number: int
+    event_number: int
     attempt: int
     at: datetime
     code: str
@@ -145,12 +146,13 @@ class Attempt(NamedTuple):
     duration_ms: int
 
 
-_LINE = Columns.of(Attempt, webhook_id="uuid", party="text", entry="bigint", slot="int")
+_LINE = Columns.of(Attempt, webhook_id="uuid", party="text", line_number="bigint", ring_slot="int")
 _WRITE = insert(
     "webhook_delivery",
     _LINE,
-    end="ON CONFLICT (webhook_id, slot) DO UPDATE SET entry = excluded.entry, message_id = excluded.message_id,"
-    " number = excluded.number, attempt = excluded.attempt, at = excluded.at, code = excluded.code,"
+    end="ON CONFLICT (webhook_id, ring_slot) DO UPDATE SET line_number = excluded.line_number,"
+    " message_id = excluded.message_id, event_number = excluded.event_number, attempt = excluded.attempt,"
+    " at = excluded.at, code = excluded.code,"
     " status = excluded.status, duration_ms = excluded.duration_ms",
 )
 
@@ -196,8 +198,8 @@ class DeliveryLeases:
             given: dict[str, Sequence[object]] = {
                 "webhook_id": [one.webhook_id] * len(attempts),
                 "party": [one.party] * len(attempts),
-                "entry": list(lines),
-                "slot": [each % LOG_LINES_MAX for each in lines],
+                "line_number": list(lines),
+                "ring_slot": [each % LOG_LINES_MAX for each in lines],
             }
             await session.driver.execute(*_WRITE.bind(rows=_LINE.rows(attempts, **given)))
             if state is WebhookState.PAUSED:
@@ -223,7 +225,7 @@ class DeliveryLeases:
         known: dict[str, Any] = dict(row)
         try:
             safe = HookKey.opened(known["webhook_id"], known["party"], known.pop("wrapped_key"), kek=self.kek)
-            sealed = known.pop("secret"), known.pop("secret_before")
+            sealed = known.pop("secret"), known.pop("previous_secret")
             secrets = tuple(safe.reveal("secret", each) for each in sealed if each is not None)
             return DueHook(**known | {"lease": lease, "url": safe.reveal("url", known["url"]), "secrets": secrets})
         except Defect as error:

@@ -38,9 +38,9 @@ async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
     await driver.execute("SET LOCAL search_path TO public")
     rows = await driver.fetch(_OBJECTS)
     rows += await driver.fetch(_ITSELF, _DATABASE)
-    if await driver.fetchval("SELECT to_regclass('public.permitted') IS NOT NULL"):
+    if await driver.fetchval("SELECT to_regclass('public.permission') IS NOT NULL"):
         rows += await driver.fetch(_PERMITTED)
-    if await driver.fetchval("SELECT to_regclass('public.location_turn') IS NOT NULL"):
+    if await driver.fetchval("SELECT to_regclass('public.location_lock_slot') IS NOT NULL"):
         rows += await driver.fetch(_TURNS)
     return {row["object"]: re.sub(r"\s+", " ", row["definition"]).strip() for row in rows}
 
@@ -174,11 +174,11 @@ SELECT $1::text AS object, format('encoding %s, locale %s of %s', pg_encoding_to
 FROM pg_database WHERE datname = current_database()
 """
 _PERMITTED = """
-SELECT format('permitted %s %s %s', resource, action, role) AS object,
+SELECT format('permission %s %s %s', resource, action, role) AS object,
        string_agg(state, ' ' ORDER BY state) AS definition
-FROM public.permitted GROUP BY resource, action, role
+FROM public.permission GROUP BY resource, action, role
 """
 _TURNS = """
-SELECT 'rows of location_turn' AS object, format('%s from %s to %s', count(*), min(slot), max(slot)) AS definition
-FROM public.location_turn
+SELECT 'rows of location_lock_slot' AS object, format('%s from %s to %s', count(*), min(slot), max(slot)) AS definition
+FROM public.location_lock_slot
 """

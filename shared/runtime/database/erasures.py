@@ -7,7 +7,7 @@ A transaction that fails after its line was written has erased nothing; the next
 authorized, and only the commit itself could fail after that point. If the party retains the record before that start, a
 line `kept` is on disk before the commit and cancels the other line. No line cancels an erasure that has committed.
 
-Ended access rights are handled in the same way. Endings by the operator's verbs wait in `ending` for the running
+Ended access rights are handled in the same way. Endings by the operator's verbs wait in `access_end` for the running
 instance.
 """
 
@@ -24,8 +24,8 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.journal import AccessEnd, ErasedRecord, ErasureNote, Journal, JournalEnd, KeptRecord, Line
 from shared.runtime.database.transactions import Database, LastStep, RowScope, gather, write_late
 
-_PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
-_MOVE: Final = "UPDATE erasure_place SET lines = $1, digest = $2"
+_PLACE: Final = "SELECT line_count, digest FROM erasure_journal_position FOR UPDATE"
+_MOVE: Final = "UPDATE erasure_journal_position SET line_count = $1, digest = $2"
 _KEEP: Final = """
 INSERT INTO erased_record (subject, party) SELECT * FROM unnest($1::uuid[], $2::text[]) ON CONFLICT DO NOTHING
 """
@@ -34,8 +34,8 @@ _GONE: Final = """
 SELECT e.subject, e.party FROM erased_record AS e JOIN unnest($1::uuid[], $2::text[]) AS k (subject, party)
     USING (subject, party)
 """
-_WAITS: Final = "SELECT EXISTS (SELECT FROM ending) AS waits"
-_TAKE: Final = "DELETE FROM ending RETURNING kind, subject, party"
+_WAITS: Final = "SELECT EXISTS (SELECT FROM access_end) AS waits"
+_TAKE: Final = "DELETE FROM access_end RETURNING kind, subject, party"
 #: The number of records that one statement erases again.
 _AT_ONCE: Final = 500
 

@@ -24,7 +24,7 @@ from shared.runtime.database.transactions import LateRow, gather_late, take_part
 _HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
-        pg_relation_filenode('feed')::bigint AS file
+        pg_relation_filenode('feed')::bigint AS file_node
  FROM pg_control_system()) AS here
 """
 #: The part of a WITH list that begins a new epoch in another database. It must be the first one: PostgreSQL runs parts
@@ -32,9 +32,9 @@ _HERE: Final = """
 BEGIN_ELSEWHERE: Final = f"""
 epoch AS (
     UPDATE feed_epoch AS e SET epoch = CASE WHEN e.system_id IS NULL THEN e.epoch ELSE uuidv7() END,
-        system_id = here.system_id, timeline = here.timeline, file = here.file
+        system_id = here.system_id, timeline = here.timeline, file_node = here.file_node
     FROM {_HERE}
-    WHERE (e.system_id, e.timeline, e.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+    WHERE (e.system_id, e.timeline, e.file_node) IS DISTINCT FROM (here.system_id, here.timeline, here.file_node)
 )"""
 _BEGIN: Final = "UPDATE feed_epoch SET epoch = uuidv7()"
 
@@ -45,11 +45,11 @@ def numbering(acts: str) -> str:
     `acts` has the columns party, type, subject, detail, and the order `place`. `numbered` has the number, too.
     """
     return f"""{BEGIN_ELSEWHERE}, counted AS (
-    INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM {acts} GROUP BY party ORDER BY party
-    ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
-    RETURNING party, last
+    INSERT INTO feed AS f (party, last_number) SELECT party, count(*) FROM {acts} GROUP BY party ORDER BY party
+    ON CONFLICT (party) DO UPDATE SET last_number = f.last_number + excluded.last_number
+    RETURNING party, last_number
 ), numbered AS MATERIALIZED (
-    SELECT a.*, c.last + 1 - row_number() OVER (PARTITION BY a.party ORDER BY a.place DESC) AS number
+    SELECT a.*, c.last_number + 1 - row_number() OVER (PARTITION BY a.party ORDER BY a.place DESC) AS number
     FROM {acts} AS a JOIN counted AS c USING (party)
 ), journal AS (
     INSERT INTO act (party, number, type, subject, at, detail)
@@ -63,7 +63,7 @@ WITH acts AS MATERIALIZED (
     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
         WITH ORDINALITY AS a (party, type, subject, detail, place)
 ), {numbering("acts")}
-SELECT party, last FROM counted
+SELECT party, last_number FROM counted
 """
 
 

@@ -39,7 +39,7 @@ _TELL: Final = "SELECT pg_notify($1, told) FROM unnest($2::text[]) AS told"
 # One statement, so that epoch, end and events are of one moment. It names the party, in addition to row-level security,
 # so that an index returns the rows in order.
 _ABOVE = """
-SELECT f.epoch, coalesce((SELECT last FROM feed WHERE party = $1), 0) AS last,
+SELECT f.epoch, coalesce((SELECT last_number FROM feed WHERE party = $1), 0) AS last,
        e.number, e.type, e.subject, e.at, e.detail ->> 'state' AS state, e.detail ->> 'by' AS by
 FROM feed_epoch AS f LEFT JOIN LATERAL (
     SELECT number, type, subject, at, detail FROM act WHERE party = $1 AND number > $2 ORDER BY number LIMIT $3

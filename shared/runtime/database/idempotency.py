@@ -23,17 +23,17 @@ from shared.runtime.database.stored_text import compress, decompress
 KeyUse = tuple[str, bytes, bytes]
 
 CLAIM: Final = Columns[str](
-    {"party": "text", "key_hash": "bytea", "body_hash": "bytea", "status": "integer", "answer": "bytea"}
+    {"party": "text", "key_hash": "bytea", "body_hash": "bytea", "response_status": "integer", "response_body": "bytea"}
 )
 #: Stores the keys of the rows `claims` in a fixed order, so that batches with common keys never wait in a circle. A
 #: statement that includes it does not see rows that a holder commits meanwhile.
 CLAIM_KEYS: Final = """
-INSERT INTO idempotency ({claims.names}) SELECT {claims.values} FROM {claims}
+INSERT INTO idempotency_key ({claims.names}) SELECT {claims.values} FROM {claims}
 ORDER BY claims.party, claims.key_hash ON CONFLICT DO NOTHING RETURNING party, key_hash
 """
 _STORE: Final = Statement(CLAIM_KEYS, claims=CLAIM)
 _STORED: Final = """
-SELECT party, key_hash, body_hash, status, answer FROM idempotency
+SELECT party, key_hash, body_hash, response_status, response_body FROM idempotency_key
 JOIN unnest($1::text[], $2::bytea[]) AS c(party, key_hash) USING (party, key_hash)
 """
 _HOLD: Final = "SELECT * FROM hold_keys($1::text[], $2::bytea[])"
@@ -123,4 +123,4 @@ async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[KeyUse,
 def _held(row: asyncpg.Record, wanted_hash: bytes) -> KeyClaim:
     if row["body_hash"] != wanted_hash:
         return KeyClaim(ClaimKind.REUSED)
-    return KeyClaim(ClaimKind.STORED, row["status"], decompress(row["answer"]))
+    return KeyClaim(ClaimKind.STORED, row["response_status"], decompress(row["response_body"]))

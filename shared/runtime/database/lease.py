@@ -25,15 +25,17 @@ TAKE_S: Final = 1.0
 
 #: A lease that ends later than possible was stored before the database's clock was set back, so it has no holder.
 _TAKE: Final = f"""
-INSERT INTO lease AS l (name, holder, fence, until)
+INSERT INTO process_lease AS l (name, holder, fencing_token, expires_at)
 VALUES ($1, $2, 1, now() + interval '{LEASE_S} s')
-ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = l.fence + 1, until = excluded.until
-WHERE l.until < now() OR l.until > clock_timestamp() + interval '{2 * LEASE_S} s' RETURNING fence
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fencing_token = l.fencing_token + 1,
+    expires_at = excluded.expires_at
+WHERE l.expires_at < now() OR l.expires_at > clock_timestamp() + interval '{2 * LEASE_S} s' RETURNING fencing_token
 """
 _RENEW: Final = f"""
-UPDATE lease SET until = now() + interval '{LEASE_S} s' WHERE name = $1 AND holder = $2 AND fence = $3 RETURNING fence
+UPDATE process_lease SET expires_at = now() + interval '{LEASE_S} s' WHERE name = $1 AND holder = $2
+  AND fencing_token = $3 RETURNING fencing_token
 """
-_RELEASE: Final = "UPDATE lease SET until = now() WHERE name = $1 AND holder = $2"
+_RELEASE: Final = "UPDATE process_lease SET expires_at = now() WHERE name = $1 AND holder = $2"
 
 
 class ProcessLease:
@@ -47,7 +49,7 @@ class ProcessLease:
     async def take(self) -> int | None:
         """Take the lease and return its fence; None while another process has it. Raises `Unavailable`."""
         rows = await self._database.fetch(_TAKE, self._name, self._holder)
-        return int(rows[0]["fence"]) if rows else None
+        return int(rows[0]["fencing_token"]) if rows else None
 
     async def wait(self) -> int:
         """Wait until this process has the lease, and return the fence."""

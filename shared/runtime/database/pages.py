@@ -112,7 +112,7 @@ def read_row(cursor: str) -> tuple[int, UUID]:
 
 def row_cursor(row: asyncpg.Record) -> str:
     """Return the opaque cursor of the rows behind this one."""
-    return _encode(_ROW.pack(row["place"], row["subject"].bytes))
+    return _encode(_ROW.pack(row["sort_key"], row["subject"].bytes))
 
 
 def _encode(packed: bytes) -> str:

@@ -21,7 +21,7 @@ BEGIN
 END $function$;
 
 -- Row-level security: PostgreSQL's own check of each access to a row, below every use case. A row is visible and
--- changeable only if its `party` is in the scope of the transaction *and* a row of `permitted` allows the role of the
+-- changeable only if its `party` is in the scope of the transaction *and* a row of `permission` allows the role of the
 -- scope its action in the row's present state. Without a scope, no row is visible. The check also applies to the owner.
 -- A client with the owner's role can change the policies; the service's login role cannot.
 -- Rows are seen by party, role and action. They are added and changed only in a state in which the action is permitted,
@@ -37,10 +37,10 @@ CREATE OR REPLACE FUNCTION pg_temp.bound() RETURNS text LANGUAGE sql AS $functio
         party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)$text$
 $function$;
 
--- The rows of `permitted` for the present scope: of one resource, or of any if it is null. `actions` names the actions
+-- The rows of `permission` for the present scope: of one resource, or of any if it is null. `actions` names the actions
 -- that count: a list, `acts` (all but `read` and `submit`), `writes` (all but `read`), or all if it is null.
 CREATE OR REPLACE FUNCTION pg_temp.permits(resource text, actions text) RETURNS text LANGUAGE sql AS $function$
-    SELECT 'permitted AS p WHERE ' || coalesce('p.resource = ' || quote_literal(resource) || ' AND ', '')
+    SELECT 'permission AS p WHERE ' || coalesce('p.resource = ' || quote_literal(resource) || ' AND ', '')
         || $text$p.action = current_setting('causeway.action', true)$text$
         || $text$ AND p.role = current_setting('causeway.role', true)$text$
         || CASE
@@ -73,7 +73,7 @@ BEGIN
     END LOOP;
 END $function$;
 
--- Policies of a table whose rows have the states of `permitted`: of one resource, or of the one that the row's `kind`
+-- Policies of a table whose rows have the states of `permission`: of one resource, or of the one that the row's `kind`
 -- names. The new state of a change must be one in which some action is permitted.
 CREATE OR REPLACE FUNCTION pg_temp.isolate_by_state(isolated text, resource text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $function$
@@ -92,6 +92,6 @@ BEGIN
                    format(stands, pg_temp.bound(), pg_temp.permits(resource, 'submit apply')));
     EXECUTE format('CREATE POLICY %1$s_changed ON %1$s FOR UPDATE USING (%2$s) WITH CHECK (%3$s)', isolated,
                    format(stands, pg_temp.bound(), pg_temp.permits(resource, 'acts')),
-                   format(stands, seen, coalesce('permitted AS p WHERE p.resource = ' || quote_literal(resource),
-                                                 'permitted AS p')));
+                   format(stands, seen, coalesce('permission AS p WHERE p.resource = ' || quote_literal(resource),
+                                                 'permission AS p')));
 END $function$;

@@ -159,11 +159,11 @@ def _with_traces(drafts: Sequence[message.Draft]) -> list[message.Draft]:
 
 
 _NOTE: Final = """
-INSERT INTO peer AS p (instance, reads, reads_at) VALUES ($1, $2::jsonb, $3)
-ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded.reads_at
-WHERE p.reads_at <= excluded.reads_at
+INSERT INTO peer AS p (instance, supported_versions, versions_stated_at) VALUES ($1, $2::jsonb, $3)
+ON CONFLICT (instance) DO UPDATE SET supported_versions = excluded.supported_versions,
+    versions_stated_at = excluded.versions_stated_at WHERE p.versions_stated_at <= excluded.versions_stated_at
 """
-_ALL: Final = "SELECT instance, reads FROM peer"
+_ALL: Final = "SELECT instance, supported_versions FROM peer"
 
 
 async def note_reads(session: Session, instance: str, reads: ReadsAnnouncedClear, *, at: datetime) -> None:
@@ -173,7 +173,7 @@ async def note_reads(session: Session, instance: str, reads: ReadsAnnouncedClear
 
 async def load_peer_reads(database: Database) -> PeerReads:
     """Return the announcements of the peers, by instance. Raises `Unavailable`."""
-    return parse_peer_reads([(row["instance"], row["reads"]) for row in await database.fetch(_ALL)])
+    return parse_peer_reads([(row["instance"], row["supported_versions"]) for row in await database.fetch(_ALL)])
 
 
 def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:

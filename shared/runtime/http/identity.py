@@ -84,7 +84,7 @@ _COUNT = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL"
 # The erasure journal names a key by the first half of its hash.
 _REVOKE = """
 WITH ended AS (UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL RETURNING key_hash, party)
-INSERT INTO ending (kind, subject, party)
+INSERT INTO access_end (kind, subject, party)
 SELECT 'api_key', encode(substring(key_hash FROM 1 FOR 16), 'hex')::uuid, party FROM ended ON CONFLICT DO NOTHING
 """
 #: The kind of a revoked key in the erasure journal, and the statement that revokes it again after a restore.

@@ -2,7 +2,7 @@
 
 Erased records and ended access rights stay so in a restored database:
 
-a key that was revoked, a role that ended or changed   by the operator's verbs: `ending`, the journal within seconds
+a key that was revoked, a role that ended or changed   by the operator's verbs: `access_end`, the journal within seconds
 an address that was removed                            by its party: the journal, before that commits
 sessions, links                                        ended if the database differs from the one at the last start
 """

@@ -27,19 +27,19 @@ OF_EDGE: Final = {
     "clock_rules": "text[]",
     "acknowledge_h": "integer",
     "act_h": "integer",
-    "begun_at": "timestamptz",
+    "started_at": "timestamptz",
     "steps": "jsonb",
     "timers": "bytea",
     "due_at": "timestamptz",
     "overdue_at": "timestamptz",
     "late_at": "timestamptz",
-    "aside": "text",
+    "failure_code": "text",
 }
 _NO_DEADLINE: Final = tuple("[]" if name == "steps" else None for name in OF_EDGE)
 #: The columns of a new row.
 _DEADLINE: Final = Columns.of(EdgeClock, without=("told_by", "rules"), **OF_EDGE)
 #: Rows whose steps were counted, for an update of `row` that joins them. A row that was not counted stays as it is.
-_OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "late_at", "aside")
+_OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "late_at", "failure_code")
 COUNTED: Final = Columns[Deadline]({"edge_id": "uuid", "party": "text"} | {name: OF_EDGE[name] for name in _OF_COUNT})
 SET_COUNTED: Final = ", ".join(
     f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}::{OF_EDGE[name]} END"
@@ -51,10 +51,11 @@ _BEGIN_THERE: Final = Statement(
     """
 UPDATE deadline AS d SET subject = rows.subject, known_as = rows.known_as, origin = rows.origin,
     recipient = rows.recipient, clock_rules = string_to_array(rows.clock_rules, chr(31)),
-    acknowledge_h = rows.acknowledge_h, act_h = rows.act_h, begun_at = rows.begun_at, steps = rows.steps::jsonb,
-    timers = rows.timers, due_at = rows.due_at, overdue_at = rows.overdue_at, late_at = rows.late_at, aside = rows.aside
+    acknowledge_h = rows.acknowledge_h, act_h = rows.act_h, started_at = rows.started_at, steps = rows.steps::jsonb,
+    timers = rows.timers, due_at = rows.due_at, overdue_at = rows.overdue_at, late_at = rows.late_at,
+        failure_code = rows.failure_code
 FROM {rows} WHERE d.edge_id = ANY({edge_ids}) AND (d.edge_id, d.party) = (rows.edge_id, rows.party)
-  AND d.begun_at IS NULL
+  AND d.started_at IS NULL
 """,
     rows=_DEADLINE,
     edge_ids="uuid[]",
@@ -68,17 +69,16 @@ _BEGIN: Final = insert(
 )
 # Rows are named by plain columns as well: for a join alone the planner may read all rows of the party.
 _LOCK_NAMED: Final = """
-SELECT d.* FROM deadline AS d
-JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
+SELECT d.* FROM deadline AS d JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
   ON d.subject = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
-WHERE d.subject = ANY($1::uuid[]) AND d.begun_at IS NOT NULL ORDER BY d.subject, d.party, d.edge_id FOR UPDATE OF d
+WHERE d.subject = ANY($1::uuid[]) AND d.started_at IS NOT NULL ORDER BY d.subject, d.party, d.edge_id FOR UPDATE OF d
 """
 # Locked in the order of the statement before. Ordered by a column, the rows may be read along its index.
 _LOCK_EDGES: Final = """
-SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.begun_at IS NOT NULL
+SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.started_at IS NOT NULL
 ORDER BY coalesce(d.subject, d.edge_id), d.party, d.edge_id FOR UPDATE
 """
-_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND begun_at IS NOT NULL"
+_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND started_at IS NOT NULL"
 # Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
 _TAKE_DUE: Final = """
 SELECT d.* FROM deadline AS d
@@ -93,14 +93,15 @@ WHERE d.edge_id = ANY({{edge_ids}}) AND d.edge_id = counted.edge_id AND d.party 
     counted=COUNTED,
     edge_ids="uuid[]",
 )
-_SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, aside = $4 WHERE edge_id = $1 AND party = $2"
-_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity' WHERE begun_at IS NOT NULL"
+_SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, failure_code = $4 WHERE edge_id = $1 AND party = $2"
+_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity' WHERE started_at IS NOT NULL"
 _COUNT_ASIDE: Final = """
-SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE aside IS NOT NULL
+SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE failure_code IS NOT NULL
 """
 #: A failed row whose retry is further ahead than the limit was written by a clock that was ahead.
 _RETRY_AHEAD: Final = """
-WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
+WITH ahead AS (SELECT edge_id,
+    party FROM deadline WHERE failure_code IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
 UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
 """
 _DUE_WHERE: Final = """(
@@ -121,11 +122,10 @@ SELECT edge_id, party, known_as, origin, recipient, purpose, timers FROM deadlin
 WHERE party = $1 AND known_as = $2 AND overdue_at IS NOT NULL
 """
 _OVERDUE: Final = """
-SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, begins, timers, overdue_at
-FROM deadline
+SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, start_event, timers,
+       overdue_at FROM deadline
 WHERE party = $1 AND overdue_at IS NOT NULL AND late_at <= $4 AND late_at IS NOT NULL
-  AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
-ORDER BY overdue_at, edge_id LIMIT $5
+  AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4 ORDER BY overdue_at, edge_id LIMIT $5
 """
 
 
@@ -272,7 +272,7 @@ def to_row(row: asyncpg.Record) -> Deadline:
         None if row["timers"] is None else _read(row),
         row["due_at"],
         row["overdue_at"],
-        row["aside"],
+        row["failure_code"],
     )
 
 
@@ -280,13 +280,13 @@ def _columns(row: Deadline) -> tuple[Any, ...]:
     edge = row.edge
     known_as = None if edge.subject == edge.told_by else edge.subject
     terms = edge.rules, edge.acknowledge_h, edge.act_h
-    return edge.told_by, known_as, edge.origin, *terms, edge.begun_at, *_counted(row)
+    return edge.told_by, known_as, edge.origin, *terms, edge.started_at, *_counted(row)
 
 
 def _counted(row: Deadline) -> tuple[Any, ...]:
     timers = None if row.timers is None else _spell(row.timers, row.edge.recipient)
     late_at = next((to_time(each[0]) for each in row.timers or () if each[5] != ClockConsequence.ERASE), None)
-    return to_json(row.steps).decode(), timers, row.due_at, row.overdue_at, late_at, row.aside
+    return to_json(row.steps).decode(), timers, row.due_at, row.overdue_at, late_at, row.failure_code
 
 
 @lru_cache(1024)  # edges between two parties within ten seconds have the same timers
@@ -328,5 +328,5 @@ def _overdue_edge(row: asyncpg.Record, now: datetime) -> OverdueEdge:
         since=late[0].due_at,
         latest=max(late, key=lambda each: (each.due_at, each.rung, each.clock)),
         is_own=row["origin"] == row["party"],
-        is_preservation=row["begins"] != "",
+        is_preservation=row["start_event"] != "",
     )

@@ -86,7 +86,7 @@ async def begin_like(
     gathered = (edge for noted in driver.late.get(LateRow.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
     edge = next(gathered, None) or await store.read_edge(driver, edge_id)
     if edge is not None:
-        await clock(driver, [replace(edge, edge_id=new_edge_id, recipient=recipient, begun_at=at)], ())
+        await clock(driver, [replace(edge, edge_id=new_edge_id, recipient=recipient, started_at=at)], ())
 
 
 async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
@@ -180,7 +180,7 @@ def _ended_after_begin(noted: Sequence[_StepCalls]) -> set[UUID]:
 
 
 def _end_of(edge: EdgeClock) -> StepEntry:
-    return step_entry(Step(edge.begun_at, Effect.ENDS))
+    return step_entry(Step(edge.started_at, Effect.ENDS))
 
 
 def _by_name(steps: Iterable[EdgeStep]) -> _Steps:
@@ -308,7 +308,7 @@ class Timers:
         async with self._database.transaction(self._scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await store.take_due(session.driver, now, limit)
-            taken.update({(row.edge.edge_id, row.edge.party): row.aside for row in rows})
+            taken.update({(row.edge.edge_id, row.edge.party): row.failure_code for row in rows})
             for row in await self._renew(session.driver, rows, now):
                 del taken[row.edge.edge_id, row.edge.party]
             if next(self._looks) % COUNTED_EVERY == 0 or rows:
@@ -361,9 +361,9 @@ class Timers:
             code = error.code
         except Exception:  # a defect in one row stops no other
             code = _DEFECT
-        if row.aside is None:  # once, not at each retry
+        if row.failure_code is None:  # once, not at each retry
             log("clock_set_aside", code=code, edge=str(row.edge.edge_id))
-        return _CheckedRow(replace(row, due_at=self._clock.now() + AGAIN_AFTER, aside=code))
+        return _CheckedRow(replace(row, due_at=self._clock.now() + AGAIN_AFTER, failure_code=code))
 
     def _counted(self, row: Deadline, now: datetime | None) -> _CheckedRow:
         known, acts = parse_steps(row.steps), list[Event]()

@@ -84,9 +84,11 @@ async def test_a_look_without_a_purpose_or_by_another_role_finds_nothing(log: Lo
 async def test_what_was_looked_for_is_kept_with_its_purpose(log: Log, database: Database) -> None:
     await found(log, HOTLINE)
     async with database.transaction() as session:
-        row = await session.driver.fetchrow("SELECT auditor, purpose, what FROM reading ORDER BY at DESC LIMIT 1")
+        row = await session.driver.fetchrow(
+            "SELECT auditor, purpose, accessed_object FROM audit_access_log ORDER BY at DESC LIMIT 1"
+        )
     assert (row["auditor"], row["purpose"]) == (AUDITOR, PURPOSE)
-    assert row["what"].startswith(f"find/{HOTLINE}/")
+    assert row["accessed_object"].startswith(f"find/{HOTLINE}/")
 
 
 async def test_an_organisation_states_a_limited_number_of_purposes_a_day(log: Log, database: Database) -> None:
@@ -290,5 +292,5 @@ async def test_a_search_is_noted_by_the_days_that_were_asked_for(log: Log, datab
     sought = FlowFilter.of(HOTLINE, None, since=day, until=day, now=log.world.at)
     await use_cases.find_flows(sought, Access(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
     async with database.transaction() as session:
-        what = await session.driver.fetchval("SELECT what FROM reading ORDER BY at DESC LIMIT 1")
+        what = await session.driver.fetchval("SELECT accessed_object FROM audit_access_log ORDER BY at DESC LIMIT 1")
     assert what == f"find/{HOTLINE}/2026-11-27/2026-11-27"

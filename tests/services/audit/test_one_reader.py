@@ -57,7 +57,7 @@ def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditConsume
 async def change_lease(database: Database, changes: str) -> None:
     """Change the lease row, as another process of audit does."""
     async with database.transaction() as session:
-        await session.driver.execute(f"UPDATE lease SET {changes} WHERE name = 'reader'")
+        await session.driver.execute(f"UPDATE process_lease SET {changes} WHERE name = 'reader'")
 
 
 @asynccontextmanager
@@ -129,10 +129,10 @@ async def test_an_accountant_neither_leads_nor_stops(audit_endpoint: DatabaseEnd
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         await may_not(
             accountant,
-            "UPDATE lease SET until = now() + interval '1 day'",
-            "INSERT INTO lease VALUES ('reader', gen_random_uuid(), 9, now() + interval '1 day')",
-            "SELECT * FROM lease FOR UPDATE",
-            "BEGIN; LOCK TABLE lease IN ACCESS SHARE MODE",
+            "UPDATE process_lease SET expires_at = now() + interval '1 day'",
+            "INSERT INTO process_lease VALUES ('reader', gen_random_uuid(), 9, now() + interval '1 day')",
+            "SELECT * FROM process_lease FOR UPDATE",
+            "BEGIN; LOCK TABLE process_lease IN ACCESS SHARE MODE",
         )
         reader = Watched(TOPICS)
         here = door(Log(database), reader)

@@ -150,7 +150,7 @@ async def kept(endpoint: DatabaseEndpoint, accounts: Accounts) -> None:
     """Store the accounts as the operator's tool does."""
     connection = await asyncpg.connect(endpoint.accountant_url)
     await connection.execute("SET default_transaction_read_only = off")
-    await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", accounts.spelt().decode())
+    await connection.execute("INSERT INTO reconciliation (report) VALUES ($1::jsonb)", accounts.spelt().decode())
     await connection.close()
 
 
@@ -204,9 +204,9 @@ def look_for_nothing() -> Access:
 async def test_the_service_adds_and_operators_change_none(database: Database, audit_endpoint: DatabaseEndpoint) -> None:
     await kept(audit_endpoint, accounts_of(found(), WORLDS, at=COMPARED_AT))
     for url, statements in (
-        (audit_endpoint.service_url, ("INSERT INTO reconciliation (told) VALUES ('{}')",)),
-        (audit_endpoint.service_url, ("UPDATE reconciliation SET told = '{}'", "DELETE FROM reconciliation")),
-        (audit_endpoint.accountant_url, ("UPDATE reconciliation SET told = '{}'", "DELETE FROM reconciliation")),
+        (audit_endpoint.service_url, ("INSERT INTO reconciliation (report) VALUES ('{}')",)),
+        (audit_endpoint.service_url, ("UPDATE reconciliation SET report = '{}'", "DELETE FROM reconciliation")),
+        (audit_endpoint.accountant_url, ("UPDATE reconciliation SET report = '{}'", "DELETE FROM reconciliation")),
     ):
         connection = await asyncpg.connect(url)
         await connection.execute("SET default_transaction_read_only = off")

@@ -37,7 +37,7 @@ from tests.support.foreign_proofs import foreign_verdicts
 ERASED = (
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
-    "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
+    "DELETE FROM idempotency_key WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
     "UPDATE intake_count SET submitted = submitted - 1, accepted = accepted - 1 WHERE $1::uuid IS NOT NULL",
 )
 

@@ -104,23 +104,23 @@ LOOPS: Final = {
     "decides again what has waited for it": Loop(
         _filed,
         _of_bus("due"),
-        due=f"UPDATE edge SET again_at = '{AT.isoformat()}' WHERE {_POLICES}",
+        due=f"UPDATE edge SET redecide_at = '{AT.isoformat()}' WHERE {_POLICES}",
         done=f"SELECT count(*) = 2 FROM edge WHERE {_POLICES}",
     ),
     "issues anew what its recipient lacks": Loop(
         _filed,
         _of_bus("missing"),
-        due=f"UPDATE edge SET missing = true WHERE {_POLICES}",
-        done=f"SELECT NOT missing FROM edge WHERE {_POLICES}",
+        due=f"UPDATE edge SET is_missing = true WHERE {_POLICES}",
+        done=f"SELECT NOT is_missing FROM edge WHERE {_POLICES}",
     ),
     "tells again what was taken back": Loop(
         _filed,
         _of_bus("missing"),
         due=f"""
 WITH gone AS (UPDATE referral SET state = 'withdrawn', withdrawn_reason = 'filed_in_error' WHERE referral_id = $1)
-UPDATE edge SET missing = true WHERE {_POLICES}
+UPDATE edge SET is_missing = true WHERE {_POLICES}
 """,
-        done=f"SELECT NOT missing FROM edge WHERE {_POLICES}",
+        done=f"SELECT NOT is_missing FROM edge WHERE {_POLICES}",
         kept="withdrawn_reason",
     ),
     "erases what nobody has looked at": Loop(
@@ -146,8 +146,8 @@ UPDATE edge SET missing = true WHERE {_POLICES}
     "sends anew what can be read now": Loop(
         _filed,
         _of_bus("issue"),
-        due=f"UPDATE edge SET unread = true WHERE {_POLICES}",
-        done=f"SELECT NOT unread FROM edge WHERE {_POLICES}",
+        due=f"UPDATE edge SET is_unreadable = true WHERE {_POLICES}",
+        done=f"SELECT NOT is_unreadable FROM edge WHERE {_POLICES}",
     ),
     "follows who has moved": Loop(
         _filed,
@@ -158,7 +158,7 @@ UPDATE edge SET missing = true WHERE {_POLICES}
     "issues what is planned": Loop(
         _planned,
         lambda origin: timers(origin).look,
-        due=f"UPDATE edge SET issue_at = '{AT.isoformat()}' WHERE referral_id = $1 AND state = 'planned'",
+        due=f"UPDATE edge SET issue_due_at = '{AT.isoformat()}' WHERE referral_id = $1 AND state = 'planned'",
         done="SELECT NOT EXISTS (SELECT FROM edge WHERE referral_id = $1 AND state = 'planned')",
     ),
     "links places": Loop(
@@ -177,9 +177,12 @@ async def _nothing_else(origin: Origin) -> None:
 async def nothing_else(origin: Origin) -> None:
     """Clear the due work of other tests."""
     await nothing_planned(origin)
-    await run(origin, "UPDATE edge SET again_at = NULL, missing = false, unread = false, untold = '{}'")
+    await run(
+        origin,
+        "UPDATE edge SET redecide_at = NULL, is_missing = false, is_unreadable = false, unnotified_instances = '{}'",
+    )
     await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
-    await run(origin, "DELETE FROM contact_due")
+    await run(origin, "DELETE FROM contact_suggestion_queue")
     await until_idle(linking(origin))
 
 

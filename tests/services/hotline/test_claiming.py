@@ -111,7 +111,10 @@ async def test_what_was_handed_over_is_listed_until_filed(hotlines: Hotlines, pr
     for headers, status in ((asking(HOTLINE, role=Role.ANALYST), 404), (asking(OTHER_HOTLINE, role=Role.AUDITOR), 403)):
         assert (await prompt.client.get(path.format(referral_id), headers=headers)).status_code == status
     async with hotlines.database.transaction(RowScope([OTHER_HOTLINE], Role.SERVICE, "apply")) as session:
-        filed = "INSERT INTO relation (party, referral_id, other, kind) VALUES ($1, $2, $3, 'derived_from')"
+        filed = (
+            "INSERT INTO referral_relation (party, referral_id, other_referral_id, kind) "
+            "VALUES ($1, $2, $3, 'derived_from')"
+        )
         await session.driver.execute(filed, OTHER_HOTLINE, uuid7(), referral_id)
     assert await waiting(hotlines, referral_id) == []
 

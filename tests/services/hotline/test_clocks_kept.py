@@ -67,7 +67,7 @@ async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
     await until_idle(origin_timers(origin))
     rows = await kept(origin, referral_id)
     return {
-        (timer.counterpart, timer.clock, (timer.due_at - row["begun_at"]) // timedelta(hours=1))
+        (timer.counterpart, timer.clock, (timer.due_at - row["started_at"]) // timedelta(hours=1))
         for row in rows
         for timer in list_timers(row)
     }
@@ -78,7 +78,7 @@ async def test_what_is_filed_has_timers_as_a_look_makes_them(origin: Origin, mon
     referral_id = await origin.file()
     rows = await kept(origin, referral_id)
     assert sum(len(row["timers"]) for row in rows) > 5
-    assert all(row["begun_at"] == coarse(AT) < row["due_at"] < row["overdue_at"] for row in rows)
+    assert all(row["started_at"] == coarse(AT) < row["due_at"] < row["overdue_at"] for row in rows)
     await origin_timers(origin).rebuild()
     assert await kept(origin, referral_id) == rows
 
@@ -150,7 +150,7 @@ async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
 
 
 async def last_number(database: Database) -> int:
-    rows = await database.fetch("SELECT last FROM feed WHERE party = $1", HOTLINE)
+    rows = await database.fetch("SELECT last_number FROM feed WHERE party = $1", HOTLINE)
     return int(rows[0]["last"]) if rows else 0
 
 

@@ -197,7 +197,7 @@ async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin
     """The agency's database was restored. The origin issues the missing edge again, and the suggestions with it."""
     referral_id, pair = await met(origin, "forgotten")
     async with origin.database.transaction(APPLYING) as session:
-        lacks = "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2"
+        lacks = "UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(lacks, referral_id, NL)
     assert await origin.bus.missing(APPLYING) == 1
     assert await told(origin) == {each for each in pair if each.agency == NL}

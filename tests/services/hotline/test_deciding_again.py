@@ -211,7 +211,7 @@ async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
     await origin.file()
     for _ in PAUSES:
         await origin.refused(offers(await origin.waiting()))
-    waits = "UPDATE edge SET again_at = $1 WHERE again_at IS NOT NULL"
+    waits = "UPDATE edge SET redecide_at = $1 WHERE redecide_at IS NOT NULL"
     for ahead, due in ((2 * max(PAUSES), 0), (2 * max(PAUSES) + timedelta(seconds=1), 1)):
         async with origin.database.transaction(APPLYING) as session:
             await session.driver.execute(waits, origin.clock.now() + ahead)
@@ -257,7 +257,10 @@ async def test_without_documents_nothing_is_decided_or_counted(origin: Origin, m
     assert await origin.due() == 1
     assert len(offers(await origin.waiting())) == 1
     async with origin.database.transaction(APPLYING) as session:
-        assert await session.driver.fetchval("SELECT max(tried) FROM edge WHERE referral_id = $1", referral_id) == 0
+        assert (
+            await session.driver.fetchval("SELECT max(redecide_attempts) FROM edge WHERE referral_id = $1", referral_id)
+            == 0
+        )
 
 
 async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -> None:

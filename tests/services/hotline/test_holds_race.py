@@ -139,7 +139,7 @@ async def test_what_is_looked_at_before_the_lock_is_issued_though_it_is_held(ori
     async def hold() -> None:
         assert await applied(origin, placed) == [None]
         async with origin.database.transaction(APPLYING) as session:  # so that only the read of the holds decides
-            await session.driver.execute("UPDATE edge SET issue_at = window_ends WHERE state = 'planned'")
+            await session.driver.execute("UPDATE edge SET issue_due_at = hold_window_ends_at WHERE state = 'planned'")
 
     waking = timers(origin)
     waking.store = type("Store", (Interrupted,), {"early": early, "between": staticmethod(hold)})

@@ -147,7 +147,7 @@ async def stand_missing(origin: Origin, referral_id: UUID) -> None:
     """Mark the notice as missing, so that it is issued again to its present instance."""
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute(
-            "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'",
+            "UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'",
             *(referral_id, PROVIDER),
         )
     await origin.bus.missing(APPLYING)

@@ -69,9 +69,9 @@ async def spent(origin: Origin) -> QuotaUsage:
     on: date = origin.clock.now().date()
     async with origin.database.transaction(APPLYING) as session:
         row = await session.driver.fetchrow(
-            "SELECT record, hashes FROM party_day WHERE party = $1 AND day = $2", HOTLINE, on
+            "SELECT record_bits, hash_bits FROM daily_quota_usage WHERE party = $1 AND day = $2", HOTLINE, on
         )
-    return QuotaUsage() if row is None else QuotaUsage(row["record"], row["hashes"])
+    return QuotaUsage() if row is None else QuotaUsage(row["record_bits"], row["hash_bits"])
 
 
 async def test_what_exceeds_the_day_is_refused_until_the_next(origin: Origin, client: httpx.AsyncClient) -> None:

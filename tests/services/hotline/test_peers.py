@@ -32,5 +32,5 @@ async def test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_e
     async with database.transaction() as session:
         for peer in ("industry", "law_enforcement"):
             await note_reads(session, peer, own_reads(), at=AT)
-        await session.driver.execute("UPDATE peer SET reads = '{}' WHERE instance = 'industry'")
+        await session.driver.execute("UPDATE peer SET supported_versions = '{}' WHERE instance = 'industry'")
     assert (await load_peer_reads(database)).announced == {"law_enforcement": Reads.of(own_reads())}

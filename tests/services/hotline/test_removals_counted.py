@@ -80,7 +80,9 @@ async def test_refused_looks_count_not(origin: Origin, client: httpx.AsyncClient
     assert await check(client, referral_id, GONE) == (202, "routed")
     edge = await notice_of(origin, referral_id)
     async with origin.database.transaction(APPLYING) as session:
-        looks = "UPDATE answer_act SET code = 'answer_unmatched' WHERE subject = $1 AND looks <> '[]' RETURNING 1"
+        looks = (
+            "UPDATE answer_act SET code = 'answer_unmatched' WHERE subject = $1 AND recheck_results <> '[]' RETURNING 1"
+        )
         assert await session.driver.fetch(looks, UUID(str(edge["notice_id"])))
     assert await counted(endpoint) - before == {Measure.REMOVED: 1}
 

@@ -53,7 +53,7 @@ async def test_a_month_before_has_nothing(endpoint: DatabaseEndpoint) -> None:
     assert await counted(endpoint, Month(2019, 1)) == {}
 
 
-@pytest.mark.parametrize("unread", ["said", "case_reference"])
+@pytest.mark.parametrize("unread", ["details", "case_reference"])
 async def test_the_accountant_reads_no_words(endpoint: DatabaseEndpoint, unread: str) -> None:
     async with opened(endpoint.accountant_url, kind="hotline") as book:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):

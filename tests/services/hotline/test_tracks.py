@@ -26,7 +26,7 @@ from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import move, opened, told_to_audit
 
 INDUSTRY = "industry"
-_MISSING = "SELECT count(*) FROM edge WHERE missing OR untold <> '{}'"
+_MISSING = "SELECT count(*) FROM edge WHERE is_missing OR unnotified_instances <> '{}'"
 _LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL ORDER BY subject"
 
 
@@ -34,9 +34,11 @@ _LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL 
 async def _nothing_else_is_here(origin: Origin) -> None:
     """Clear the edges and listed lines of other tests."""
     async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET state = 'superseded', missing = false WHERE state = 'emitted'")
+        await session.driver.execute("UPDATE edge SET state = 'superseded', is_missing = false WHERE state = 'emitted'")
         await session.driver.execute("DELETE FROM operator_line")
-        await session.driver.execute("UPDATE referral SET work_reason = NULL WHERE work_reason = 'recipient_ahead'")
+        await session.driver.execute(
+            "UPDATE referral SET unrouted_reason = NULL WHERE unrouted_reason = 'recipient_ahead'"
+        )
 
 
 async def delivered(origin: Origin) -> tuple[UUID, Draft]:
@@ -152,7 +154,7 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
 async def test_what_an_amendment_took_back_is_taken_back_again_where_that_was_forgotten(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
     async with origin.database.transaction(APPLYING) as session:
-        taken = "UPDATE edge SET taken_back = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
+        taken = "UPDATE edge SET is_retracted = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
         await session.driver.execute(taken, referral_id)
     await has_withdrawal(origin, UUID(notice.subject))
     assert await origin.work("recipient_ahead") == [], "both sides know it"
@@ -370,7 +372,7 @@ async def test_the_outcome_of_a_withdrawal_counts_also_from_where_its_recipient_
     [withdrawal] = await to_provider(origin)
     await origin.relayed()
     async with origin.database.transaction(APPLYING) as session:
-        moved = "UPDATE edge SET instances_before = '{former}' WHERE withdrawal_id = $1"
+        moved = "UPDATE edge SET previous_instances = '{former}' WHERE withdrawal_id = $1"
         await session.driver.execute(moved, withdrawal.message_id)
     for by, shown in (("law_enforcement", "applied"), ("former", "parked")):
         await origin.heard(settlement(withdrawal.message_id, ReceiptOutcome.PARKED, "sample_code", by=by))

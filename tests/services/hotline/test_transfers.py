@@ -187,7 +187,7 @@ async def test_what_is_planned_is_issued_no_more(origin: Origin, *, hands_over: 
     referral_id = await orphan(origin)
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute(
-            "UPDATE edge SET state = 'planned', message_id = NULL, window_ends = now(), issue_at = now() "
+            "UPDATE edge SET state = 'planned', message_id = NULL, hold_window_ends_at = now(), issue_due_at = now() "
             "WHERE referral_id = $1 AND recipient NOT LIKE 'hotline%'",
             referral_id,
         )

@@ -40,7 +40,7 @@ async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
 async def began_anew(world: World) -> None:
     """Reset the applied place in the journal: each test has its own journal, and other processes here have none."""
     owner = await world.owner()
-    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    await owner.execute("UPDATE erasure_journal_position SET line_count = 0, digest = ''")
     await owner.close()
 
 

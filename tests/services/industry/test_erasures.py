@@ -73,7 +73,7 @@ async def test_when_a_record_was_erased_is_kept(world: World) -> None:
     await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
     erased_at = await owner.fetchval(_ERASED_AT, notice_id)
     assert begun <= erased_at <= await owner.fetchval("SELECT clock_timestamp()")
-    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    await owner.execute("UPDATE erasure_journal_position SET line_count = 0, digest = ''")
     assert await world.erasures.apply(world.providers.database) == 1
     assert await owner.fetchval(_ERASED_AT, notice_id) == erased_at
     await owner.close()

@@ -303,6 +303,6 @@ async def test_a_place_that_is_missing_among_turns_is_named(endpoint: DatabaseEn
     async with connected(endpoint.owner_url) as owner:
         await owner.execute("BEGIN")
         before = await read_catalogue(owner)
-        await owner.execute("DELETE FROM location_turn WHERE slot = 17")
+        await owner.execute("DELETE FROM location_lock_slot WHERE slot = 17")
         (differing,) = find_differences(before, await read_catalogue(owner))
-        assert differing.startswith("rows of location_turn is ")
+        assert differing.startswith("rows of location_lock_slot is ")

@@ -66,7 +66,8 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', 1, 'p2_normal', '', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules, law, decided_at)
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules,
+    document_digests, decided_at)
 VALUES ($1, 'law_enforcement', $2, $3, $4, $5, 'investigation', 'user_location', '{}', '', now())
 """
 

@@ -166,9 +166,9 @@ async def test_whoever_counts_can_stop_neither_side(endpoint: DatabaseEndpoint, 
         await accountant.execute(_ADVISORY_LOCK, lying)
         await may_not(
             accountant,
-            "SELECT * FROM location_turn FOR UPDATE",
-            "INSERT INTO location_turn VALUES (1)",
-            "BEGIN; LOCK TABLE location_turn IN ACCESS SHARE MODE",
+            "SELECT * FROM location_lock_slot FOR UPDATE",
+            "INSERT INTO location_lock_slot VALUES (1)",
+            "BEGIN; LOCK TABLE location_lock_slot IN ACCESS SHARE MODE",
         )
         async with asyncio.timeout(60):
             assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]

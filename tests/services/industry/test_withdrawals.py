@@ -129,7 +129,7 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     states = [await owner.fetchval(query, each) for each in (acted, broken, silent)]
     assert states == ["withdrawal_acknowledged", "withdrawn", "withdrawal_acknowledged"]
     assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
-    mended = "UPDATE received SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE subject = $1"
+    mended = "UPDATE received SET answers = jsonb_set(answers, '{items,0,action}', '\"removed\"') WHERE subject = $1"
     await owner.execute(mended, broken)
     await rules.look()
     assert await owner.fetchval("SELECT state FROM received WHERE subject = $1", broken) == "withdrawn", "not yet"

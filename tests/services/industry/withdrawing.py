@@ -22,7 +22,7 @@ from tests.services.industry.provider import KEK, Providers
 from tests.support.manual_clock import ManualClock
 
 #: The tables whose erasures must survive a restore of the backup, and the place in the journal.
-TABLES = ("received", "notice_location", "erasure_place", "erased_record")
+TABLES = ("received", "notice_location", "erasure_journal_position", "erased_record")
 NO_DELAY = 0.0
 
 
@@ -98,6 +98,6 @@ class World:
                 f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY; DELETE FROM {table}; "
                 f"INSERT INTO {table} ({names}) SELECT {names} FROM backup_{table}; DROP TABLE backup_{table}"
             )
-            if table != "erasure_place":
+            if table != "erasure_journal_position":
                 await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         await owner.close()

@@ -23,9 +23,10 @@ TOKEN = """
 INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''
 """
 RELATION = """
-INSERT INTO relation (party, referral_id, other, kind) SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
+INSERT INTO referral_relation (party, referral_id, other_referral_id, kind)
+SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
 """
 RECORD_LOOK = """
-INSERT INTO record_look (subject, party, actor, role, at)
+INSERT INTO record_access_log (subject, party, actor, role, at)
 SELECT $1::uuid, $2, 'somebody', 'analyst', now() WHERE $3 <> ''
 """

@@ -71,7 +71,8 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, 'p2_normal', '', '', '', now(), 'somebody')
 """
 _EDGE = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, document_digests,
+    decided_at)
 SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
 WHERE $3 <> ''
 """
@@ -84,26 +85,27 @@ INSERT INTO received_edge (subject, party, purpose, revision, retention, edge, r
 SELECT $1, $2, 'investigation', 1, '', '', '' WHERE $3 <> ''
 """
 _CASE_ACT = """
-INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()
+INSERT INTO case_act (referral_id, party, number, state, details, at) SELECT $1, $2, 1, $3, '{}', now()
 """
 _WEBHOOK = """
-INSERT INTO webhook (webhook_id, party, state, number, due_at, made_at) VALUES ($1, $2, $3, 0, now(), now())
+INSERT INTO webhook (webhook_id, party, state, confirmed_number, due_at, created_at)
+VALUES ($1, $2, $3, 0, now(), now())
 """
 _WEBHOOK_DELIVERY = """
-INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
-SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
+INSERT INTO webhook_delivery (webhook_id, ring_slot, party, line_number, message_id, event_number, attempt, at, code,
+    duration_ms) SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
 """
 _PRESERVATION = """
 INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
-                          told, asks, content, asked_at)
+                          last_counterpart_act, is_requester, content, asked_at)
 VALUES ($1, $2, 'counterpart.example', true, $3, 'open', 'none', 'preserve', 'eu_2023_1543', 1, 0, true, '', now())
 """
 _PRESERVATION_ACT = """
-INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
+INSERT INTO preservation_act (preservation_id, party, track, number, name, state, details, at)
 SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
 _DEADLINE = """
-INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at)
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at)
 SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
@@ -118,7 +120,8 @@ _MORE = {ADDS, CHANGES}
 _OF_EDGES = _by({CHANGES}, read=set(), submit={ADDS}, release=_MORE, amend=_MORE, reroute=_MORE, apply=_MORE)
 _OF_REVISIONS = _by(set(), amend={ADDS}, reroute={ADDS})
 _HOLD = """
-INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, not_after, state, exercise, rank)
+INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, expires_at, state, exercise,
+    priority_rank)
 SELECT $1::uuid, $1, $2, 'agency.example', 'removal', 'court_order', now(), now(), 'active', true, 1 WHERE $3 <> ''
 """
 _HOLD_ACT = """
@@ -129,33 +132,33 @@ _NO_OBJECTION = """
 INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
 """
 _LEASE = """
-INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
+INSERT INTO case_lease (referral_id, party, number, actor, expires_at, assigned_by, at)
 SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
 """
 _PASSED = """
-INSERT INTO case_passed (referral_id, party, by_party, reason, history, at)
+INSERT INTO case_referral_in (referral_id, party, referred_by, reason, history, at)
 SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
 """
 _CONTACT = """
-INSERT INTO case_contact (referral_id, party, agency, ground, their_referral_id, at)
+INSERT INTO case_contact (referral_id, party, agency, reason, other_referral_id, at)
 SELECT $1::uuid, $2, 'agency.example', 'same_referral', $1, now() WHERE $3 <> ''
 """
 _PASSING = """
-INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood)
+INSERT INTO case_referral_out (message_id, referral_id, party, edge_id, previous_state)
 SELECT $1::uuid, $1, $2, $1, 'none' WHERE $3 <> ''
 """
 _PLACE = """
 INSERT INTO case_location (referral_id, party, n, version, token) SELECT $1::uuid, $2, 1, 1, '' WHERE $3 <> ''
 """
 _CONTACT_DUE = """
-INSERT INTO contact_due (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''
+INSERT INTO contact_suggestion_queue (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''
 """
 _TOLD_CONTACT = """
-INSERT INTO contact (referral_id, party, agency, other, ground, their_referral_id)
+INSERT INTO contact (referral_id, party, agency, other_agency, reason, other_referral_id)
 SELECT $1::uuid, $2, 'agency.example', 'other.example', 'same_referral', $1 WHERE $3 <> ''
 """
 _ASKED_HOLD = """
-INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
+INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, requested_at, requested_until)
 SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
 """
 
@@ -194,9 +197,9 @@ def _cases() -> Iterator[Isolated]:
     """Yield the tables of cases. An act on a case may add a lease; no act changes one."""
     for table, insert, allows in (
         ("case_lease", _LEASE, _of_holds(ADDS)),
-        ("case_passed", _PASSED, _OF_LINKS),
+        ("case_referral_in", _PASSED, _OF_LINKS),
         # An amendment adds some, too. Refused ones are noted in a separate column.
-        ("case_passing", _PASSING, _by(set(), refer={ADDS}, apply={ADDS})),
+        ("case_referral_out", _PASSING, _by(set(), refer={ADDS}, apply={ADDS})),
         ("case_contact", _CONTACT, _OF_CONTACTS),
         ("case_location", _PLACE, _OF_PLACES),
     ):
@@ -209,8 +212,8 @@ INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
 SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
 """
 _QUESTION = """
-INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
-                      raised_at, since, rank)
+INSERT INTO question (question_id, party, message_subject, counterpart, is_own, number, kind, subject, item_numbers,
+                      details, revision, raised_at, since, priority_rank)
 SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
 """
 
@@ -218,7 +221,7 @@ SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 
 def _looks() -> Iterator[Isolated]:
     """Yield the tables of record accesses. A reader may add an access; no act changes or removes one."""
     for service in ("hotline", "law_enforcement", "industry"):
-        of = service, "record_look", ANY, Kept, "subject", inserts.RECORD_LOOK
+        of = service, "record_access_log", ANY, Kept, "subject", inserts.RECORD_LOOK
         yield Isolated(*of, has_state=False, allows=_by(set(), read={ADDS}))
 
 
@@ -260,7 +263,7 @@ OF_REFERRALS = tuple(
         ("transfer", _TRANSFER, _OF_TRANSFERS),
         ("location_token", inserts.TOKEN, _OF_PLACES),
         ("relation", inserts.RELATION, _OF_LINKS),
-        ("contact_due", _CONTACT_DUE, _OF_DUE),
+        ("contact_suggestion_queue", _CONTACT_DUE, _OF_DUE),
         ("contact", _TOLD_CONTACT, _OF_DUE),
     )
 )

@@ -75,12 +75,12 @@ async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[st
     """Return the outcomes of the offer at its origin, None for one without, and the number of cases that it created."""
     await exchange.until_taken()
     kept = await exchange.count_as_accountant(
-        "hotline", "SELECT receipt, receipt_code FROM edge WHERE referral_id = $1", referral_id
+        "hotline", "SELECT receipt_outcome, receipt_code FROM edge WHERE referral_id = $1", referral_id
     )
     cases = await exchange.count_as_accountant(
         "law_enforcement", "SELECT 1 FROM received WHERE subject = $1", referral_id
     )
-    return [(row["receipt"], row["receipt_code"]) for row in kept], len(cases)
+    return [(row["receipt_outcome"], row["receipt_code"]) for row in kept], len(cases)
 
 
 async def test_an_exercise_goes_to_no_live_party(exchange: Exchange) -> None:

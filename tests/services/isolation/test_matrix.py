@@ -47,7 +47,7 @@ async def test_the_python_table_and_row_level_security_answer_every_cell_equally
 
 @pytest.mark.parametrize("service", AUTHORITIES)
 async def test_the_two_copies_of_the_table_hold_the_same_cells(scratch: dict[str, Scratch], service: str) -> None:
-    rows = await scratch[service].admin.fetch("SELECT resource, role, action, state FROM permitted")
+    rows = await scratch[service].admin.fetch("SELECT resource, role, action, state FROM permission")
     assert sorted(tuple(row) for row in rows) == [tuple(map(str, cell)) for cell in AUTHORITIES[service].cells()]
 
 
@@ -98,8 +98,8 @@ async def test_with_row_level_security_off_the_foreign_cells_are_found_open(scra
 
 async def test_one_cell_too_many_in_the_database_is_found_by_name(scratch: dict[str, Scratch]) -> None:
     where = "('offer', 'acknowledge_withdrawal', 'analyst', 'offered')"
-    add = f"INSERT INTO permitted (resource, action, role, state) VALUES {where}"
-    remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
+    add = f"INSERT INTO permission (resource, action, role, state) VALUES {where}"
+    remove = f"DELETE FROM permission WHERE (resource, action, role, state) = {where}"
     async with changed(scratch["hotline"].admin, add, undo=remove):
         differing, _ = await asked(scratch, OFFER)
     cell = Cell("hotline.received", "analyst", "own", "acknowledge_withdrawal", "offered")
@@ -126,8 +126,8 @@ async def test_a_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
 
 async def test_one_cell_too_few_in_the_database_is_found_by_name(scratch: dict[str, Scratch]) -> None:
     where = "('offer', 'acknowledge_withdrawal', 'machine', 'withdrawn')"
-    add = f"INSERT INTO permitted (resource, action, role, state) VALUES {where}"
-    remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
+    add = f"INSERT INTO permission (resource, action, role, state) VALUES {where}"
+    remove = f"DELETE FROM permission WHERE (resource, action, role, state) = {where}"
     async with changed(scratch["hotline"].admin, remove, undo=add):
         differing, _ = await asked(scratch, OFFER)
     assert {each.cell.state for each in differing} == {*OfferState}

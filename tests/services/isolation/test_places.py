@@ -19,7 +19,7 @@ from services.law_enforcement.store import PostgresCases, case_reference, protec
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.party.origin.store.edges import opened as opened_content
+from shared.party.origin.store.filing import opened as opened_content
 from shared.party.origin.store.filing import places
 from shared.party.recipient.store.arriving import NewItem, new_items
 from shared.party.recipient.store.items import PostgresItems

@@ -98,7 +98,7 @@ async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> 
     referral_id = await agencies.offer()
     await agencies.act("accept", CaseAcceptance(case_reference=REFERENCE), referral_id)
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
-        said = await session.driver.fetchval("SELECT said FROM received WHERE subject = $1", referral_id)
+        said = await session.driver.fetchval("SELECT answers FROM received WHERE subject = $1", referral_id)
     assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}
     async with agencies.cases("outcome") as cases:
         item = (await cases.find([referral_id]))[referral_id, AGENCY]

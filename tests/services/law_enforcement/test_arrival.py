@@ -211,11 +211,11 @@ async def epoch(database: Database) -> UUID:
 async def given(database: Database) -> set[tuple[UUID, int]]:
     """Assign one more number; return (epoch, number)."""
     await noted(database, 1)
-    [row] = await database.fetch("SELECT last FROM feed WHERE party = $1", PARTY)
-    return {(await epoch(database), row["last"])}
+    [row] = await database.fetch("SELECT last_number FROM feed WHERE party = $1", PARTY)
+    return {(await epoch(database), row["last_number"])}
 
 
-@pytest.mark.parametrize("known_by", ["system_id", "timeline", "file"])
+@pytest.mark.parametrize("known_by", ["system_id", "timeline", "file_node"])
 async def test_a_restore_gives_no_number_twice(emptied: Agencies, owner: asyncpg.Connection, known_by: str) -> None:
     """Another cluster has another id, a point-in-time recovery another timeline, a restored dump other files."""
     database = emptied.database
@@ -238,7 +238,7 @@ async def test_numbers_would_be_given_twice_without_the_comparison(
     database = emptied.database
     before = await given(database) | await given(database)
     await put_back(owner)
-    await owner.execute("UPDATE feed_epoch SET file = file + 1")
+    await owner.execute("UPDATE feed_epoch SET file_node = file_node + 1")
     assert before & (await given(database) | await given(database))
 
 
@@ -271,7 +271,7 @@ async def test_no_number_is_given_while_the_own_topics_are_not_compared(emptied:
 
 async def put_back(owner: asyncpg.Connection) -> None:
     """Restore the feeds to the state before any act."""
-    await owner.execute("UPDATE feed SET last = 0")
+    await owner.execute("UPDATE feed SET last_number = 0")
 
 
 async def test_a_party_sees_its_own_acts_and_nobody_changes_any(emptied: Agencies) -> None:

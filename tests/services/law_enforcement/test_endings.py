@@ -29,7 +29,15 @@ from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.webhook_fixtures import Party, party
 from tests.support.running import until
 
-TABLES = ("api_key", "console_person", "console_link", "console_session", "webhook", "ending", "erasure_place")
+TABLES = (
+    "api_key",
+    "console_account",
+    "console_link",
+    "console_session",
+    "webhook",
+    "access_end",
+    "erasure_journal_position",
+)
 CLOCK = SystemClock()
 _OPEN_LINKS = "SELECT count(*) AS open FROM console_link WHERE link_hash = $1 AND used_at IS NULL"
 
@@ -54,7 +62,7 @@ class World:
         """Restore the backup. The system id changes, as in another cluster."""
         for table in TABLES:
             await self.owner.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup_{table}")
-        await self.owner.execute("UPDATE erasure_place SET system_id = 0")
+        await self.owner.execute("UPDATE erasure_journal_position SET system_id = 0")
 
     async def key(self, person: str | None = None) -> str:
         text, hashed = issue_key(live=False)
@@ -97,7 +105,7 @@ async def world(agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path) 
     database, then = agencies.database, agencies.database.last_step
     owner = await asyncpg.connect(endpoint.owner_url)
     await owner.execute("ALTER TABLE webhook NO FORCE ROW LEVEL SECURITY")
-    fresh = "DELETE FROM ending; UPDATE erasure_place SET lines = 0, digest = '', system_id = NULL"
+    fresh = "DELETE FROM access_end; UPDATE erasure_journal_position SET line_count = 0, digest = '', system_id = NULL"
     await owner.execute(fresh)
     made = World(database, owner, tmp_path / "erasures.jsonl")
     await made.start()
@@ -235,7 +243,7 @@ async def test_nobody_is_signed_in_at_a_restored_database(world: World) -> None:
     link, text = await world.link(actor), await world.sessions.begin(Person(AGENCY, actor))
     await world.start()
     assert await world.signed_in(text), "another start of the same database"
-    await world.owner.execute("UPDATE erasure_place SET system_id = 0")
+    await world.owner.execute("UPDATE erasure_journal_position SET system_id = 0")
     await world.start()
     assert not await world.signed_in(text)
     assert await world.database.fetch(_OPEN_LINKS, link_hash(link)) == [(0,)]

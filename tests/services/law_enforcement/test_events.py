@@ -72,10 +72,12 @@ async def test_what_is_committed_is_there_for_whoever_asks_then(feed: Door) -> N
 
 async def test_a_party_reads_of_the_acts_of_others(agencies: Agencies, feed: Door) -> None:
     referral_id = uuid7()
-    before = (await agencies.database.fetch("SELECT last FROM feed WHERE party = $1", OTHER_AGENCY)) or [{"last": 0}]
+    before = (await agencies.database.fetch("SELECT last_number FROM feed WHERE party = $1", OTHER_AGENCY)) or [
+        {"last": 0}
+    ]
     await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
     feed.party = OTHER_AGENCY
-    found = (await feed.read(after=before[0]["last"], limit=200))["items"][-1]
+    found = (await feed.read(after=before[0]["last_number"], limit=200))["items"][-1]
     assert (found["type"], found["subject"], found["state"]) == ("case.offer", str(referral_id), "offered")
 
 

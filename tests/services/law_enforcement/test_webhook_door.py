@@ -241,5 +241,5 @@ async def test_to_a_removed_one_nothing_is_sent_and_nothing_kept(mine: Party, en
     assert (await mine.ask("DELETE", f"/{made['webhook_id']}")).status_code == 404
     assert (await mine.ask("GET", f"/{made['webhook_id']}")).status_code == 404
     async with mine.database.transaction(RowScope([mine.name], "machine", "read")) as session:
-        kept = await session.driver.fetch("SELECT wrapped_key, url, secret, secret_before FROM webhook")
+        kept = await session.driver.fetch("SELECT wrapped_key, url, secret, previous_secret FROM webhook")
     assert [tuple(row) for row in kept] == [(None,) * 4]

@@ -253,8 +253,8 @@ async def test_what_was_sent_unnoted_is_sent_again_alike(mine: Party, monkeypatc
 
 async def test_a_cursor_that_moves_first_would_skip_events(mine: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test above: the number is noted when the address is claimed."""
-    early = leases._CLAIM.replace("SET lease = $3", "SET number = w.number + 3, lease = $3")
-    monkeypatch.setattr(leases, "_CLAIM", early.replace("w.number, w.failures", "w.number - 3 AS number, w.failures"))
+    early = leases._CLAIM.replace("SET lease_id = $3", "SET confirmed_number = w.confirmed_number + 3, lease_id = $3")
+    monkeypatch.setattr(leases, "_CLAIM", early.replace("w.confirmed_number AS", "w.confirmed_number - 3 AS"))
     await mine.register()
     await mine.note(3)
     await crashed(mine, monkeypatch)

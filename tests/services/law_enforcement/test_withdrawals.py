@@ -86,11 +86,11 @@ async def test_a_restored_agency_says_again_that_it_has_erased(agencies: Agencie
     journal = Journal(tmp_path / "erasures.jsonl")
     journal.append([ErasedRecord(ERASED_RECEIVED, case, AGENCY)], AT)
     async with agencies.database.transaction() as session:
-        await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+        await session.driver.execute("UPDATE erasure_journal_position SET line_count = 0, digest = ''")
     assert await Erasures(journal, ERASES, ManualClock(AT)).apply(agencies.database) == 1
     assert await places(agencies, case) == 0
     async with agencies.database.transaction() as session:
-        await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+        await session.driver.execute("UPDATE erasure_journal_position SET line_count = 0, digest = ''")
     with pytest.raises(Refused, match="nothing_to_keep"):
         await agencies.act("acknowledge_withdrawal", HELD_BY_LAW, case)
     assert await agencies.act("acknowledge_withdrawal", ERASED, case) == "withdrawal_acknowledged"

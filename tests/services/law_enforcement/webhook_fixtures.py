@@ -31,7 +31,7 @@ from tests.services.outgoing import keep_sent
 from tests.support.manual_clock import ManualClock
 
 URL = "https://hooks.party.example/causeway"
-_EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, leased_until = leased_until - $1::interval"
+_EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, lease_expires_at = lease_expires_at - $1::interval"
 DESCRIBED = Described("law_enforcement")
 ONE_PLACE = SendingPlaces(free=1, held={}, of_party=1, most=1)
 

@@ -39,7 +39,7 @@ NOW = SystemClock().now()
 LONG_AGO = NOW - timedelta(days=500)
 #: An accountant's queries to compare the databases.
 _BOOKS = (
-    "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
+    "SELECT referral_id, party, disposition, state, unrouted_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
     "SELECT * FROM stream_account ORDER BY peer, lane",
     "SELECT peer, message_id, outcome, code FROM outcome_open ORDER BY peer, message_id",
@@ -174,7 +174,7 @@ async def test_a_key_is_known_a_week(databases: dict[str, Database], endpoints: 
         for key in (old, young):
             await claim(session.driver, HOTLINE, key, body_hash=b"b" * 32)
             await store_many(session.driver, [((HOTLINE, key, b"b" * 32), 202, b"{}")])
-    age = "UPDATE idempotency SET created_at = $2 WHERE key_hash = $1"
+    age = "UPDATE idempotency_key SET created_at = $2 WHERE key_hash = $1"
     await as_owner(endpoints["hotline"], age, old, NOW - timedelta(days=8))
     await as_owner(endpoints["hotline"], age, young, NOW - timedelta(days=6))
     await apply(owned(endpoints), NOW)
@@ -189,11 +189,11 @@ async def test_rows_end_in_parts(
     monkeypatch.setattr(retention, "ROWS_MAX", 3)
     await as_owner(
         endpoints["hotline"],
-        "INSERT INTO idempotency (party, key_hash, body_hash, status, answer, created_at)"
+        "INSERT INTO idempotency_key (party, key_hash, body_hash, response_status, response_body, created_at)"
         " SELECT 'many.example', sha256(i::text::bytea), 'b', 202, '', $1 FROM generate_series(1, 10) AS i",
         LONG_AGO,
     )
-    assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["idempotency"] >= 10
+    assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["idempotency_key"] >= 10
 
 
 async def finished_referrals(origin: Origin, endpoint: DatabaseEndpoint) -> list[UUID]:

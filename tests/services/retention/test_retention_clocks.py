@@ -31,7 +31,7 @@ Left = set[tuple[UUID, str]]
 async def left(database: Database, party: str) -> Left:
     """Return (subject, purpose) of each edge that has deadlines."""
     async with database.transaction(RowScope([party], Role.VIEWER, "read")) as session:
-        kept = "SELECT coalesce(known_as, subject), purpose FROM deadline WHERE begun_at IS NOT NULL"
+        kept = "SELECT coalesce(known_as, subject), purpose FROM deadline WHERE started_at IS NOT NULL"
         return {tuple(row) for row in await session.driver.fetch(kept)}
 
 

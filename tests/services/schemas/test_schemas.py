@@ -44,7 +44,8 @@ def upgrade() -> None:
     )
     op.execute("ALTER TABLE edge VALIDATE CONSTRAINT edge_state")
     op.execute(
-        "ALTER TABLE edge ALTER COLUMN attention SET EXPRESSION AS (CASE WHEN state = 'later' THEN decided_at END)"
+        "ALTER TABLE edge ALTER COLUMN attention_since
+        SET EXPRESSION AS (CASE WHEN state = 'later' THEN decided_at END)"
     )
     op.execute(
         "DO $$ BEGIN EXECUTE format("
@@ -199,12 +200,12 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
             "(CREATE, USAGE), not (USAGE)",
         ),
         ("REVOKE INSERT ON track FROM service", "grant on track to service", "is (SELECT, UPDATE ("),
-        ("REVOKE ALL ON permitted FROM service", "grant on permitted to service", "missing"),
+        ("REVOKE ALL ON permission FROM service", "grant on permission to service", "missing"),
         ("GRANT SELECT (content) ON segment TO accountant", "grant on segment to accountant", "unknown"),
-        ("INSERT INTO permitted VALUES ('offer', 'erase', 'viewer', 'x')", "permitted offer erase viewer", "unknown"),
+        ("INSERT INTO permission VALUES ('offer', 'erase', 'viewer', 'x')", "permission offer erase viewer", "unknown"),
         (
-            "DELETE FROM permitted WHERE (action, role, state) = ('read', 'viewer', 'offered')",
-            "permitted offer read viewer",
+            "DELETE FROM permission WHERE (action, role, state) = ('read', 'viewer', 'offered')",
+            "permission offer read viewer",
             (
                 "not (accepted claimable claimed closed declined gone in_part offered record_erased transferred "
                 "withdrawal_acknowledged withdrawn)"

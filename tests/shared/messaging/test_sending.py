@@ -24,6 +24,7 @@ from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Outgoing, Reader, WireRole, begin_chain, extend_chain
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
+from tests.support.messaging_memory import chain_at
 
 S1, S2, S3 = (UUID(int=number) for number in range(1, 4))
 STRANGE = UUID(int=77)
@@ -84,9 +85,9 @@ def test_numbers_are_dense_and_linked_over_transactions() -> None:
     assert [(each.first, each.last) for each in (first, second)] == [(1, 1), (2, 3)]
     ids = [message.message_id for each in (first, second) for message in each.messages]
     chain = extend_chain(begin_chain(room.outgoing().incarnation), map(digest_of, ids))
-    assert lane.chain == second.chain == second.chain_at(3) == chain
-    assert second.chain_before == first.chain == first.chain_at(1) == second.chain_at(1)
-    assert second.chain_at(2) == extend_chain(first.chain, [digest_of(ids[1])])
+    assert lane.chain == second.chain == chain_at(second, 3) == chain
+    assert second.chain_before == first.chain == chain_at(first, 1) == chain_at(second, 1)
+    assert chain_at(second, 2) == extend_chain(first.chain, [digest_of(ids[1])])
     assert [place.number for place in second.places().values()] == [2, 3]
 
 
@@ -114,7 +115,7 @@ def test_outcomes_are_one_message_before_the_others() -> None:
 def acknowledge(room: Room, through: int, *, reader: Reader = Reader.RECIPIENT, **changes: Any) -> Ack:
     outgoing = room.outgoing()
     segments = room.db.tables["segments"].get((PEER, outgoing.incarnation, ORDINARY), ())
-    chain = next((each.chain_at(through) for each in segments if each.first <= through <= each.last), b"")
+    chain = next((chain_at(each, through) for each in segments if each.first <= through <= each.last), b"")
     lanes = LaneAck(0, b""), LaneAck(through, chain)
     name = PEER if reader is Reader.RECIPIENT else AUDIT
     return replace(Ack(name, outgoing.pair, outgoing.incarnation, lanes, room.now), **changes)

@@ -69,7 +69,7 @@ CREATE TABLE decision (
     problem text,
     disposition text,
     detail bytea NOT NULL,
-    -- Its edges, one element of each array an edge (view `link`). Null for a decision without edges.
+    -- Its edges, one element of each array an edge (view `flow_edge`). Null for a decision without edges.
     edge_ids uuid[],
     edge_recipients text[],
     edge_purposes text[],
@@ -83,13 +83,13 @@ CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WI
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
 -- The keys of edges by their origin. Statements of others on an edge have other keys, and do not slow a search.
-CREATE FUNCTION link_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
+CREATE FUNCTION flow_edge_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
     SELECT array_agg(md5(origin || edge_id::text)::uuid) FROM unnest(edge_ids) AS edge_id
 $function$;
-REVOKE ALL ON FUNCTION link_keys FROM PUBLIC;
+REVOKE ALL ON FUNCTION flow_edge_keys FROM PUBLIC;
 -- The decisions of an origin that state an edge. Without a list of pending keys, which each search would read whole.
-CREATE INDEX decision_by_link ON decision USING gin (link_keys(origin, edge_ids)) WITH (fastupdate = off)
+CREATE INDEX decision_by_flow_edge ON decision USING gin (flow_edge_keys(origin, edge_ids)) WITH (fastupdate = off)
     WHERE edge_ids IS NOT NULL;
 
 -- Records without a proven writer: their number by day, topic and reason. Any principal with the right to write to a
@@ -113,7 +113,7 @@ CREATE TABLE folded_record (
 
 -- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge
 -- that moves to another recipient keeps its id: each decision of it has its own commitment.
-CREATE VIEW link AS
+CREATE VIEW flow_edge AS
 SELECT d.referral_id, d.exercise, d.origin, d.broker_time AS stated_at, d.edge_ids, l.edge_id, l.recipient, l.purpose,
        coalesce(l.rules, '') AS rules, l.commitment
 FROM decision AS d
@@ -257,38 +257,38 @@ CREATE TABLE partition_state (
     CONSTRAINT partition_state_known CHECK (state IN ('new', 'reading', 'gap', 'truncated', 'forbidden'))
 );
 
-CREATE TABLE reading (
+CREATE TABLE audit_access_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     auditor text NOT NULL,
     purpose text NOT NULL,
-    what text NOT NULL,
+    accessed_object text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
     -- The person of the organisation, by their opaque name.
     actor text
 );
-CREATE INDEX reading_by_purpose ON reading (auditor, purpose, at);
+CREATE INDEX audit_access_log_by_purpose ON audit_access_log (auditor, purpose, at);
 
 -- The reconciliations of all ledgers by the operator's tool (services.audit.domain.shown.Accounts). The tool adds rows
 -- as the accountant and changes none; the service reads them.
 CREATE TABLE reconciliation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kept_at timestamptz NOT NULL DEFAULT now(),
-    told jsonb NOT NULL
+    report jsonb NOT NULL
 );
 
 -- Permissions by role, action and state: a second, independent copy of the service's table of permissions. The
 -- isolation tests compare the two.
-INSERT INTO permitted (resource, action, role, state) VALUES
+INSERT INTO permission (resource, action, role, state) VALUES
     ('flow', 'read', 'auditor', 'any'), ('entry', 'read', 'auditor', 'any'), ('topic', 'read', 'auditor', 'any');
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'folded_record, acknowledgement, stream_end, partition_state');
 SELECT pg_temp.grant_accountant('SELECT',
-    'document, entry, decision, folded_record, link, statement, outcome, acknowledgement, stream_end, closed_end, loss,
-     topic_life, partition_state, stream_read, reading');
+    'document, entry, decision, folded_record, flow_edge, statement, outcome, acknowledgement, stream_end, closed_end,
+     loss, topic_life, partition_state, stream_read, audit_access_log');
 -- Rows of audit's own tables are read and added, never changed or removed. The accountant adds reconciliations.
-SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, reading');
-SELECT pg_temp.grant_service('SELECT', 'link, statement, flow_message, known_incarnation, loss, stream_read, reconciliation');
-SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION link_keys');
-SELECT pg_temp.grant_accountant('EXECUTE', 'FUNCTION link_keys');
-SELECT pg_temp.grant_accountant('INSERT', 'reconciliation');
+SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, audit_access_log');
+SELECT pg_temp.grant_service('SELECT', 'flow_edge, statement, flow_message, known_incarnation, loss, stream_read,
+       reconciliation');
+SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('EXECUTE',
+       'FUNCTION flow_edge_keys'); SELECT pg_temp.grant_accountant('INSERT', 'reconciliation');

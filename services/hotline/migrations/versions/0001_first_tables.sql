@@ -1,6 +1,6 @@
 -- The permitted acts by role and state: a second, independent copy of the service's permissions. The isolation tests
 -- compare the two.
-INSERT INTO permitted (resource, action, role, state)
+INSERT INTO permission (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
     ('referral', 'read', 'analyst machine viewer',

@@ -24,14 +24,14 @@ CREATE INDEX preservation_location_token ON preservation_location (party, versio
 -- Removals and preservation requests at the same location run one after the other: each locks the rows of its tokens.
 -- Removals share the lock with each other. All rows exist from the start and hold no data. A process that can lock a
 -- row can prevent that a request or an answer is stored; only the service can.
-CREATE TABLE location_turn (
+CREATE TABLE location_lock_slot (
     slot smallint PRIMARY KEY
 );
-INSERT INTO location_turn (slot) SELECT generate_series(0, 32767);
+INSERT INTO location_lock_slot (slot) SELECT generate_series(0, 32767);
 
 -- Permitted acts by role and state: a second, independent copy of the service's permission table. The isolation tests
 -- compare the two.
-INSERT INTO permitted (resource, action, role, state)
+INSERT INTO permission (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
     ('referral', 'read', 'analyst machine viewer',
@@ -88,7 +88,7 @@ FROM (VALUES
     string_to_table(cell.states, ' ') AS one_state;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'notice_location, preservation_location');
-SELECT pg_temp.grant_service('SELECT, UPDATE', 'location_turn');
+SELECT pg_temp.grant_service('SELECT, UPDATE', 'location_lock_slot');
 -- Tokens of locations are removed with the record.
 SELECT pg_temp.isolate('notice_location', 'notice', added => 'apply', removed => 'acknowledge_withdrawal apply');
 SELECT pg_temp.isolate('preservation_location', 'preservation', added => 'apply', removed => 'apply');

@@ -150,7 +150,7 @@ def _accepted(prepared: Prepared, acceptances: _Acceptances) -> dict[str, object
         "referral_id": prepared.referral_id,
         "revision": 1,
         "state": prepared.state,
-        "work_reason": prepared.work_reason,
+        "work_reason": prepared.unrouted_reason,
         "accepted_at": rfc3339(prepared.accepted_at),
         "recipients": [
             {"recipient": each.recipient, "purpose": each.purpose, "reason": each.reason, "rules": each.rules}

@@ -21,8 +21,8 @@ from shared.exchange.retention_grounds import after_amendment
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Addressee, AmendableReferral, PendingReview, RevisionContent, WrongProvider
-from shared.party.origin.store.edges import PostgresEdges, known_edge, opened
-from shared.party.origin.store.filing import PostgresDays, places
+from shared.party.origin.store.edges import PostgresEdges, known_edge
+from shared.party.origin.store.filing import PostgresDays, opened, places
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.journal import ErasedRecord, KeptRecord
@@ -33,18 +33,18 @@ from shared.vocabulary.referral import AmendmentCause
 
 _FIND: Final = """
 SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,
-       r.highest_n, r.wrapped_key
-FROM referral AS r WHERE r.referral_id = $1 FOR UPDATE
+       r.last_item_number, r.wrapped_key FROM referral AS r WHERE r.referral_id = $1 FOR UPDATE
 """
 _EDGES: Final = """
-SELECT edge_id, recipient, purpose, notice_id, items, gone, answer, answer_detail, acts, decided_at, missing, revision,
-       instance, instances_before, instances_before <> '{}' AS moved, state = 'waiting' AS waits,
-       state = 'planned' AS planned, taken_back
+SELECT edge_id, recipient, purpose, notice_id, items, dropped_items, answer, answer_detail, acts, decided_at,
+       is_missing, revision,
+       instance, previous_instances, previous_instances <> '{}' AS moved, state = 'waiting' AS waits,
+       state = 'planned' AS planned, is_retracted
 FROM edge WHERE referral_id = $1 AND state IN ('emitted', 'waiting', 'planned') ORDER BY edge_id FOR UPDATE
 """
 _DISOWNED: Final = """
-SELECT recipient, answer_detail, items, gone FROM edge
-WHERE referral_id = $1 AND notice_id = $2 AND state = 'emitted' AND NOT taken_back
+SELECT recipient, answer_detail, items, dropped_items FROM edge
+WHERE referral_id = $1 AND notice_id = $2 AND state = 'emitted' AND NOT is_retracted
 """
 _KEEP: Final = """
 INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, priority, decided, content)
@@ -54,7 +54,8 @@ FROM referral WHERE referral_id = $1
 # An agency that a case was referred to answers about the items that the first agency has now. The first agency forwards
 # the change.
 _PASSED_ON: Final = """
-UPDATE edge AS other SET items = first.items, gone = first.gone, revision = first.revision FROM edge AS first
+UPDATE edge AS other SET items = first.items, dropped_items = first.dropped_items, revision = first.revision
+FROM edge AS first
 WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id = $1 AND first.state = 'emitted'
   AND first.answer = 'referred' AND first.notice_id IS NULL AND first.purpose = other.purpose
 """
@@ -62,9 +63,9 @@ WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id 
 _AMEND: Final = Statement(
     """
 UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, priority = {priority},
-    decided = {decided}, body_sha256 = {body_sha256}, highest_n = {numbered}, cause = {cause},
-    amended_at = {at}, work_reason = coalesce({reason}, CASE
-        WHEN work_reason IN ('deferred', 'waiting', 'parked', 'recipient_ahead') THEN work_reason END)
+    decided = {decided}, body_sha256 = {body_sha256}, last_item_number = {numbered}, cause = {cause},
+    amended_at = {at}, unrouted_reason = coalesce({reason}, CASE
+        WHEN unrouted_reason IN ('deferred', 'waiting', 'parked', 'recipient_ahead') THEN unrouted_reason END)
 WHERE referral_id = {referral_id}
 """,
     referral_id="uuid",
@@ -79,15 +80,16 @@ WHERE referral_id = {referral_id}
     reason="text",
 )
 _RANK: Final = """
-UPDATE edge AS e SET rank = r.rank FROM referral AS r
-WHERE r.referral_id = $1 AND e.referral_id = $1 AND e.rank <> r.rank
+UPDATE edge AS e SET priority_rank = r.priority_rank FROM referral AS r
+WHERE r.referral_id = $1 AND e.referral_id = $1 AND e.priority_rank <> r.priority_rank
 """
 _ANSWER: Final = """
 UPDATE edge AS e SET answer = a.answer, revision = a.revision
 FROM unnest($1::uuid[], $2::text[], $3::int[]) AS a (edge_id, answer, revision) WHERE e.edge_id = a.edge_id
 """
 _TAKE_BACK: Final = """
-UPDATE edge SET taken_back = true, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
+UPDATE edge SET is_retracted = true, redecide_at = NULL, is_missing = false, is_unreadable = false
+WHERE edge_id = ANY($1::uuid[])
 """
 _MARK: Final = """
 UPDATE edge AS e SET withdrawal_id = a.withdrawal_id, withdrawal_receipt = NULL
@@ -126,9 +128,9 @@ class PostgresAmendments(PostgresDays, RecordStore):
             referral_id,
             **{name: row[name] for name in same},
             content=content,
-            numbered=row["highest_n"],
-            edges=tuple(_standing(each) for each in edges if not each["taken_back"]),
-            ended=frozenset(each["recipient"] for each in edges if each["taken_back"] and each["notice_id"] is None),
+            numbered=row["last_item_number"],
+            edges=tuple(_standing(each) for each in edges if not each["is_retracted"]),
+            ended=frozenset(each["recipient"] for each in edges if each["is_retracted"] and each["notice_id"] is None),
         )
 
     async def disowned(self, referral_id: UUID, notice_id: UUID) -> WrongProvider | None:
@@ -137,7 +139,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         if row is None:
             return None
         said = ItemLog.kept(row["answer_detail"] or {})
-        asked = set(row["items"]) - set(row["gone"])
+        asked = set(row["items"]) - set(row["dropped_items"])
         return WrongProvider(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
 
     async def amend(
@@ -174,7 +176,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         """Return the recipients of these edges, once for each instance that ever got one."""
         rows = await self._driver.fetch(
             "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
-            "unnest(e.instances_before || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
+            "unnest(e.previous_instances || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
             "ORDER BY 1, 2, 3",
             [each.known.edge_id for each in taken_back],
         )
@@ -200,14 +202,14 @@ class PostgresAmendments(PostgresDays, RecordStore):
         emitted = {each.edge_id: each for each in amended.again.emitted}
         ids = [each.known.edge_id for each in amended.replaced]
         rows = await self._driver.fetch(
-            "SELECT edge_id, answer, answer_detail, items, gone FROM edge WHERE edge_id = ANY($1::uuid[])", ids
+            "SELECT edge_id, answer, answer_detail, items, dropped_items FROM edge WHERE edge_id = ANY($1::uuid[])", ids
         )
         revisions = {each.known.edge_id: each.known.revision for each in amended.replaced}
         answers = [
             after_amendment(
                 AnswerState(row["answer"]),
                 row["answer_detail"] or {},
-                numbers=[n for n in row["items"] if n not in row["gone"]],
+                numbers=[n for n in row["items"] if n not in row["dropped_items"]],
             ).value
             for row in rows
         ]
@@ -249,7 +251,7 @@ SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, 
 FROM referral WHERE referral_id = $1
 """
 _RELEASE: Final = """
-UPDATE referral SET state = $2, reviewed_by = $3, work_reason = NULL
+UPDATE referral SET state = $2, reviewed_by = $3, unrouted_reason = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
 """
 #: Location tokens end with the record. `{}` is the statement that erases it.
@@ -258,7 +260,7 @@ WITH erased AS ({}), places AS (DELETE FROM location_token AS l USING erased WHE
 SELECT * FROM erased
 """
 _DROP: Final = _ERASE.format("""
-UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
+UPDATE referral SET state = 'dropped', reviewed_by = $2, unrouted_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING party, referral_id
 """)
 # Rows that another transaction has locked are skipped and read again later.
@@ -266,8 +268,7 @@ _EXPIRE: Final = _ERASE.format("""
 WITH late AS (
     SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
     ORDER BY accepted_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped_key = NULL
+) UPDATE referral SET state = 'dropped', unrouted_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id IN (SELECT referral_id FROM late)
 RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
 """)

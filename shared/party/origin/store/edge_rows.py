@@ -52,13 +52,13 @@ class EdgeRow:
     reason: str
     rules: Sequence[str]
     items: Sequence[str]
-    law: str
+    document_digests: str
     decided_at: datetime
     state: str = "emitted"
-    gone: Sequence[str] = ()
+    dropped_items: Sequence[str] = ()
     revision: int = 1
-    window_ends: datetime | None = None
-    issue_at: datetime | None = None
+    hold_window_ends_at: datetime | None = None
+    issue_due_at: datetime | None = None
     # The track, in the row of its first edge.
     peer: str = ""
     side: int = TrackSide.OWN
@@ -71,8 +71,10 @@ class EdgeRow:
 
 _PLACE: Final = {"incarnation": "uuid", "lane": "smallint", "number": "bigint"}
 _TRACK: Final = ("peer", "side", "track", "owner", "other", "track_acts", "track_edges")
-EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", gone="smallint[]")
-_SENT_EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]", side="smallint", track_acts="uuid[]", **OF_EDGE)
+EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", dropped_items="smallint[]")
+_SENT_EDGE = Columns.of(
+    EdgeRow, items="smallint[]", dropped_items="smallint[]", side="smallint", track_acts="uuid[]", **OF_EDGE
+)
 
 
 class MessagePlace(NamedTuple):
@@ -90,8 +92,8 @@ _PLACED_EDGE: Final = Columns[EdgeRow](_SENT_EDGE.sql_types | _PLACE)
 # A row without its referral has no rank and fails. A plain join would omit it silently.
 _INSERT: Final = Statement(
     """
-INSERT INTO edge ({rows.names}, rank)
-SELECT {rows.values}, r.rank FROM {rows} LEFT JOIN referral AS r USING (referral_id)
+INSERT INTO edge ({rows.names}, priority_rank)
+SELECT {rows.values}, r.priority_rank FROM {rows} LEFT JOIN referral AS r USING (referral_id)
 """,
     rows=_PLACED_EDGE,
 )
@@ -137,7 +139,7 @@ def clocked_of(decided: Sequence[Prepared | Redecision]) -> list[EdgeClock]:
             rules=tuple(emitted.rules),
             acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
             act_h=emitted.edge.terms.deadlines.get("act_h"),
-            begun_at=coarse(decided_at(each)),
+            started_at=coarse(decided_at(each)),
         )
         for each in decided
         for emitted in each.emitted
@@ -187,9 +189,9 @@ def _list_sent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
             reason=emitted.reason,
             rules=emitted.rules,
             items=[str(n) for n in emitted.items],
-            law=_law(decided),
+            document_digests=_law(decided),
             decided_at=decided_at(decided),
-            gone=[str(n) for n in emitted.gone],
+            dropped_items=[str(n) for n in emitted.gone],
             revision=emitted.revision,
         )
 
@@ -224,11 +226,11 @@ def _list_unsent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
             reason=edge.terms.reason,
             rules=edge.terms.rules,
             items=(),
-            law=_law(decided),
+            document_digests=_law(decided),
             decided_at=decided_at(decided),
             state=state,
-            window_ends=window_ends,
-            issue_at=issue_at,
+            hold_window_ends_at=window_ends,
+            issue_due_at=issue_at,
         )
 
 
@@ -254,7 +256,7 @@ class ActRow:
     code: str | None
     number: int | None
     answer: str | None
-    said: Json | None
+    details: Json | None
     case_reference: bytes | None
 
 
@@ -293,14 +295,14 @@ def _act_row(act: AnswerAct, judged: ActResult, reference: bytes | None, *, at: 
 
 
 _ISSUED: Final = """
-SELECT edge_id, notice_id, recipient, instance, items, gone, answer, answer_detail, acts FROM edge
-WHERE referral_id = $1 AND notice_id IS NOT NULL AND state = 'emitted' AND NOT taken_back ORDER BY edge_id FOR UPDATE
+SELECT edge_id, notice_id, recipient, instance, items, dropped_items, answer, answer_detail, acts FROM edge
+WHERE referral_id = $1 AND notice_id IS NOT NULL AND state = 'emitted' AND NOT is_retracted ORDER BY edge_id FOR UPDATE
 """
 _FOUND: Final = """
 UPDATE edge SET answer = $2, answer_detail = $3::jsonb, answered_at = CASE WHEN answer = $2 THEN answered_at ELSE $4 END
 WHERE edge_id = $1
 """
-_LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
+_LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, details, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 
 def read_answer(state: str, detail: Mapping[str, object] | None, acts: int) -> EdgeAnswer:
@@ -317,7 +319,7 @@ class PostgresIssued(PartyStore):
         return [
             IssuedEdge(
                 **{name: row[name] for name in ("edge_id", "notice_id", "recipient", "instance", "items")},
-                gone=frozenset(row["gone"]),
+                gone=frozenset(row["dropped_items"]),
                 answer=read_answer(row["answer"], row["answer_detail"], row["acts"]),
             )
             for row in rows
@@ -331,7 +333,7 @@ class PostgresIssued(PartyStore):
 
 # Edges to one recipient for several purposes are answered together.
 _WORDS: Final = """
-SELECT DISTINCT a.sender, a.act, a.number, a.answer, a.said
+SELECT DISTINCT a.sender, a.act, a.number, a.answer, a.details
 FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
 WHERE e.party = $1 AND e.referral_id = $2 AND e.state IN ('emitted', 'referred') AND a.code IS NULL
   AND a.answer IS NOT NULL
@@ -346,4 +348,4 @@ async def referral_words(driver: asyncpg.Connection, party: str, referral_id: UU
     rows = await driver.fetch(_WORDS, party, referral_id)
     reason = await driver.fetchval(_WITHDRAWN, party, referral_id)
     own = [] if reason is None else [ActCodes(None, ReferralState.WITHDRAWN, {"reason": reason})]
-    return own + [ActCodes(row["sender"], row["answer"], row["said"] or {}) for row in rows]
+    return own + [ActCodes(row["sender"], row["answer"], row["details"] or {}) for row in rows]

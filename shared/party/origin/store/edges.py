@@ -13,8 +13,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey, protect, unwrap
 from shared.exchange.clocks import EdgeStep
 from shared.exchange.origin import UNFINISHED, EdgeAnswer, ReferralState
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
@@ -24,7 +23,7 @@ from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
-from shared.party.origin.store.filing import places
+from shared.party.origin.store.filing import opened, places
 from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
 from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.stored_text import decompress
@@ -35,45 +34,44 @@ from shared.runtime.timers.timers import clock, count_steps, end
 _TOLD: Final = TypeAdapter(tuple[EdgeAnswer, ...])
 _ADD = Statement(
     """
-INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+INSERT INTO edge ({rows.names}, priority_rank) SELECT {rows.values}, r.priority_rank FROM {rows}
+  JOIN referral AS r USING (referral_id)
 """,
     rows=EDGE,
 )
 _ANSWERABLE = """
 SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
-       e.acts, e.items, e.gone, e.revision, e.instance, e.instances_before, e.told,
-       r.state = 'withdrawn' OR e.taken_back AS withdrawn
-FROM edge AS e JOIN referral AS r USING (referral_id)
+       e.acts, e.items, e.dropped_items, e.revision, e.instance, e.previous_instances, e.sent_answers,
+       r.state = 'withdrawn' OR e.is_retracted AS withdrawn FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 ORDER BY e.referral_id, e.edge_id FOR UPDATE OF e
 """
 #: A notice that replaces another is new to its provider. For a referral, the answers carry over to the new edge.
 _CARRY = """
-UPDATE edge AS e SET tried = old.tried,
+UPDATE edge AS e SET redecide_attempts = old.redecide_attempts,
        answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
        answer_detail = CASE WHEN e.notice_id IS NULL THEN old.answer_detail END,
        answered_at = CASE WHEN e.notice_id IS NULL THEN old.answered_at END,
        acts = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END,
-       acts_told = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
+       acts_notified = CASE WHEN e.notice_id IS NULL THEN old.acts ELSE 0 END
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
 _ANSWERED: Final = Columns[UUID](
-    {"edge_id": "uuid", "answer": "text", "detail": "text", "acts": "integer", "told": "text", "retell": "bool"}
+    {"edge_id": "uuid", "answer": "text", "detail": "text", "acts": "integer", "sent_answers": "text", "retell": "bool"}
 )
 # An edge with a final answer from a recipient's old instance stays there. The new instance need not read it.
 _ANSWER = Statement(
     f"""
 WITH answered AS (
-    UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
-           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE {{at}} END,
-           again_at = CASE WHEN a.retell THEN {{at}} ELSE e.again_at END,
-           unread = e.unread AND (e.missing OR a.answer = ANY({{unfinished}})), {deadlines.SET_COUNTED.format(row="e")}
-    FROM {{a}} LEFT JOIN {{counted}} ON counted.edge_id = a.edge_id
-    WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.unread AND NOT new.unread AS stays
-)
-SELECT DISTINCT referral_id FROM answered WHERE stays
+    UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts,
+           sent_answers = a.sent_answers::jsonb, answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at
+               ELSE {{at}} END, redecide_at = CASE WHEN a.retell THEN {{at}} ELSE e.redecide_at END,
+           is_unreadable = e.is_unreadable AND (e.is_missing OR a.answer = ANY({{unfinished}})),
+               {deadlines.SET_COUNTED.format(row="e")} FROM {{a}} LEFT JOIN {{counted}} ON counted.edge_id = a.edge_id
+    WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.is_unreadable AND NOT new.is_unreadable AS stays
+) SELECT DISTINCT referral_id FROM answered WHERE stays
 """,  # noqa: S608 - our own constant
     a=_ANSWERED,
     counted=deadlines.COUNTED,
@@ -90,15 +88,17 @@ SELECT referral_id, wrapped_key FROM referral WHERE referral_id = ANY($1::uuid[]
 #: Edges with all columns that a repeated decision needs.
 ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
-       e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
-       e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
+       e.document_digests AS law, e.decided_at, e.redecide_attempts AS tried, e.is_missing, e.revision,
+           e.previous_message_ids <> '{}' AS carried, r.revision AS of,
+       e.instance, e.previous_instances <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.decided, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
 FROM edge AS e JOIN referral AS r USING (referral_id)
 """
-_OPEN = "e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
+_OPEN = "e.state = 'emitted' AND NOT (e.is_retracted AND r.state <> 'withdrawn') AND"
 _FOUND = f"{ALL} WHERE {_OPEN}"
 _TRIED = """
-SELECT e.edge_id, e.message_id, e.law, e.decided_at, e.tried FROM edge AS e JOIN referral AS r USING (referral_id)
+SELECT e.edge_id, e.message_id, e.document_digests AS law, e.decided_at, e.redecide_attempts AS tried
+FROM edge AS e JOIN referral AS r USING (referral_id)
 """
 _REFUSED = f"{_TRIED} WHERE {_OPEN} e.message_id = ANY($1::uuid[]) ORDER BY r.referral_id FOR UPDATE OF e, r"
 #: Subjects in retry backoff are skipped.
@@ -111,7 +111,7 @@ FOR UPDATE OF e, r SKIP LOCKED
 #: The edges that may still be answered, written as in their index. Most edges at an old instance have a final answer.
 _UNANSWERED = "e.answer IN ('" + "', '".join(sorted(UNFINISHED)) + "')"
 _LIES_THERE = f"""e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}
-  AND NOT e.unread AND NOT e.taken_back AND r.state <> 'withdrawn'"""
+  AND NOT e.is_unreadable AND NOT e.is_retracted AND r.state <> 'withdrawn'"""
 #: Any of them: an index with an order would cost every edge.
 _LEFT_BEHIND = f"""
 {ALL} WHERE {_LIES_THERE} AND e.edge_id = ANY (ARRAY(
@@ -120,63 +120,68 @@ ORDER BY r.referral_id FOR UPDATE OF e, r
 """  # noqa: S608 - our own constant
 #: An edge is repeated once an hour and incarnation. A restored peer causes a new one. A wrong clock wrote a time ahead.
 _MISSING = f"""
-{_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
+{_FOUND} e.is_missing AND NOT e.is_unreadable AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
   AND (e.repeated_at BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes'
        AND e.incarnation = (SELECT s.incarnation FROM stream_pair AS s WHERE s.peer = e.instance)) IS NOT TRUE
 ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
 """  # noqa: S608 - our own constant
 _UNREAD = f"""
-{_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
+{_FOUND} e.is_unreadable AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-# `told` stays until an answer arrives from the new instance, which knows only these answers. An edge that is decided
-# again after a refusal keeps its count of attempts.
+# `sent_answers` stays until an answer arrives from the new instance, which knows only these answers. An edge that is
+# decided again after a refusal keeps its count of attempts.
 _REISSUE = Statement(
     """
-UPDATE edge AS e SET message_id = again.message_id, law = again.law, decided_at = again.decided_at,
-    tried = CASE WHEN e.again_at IS NULL THEN 0 ELSE e.tried END,
-    repeated_at = CASE WHEN e.missing THEN now() ELSE e.repeated_at END,
-    again_at = NULL, missing = false, unread = false, acts_told = e.acts, receipt = NULL, receipt_code = NULL,
-    receipted_at = NULL, messages_before = e.messages_before || e.message_id,
+UPDATE edge AS e SET message_id = again.message_id, document_digests = again.document_digests,
+    decided_at = again.decided_at, redecide_attempts = CASE WHEN e.redecide_at IS NULL THEN 0
+        ELSE e.redecide_attempts END, repeated_at = CASE WHEN e.is_missing THEN now() ELSE e.repeated_at END,
+    redecide_at = NULL, is_missing = false, is_unreadable = false, acts_notified = e.acts, receipt_outcome = NULL,
+    receipt_code = NULL, receipted_at = NULL, previous_message_ids = e.previous_message_ids || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
-    gone = string_to_array(again.gone, chr(31))::smallint[], revision = again.revision,
-    instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
-                            ELSE array_remove(e.instances_before, again.instance) || e.instance END,
-    told = CASE WHEN e.instance = again.instance THEN e.told ELSE jsonb_build_array(jsonb_build_object(
+    dropped_items = string_to_array(again.dropped_items, chr(31))::smallint[], revision = again.revision,
+    previous_instances = CASE WHEN e.instance = again.instance THEN e.previous_instances
+                            ELSE array_remove(e.previous_instances, again.instance) || e.instance END,
+    sent_answers = CASE WHEN e.instance = again.instance THEN e.sent_answers ELSE jsonb_build_array(jsonb_build_object(
                'state', e.answer, 'detail', coalesce(e.answer_detail, '{{}}'), 'acts', e.acts)) END
 FROM {again} WHERE e.edge_id = again.edge_id
 """,
     again=EDGE,
 )
-_WAITS = f"AND {_TAKEN} ORDER BY e.again_at LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED"
+_WAITS = f"AND {_TAKEN} ORDER BY e.redecide_at LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED"
 #: Includes edges whose time lies further ahead than any pause: a clock that was ahead wrote it. A UNION, because an OR
 #: would read all waiting edges.
 _DUE = f"""
-WITH passed AS ({_FOUND} e.again_at <= $1 {_WAITS}), ahead AS ({_FOUND} e.again_at > $4 {_WAITS})
+WITH passed AS ({_FOUND} e.redecide_at <= $1 {_WAITS}), ahead AS ({_FOUND} e.redecide_at > $4 {_WAITS})
 TABLE passed UNION ALL TABLE ahead LIMIT $2
 """
 _LATER = """
-UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
-FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, tried, again_at) WHERE e.edge_id = t.edge_id
+UPDATE edge AS e SET redecide_attempts = t.redecide_attempts, redecide_at = t.redecide_at
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t (edge_id, redecide_attempts, redecide_at)
+WHERE e.edge_id = t.edge_id
 """
-_RETIRE = "UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])"
-_LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
+_RETIRE = """
+UPDATE edge SET state = $2, redecide_at = NULL, is_missing = false, is_unreadable = false
+WHERE edge_id = ANY($1::uuid[])
+"""
+_LEAVE = "UPDATE edge SET is_unreadable = true, redecide_at = NULL WHERE edge_id = ANY($1::uuid[])"
 # A waiting edge resolves without a person, so its reason never replaces one that needs a person.
 _TO_WORK_LIST = """
-UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
+UPDATE referral AS r SET unrouted_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
-  AND (w.reason <> 'recipient_cannot_read' OR coalesce(r.work_reason, 'waiting') IN ('deferred', 'waiting', 'parked'))
+  AND (w.reason <> 'recipient_cannot_read' OR coalesce(r.unrouted_reason, 'waiting') IN ('deferred', 'waiting',
+      'parked'))
 """
 _OFF_WORK_LIST = """
-UPDATE referral AS r SET work_reason = NULL
-WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
-  AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND (e.state = 'waiting' OR e.unread))
+UPDATE referral AS r SET unrouted_reason = NULL
+WHERE r.referral_id = ANY($1::uuid[]) AND r.unrouted_reason = 'recipient_cannot_read' AND NOT EXISTS (
+      SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND (e.state = 'waiting' OR e.is_unreadable))
 """
 _HEARD = """
 SELECT u.message_id FROM unnest($1::uuid[], $2::text[]) AS u (message_id, by)
 WHERE EXISTS (SELECT FROM edge AS e WHERE e.message_id = u.message_id AND e.instance = u.by) OR EXISTS (
-    SELECT FROM edge AS e WHERE e.withdrawal_id = u.message_id AND u.by = ANY (e.instances_before || e.instance))
+    SELECT FROM edge AS e WHERE e.withdrawal_id = u.message_id AND u.by = ANY (e.previous_instances || e.instance))
 """
 #: A withdrawal's outcome applies to all edges that it withdrew.
 _OUTCOMES = """
@@ -185,25 +190,23 @@ WITH told AS (
 ), withdrawals AS (
     UPDATE edge AS e SET withdrawal_receipt = nullif(told.outcome, 'applied')
     FROM told WHERE e.withdrawal_id = told.message_id
-)
-UPDATE edge AS e SET receipt = nullif(told.outcome, 'applied'), receipt_code = told.code,
+) UPDATE edge AS e SET receipt_outcome = nullif(told.outcome, 'applied'), receipt_code = told.code,
     receipted_at = CASE WHEN told.outcome <> 'applied' THEN coalesce(e.receipted_at, $4) END
 FROM told WHERE e.message_id = told.message_id
 """
 # A referral that is on the work list for another reason keeps that reason, because it needs a person in any case.
 _UNFINISHED = """
-UPDATE referral AS r SET work_reason = u.outcome
+UPDATE referral AS r SET unrouted_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
 WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
-  AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
+  AND (r.unrouted_reason IS NULL OR r.unrouted_reason IN ('deferred', 'waiting', 'parked'))
 """
 _OF_MESSAGES = "SELECT DISTINCT referral_id FROM edge WHERE message_id = ANY($1::uuid[])"
 _FINISHED = """
-UPDATE referral AS r SET work_reason = NULL
-WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason IN ('deferred', 'waiting', 'parked')
-  AND NOT EXISTS (
+UPDATE referral AS r SET unrouted_reason = NULL
+WHERE r.referral_id = ANY($1::uuid[]) AND r.unrouted_reason IN ('deferred', 'waiting', 'parked') AND NOT EXISTS (
       SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
-        AND e.receipt IN ('deferred', 'waiting', 'parked'))
+        AND e.receipt_outcome IN ('deferred', 'waiting', 'parked'))
 """
 
 
@@ -227,9 +230,9 @@ class PostgresEdges(SentTransfers, ReferredEdges):
                 row["withdrawn"],
                 tuple(row["items"]),
                 row["instance"],
-                tuple(row["instances_before"]),
-                _TOLD.validate_python(row["told"] or ()),
-                frozenset(row["gone"]),
+                tuple(row["previous_instances"]),
+                _TOLD.validate_python(row["sent_answers"] or ()),
+                frozenset(row["dropped_items"]),
                 row["revision"],
             )
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
@@ -369,17 +372,6 @@ class PostgresEdges(SentTransfers, ReferredEdges):
         )
 
 
-def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
-    """Return the content of a row of referrals. Its `wrapped_key` opens it."""
-    return ReferralRecord.model_validate_json(revealed(row, kek))
-
-
-def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
-    """Return the stored JSON, for callers that need only some members of it."""
-    wrapped, content = places(row["referral_id"], row["party"])
-    return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)
-
-
 def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:
     """Return an edge for a repeated decision. It keeps its ids if its recipient has it or may have it."""
     stale = StaleEdge(*map(row.get, StaleEdge._fields))
@@ -395,6 +387,6 @@ def known_edge(row: asyncpg.Record) -> KnownEdge:
         read_answer(row["answer"], row["answer_detail"], row["acts"]),
         revision=row["revision"],
         items=tuple(row["items"]),
-        tells=row["moved"] or row["missing"],
-        restored=row["missing"],
+        tells=row["moved"] or row["is_missing"],
+        restored=row["is_missing"],
     )

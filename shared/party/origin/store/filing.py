@@ -17,7 +17,8 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, wrap
+from shared.contracts.referral import ReferralRecord
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
@@ -37,17 +38,17 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.timers import find_law
 
-SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
+SPENT: Final = Columns[str]({"party": "text", "record_bits": "bigint", "hash_bits": "bigint"})
 #: Debits `spent` to a day. A caller may insert a condition between the two parts.
 DEBIT: Final = """
-INSERT INTO party_day AS d (party, day, record, hashes)
-SELECT spent.party, {day}, spent.record, spent.hashes FROM {spent}
+INSERT INTO daily_quota_usage AS d (party, day, record_bits, hash_bits)
+SELECT spent.party, {day}, spent.record_bits, spent.hash_bits FROM {spent}
 """
 #: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
-ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes
-RETURNING party, record, hashes
+ON CONFLICT (party, day) DO UPDATE SET record_bits = d.record_bits + excluded.record_bits,
+    hash_bits = d.hash_bits + excluded.hash_bits RETURNING party, record_bits, hash_bits
 """
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
@@ -57,7 +58,7 @@ class PostgresDays(PartyStore):
 
     async def debit(self, day: date, spent: Mapping[str, QuotaUsage]) -> Mapping[str, QuotaUsage]:
         rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
-        return {row["party"]: QuotaUsage(row["record"], row["hashes"]) for row in rows}
+        return {row["party"]: QuotaUsage(row["record_bits"], row["hash_bits"]) for row in rows}
 
 
 def bind_spent(spent: Mapping[str, QuotaUsage]) -> BoundRows[str]:
@@ -90,7 +91,7 @@ _FILE = Statement(
 ), fitting AS MATERIALIZED (
     SELECT (SELECT count(*) FROM claimed) = {{keys}} AND NOT EXISTS (
         SELECT FROM debited JOIN {{rooms}} USING (party)
-        WHERE debited.record > rooms.record OR debited.hashes > rooms.hashes
+        WHERE debited.record_bits > rooms.record_bits OR debited.hash_bits > rooms.hash_bits
     ) AS all_fit
 ), numbered AS MATERIALIZED (
     SELECT filing, number FROM number_filings(
@@ -102,13 +103,13 @@ _FILE = Statement(
     INSERT INTO referral ({{referrals.names}}, revision, arrival)
     SELECT {{referrals.values}}, 1, numbered.number
     FROM {{referrals}} JOIN numbered ON numbered.filing = referrals.referral_id WHERE (SELECT all_free FROM free)
-    RETURNING referral_id, party, state, rank, arrival
+    RETURNING referral_id, party, state, priority_rank, arrival
 ), journal AS (
     INSERT INTO act (party, number, type, subject, at, detail)
     SELECT party, arrival, {{filed}}, referral_id, now(), jsonb_build_object('state', state) FROM filed
 ), edged AS (
-    INSERT INTO edge ({{edges.names}}, rank)
-    SELECT {{edges.values}}, filed.rank FROM {{edges}} JOIN filed USING (referral_id)
+    INSERT INTO edge ({{edges.names}}, priority_rank)
+    SELECT {{edges.values}}, filed.priority_rank FROM {{edges}} JOIN filed USING (referral_id)
 ), counted AS (
     INSERT INTO intake_count AS c (party, submitted, accepted, refused)
     SELECT counts.party, submitted, accepted, submitted - accepted
@@ -118,9 +119,9 @@ _FILE = Statement(
     ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
         accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
-SELECT party, key_hash, NULL::bigint AS record, NULL::bigint AS hashes, NULL::uuid AS filing, NULL::bigint AS number
-FROM claimed
-UNION ALL SELECT party, NULL, record, hashes, NULL, NULL FROM debited
+SELECT party, key_hash, NULL::bigint AS record_bits, NULL::bigint AS hash_bits, NULL::uuid AS filing,
+       NULL::bigint AS number FROM claimed
+UNION ALL SELECT party, NULL, record_bits, hash_bits, NULL, NULL FROM debited
 UNION ALL SELECT NULL, NULL, NULL, NULL, filing, number FROM numbered
 """,
     claims=CLAIM,
@@ -184,7 +185,11 @@ class PostgresFiling(PostgresDays):
         new = {(row["party"], row["key_hash"]) for row in rows if row["key_hash"] is not None}
         if len(new) < len(keys):
             return FilingConflict(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
-        spent = {row["party"]: QuotaUsage(row["record"], row["hashes"]) for row in rows if row["record"] is not None}
+        spent = {
+            row["party"]: QuotaUsage(row["record_bits"], row["hash_bits"])
+            for row in rows
+            if row["record_bits"] is not None
+        }
         if not all(each.within(filing.rooms[party]) for party, each in spent.items()):
             return FilingConflict(spent=spent)
         numbers = {row["filing"]: row["number"] for row in rows if row["filing"] is not None}
@@ -278,3 +283,14 @@ def _claimed(claim: KeyClaim) -> Claimed:
         return Refused("idempotency_key_reused", "the key was used with another body")
     head, _, body = claim.answer.partition(b"\n")
     return HttpReply(claim.status, body, json.loads(head)["location"])
+
+
+def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
+    """Return the content of a row of referrals. Its `wrapped_key` opens it."""
+    return ReferralRecord.model_validate_json(revealed(row, kek))
+
+
+def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
+    """Return the stored JSON, for callers that need only some members of it."""
+    wrapped, content = places(row["referral_id"], row["party"])
+    return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)

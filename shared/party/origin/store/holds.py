@@ -48,16 +48,16 @@ _KNOWS_HOLDS: Final = """
 NOT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL AND closed_at > $1 - interval '1 hour')
 """
 _DUE: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($3::uuid[])
-ORDER BY e.issue_at, e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
+{ALL} WHERE e.state = 'planned' AND e.issue_due_at <= $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($3::uuid[])
+ORDER BY e.issue_due_at, e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
 _HELD_ON: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($4::uuid[]) AND EXISTS (
-    SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.not_after <= $2)
+{ALL} WHERE e.state = 'planned' AND e.issue_due_at > $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($4::uuid[])
+  AND EXISTS ( SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.expires_at <= $2)
 ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
 """
 _LOCK: Final = """
-SELECT edge_id, referral_id, window_ends, rules FROM edge
+SELECT edge_id, referral_id, hold_window_ends_at, rules FROM edge
 WHERE referral_id = ANY($1::uuid[]) AND state = 'planned' ORDER BY edge_id FOR UPDATE
 """
 _ISSUED: Final = """
@@ -65,15 +65,15 @@ SELECT count(*) AS count, max(decided_at) AS last_at FROM edge
 WHERE referral_id = $1 AND state = 'emitted' AND notice_id IS NOT NULL
 """
 _ACTIVE: Final = """
-SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, state, exercise FROM hold
+SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, expires_at, state, exercise FROM hold
 WHERE referral_id = ANY($1::uuid[]) AND state = 'active' ORDER BY referral_id, hold_id
 """
 _FIND: Final = """
-SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, state, exercise FROM hold
+SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, expires_at, state, exercise FROM hold
 WHERE referral_id = $1 AND hold_id = $2 LIMIT 1
 """
 _SHOWN: Final = """
-SELECT h.hold_id AS hold, h.agency, h.scope, h.basis, h.placed_at, h.not_after, h.state, h.ended_at, (
+SELECT h.hold_id AS hold, h.agency, h.scope, h.basis, h.placed_at, h.expires_at AS not_after, h.state, h.ended_at, (
     SELECT count(*) FROM edge AS e, jsonb_path_query(e.answer_detail, '$.items[*] ? (@.action == "already_gone")')
     WHERE e.referral_id = h.referral_id AND e.notice_id IS NOT NULL AND e.state = 'emitted'
       AND e.decided_at >= h.placed_at AND h.state <> 'too_late') AS gone
@@ -81,7 +81,7 @@ FROM hold AS h WHERE h.referral_id = $1 ORDER BY h.placed_at, h.hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge
-WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'referred', 'waiting') AND NOT taken_back
+WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'referred', 'waiting') AND NOT is_retracted
 ORDER BY recipient, state
 """
 _UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"
@@ -92,25 +92,26 @@ _OBJECTION: Final = "DELETE FROM no_objection WHERE referral_id = $1 AND agency 
 _HOLD: Final = Columns.of(Hold)
 _PLACE: Final = Statement(
     """
-INSERT INTO hold ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
-ON CONFLICT DO NOTHING
+INSERT INTO hold ({rows.names}, priority_rank) SELECT {rows.values}, r.priority_rank FROM {rows}
+  JOIN referral AS r USING (referral_id) ON CONFLICT DO NOTHING
 """,
     rows=_HOLD,
 )
 _EXPIRED: Final = """
-SELECT h.hold_id AS id, h.rank, h.ended_at AS since, h.referral_id AS subject, h.agency AS party, r.external_ref,
-       r.priority
-FROM hold AS h JOIN referral AS r USING (referral_id)
-WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
+SELECT h.hold_id AS id, h.priority_rank AS rank, h.ended_at AS since, h.referral_id AS subject, h.agency AS party,
+       r.external_ref, r.priority FROM hold AS h JOIN referral AS r USING (referral_id)
+WHERE h.party = $1 AND h.state = 'expired' AND (h.priority_rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4)
+  AND h.priority_rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
-                AND e.notice_id IS NOT NULL AND e.answer = 'none' AND NOT e.taken_back)
-ORDER BY h.rank, h.ended_at, h.hold_id LIMIT $6
+                AND e.notice_id IS NOT NULL AND e.answer = 'none' AND NOT e.is_retracted)
+ORDER BY h.priority_rank, h.ended_at, h.hold_id LIMIT $6
 """
 _EXTEND: Final = """
-UPDATE hold SET not_after = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
+UPDATE hold SET expires_at = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
 """
 _LEAVE: Final = """
-UPDATE edge AS e SET window_ends = k.window_ends FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, window_ends)
+UPDATE edge AS e SET hold_window_ends_at = k.hold_window_ends_at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, hold_window_ends_at)
 WHERE e.edge_id = k.edge_id AND e.state = 'planned'
 """
 _END: Final = """
@@ -122,7 +123,8 @@ _PROPOSED: Final = """
 SELECT actor FROM hold_act WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND act = 'override_proposed'
 """
 _PLAN: Final = """
-UPDATE edge AS e SET issue_at = k.issue_at FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, issue_at)
+UPDATE edge AS e SET issue_due_at = k.issue_due_at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, issue_due_at)
 WHERE e.edge_id = k.edge_id AND e.state = 'planned'
 """
 
@@ -135,7 +137,7 @@ class _ActRow:
     party: str
     act: str
     at: datetime
-    not_after: datetime | None
+    expires_at: datetime | None
     basis: str | None
     actor: str | None
 
@@ -192,8 +194,8 @@ class PostgresHolds(PartyStore):
         """Store a hold. An existing one stays unchanged."""
         await self._driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
 
-    async def extend(self, hold: Hold, not_after: datetime) -> None:
-        await self._driver.execute(_EXTEND, *_key(hold), not_after)
+    async def extend(self, hold: Hold, expires_at: datetime) -> None:
+        await self._driver.execute(_EXTEND, *_key(hold), expires_at)
 
     async def leave_to(self, window_ends: Mapping[UUID, datetime]) -> None:
         """Set the ends of the windows of planned notices, by edge id."""
@@ -207,7 +209,7 @@ class PostgresHolds(PartyStore):
     async def note_act(self, hold: Hold, act: HoldAct) -> None:
         """Store an act of a hold."""
         row = _ActRow(
-            *_key(hold), hold.party, act.act, act.at, not_after=act.not_after, basis=act.basis, actor=act.actor
+            *_key(hold), hold.party, act.act, act.at, expires_at=act.expires_at, basis=act.basis, actor=act.actor
         )
         await self._driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
 
@@ -245,7 +247,7 @@ class PostgresPlanned(PostgresHolds):
         """Return active holds that end by `before`, of notices that others still hold. The notices are locked."""
         rows = await self._driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
         active = await self.active({row["referral_id"] for row in taking.take(rows)})
-        return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
+        return [hold for holds in active.values() for hold in holds if hold.expires_at <= before]
 
 
 def _key(hold: Hold) -> tuple[UUID, str, UUID]:
@@ -253,50 +255,50 @@ def _key(hold: Hold) -> tuple[UUID, str, UUID]:
 
 
 _REFERRALS: Final = """
-SELECT referral_id AS id, rank, accepted_at AS since, referral_id AS subject, external_ref,
-       priority, work_reason
-FROM referral
-WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
-  AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
-  AND (rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND rank <= $5
-ORDER BY rank, accepted_at, referral_id LIMIT $6
+SELECT referral_id AS id, priority_rank AS rank, accepted_at AS since, referral_id AS subject, external_ref,
+       priority, unrouted_reason FROM referral WHERE party = $1 AND unrouted_reason IS NOT NULL AND state <> 'withdrawn'
+  AND unrouted_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
+  AND (priority_rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND priority_rank <= $5
+ORDER BY priority_rank, accepted_at, referral_id LIMIT $6
 """
-#: Edges that moved are sent again, and stale ones are decided again, so neither needs a person. As in `attention`.
-_STUCK: Final = "e.receipt <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
+#: Edges that moved are sent again, and stale ones are decided again, so neither needs a person. As in
+#: `attention_since`.
+_STUCK: Final = (
+    "e.receipt_outcome <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
+)
 _EDGES: Final = f"""
-SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id AS subject, r.external_ref,
-       e.recipient AS party, e.notice_id, r.priority, e.state, e.unread, e.answer,
-       CASE WHEN {_STUCK} THEN e.receipt END AS receipt,
+SELECT e.edge_id AS id, e.priority_rank AS rank, e.attention_since AS since, e.referral_id AS subject, r.external_ref,
+       e.recipient AS party, e.notice_id, r.priority, e.state, e.is_unreadable, e.answer,
+       CASE WHEN {_STUCK} THEN e.receipt_outcome END AS receipt,
        coalesce(CASE WHEN {_STUCK} THEN e.receipt_code END,
                 CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
        jsonb_path_exists(e.answer_detail, '$.disowned[*].suggested') AS suggested
-FROM edge AS e JOIN referral AS r USING (referral_id)
-WHERE e.party = $1 AND e.attention IS NOT NULL
-  AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
-ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.party = $1 AND e.attention_since IS NOT NULL
+  AND (e.priority_rank, e.attention_since, e.edge_id) > ($2::smallint, $3, $4) AND e.priority_rank <= $5
+ORDER BY e.priority_rank, e.attention_since, e.edge_id LIMIT $6
 """
 #: Cases that were returned to an agency after a referral, until it answers again. The index `edge_came_back` matches.
 _CAME_BACK: Final = """
-SELECT DISTINCT ON (r.rank, e.answered_at, e.referral_id, e.recipient)
-       e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id AS subject, r.external_ref,
+SELECT DISTINCT ON (r.priority_rank, e.answered_at, e.referral_id, e.recipient)
+       e.referral_id AS id, r.priority_rank AS rank, e.answered_at AS since, e.referral_id AS subject, r.external_ref,
        e.recipient AS party, r.priority, e.answer_detail ->> 'code' AS code
 FROM edge AS e JOIN referral AS r USING (referral_id)
-WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NOT e.taken_back
-  AND (r.rank, e.answered_at, e.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
-ORDER BY r.rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
+WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NOT e.is_retracted
+  AND (r.priority_rank, e.answered_at, e.referral_id) > ($2::smallint, $3, $4) AND r.priority_rank <= $5
+ORDER BY r.priority_rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
 """
 
 #: An unclaimed transfer makes one item for its referral.
 _UNCLAIMED: Final = """
-SELECT r.referral_id AS id, r.rank, t.since, r.referral_id AS subject, r.external_ref,
+SELECT r.referral_id AS id, r.priority_rank AS rank, t.since, r.referral_id AS subject, r.external_ref,
        r.priority
 FROM (
     SELECT referral_id, min(offered_at) AS since FROM transfer WHERE party = $1 AND claimed_at IS NULL
     GROUP BY referral_id
 ) AS t JOIN referral AS r USING (referral_id)
 WHERE r.state IN ('routed', 'orphaned')
-  AND (r.rank, t.since, r.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
-ORDER BY r.rank, t.since, r.referral_id LIMIT $6
+  AND (r.priority_rank, t.since, r.referral_id) > ($2::smallint, $3, $4) AND r.priority_rank <= $5
+ORDER BY r.priority_rank, t.since, r.referral_id LIMIT $6
 """
 
 
@@ -325,9 +327,9 @@ def _edge(row: asyncpg.Record) -> AttentionRow:
 
 
 def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
-    """Return the reasons why an edge needs a person, as in the column `attention`."""
+    """Return the reasons why an edge needs a person, as in the column `attention_since`."""
     answered = row["answer"] if row["answer"] in ANSWERED_NO else None
-    waits = row["state"] == "waiting" or row["unread"]
+    waits = row["state"] == "waiting" or row["is_unreadable"]
     first = WorkReason.RECIPIENT_CANNOT_READ if waits else row["receipt"] or answered
     p0 = row["rank"] == 0 and row["answer"] in UNFINISHED
     return tuple(reason for reason in (first, P0_OPEN if p0 else None) if reason is not None)

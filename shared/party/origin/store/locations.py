@@ -33,7 +33,7 @@ from shared.messaging.streams import Lane, StreamPlace
 from shared.party.failure_isolation import ClaimedBatch, Isolation, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
-from shared.party.origin.store.edges import revealed
+from shared.party.origin.store.filing import revealed
 from shared.party.stores import list_items
 from shared.runtime.database.columns import Statement, pairs
 from shared.runtime.database.transactions import Database, RowScope
@@ -46,19 +46,20 @@ BATCH: Final = 200
 #: The name of this work in retry backoff.
 LINK: Final = "link"
 LOOK_EVERY_S: Final = 5.0
-_BEGIN: Final = "INSERT INTO location_place (party, version, arrival) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"
-_PLACE: Final = "SELECT arrival FROM location_place WHERE party = $1 AND version = $2 FOR UPDATE"
+_BEGIN: Final = """
+INSERT INTO location_token_position (party, version, arrival) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING
+"""
+_PLACE: Final = "SELECT arrival FROM location_token_position WHERE party = $1 AND version = $2 FOR UPDATE"
 # The position never passes a referral in retry backoff, so that a new process tries it and all later ones again.
 _MOVE: Final = """
-UPDATE location_place SET arrival = greatest(arrival, least(
+UPDATE location_token_position SET arrival = greatest(arrival, least(
     $3, (SELECT min(arrival) - 1 FROM referral WHERE party = $1 AND referral_id = ANY($4::uuid[]))))
 WHERE party = $1 AND version = $2
 """
 # With CASE an index finds newer rows despite row-level security. COALESCE would read all rows of the party.
 _BEHIND: Final = """
 SELECT of.party FROM unnest($1::text[]) AS of (party)
-LEFT JOIN location_place AS l ON l.party = of.party AND l.version = $2
-WHERE EXISTS (
+LEFT JOIN location_token_position AS l ON l.party = of.party AND l.version = $2 WHERE EXISTS (
     SELECT FROM referral AS r
     WHERE r.party = of.party AND r.arrival > CASE WHEN l.arrival IS NULL THEN 0 ELSE l.arrival END)
 """
@@ -78,25 +79,25 @@ SELECT $1, referral_id, n, $2, token FROM unnest($3::uuid[], $4::smallint[], $5:
 ON CONFLICT DO NOTHING
 """
 # Each referral is linked to the first one with the location, so there is one link per repetition. The statement also
-# records the referrals in `contact_due`.
+# records the referrals in `contact_suggestion_queue`.
 _LINK: Final = """
 WITH linked AS (
-INSERT INTO relation (party, referral_id, other, kind)
+INSERT INTO referral_relation (party, referral_id, other_referral_id, kind)
 SELECT DISTINCT $1, t.referral_id, first.referral_id, t.kind
-FROM unnest($3::uuid[], $4::bytea[], $5::text[]) AS t (referral_id, token, kind)
-CROSS JOIN LATERAL (
+FROM unnest($3::uuid[], $4::bytea[], $5::text[]) AS t (referral_id, token, kind) CROSS JOIN LATERAL (
     SELECT l.referral_id FROM location_token AS l WHERE l.party = $1 AND l.version = $2 AND l.token = t.token
     ORDER BY l.referral_id LIMIT 1
 ) AS first WHERE first.referral_id <> t.referral_id ON CONFLICT DO NOTHING RETURNING referral_id, party
 )
-INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
+INSERT INTO contact_suggestion_queue (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
 """
 
 #: A transferred referral belongs to another origin. The party's own referrals have no such link.
 _DERIVE: Final = """
-INSERT INTO relation (party, referral_id, other, kind)
-SELECT $1, t.referral_id, t.other, $4 FROM unnest($2::uuid[], $3::uuid[]) AS t (referral_id, other)
-WHERE t.referral_id <> t.other ON CONFLICT DO NOTHING
+INSERT INTO referral_relation (party, referral_id, other_referral_id, kind)
+SELECT $1, t.referral_id, t.other_referral_id, $4
+FROM unnest($2::uuid[], $3::uuid[]) AS t (referral_id, other_referral_id)
+WHERE t.referral_id <> t.other_referral_id ON CONFLICT DO NOTHING
 """
 
 
@@ -185,33 +186,32 @@ _MISSING: Final = f"""
     SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept, e.number > s.sent AS waits
     FROM found JOIN edge AS e USING (edge_id) JOIN referral AS r USING (referral_id)
     LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
-    WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.missing AND NOT e.taken_back AND r.state <> 'withdrawn'
-      AND (e.number > s.sent AND e.acts <= e.acts_told) IS NOT TRUE
+    WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.is_missing AND NOT e.is_retracted AND r.state <> 'withdrawn'
+      AND (e.number > s.sent AND e.acts <= e.acts_notified) IS NOT TRUE
       AND NOT EXISTS (SELECT FROM outcome_open AS o WHERE o.peer = $3 AND o.message_id = e.message_id)
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
-    UPDATE edge AS e SET missing = true, repeated_at = CASE WHEN lacking.waits THEN NULL ELSE e.repeated_at END
+    UPDATE edge AS e SET is_missing = true, repeated_at = CASE WHEN lacking.waits THEN NULL ELSE e.repeated_at END
     FROM lacking WHERE lacking.is_kept AND e.edge_id = lacking.edge_id
 )
-UPDATE referral AS r SET work_reason = 'undeliverable' FROM lacking
-WHERE NOT lacking.is_kept AND r.referral_id = lacking.referral_id AND r.work_reason IS NULL
+UPDATE referral AS r SET unrouted_reason = 'undeliverable' FROM lacking
+WHERE NOT lacking.is_kept AND r.referral_id = lacking.referral_id AND r.unrouted_reason IS NULL
 """
 _UNTOLD: Final = f"""
 {_EDGES}, holding AS MATERIALIZED (
     SELECT e.edge_id FROM found JOIN edge AS e USING (edge_id) JOIN referral AS r USING (referral_id)
-    WHERE e.state IN ('emitted', 'referred') AND (r.state = 'withdrawn' OR e.taken_back)
+    WHERE e.state IN ('emitted', 'referred') AND (r.state = 'withdrawn' OR e.is_retracted)
     ORDER BY r.referral_id FOR UPDATE OF e, r
 )
-UPDATE edge AS e SET missing = e.missing OR e.instance = $3,
-    untold = CASE WHEN $3 = ANY (e.untold || e.instance) THEN e.untold ELSE e.untold || $3 END
-FROM holding WHERE e.edge_id = holding.edge_id
+UPDATE edge AS e SET is_missing = e.is_missing OR e.instance = $3,
+    unnotified_instances = CASE WHEN $3 = ANY (e.unnotified_instances || e.instance) THEN e.unnotified_instances
+        ELSE e.unnotified_instances || $3 END FROM holding WHERE e.edge_id = holding.edge_id
 """
 _TAKEN_BACK_THERE: Final = f"""
 {_EDGES}
-UPDATE referral AS r SET work_reason = $3 FROM found JOIN edge AS e USING (edge_id)
-WHERE e.state = 'emitted' AND NOT e.taken_back AND $4 = ANY (e.instances_before || e.instance)
-  AND r.referral_id = e.referral_id
-  AND r.work_reason IS NULL AND r.state <> 'withdrawn'
+UPDATE referral AS r SET unrouted_reason = $3 FROM found JOIN edge AS e USING (edge_id)
+WHERE e.state = 'emitted' AND NOT e.is_retracted AND $4 = ANY (e.previous_instances || e.instance)
+  AND r.referral_id = e.referral_id AND r.unrouted_reason IS NULL AND r.state <> 'withdrawn'
 """
 #: The last step of a transaction writes places as the instance, even if the action itself may not change edges.
 _AS_INSTANCE: Final = """

@@ -44,10 +44,11 @@ from shared.vocabulary.referral import WithdrawalReason
 LOOKED_AT_MAX: Final = 200
 
 _SHOWN: Final = (
-    "r.referral_id, r.external_ref, r.revision, r.state, r.work_reason, r.accepted_at, r.withdrawn_at, r.arrival"
+    "r.referral_id, r.external_ref, r.revision, r.state, r.unrouted_reason AS work_reason, r.accepted_at, "
+    "r.withdrawn_at, r.arrival"
 )
 _FITS: Final = (
-    "({state} IS NULL OR r.state = {state}) AND ({level} IS NULL OR r.rank = 0)"
+    "({state} IS NULL OR r.state = {state}) AND ({level} IS NULL OR r.priority_rank = 0)"
     f" AND {pages.within('r.accepted_at', since='{since}', until='{until}')}"
 )
 #: Matches by the party's reference, by the referral's id, or by the id of one of its notices.
@@ -153,15 +154,15 @@ def _taken(party: str, sought: ListFilter, *, state: str | None, below: int | No
 
 
 _ONE = """
-SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
+SELECT referral_id, external_ref, revision, state, unrouted_reason AS work_reason, accepted_at, withdrawn_at
 FROM referral WHERE referral_id = $1
 """
 # A message of an earlier incarnation was delivered. Otherwise its number shows its delivery.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       CASE WHEN e.state = 'planned' THEN e.issue_at END AS issue_at,
+       CASE WHEN e.state = 'planned' THEN e.issue_due_at END AS issue_at,
        CASE WHEN e.state IN ('waiting', 'planned') THEN e.state
-            WHEN e.receipt IS NOT NULL THEN e.receipt
+            WHEN e.receipt_outcome IS NOT NULL THEN e.receipt_outcome
             WHEN open.outcome IS NOT NULL THEN replace(open.outcome, 'dead', 'parked')
             WHEN e.number > s.sent THEN 'queued' WHEN e.number > s.acked THEN 'sent' ELSE 'applied' END AS delivery,
        CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(e.receipt_code, open.code) END AS code,
@@ -179,24 +180,23 @@ WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'plan
 _STOOD = _EDGES.replace("SELECT ", "SELECT e.referral_id, ", 1).replace("= $1 AND", "= ANY($1::uuid[]) AND")
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
-SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, r.wrapped_key
+SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.details, a.case_reference, e.party,
+       r.wrapped_key
 FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
 JOIN referral AS r USING (referral_id)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') AND a.code IS NULL ORDER BY a.number
 """
 #: Each relation names the first referral with the location, so the first one has all others.
 _RELATED = """
-SELECT other AS referral_id, kind FROM relation WHERE referral_id = $1 AND party = ANY (
+SELECT other_referral_id AS referral_id, kind FROM referral_relation WHERE referral_id = $1 AND party = ANY (
     string_to_array(current_setting('causeway.parties', true), ','))
-UNION SELECT referral_id, kind FROM relation WHERE other = $1 AND party = ANY (
-    string_to_array(current_setting('causeway.parties', true), ','))
-ORDER BY 1, 2 LIMIT 100
+UNION SELECT referral_id, kind FROM referral_relation WHERE other_referral_id = $1 AND party = ANY (
+    string_to_array(current_setting('causeway.parties', true), ',')) ORDER BY 1, 2 LIMIT 100
 """
 _WORK = """
-SELECT referral_id, external_ref, state, work_reason, accepted_at AS since, arrival FROM referral
-WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
-  AND ($2::text IS NULL OR work_reason = $2) AND ($3::bigint IS NULL OR arrival < $3)
-ORDER BY arrival DESC LIMIT $4
+SELECT referral_id, external_ref, state, unrouted_reason AS work_reason, accepted_at AS since, arrival FROM referral
+WHERE party = $1 AND unrouted_reason IS NOT NULL AND state <> 'withdrawn'
+  AND ($2::text IS NULL OR unrouted_reason = $2) AND ($3::bigint IS NULL OR arrival < $3) ORDER BY arrival DESC LIMIT $4
 """
 _FIND = "SELECT state, exercise, traceparent FROM referral WHERE referral_id = $1"
 _WITHDRAW = """
@@ -204,14 +204,14 @@ WITH withdrawn AS (
     UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
     WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
 ), edges AS (
-    UPDATE edge SET taken_back = true, again_at = NULL, issue_at = CASE WHEN state = 'planned' THEN $2 ELSE issue_at END
-    FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
+    UPDATE edge SET is_retracted = true, redecide_at = NULL, issue_due_at = CASE WHEN state = 'planned' THEN $2
+        ELSE issue_due_at END FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
 )
 SELECT referral_id FROM withdrawn
 """
 _TOLD = """
 SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
-FROM edge AS e, unnest(e.instances_before || e.instance) AS at (instance)
+FROM edge AS e, unnest(e.previous_instances || e.instance) AS at (instance)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') ORDER BY 1, 2, 3
 """
 _MARK = """
@@ -291,7 +291,7 @@ class PostgresReferrals(RecordStore):
         )
 
     def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
-        timeline = [dict(each["said"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]
+        timeline = [dict(each["details"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]
         named = [each for each in told if each["case_reference"] is not None and each["wrapped_key"] is not None]
         reference = self._reference(named[-1], referral_id) if named else None
         return SentEdge.model_validate(dict(row) | {"timeline": timeline, "case_reference": reference})
@@ -314,17 +314,17 @@ def _listed(row: asyncpg.Record) -> dict[str, object]:
 #: An edge that an amendment withdrew has no stored reason.
 _TAKEN_BACK: Final = """
 SELECT e.*, at.instance AS place FROM (
-    SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.missing, e.untold, r.state,
+    SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.is_missing,
+           e.unnotified_instances, r.state,
            r.exercise, r.traceparent, coalesce(r.withdrawn_reason, 'other') AS withdrawn_reason
     FROM edge AS e JOIN referral AS r USING (referral_id)
-    WHERE (e.missing OR e.untold <> '{}') AND (r.state = 'withdrawn' OR e.taken_back)
-      AND r.referral_id <> ALL($2::uuid[])
-    ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
-) AS e, unnest(e.untold || CASE WHEN e.missing THEN ARRAY[e.instance] END) AS at (instance)
+    WHERE (e.is_missing OR e.unnotified_instances <> '{}') AND (r.state = 'withdrawn' OR e.is_retracted)
+      AND r.referral_id <> ALL($2::uuid[]) ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
+) AS e, unnest(e.unnotified_instances || CASE WHEN e.is_missing THEN ARRAY[e.instance] END) AS at (instance)
 """
 _TOLD_AGAIN: Final = """
-UPDATE edge AS e SET missing = false, untold = '{}', withdrawal_id = coalesce(t.message_id, e.withdrawal_id),
-    withdrawal_receipt = CASE WHEN t.message_id IS NULL THEN e.withdrawal_receipt END
+UPDATE edge AS e SET is_missing = false, unnotified_instances = '{}', withdrawal_id = coalesce(t.message_id,
+    e.withdrawal_id), withdrawal_receipt = CASE WHEN t.message_id IS NULL THEN e.withdrawal_receipt END
 FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id = t.edge_id
 """
 

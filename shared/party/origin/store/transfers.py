@@ -29,7 +29,7 @@ SELECT referral_id, party, state, exercise, revision FROM referral WHERE referra
 ORDER BY referral_id FOR UPDATE
 """
 _OFFERED: Final = """
-SELECT DISTINCT e.referral_id, e.recipient, e.reason, t.recipient IS NOT NULL AS claimable, NOT e.taken_back AS stands
+SELECT DISTINCT e.referral_id, e.recipient, e.reason, t.recipient IS NOT NULL AS claimable, NOT e.is_retracted AS stands
 FROM edge AS e LEFT JOIN transfer AS t USING (referral_id, recipient)
 WHERE e.referral_id = ANY($1::uuid[]) AND e.notice_id IS NULL AND e.state = 'emitted'
 ORDER BY e.recipient
@@ -40,7 +40,7 @@ SELECT $1, one, $3, $4, $5 FROM unnest($2::text[]) AS one
 ON CONFLICT (referral_id, recipient) DO UPDATE SET reason = excluded.reason
 """
 _HAND_OVER: Final = """
-UPDATE referral SET state = 'transferred', work_reason = NULL WHERE referral_id = $1
+UPDATE referral SET state = 'transferred', unrouted_reason = NULL WHERE referral_id = $1
 """
 _CLAIMED: Final = "UPDATE transfer SET claimed_at = $3 WHERE referral_id = $1 AND recipient = $2"
 _DROP: Final = """
@@ -51,7 +51,7 @@ SELECT n, count(e.edge_id) AS issued, count(e.edge_id) FILTER (WHERE e.answer = 
 FROM edge AS mine, unnest(mine.items) AS n
 LEFT JOIN edge AS e ON e.referral_id = $1 AND e.notice_id IS NOT NULL AND e.state = 'emitted' AND n = ANY(e.items)
 WHERE mine.referral_id = $1 AND mine.recipient = $2 AND mine.notice_id IS NULL AND mine.state = 'emitted'
-  AND n <> ALL (mine.gone)
+  AND n <> ALL (mine.dropped_items)
 GROUP BY n ORDER BY n
 """
 
@@ -117,14 +117,14 @@ class PostgresTransfers(PartyStore):
 # An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
 # meanwhile, the withdrawal is sent to the agency (`missing`).
 _REFER: Final = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, gone, revision, law,
-                  decided_at, rank, taken_back, missing, state)
-SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.gone, e.revision, e.law,
-       e.decided_at, e.rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, dropped_items,
+                  revision, document_digests, decided_at, priority_rank, is_retracted, is_missing, state)
+SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.dropped_items, e.revision,
+       e.document_digests, e.decided_at, e.priority_rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
 FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
     SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
       AND had.state IN ('emitted', 'waiting', 'referred'))
-ON CONFLICT DO NOTHING RETURNING NOT taken_back
+ON CONFLICT DO NOTHING RETURNING NOT is_retracted
 """
 _EXIST: Final = "SELECT edge_id FROM edge WHERE edge_id = ANY($1::uuid[])"
 _UNREFER: Final = """
@@ -162,7 +162,7 @@ _HAS_A_CASE: Final = sorted(each.value for each in (AnswerState.ACCEPTED, Answer
 #: Similar cases that are examined for each referral. A location may occur in ten thousand referrals.
 LIKE_MAX: Final = 200
 _ACCEPTED: Final = """
-INSERT INTO contact_due (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
+INSERT INTO contact_suggestion_queue (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
 """
 #: The other agency of a suggestion keeps its row, because it has not lost the suggestion.
 _AGAIN: Final = """
@@ -170,12 +170,12 @@ WITH forgotten AS (
     DELETE FROM contact AS c USING unnest($1::uuid[], $2::text[]) AS k (referral_id, agency)
     WHERE (c.referral_id, c.agency) = (k.referral_id, k.agency) RETURNING c.referral_id, c.party
 )
-INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM forgotten
+INSERT INTO contact_suggestion_queue (referral_id, party) SELECT DISTINCT referral_id, party FROM forgotten
 """
 # Each entry is a row of its own, so that one added during an examination is examined later.
 _DUE: Final = """
-DELETE FROM contact_due WHERE id IN (
-    SELECT id FROM contact_due WHERE referral_id <> ALL($2::uuid[]) ORDER BY id LIMIT $1)
+DELETE FROM contact_suggestion_queue WHERE id IN (
+    SELECT id FROM contact_suggestion_queue WHERE referral_id <> ALL($2::uuid[]) ORDER BY id LIMIT $1)
 RETURNING referral_id, party
 """
 # A suggestion never concerns a location that the agency was not sent.
@@ -184,8 +184,8 @@ WITH due AS (
     SELECT r.referral_id, r.party, r.revision, r.exercise FROM referral AS r
     WHERE r.referral_id = ANY($1::uuid[]) AND r.state <> 'withdrawn'
 ), likes AS (
-    SELECT d.*, n.ground, n.their_referral_id, n.their_revision FROM due AS d CROSS JOIN LATERAL (
-        SELECT 'same_referral' AS ground, d.referral_id AS their_referral_id, d.revision AS their_revision
+    SELECT d.*, n.reason, n.other_referral_id, n.other_revision FROM due AS d CROSS JOIN LATERAL (
+        SELECT 'same_referral' AS reason, d.referral_id AS other_referral_id, d.revision AS other_revision
         UNION ALL
         SELECT 'same_location', o.referral_id, o.revision FROM (
             SELECT DISTINCT t.referral_id
@@ -193,36 +193,36 @@ WITH due AS (
             WHERE m.party = d.party AND m.referral_id = d.referral_id AND t.referral_id <> d.referral_id
         ) AS named JOIN referral AS o USING (referral_id)
         WHERE o.party = d.party AND o.exercise = d.exercise AND o.state <> 'withdrawn' AND EXISTS (
-            SELECT FROM edge AS e WHERE e.referral_id = o.referral_id AND e.notice_id IS NULL AND NOT e.taken_back
+            SELECT FROM edge AS e WHERE e.referral_id = o.referral_id AND e.notice_id IS NULL AND NOT e.is_retracted
               AND e.state IN ('emitted', 'referred') AND e.answer = ANY($3) AND e.recipient = ANY($2))
-        ORDER BY ground DESC, their_referral_id LIMIT $4
+        ORDER BY reason DESC, other_referral_id LIMIT $4
     ) AS n
 ), cases AS (
     SELECT DISTINCT referral_id, recipient, items FROM edge
-    WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT their_referral_id FROM likes) AND notice_id IS NULL
-      AND state IN ('emitted', 'referred') AND NOT taken_back AND answer = ANY($3) AND recipient = ANY($2)
+    WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT other_referral_id FROM likes) AND notice_id IS NULL
+      AND state IN ('emitted', 'referred') AND NOT is_retracted AND answer = ANY($3) AND recipient = ANY($2)
 ), pairs AS (
-    SELECT l.*, mine.recipient AS agency, other.recipient AS other FROM likes AS l
-    JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.their_referral_id
-    WHERE mine.recipient <> other.recipient AND (l.ground = 'same_referral' OR EXISTS (
+    SELECT l.*, mine.recipient AS agency, other.recipient AS other_agency FROM likes AS l
+    JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.other_referral_id
+    WHERE mine.recipient <> other.recipient AND (l.reason = 'same_referral' OR EXISTS (
         SELECT FROM location_token AS m JOIN location_token AS t USING (party, version, token)
         WHERE m.party = l.party AND m.referral_id = l.referral_id AND m.n = ANY(mine.items)
-          AND t.referral_id = l.their_referral_id AND t.n = ANY(other.items)))
+          AND t.referral_id = l.other_referral_id AND t.n = ANY(other.items)))
 ), told AS (
-    SELECT party, referral_id, revision, exercise, agency, ground, their_referral_id, other FROM pairs
+    SELECT party, referral_id, revision, exercise, agency, reason, other_referral_id, other_agency FROM pairs
     UNION ALL
-    SELECT party, their_referral_id, their_revision, exercise, other, ground, referral_id, agency FROM pairs
-    WHERE ground = 'same_location'
+    SELECT party, other_referral_id, other_revision, exercise, other_agency, reason, referral_id, agency FROM pairs
+    WHERE reason = 'same_location'
 ), first AS (
-    SELECT DISTINCT ON (referral_id, agency, other) * FROM told
-    ORDER BY referral_id, agency, other, ground DESC, their_referral_id
+    SELECT DISTINCT ON (referral_id, agency, other_agency) * FROM told
+    ORDER BY referral_id, agency, other_agency, reason DESC, other_referral_id
 ), kept AS (
-    INSERT INTO contact (party, referral_id, agency, other, ground, their_referral_id)
-    SELECT party, referral_id, agency, other, ground, their_referral_id FROM first ORDER BY referral_id, agency, other
-    ON CONFLICT DO NOTHING RETURNING referral_id, agency, other
+    INSERT INTO contact (party, referral_id, agency, other_agency, reason, other_referral_id)
+    SELECT party, referral_id, agency, other_agency, reason, other_referral_id FROM first
+    ORDER BY referral_id, agency, other_agency ON CONFLICT DO NOTHING RETURNING referral_id, agency, other_agency
 )
-SELECT f.party, f.referral_id, f.revision, f.exercise, f.agency, f.ground, f.their_referral_id, f.other
-FROM first AS f JOIN kept USING (referral_id, agency, other)
+SELECT f.party, f.referral_id, f.revision, f.exercise, f.agency, f.reason, f.other_referral_id, f.other_agency
+FROM first AS f JOIN kept USING (referral_id, agency, other_agency)
 """
 
 

@@ -106,7 +106,7 @@ class HoldAnswers:
         told = await self.holds.told(referral_id)
         agencies = {name: answer for name, answer in told.items() if self._is_agency(name)}
         free = cleared(agencies, {*await self.holds.unobjecting(referral_id), *(hold.agency for hold in active)})
-        until = max((hold.not_after for hold in active), default=None)
+        until = max((hold.expires_at for hold in active), default=None)
         hours = self.documents().hours
         await self.holds.plan(
             {
@@ -140,7 +140,7 @@ class HoldAnswers:
                     await self.holds.extend(hold, clear.not_after)
                     acted = HoldAct("extended", self.at, clear.not_after, clear.basis.value)
                     await self.holds.note_act(hold, acted)
-                    longer = replace(hold, not_after=clear.not_after, basis=clear.basis.value)
+                    longer = replace(hold, expires_at=clear.not_after, basis=clear.basis.value)
                     await self.holds.send(await self._activated(longer, planned))
             case HoldReleasedClear():
                 await self.end(await self._active(referral_id, agency, clear.hold), HoldEnd.RELEASED)
@@ -159,12 +159,12 @@ class HoldAnswers:
             scope=clear.scope.value,
             basis=clear.basis.value,
             placed_at=self.at,
-            not_after=clear.not_after,
+            expires_at=clear.not_after,
             state=ACTIVE if planned else TOO_LATE,
             exercise=message.exercise,
         )
         await self.holds.place(hold)
-        placed = HoldAct("placed" if planned else TOO_LATE, self.at, hold.not_after, hold.basis)
+        placed = HoldAct("placed" if planned else TOO_LATE, self.at, hold.expires_at, hold.basis)
         await self.holds.note_act(hold, placed)
         if planned:
             await self.holds.object(hold.referral_id, hold.agency, hold.party, at=None)
@@ -176,7 +176,7 @@ class HoldAnswers:
         await self.holds.send(self._tell(HOLD_TOO_LATE, late, hold))
 
     async def _activated(self, hold: Hold, planned: Sequence[PlannedNotice]) -> list[Draft]:
-        words = {"scope": hold.scope, "basis": hold.basis, "not_after": hold.not_after}
+        words = {"scope": hold.scope, "basis": hold.basis, "not_after": hold.expires_at}
         counts = {"held": len(planned), "issued": (await self.holds.issued(hold.referral_id)).notices}
         named = {"referral_id": hold.referral_id, "revision": _REVISION, "hold": hold.hold_id}
         return self._tell(HOLD_ACTIVATED, HoldActivatedClear.model_validate(named | words | counts), hold)
@@ -205,7 +205,7 @@ class HoldAnswers:
             left = []
             for each in planned.get(hold.referral_id, ()):
                 hours = max((rules.get(name, {}).get("hold_window_h") or 0 for name in each.rules), default=0)
-                ends = min(hold.not_after, self.documents().hours.ends(self.at, hours))
+                ends = min(hold.expires_at, self.documents().hours.ends(self.at, hours))
                 left.append(each._replace(window_ends=max(each.window_ends, ends)))
             planned[hold.referral_id] = left
             await self.holds.leave_to({each.edge_id: each.window_ends for each in left})

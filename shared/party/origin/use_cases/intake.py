@@ -266,8 +266,8 @@ class Intake:
                 self._alarms.filed(party, each.spent, each.items)
                 if _is_sent(each):
                     continue
-                UNRELEASED.labels(each.work_reason).inc()
-                if each.work_reason == WorkReason.OVER_DAY:
+                UNRELEASED.labels(each.unrouted_reason).inc()
+                if each.unrouted_reason == WorkReason.OVER_DAY:
                     log("child_at_risk_waits")
                     self._alarms.alarm(party, AlarmKind.DAY_FILLED)
                     self._alarms.alarm(party, AlarmKind.URGENT_WAITS)

@@ -269,7 +269,7 @@ def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold
     found = HoldCheck([], [])
     for each in due:
         holds = active.get(each.referral_id, ())
-        stands = not each.withdrawn and any(hold.not_after > at for hold in holds)
+        stands = not each.withdrawn and any(hold.expires_at > at for hold in holds)
         (found.held if stands else found.free).append(each)
     return found
 
@@ -297,7 +297,7 @@ class IssuePlanned:
         again = [self.again.decide(each, self.holding.documents()) for each in checked.free if not each.withdrawn]
         await self._replace(checked.free, again)
         later = {
-            edge_id: hours.slot(max(h.not_after for h in active[each.referral_id]))
+            edge_id: hours.slot(max(h.expires_at for h in active[each.referral_id]))
             for each in checked.held
             for edge_id in _ids(each)
         }

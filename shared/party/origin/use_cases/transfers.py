@@ -176,7 +176,7 @@ def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
 def _suggested(met: CaseMatch, letters: OriginSender) -> Sequence[Draft]:
     """Compose one suggestion; none if another instance serves the origin now."""
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
-    told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    told = {"agency": met.other_agency, "ground": met.reason, "their_referral_id": met.other_referral_id}
     return letters.tell(
         CONTACT_SUGGESTED,
         clear,

@@ -50,14 +50,14 @@ from shared.vocabulary.routing import Instrument
 
 TABLE: Final = "preservation"
 _FIND: Final = """
-SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts, told,
-       wrapped_key IS NULL AS erased
+SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts,
+       last_counterpart_act, wrapped_key IS NULL AS erased
 FROM preservation WHERE preservation_id = ANY($1::uuid[])
 """
 _LOCK: Final = f"{_FIND} ORDER BY preservation_id, party FOR UPDATE"
 _MOVE: Final = """
-UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, told = $8, changed_at = now()
-WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, told] = $3::int[] RETURNING preservation_id
+UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, last_counterpart_act = $8, changed_at = now()
+WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, last_counterpart_act] = $3::int[] RETURNING preservation_id
 """
 _PAGE: Final = """
 SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, code, received_at
@@ -68,8 +68,8 @@ ORDER BY received_at DESC, preservation_id DESC LIMIT $5
 """
 _ONE: Final = "SELECT * FROM preservation WHERE preservation_id = $1"
 _TIMELINE: Final = """
-SELECT track, name, number, state, said, at FROM preservation_act
-WHERE preservation_id = $1 AND party = $2 ORDER BY kept
+SELECT track, name, number, state, details AS said, at FROM preservation_act
+WHERE preservation_id = $1 AND party = $2 ORDER BY id
 """
 _REFUSED: Final = """
 UPDATE preservation AS p SET code = r.code, refused_at = now()
@@ -77,9 +77,9 @@ FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code) JOIN preservation_ac
 WHERE (p.preservation_id, p.party) = (a.preservation_id, a.party) AND p.counterpart = ANY($3::text[])
 """
 _WORDS: Final = """
-SELECT CASE WHEN (a.track = 'offer') = p.asks THEN NULL ELSE p.counterpart END AS by, a.name, a.state, a.said
+SELECT CASE WHEN (a.track = 'offer') = p.is_requester THEN NULL ELSE p.counterpart END AS by, a.name, a.state, a.details
 FROM preservation_act AS a JOIN preservation AS p USING (preservation_id, party)
-WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.kept
+WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.id
 """
 
 
@@ -89,7 +89,7 @@ _NEW: Final = Columns.of(
     state="text",
     offered="text",
     answer="text",
-    asks="bool",
+    is_requester="bool",
     content="bytea",
     wrapped_key="bytea",
     asked_at="timestamptz",
@@ -97,7 +97,7 @@ _NEW: Final = Columns.of(
 _ADD: Final = insert(TABLE, _NEW)
 
 
-_ACT: Final = Columns.of(domain.TimelineAct, said="jsonb")
+_ACT: Final = Columns.of(domain.TimelineAct, details="jsonb")
 _KEEP: Final = insert("preservation_act", _ACT)
 
 
@@ -105,7 +105,8 @@ async def preservation_words(driver: asyncpg.Connection, party: str, preservatio
     """Return the words of each act of both sides, in the order in which the party learned of them."""
     rows = await driver.fetch(_WORDS, preservation_id, party)
     return [
-        ActCodes(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows
+        ActCodes(row["by"], row["state"], row["details"], [event_type(Subject.PRESERVATION, row["name"])])
+        for row in rows
     ]
 
 
@@ -136,7 +137,7 @@ class PostgresPreservations(RecordStore):
             [preservation],
             offered=[preservation.standing.offered],
             answer=[preservation.standing.answer],
-            asks=[preservation.acts > 0],  # the request is an act of the party that asks
+            is_requester=[preservation.acts > 0],  # the request is an act of the party that asks
             content=[content],
             wrapped_key=[wrapped],
             asked_at=[at],
@@ -145,8 +146,10 @@ class PostgresPreservations(RecordStore):
 
     async def move(self, before: domain.Preservation, after: domain.Preservation) -> None:
         """Store the new state. Raises `Refused("state_forbids")` if another transaction has changed the row."""
-        known = before.preservation_id, before.party, [before.acts, before.told]
-        moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
+        known = before.preservation_id, before.party, [before.acts, before.last_counterpart_act]
+        moved = await self._driver.fetchval(
+            _MOVE, *known, after.state, *after.standing, after.acts, after.last_counterpart_act
+        )
         if moved is None:
             raise state_forbids()
 
@@ -194,7 +197,7 @@ class PostgresPreservations(RecordStore):
 
 
 def _preservation(row: asyncpg.Record) -> domain.Preservation:
-    same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "told", "erased")
+    same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "last_counterpart_act", "erased")
     return domain.Preservation(
         **{name: row[name] for name in same},
         standing=TrackState(row["offered"], row["answer"]),
@@ -209,8 +212,8 @@ def _shown(row: asyncpg.Record) -> domain.ShownPreservation:
 
 
 def _act(row: asyncpg.Record, of: asyncpg.Record) -> domain.PreservationAct:
-    """Return the view of an act. The offer track has the agency's acts; with `asks`, the reader is the agency."""
-    own = (row["track"] == Track.OFFER.value) == of["asks"]
+    """Return the view of an act. The offer track has the agency's acts; with `is_requester`, the reader is."""
+    own = (row["track"] == Track.OFFER.value) == of["is_requester"]
     said = {"by": of["party"] if own else of["counterpart"]}
     return domain.PreservationAct.model_validate(
         {name: said.get(name) or row[name] for name in domain.PreservationAct.model_fields}
@@ -250,7 +253,7 @@ SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, 
 FROM preservation
 WHERE party = $1 AND refused_at IS NOT NULL AND (refused_at, preservation_id) > ($2::timestamptz, $3)
   AND state NOT IN ('ended', 'withdrawn', 'withdrawal_acknowledged')
-  AND NOT (asks AND state IN ('refused', 'not_possible', 'too_late'))
+  AND NOT (is_requester AND state IN ('refused', 'not_possible', 'too_late'))
 ORDER BY refused_at, preservation_id LIMIT $4
 """
 
@@ -309,8 +312,8 @@ ORDER BY n.notice_id, n.n LIMIT $3
 # A request and a removal at the same location run one after the other, so the later one sees the earlier one. Removals
 # do not exclude each other. Each transaction locks all of its rows first and in their order, which prevents deadlocks.
 # An advisory lock was rejected, because any login could take it.
-_ASK: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR UPDATE"
-_REMOVE: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR SHARE"
+_ASK: Final = "SELECT FROM location_lock_slot WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR UPDATE"
+_REMOVE: Final = "SELECT FROM location_lock_slot WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR SHARE"
 #: The number of rows that the first migration inserts.
 _SLOTS: Final = 32_768
 _TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND party = $2 AND n = ANY($3::smallint[])"

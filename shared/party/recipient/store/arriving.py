@@ -46,7 +46,7 @@ RowT = TypeVar("RowT")
 
 
 class NewItem(NamedTuple):
-    """A row of `received`, or a further edge of a case. `numbers` are those of its items; a case names none."""
+    """A row of `received`, or a further edge of a case. `item_numbers` are those of its items; a case names none."""
 
     subject: UUID
     party: str
@@ -58,7 +58,7 @@ class NewItem(NamedTuple):
     purpose: str
     priority: str | None
     revision: int
-    numbers: Sequence[str]
+    item_numbers: Sequence[str]
     language: str | None
     incident_kind: str | None
     flagged: bool | None
@@ -82,7 +82,7 @@ _FIRST: Final = {
     kind: shown(kind, TrackState(Offering.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
 NEW: Final = Columns.of(
-    NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]", recipient="text", **OF_EDGE
+    NewItem, item_numbers="smallint[]", side="smallint", track_acts="uuid[]", recipient="text", **OF_EDGE
 )
 #: Whether a record was erased before a restore: one index lookup for each row, in any query plan.
 _IS_ERASED: Final = """(
@@ -91,21 +91,22 @@ _IS_ERASED: Final = """(
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
-           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, flagged,
+           string_to_array(item_numbers, chr(31))::smallint[] AS item_numbers, language, incident_kind, flagged,
            edge_id, retention, edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
            CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
            peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
            track_edges::jsonb AS track_edges, origin, recipient,
-           string_to_array(clock_rules, chr(31)) AS clock_rules, acknowledge_h, act_h, begun_at,
+           string_to_array(clock_rules, chr(31)) AS clock_rules, acknowledge_h, act_h, started_at,
            steps::jsonb AS steps, timers, due_at, overdue_at, late_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
 _OF_EDGE: Final = "edge_id, retention, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
-subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
+subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, item_numbers, language,
+    incident_kind,
 flagged, peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
-begun_at, steps, timers, due_at, overdue_at, late_at, {_OF_EDGE}"""
+started_at, steps, timers, due_at, overdue_at, late_at, {_OF_EDGE}"""
 
 
 #: Inserts items. A record that was erased before gets no key.
@@ -144,7 +145,7 @@ _REPLACED: Final = ", ".join(f"{name} = a.{name}" for name in _OF_EDGE.split(", 
 REPLACE: Final = Statement(
     f"""
 WITH {_ARRIVED}, item AS MATERIALIZED (
-    SELECT t.*, t.kind = 'case' AND t.said ? 'accepted_at' AS is_kept FROM received AS t
+    SELECT t.*, t.kind = 'case' AND t.answers ? 'accepted_at' AS is_kept FROM received AS t
     JOIN arrived AS a ON a.subject = t.subject AND a.party = t.party
 ), kept AS (
     INSERT INTO received_edge (subject, party, purpose, revision, received_at, {_OF_EDGE})
@@ -155,15 +156,14 @@ WITH {_ARRIVED}, item AS MATERIALIZED (
     SELECT a.subject, a.party, a.purpose, a.revision, {_OF_ARRIVED_EDGE}
     FROM arrived AS a JOIN item AS t ON t.is_kept AND t.purpose <> a.purpose
 ), replaced AS (
-    UPDATE received_edge AS e SET revision = a.revision, {_REPLACED}
-    FROM arrived AS a JOIN item AS t ON NOT t.is_kept
+    UPDATE received_edge AS e SET revision = a.revision, {_REPLACED} FROM arrived AS a JOIN item AS t ON NOT t.is_kept
     WHERE e.subject = a.subject AND e.party = a.party AND e.purpose = a.purpose
 ), raised AS (
     UPDATE received AS t SET priority = a.priority
     FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose <> a.purpose
 )
-UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority, numbers = a.numbers,
-    language = a.language, incident_kind = a.incident_kind, flagged = a.flagged,
+UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority,
+    item_numbers = a.item_numbers, language = a.language, incident_kind = a.incident_kind, flagged = a.flagged,
     {_REPLACED}
 FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose = a.purpose
 """,
@@ -201,7 +201,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         purpose=edge.purpose.value,
         priority=_priority(record, edge),
         revision=revision_of(message),
-        numbers=() if is_case else item_numbers(message),
+        item_numbers=() if is_case else item_numbers(message),
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
         flagged=None if notice is None else _is_flagged(edge.basis),

@@ -42,7 +42,7 @@ WHERE EXISTS (
       AND (t.owner, t.other) = (k.owner, k.other))
 """
 _CAME: Final = """
-INSERT INTO case_passed (referral_id, party, by_party, reason, history, at)
+INSERT INTO case_referral_in (referral_id, party, referred_by, reason, history, at)
 VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING
 """
 _PASSABLE: Final = """
@@ -54,37 +54,37 @@ SELECT * FROM (
     FROM received_edge WHERE subject = $1
 ) AS edges WHERE wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
 """
-_ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 ORDER BY number"
-_NOTE: Final = "INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood) VALUES ($1, $2, $3, $4, $5)"
+_ACTS: Final = "SELECT number, state, details, at FROM case_act WHERE referral_id = $1 ORDER BY number"
+_NOTE: Final = """
+INSERT INTO case_referral_out (message_id, referral_id, party, edge_id, previous_state) VALUES ($1, $2, $3, $4, $5)
+"""
 _NOTE_AMENDED: Final = """
-INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood)
-SELECT $1, referral_id, party, edge_id, stood FROM case_passing
+INSERT INTO case_referral_out (message_id, referral_id, party, edge_id, previous_state)
+SELECT $1, referral_id, party, edge_id, previous_state FROM case_referral_out
 WHERE referral_id = $2 AND party = $3 AND edge_id = $4 ORDER BY message_id LIMIT 1 ON CONFLICT DO NOTHING
 """
 _PASSED: Final = """
-SELECT p.message_id, p.referral_id, p.party, p.edge_id, p.stood,
+SELECT p.message_id, p.referral_id, p.party, p.edge_id, p.previous_state AS stood,
        coalesce(c.priority = 'p0_child_at_risk', false) AS urgent
-FROM case_passing AS p JOIN received AS c ON c.subject = p.referral_id AND c.party = p.party
+FROM case_referral_out AS p JOIN received AS c ON c.subject = p.referral_id AND c.party = p.party
 WHERE p.message_id = ANY($1::uuid[])
 """
 _PASSINGS: Final = f"{_PASSED} ORDER BY referral_id, p.message_id"
-_REFUSE: Final = "UPDATE case_passing SET refused = true WHERE message_id = ANY($1::uuid[])"
+_REFUSE: Final = "UPDATE case_referral_out SET is_refused = true WHERE message_id = ANY($1::uuid[])"
 _ALL_REFUSED: Final = f"""{_PASSED} AND NOT EXISTS (
-    SELECT FROM case_passing AS o
-    WHERE (o.referral_id, o.party, o.edge_id) = (p.referral_id, p.party, p.edge_id) AND NOT o.refused)
+    SELECT FROM case_referral_out AS o
+    WHERE (o.referral_id, o.party, o.edge_id) = (p.referral_id, p.party, p.edge_id) AND NOT o.is_refused)
 ORDER BY referral_id, p.message_id
 """
 #: As the index `received_came_back` names it.
 _BACK: Final = """
-SELECT subject, changed_at AS since, said ->> 'agency' AS agency, said ->> 'code' AS code, priority,
-       CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END AS rank
-FROM received
-WHERE party = $1 AND said ? 'stands' AND state IN ('offered', 'accepted', 'ongoing')
+SELECT subject, changed_at AS since, answers ->> 'agency' AS agency, answers ->> 'code' AS code, priority,
+       CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END AS rank FROM received
+WHERE party = $1 AND answers ? 'stands' AND state IN ('offered', 'accepted', 'ongoing')
   AND (CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END, changed_at, subject) > ($2::int, $3, $4)
-  AND CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END <= $5
-ORDER BY rank, changed_at, subject LIMIT $6
+  AND CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END <= $5 ORDER BY rank, changed_at, subject LIMIT $6
 """
-_BY: Final = "SELECT by_party AS by, reason, at, history FROM case_passed WHERE referral_id = $1"
+_BY: Final = "SELECT referred_by AS by, reason, at, history FROM case_referral_in WHERE referral_id = $1"
 
 
 async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
@@ -170,8 +170,8 @@ def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
     """Yield the acts that moved the case or stated an outcome. Requests about notices concern the origin alone."""
     before = None
     for row in acts:
-        if row["state"] != before or "outcome" in row["said"]:
-            words = {name: row["said"].get(name) for name in (*CaseCodes.model_fields, "reason")}
+        if row["state"] != before or "outcome" in row["details"]:
+            words = {name: row["details"].get(name) for name in (*CaseCodes.model_fields, "reason")}
             answer = answer_of(Subject.CASE, row["state"])
             if answer is AnswerState.REFERRED:  # the reason of a referral to another agency is not part of the outcome
                 words["reason"] = None
@@ -181,45 +181,48 @@ def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
 
 
 _OPEN: Final = """
-SELECT hold_id, coalesce(not_after, asked_until) AS ends FROM hold
-WHERE referral_id = $1 AND party = $2 AND state IN ('asked', 'active') ORDER BY asked_at DESC LIMIT 1
+SELECT hold_id, coalesce(expires_at, requested_until) AS ends FROM hold
+WHERE referral_id = $1 AND party = $2 AND state IN ('asked', 'active') ORDER BY requested_at DESC LIMIT 1
 """
 _ASK: Final = """
-INSERT INTO hold (hold_id, party, referral_id, origin, scope, basis, asked_at, asked_until)
+INSERT INTO hold (hold_id, party, referral_id, origin, scope, basis, requested_at, requested_until)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_MORE: Final = "UPDATE hold SET asked_until = $3, basis = $4 WHERE hold_id = $1 AND party = $2"
-_DONE: Final = "UPDATE hold SET attention = NULL WHERE referral_id = $1 AND party = $2 AND attention IS NOT NULL"
+_MORE: Final = "UPDATE hold SET requested_until = $3, basis = $4 WHERE hold_id = $1 AND party = $2"
+_DONE: Final = """
+UPDATE hold SET attention_since = NULL WHERE referral_id = $1 AND party = $2 AND attention_since IS NOT NULL
+"""
 _ACTIVATED: Final = """
-UPDATE hold SET state = 'active', not_after = $4, held = $5, issued = $6
+UPDATE hold SET state = 'active', expires_at = $4, held_notice_count = $5, issued_notice_count = $6
 WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
 """
 #: A hold without a row was placed by the agency's former instance or lost in a restore. The origin's statement counts.
 _UNKNOWN: Final = """
-INSERT INTO hold (hold_id, party, origin, referral_id, scope, basis, asked_at, asked_until)
+INSERT INTO hold (hold_id, party, origin, referral_id, scope, basis, requested_at, requested_until)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 _TOO_LATE: Final = """
-UPDATE hold SET state = 'too_late', issued_at = $4, attention = $5
+UPDATE hold SET state = 'too_late', issued_at = $4, attention_since = $5
 WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
 """
 _ENDED: Final = """
 UPDATE hold SET state = $4::text, ended_at = $5::timestamptz,
-       attention = CASE WHEN $4::text = 'released' THEN NULL ELSE $5::timestamptz END
+       attention_since = CASE WHEN $4::text = 'released' THEN NULL ELSE $5::timestamptz END
 WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
 """
 _WAIT: Final = """
-SELECT h.hold_id, h.attention, h.referral_id, h.origin, h.state, c.state AS case_state, c.priority
+SELECT h.hold_id, h.attention_since, h.referral_id, h.origin, h.state, c.state AS case_state, c.priority
 FROM hold AS h JOIN received AS c ON c.subject = h.referral_id AND c.party = h.party
-WHERE h.party = $1 AND h.attention IS NOT NULL AND (h.attention, h.hold_id) > ($2, $3)
-ORDER BY h.attention, h.hold_id LIMIT $4
+WHERE h.party = $1 AND h.attention_since IS NOT NULL AND (h.attention_since, h.hold_id) > ($2, $3)
+ORDER BY h.attention_since, h.hold_id LIMIT $4
 """
 _PAGE: Final = """
-SELECT hold_id AS hold, referral_id, origin, scope, basis, asked_at, asked_until, state, not_after, held, issued,
-       issued_at, ended_at
+SELECT hold_id AS hold, referral_id, origin, scope, basis, requested_at AS asked_at,
+       requested_until AS asked_until, state, expires_at AS not_after, held_notice_count AS held,
+       issued_notice_count AS issued, issued_at, ended_at
 FROM hold WHERE party = $1 AND ($2::text IS NULL OR state = $2)
-  AND ($3::timestamptz IS NULL OR (asked_at, hold_id) < ($3, $4::uuid))
-ORDER BY asked_at DESC, hold_id DESC LIMIT $5
+  AND ($3::timestamptz IS NULL OR (requested_at, hold_id) < ($3, $4::uuid))
+ORDER BY requested_at DESC, hold_id DESC LIMIT $5
 """
 
 
@@ -287,9 +290,9 @@ async def ended_holds(
 
 def _waits(row: asyncpg.Record) -> AttentionRow:
     told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
-    told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention"]}
+    told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention_since"]}
     waiting = AttentionItem.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
-    return AttentionRow(ListPlace(RANK_MAX, row["attention"], row["hold_id"]), waiting)
+    return AttentionRow(ListPlace(RANK_MAX, row["attention_since"], row["hold_id"]), waiting)
 
 
 async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:

@@ -49,15 +49,16 @@ ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED
 #: Kept until a day before $1, likewise. With $5, only records that are not erased yet.
 KEPT_UNTIL: Final = f"""
 SELECT subject, party FROM received AS t WHERE state = 'withdrawal_acknowledged'
-  AND said #>> '{{fate}}' = 'kept' AND said #>> '{{kept,until}}' < $1 AND {_OTHERS}
+  AND answers #>> '{{fate}}' = 'kept' AND answers #>> '{{kept,until}}' < $1 AND {_OTHERS}
   AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party))
-ORDER BY said #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
+ORDER BY answers #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 #: Whether this database was restored once: an own stream had an earlier incarnation. The row of an incarnation of
 #: another instance, which was read here, has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
-SELECT subject AS subject_id, party, sender, passed_by, exercise, state, acts, told, said, revision, numbers,
+SELECT subject AS subject_id, party, sender, passed_by, exercise, state, act_count AS acts,
+       reported_act_count AS told, answers AS said, revision, item_numbers AS numbers,
        jsonb_build_object(purpose, edge_revision) || coalesce((
            SELECT jsonb_object_agg(e.purpose, e.revision ORDER BY e.revision) FROM received_edge AS e
            WHERE e.subject = t.subject AND e.party = t.party AND e.purpose <> t.purpose), '{}') AS purposes,
@@ -72,17 +73,18 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a (subject, party
 WHERE t.subject = a.subject AND t.party = a.party AND t.state = a.present RETURNING t.subject
 """
 _RESUME: Final = """
-UPDATE received AS t SET state = a.state, changed_at = now(), acts = a.acts, told = a.acts, said = a.said::jsonb
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a (subject, party, state, acts, said)
+UPDATE received AS t SET state = a.state, changed_at = now(), act_count = a.act_count,
+    reported_act_count = a.act_count, answers = a.answers::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a (subject, party, state, act_count, answers)
 WHERE t.subject = a.subject AND t.party = a.party
 """
 _HEAR: Final = """
-UPDATE received SET state = $3, said = $4::jsonb, changed_at = now() WHERE subject = $1 AND party = $2
+UPDATE received SET state = $3, answers = $4::jsonb, changed_at = now() WHERE subject = $1 AND party = $2
 """
 _RAISE: Final = """
 UPDATE received SET state = $3, revision = $4, changed_at = now() WHERE subject = $1 AND party = $2
 """
-_NAMES: Final = "subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier"
+_NAMES = "subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier, item_numbers AS numbers"
 
 
 class Reference(NamedTuple):
@@ -100,9 +102,9 @@ class _Move(NamedTuple):
     party: str
     present: str
     following: str
-    acts: int
+    act_count: int
     revision: int
-    said: Json
+    answers: Json
     case_reference: bytes | None
     reference_key: bytes | None
     reference_token: bytes | None
@@ -113,11 +115,10 @@ _MOVE: Final = Statement(
     f"""
 WITH a AS MATERIALIZED (SELECT * FROM {{moves}}), held AS MATERIALIZED (
     SELECT t.subject, t.party, t.edge_id FROM received AS t JOIN a USING (subject, party)
-    WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
+    WHERE t.state = a.present AND t.act_count = a.act_count AND t.revision = a.revision
     ORDER BY t.subject, t.party FOR UPDATE OF t
-)
-UPDATE received AS t
-SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::jsonb,
+) UPDATE received AS t
+SET state = a.following, changed_at = now(), act_count = t.act_count + 1, answers = a.answers::jsonb,
     case_reference = coalesce(a.case_reference, t.case_reference),
     reference_key = coalesce(a.reference_key, t.reference_key),
     reference_token = coalesce(a.reference_token, t.reference_token), {SET_COUNTED.format(row="t")}

@@ -50,7 +50,7 @@ from shared.vocabulary.referral import PriorityLevel
 AT_RISK: Final = 2**62
 #: The columns of a list. The names of the parties' own words are those of their views.
 SHOWN: Final = """subject, subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier, party,
-purpose, exercise, state, edge, numbers, received_at, priority, revision, said, language, place"""
+purpose, exercise, state, edge, item_numbers AS numbers, received_at, priority, revision, answers, language, sort_key"""
 _TAKEN: Final = {
     "party": "text",
     "state": "text",
@@ -75,16 +75,16 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
         return (
             f"(SELECT {SHOWN}{more} FROM received WHERE party = {{party}} "
             # One upper bound, at which the index walk begins for any page.
-            f"AND place >= {{low}} + {above} AND place <= least({{high}} - 1 + {above}, {{below}}) "
-            "AND (place, subject) < ({below}, {beside}) "
+            f"AND sort_key >= {{low}} + {above} AND sort_key <= least({{high}} - 1 + {above}, {{below}}) "
+            "AND (sort_key, subject) < ({below}, {beside}) "
             "AND ({state} IS NULL OR state = {state}) "
             "AND ({level} IS NULL OR priority = {level}) AND ({sender} IS NULL OR sender = {sender}) "
             "AND ({subjects} IS NULL OR subject = ANY({subjects})) "
-            f"AND ({{claimed_by}} IS NULL OR {claimed}) ORDER BY place DESC, subject DESC LIMIT {{most}})"
+            f"AND ({{claimed_by}} IS NULL OR {claimed}) ORDER BY sort_key DESC, subject DESC LIMIT {{most}})"
         )
 
     # Rows with a child at risk are above all others, in the order of their times.
-    both = f"{band(AT_RISK)} UNION ALL {band(0)} ORDER BY place DESC, subject DESC LIMIT {{most}}"
+    both = f"{band(AT_RISK)} UNION ALL {band(0)} ORDER BY sort_key DESC, subject DESC LIMIT {{most}}"
     return Statement(both, **_TAKEN)
 
 
@@ -133,7 +133,7 @@ _NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     """Return a view of a row. A field comes from `more`, else its columns, else the party's words; else it is None."""
-    said: Mapping[str, object] = row.get("said", {})
+    said: Mapping[str, object] = row.get("answers") or row.get("details", {})
     known = dict(row) | more
     if "edge" in row:
         known["edge"] = from_json(decompress(row["edge"]))
@@ -142,10 +142,9 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
 
 #: With a child at risk, the place is `AT_RISK` plus the microseconds of `received_at`. The walk begins at one bound.
 _WAITING: Final = f"""
-SELECT subject, sender, state, priority, received_at AS since FROM received
-WHERE party = $1 AND (place, subject) > (
+SELECT subject, sender, state, priority, received_at AS since FROM received WHERE party = $1 AND (sort_key, subject) > (
     {AT_RISK} + greatest((extract(epoch FROM $2::timestamptz) * 1000000)::bigint, 0), $3)
-ORDER BY place, subject LIMIT $4
+ORDER BY sort_key, subject LIMIT $4
 """
 
 
@@ -175,15 +174,15 @@ def _waits(subject: Subject, row: asyncpg.Record) -> AttentionRow:
 Now = Callable[[], datetime]
 
 _NEWEST: Final = """
-SELECT number, actor, until FROM case_lease WHERE referral_id = $1 AND party = $2 ORDER BY number DESC LIMIT 1
+SELECT number, actor, expires_at FROM case_lease WHERE referral_id = $1 AND party = $2 ORDER BY number DESC LIMIT 1
 """
 _ADD: Final = """
-INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT DO NOTHING
+INSERT INTO case_lease (referral_id, party, number, actor, expires_at, assigned_by, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """
 #: The keys from which actor ids are derived, of the people and API keys of a party that still have one of these roles.
 _OFFICERS: Final = """
-SELECT decode(actor, 'hex') AS whose FROM console_person WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
+SELECT decode(actor, 'hex') AS whose FROM console_account WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
 UNION SELECT coalesce(decode(person, 'hex'), key_hash) FROM api_key
 WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
 """
@@ -192,22 +191,22 @@ WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
 #: Cases that an officer holds at the time $3.
 _STANDING: Final = """
 SELECT referral_id FROM (
-    SELECT DISTINCT ON (referral_id) referral_id, actor, until FROM case_lease
+    SELECT DISTINCT ON (referral_id) referral_id, actor, expires_at FROM case_lease
     WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
-) AS newest WHERE actor IS NOT NULL AND until > $3
+) AS newest WHERE actor IS NOT NULL AND expires_at > $3
 """
 #: The holder of a row of `received` by the newest lease, and the end of that lease.
 CLAIMED: Final = """,
 (SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_by,
-(SELECT l.until FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
+(SELECT l.expires_at FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_until
 """
 
 #: The cases that the person {claimed_by} of the party {party} holds by the newest lease.
 MINE: Final = """subject IN (
     SELECT l.referral_id FROM case_lease AS l
-    WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
+    WHERE l.party = {party} AND l.actor = {claimed_by} AND l.expires_at > now() AND NOT EXISTS (
         SELECT FROM case_lease AS m WHERE m.referral_id = l.referral_id AND m.party = l.party AND m.number > l.number)
 )"""
 
@@ -258,17 +257,17 @@ class _ContactRow(NamedTuple):
     referral_id: UUID
     party: str
     agency: str
-    ground: str
-    their_referral_id: UUID
+    reason: str
+    other_referral_id: UUID
     at: datetime
-    attention: datetime
+    attention_since: datetime
 
 
 _TOLD: Final = Columns.of(_ContactRow)
 _ADD_CONTACT: Final = insert("case_contact", _TOLD, end="ON CONFLICT DO NOTHING")
 _SEEN: Final = """
-UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
-WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT NULL
+UPDATE case_contact AS c SET attention_since = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
+WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention_since IS NOT NULL
 """
 #: Suggestions that the case's own origin repeats. A suggestion by another party is judged as any message.
 _KNOWN: Final = """
@@ -277,12 +276,15 @@ SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], 
 JOIN case_contact AS c USING (referral_id, party, agency)
 JOIN received AS f ON (f.subject, f.party, f.sender) = (k.referral_id, k.party, k.origin)
 """
-_OF: Final = "SELECT agency, ground, their_referral_id, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
+_OF: Final = """
+SELECT agency, reason AS ground, other_referral_id AS their_referral_id, at FROM case_contact
+WHERE referral_id = $1 ORDER BY at, agency
+"""
 #: A case is listed once for all its suggestions. A finished case is not listed, because no act could clear the entry.
 _WAIT: Final = """
 SELECT referral_id, since, sender, priority FROM (
-    SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
-    WHERE c.party = $1 AND c.attention IS NOT NULL GROUP BY c.referral_id
+    SELECT c.referral_id, min(c.attention_since) AS since FROM case_contact AS c
+    WHERE c.party = $1 AND c.attention_since IS NOT NULL GROUP BY c.referral_id
 ) AS told JOIN received AS f ON f.subject = told.referral_id
 WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
 """

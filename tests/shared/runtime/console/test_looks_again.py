@@ -41,7 +41,7 @@ WORD = "w" * RANDOM_CHARACTERS + to_base64url(KEK.session_mac("w" * RANDOM_CHARA
 class Holding:
     """A database in which every visitor has a valid session. Settings: proof time, role and end."""
 
-    proven_at: Any = NOW
+    authenticated_at: Any = NOW
     role: str = "analyst"
     ended: bool = False
     waits: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,7 +52,13 @@ class Holding:
 
     async def fetchrow(self, *_: object) -> dict[str, object] | None:
         scope = dict.fromkeys(("scope_jurisdictions", "scope_parties"))
-        row = {"party": PARTY, "actor": "5d0c" * 8, "role": self.role, "seen_at": NOW, "proven_at": self.proven_at}
+        row = {
+            "party": PARTY,
+            "actor": "5d0c" * 8,
+            "role": self.role,
+            "last_seen_at": NOW,
+            "authenticated_at": self.authenticated_at,
+        }
         return None if self.ended else row | scope
 
 
@@ -117,7 +123,7 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
     # The whole page without the way to its record, which needs a database.
     monkeypatch.setattr(SubjectPages, "_found", found)
     monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
-    frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
+    frame = console(Holding(authenticated_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = SubjectPages.__new__(SubjectPages)
     kind = SimpleNamespace(path="inbox", recipient=None, amended=lambda _: ())
     pages._frame, pages._kind = frame, kind  # type: ignore[assignment]
@@ -141,7 +147,7 @@ async def test_so_is_what_an_amendment_has_changed(
 
     monkeypatch.setattr(pages_of_referrals, "compare_revisions", compared)
     monkeypatch.setattr(ReferralPages, "_shown", shown)
-    frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
+    frame = console(Holding(authenticated_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = ReferralPages.__new__(ReferralPages)
     pages.frame, pages.use = frame, SimpleNamespace(reading=reading)  # type: ignore[assignment]
     frame.post("/referrals/{id}/reveal", pages._reveal)

@@ -26,8 +26,8 @@ class Holding:
         yield SimpleNamespace(driver=self)
 
     async def fetchrow(self, *_: object) -> dict[str, object]:
-        nothing = dict.fromkeys(("scope_jurisdictions", "scope_parties", "proven_at"))
-        return {"party": PARTY, "actor": "5d0c" * 8, "role": "analyst", "seen_at": NOW} | nothing
+        nothing = dict.fromkeys(("scope_jurisdictions", "scope_parties", "authenticated_at"))
+        return {"party": PARTY, "actor": "5d0c" * 8, "role": "analyst", "last_seen_at": NOW} | nothing
 
 
 @pytest.mark.parametrize(("status", "exercise"), [("live", False), ("sandbox", True), ("suspended", None)])

@@ -35,7 +35,7 @@ class People:
     coming_in: Person = ATTACKER
     sessions: dict[str, Person] = field(default_factory=dict)
 
-    async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
+    async def begin(self, person: Person, *, authenticated_at: datetime | None = None) -> str:
         text = f"session-{len(self.sessions)}"
         self.sessions[text] = person
         return text

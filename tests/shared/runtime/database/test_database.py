@@ -13,8 +13,8 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.transactions import Database, RowScope, gather_part, take_parts, write_parts
 
-ADD = "INSERT INTO lease (name, holder, fence, until) VALUES ($1::uuid::text, $1, 1, now())"
-COUNT = "SELECT count(*) FROM lease WHERE holder = $1"
+ADD = "INSERT INTO process_lease (name, holder, fencing_token, expires_at) VALUES ($1::uuid::text, $1, 1, now())"
+COUNT = "SELECT count(*) FROM process_lease WHERE holder = $1"
 BOUND = "SELECT current_setting('causeway.parties', true), current_setting('causeway.action', true)"
 
 
@@ -127,7 +127,10 @@ async def test_a_savepoint_that_fails_drops_the_parts_that_were_gathered_in_it(d
 
 async def test_a_savepoint_that_fails_keeps_the_parts_that_were_gathered_before_it(database: Database) -> None:
     kept = uuid7()
-    add = Statement("INSERT INTO lease (name, holder, fence, until) VALUES ({id}::text, {id}, 1, now())", id="uuid")
+    add = Statement(
+        "INSERT INTO process_lease (name, holder, fencing_token, expires_at) VALUES ({id}::text, {id}, 1, now())",
+        id="uuid",
+    )
     async with database.transaction() as session:
         gather_part(session.driver, add.part(id=kept))
         with suppress(ZeroDivisionError):

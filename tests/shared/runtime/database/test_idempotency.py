@@ -152,7 +152,7 @@ async def test_nothing_of_a_key_is_kept_but_its_hash(database: Database) -> None
     text = f"visible-{uuid7()}"
     await request(database, read_key(text))
     async with database.transaction() as session:
-        rows = await session.driver.fetch("SELECT idempotency::text AS row FROM idempotency")
+        rows = await session.driver.fetch("SELECT idempotency_key::text AS row FROM idempotency_key")
     assert not any(text in row["row"] or text.encode().hex() in row["row"] for row in rows)
 
 

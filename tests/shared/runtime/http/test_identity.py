@@ -163,8 +163,8 @@ async def test_what_somebody_is_called_can_be_taken_away_and_auditors_are_called
     for said, called in (("Zoë", "Zoë"), (None, "Zoë"), ("", None), (None, None)):
         async with database.transaction() as session:
             await permit(session.driver, person, Role.ANALYST, called=said)
-        (found,) = await database.fetch("SELECT called FROM console_person WHERE actor = $1", person.actor)
-        assert found["called"] == called, said
+        (found,) = await database.fetch("SELECT display_name FROM console_account WHERE actor = $1", person.actor)
+        assert found["display_name"] == called, said
     with pytest.raises(Refused, match="auditors_uncalled"):
         async with database.transaction() as session:
             await permit(session.driver, person, Role.AUDITOR, called="Zoë")

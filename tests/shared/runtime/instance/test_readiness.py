@@ -27,7 +27,7 @@ def machinery(clock: ManualClock) -> InstanceParts:
     """Return a process with the parts that this test needs: no database, no broker, no documents."""
     nothing = cast(Any, None)
     settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
-    database = cast(Any, SimpleNamespace(session_number=0))
+    database = cast(Any, SimpleNamespace(session_number=0, changes=SimpleNamespace()))
     parts = [nothing] * 5
     return InstanceParts("hotline", settings, clock, database, nothing, DocumentStore(), *parts)
 

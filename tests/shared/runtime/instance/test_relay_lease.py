@@ -31,7 +31,7 @@ _ADVISORY_LOCK = 0x6361757365776179
 @pytest.fixture(autouse=True)
 async def nobodys(database: Database) -> None:
     async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM lease")
+        await session.driver.execute("DELETE FROM process_lease")
 
 
 def instance(database: Database) -> InstanceParts:
@@ -83,7 +83,7 @@ async def test_a_relay_ends_when_another_has_its_lease(database: Database) -> No
     publishing = asyncio.create_task(here.run_relay(cast(Any, None)))
     await until_publishes(here)
     async with database.transaction() as session:
-        await session.driver.execute("UPDATE lease SET until = now() - interval '1 s'")
+        await session.driver.execute("UPDATE process_lease SET expires_at = now() - interval '1 s'")
     assert await ProcessLease(database, "relay").wait() == 2
     with pytest.raises(Unavailable, match="lease_lost"):
         await publishing
@@ -115,10 +115,10 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         await may_not(
             accountant,
-            "UPDATE lease SET until = now() + interval '1 day'",
-            "INSERT INTO lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
-            "SELECT * FROM lease FOR UPDATE",
-            "BEGIN; LOCK TABLE lease",
+            "UPDATE process_lease SET expires_at = now() + interval '1 day'",
+            "INSERT INTO process_lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
+            "SELECT * FROM process_lease FOR UPDATE",
+            "BEGIN; LOCK TABLE process_lease",
             "UPDATE stream SET sent = 9",
         )
         here = instance(database)

@@ -28,7 +28,7 @@ UPDATE deadline AS d SET due_at = NULL FROM unnest($1::text[]) AS k (party) WHER
 LATE: Final = AT + timedelta(days=1)
 #: Overdue deadlines, each with one timer of this consequence.
 _DUE_ROWS: Final = """
-INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, timers, overdue_at,
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at, timers, overdue_at,
                       late_at)
 SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
        $6::bytea, $5::timestamptz + i * interval '1 us',
@@ -57,7 +57,7 @@ async def test_a_page_of_due_times_begins_at_its_place_in_the_index(database: Da
         lines = await generic_plan(session, statement)
     kinds = ["overdue", "ending"] if statement == store._DUE else ["overdue"]
     indexes = [f"{table}_{kind}" for kind in kinds for table in ("deadline", "edge", "received")]
-    used = [line.split("using ")[1].split()[0] for line in lines if "using " in line and "permitted" not in line]
+    used = [line.split("using ")[1].split()[0] for line in lines if "using " in line and "permission" not in line]
     assert used == indexes
     assert sum("Index Cond" in line and "ROW(overdue_at, edge_id) > ROW" in line for line in lines) == len(indexes)
     assert not any("Sort  (" in line for line in lines)

@@ -51,11 +51,11 @@ async def writes(database: Database) -> tuple[int, int, int]:
 
 async def test_an_act_counts_its_deadline_in_one_update_and_the_scheduler_has_nothing_to_do(database: Database) -> None:
     (edge,) = notices(1)
-    clock = SteppingClock(edge.begun_at)
+    clock = SteppingClock(edge.started_at)
     await begin(database, edge, law=law_at)
     before = await writes(database)
     for _ in range(2):  # the second time it is the same act, repeated
-        await noted(database, steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
+        await noted(database, steps_of(edge, AnswerState.ACKNOWLEDGED, edge.started_at))
     inserted, updated, deleted = (after - first for after, first in zip(await writes(database), before, strict=True))
     assert (inserted, updated, deleted) == (0, 1, 0)
     kept = await rows_of(database)
@@ -69,16 +69,16 @@ async def test_steps_of_one_transaction_are_written_once(database: Database) -> 
     (edge,) = notices(1)
     before = await writes(database)
     async with acting(database) as session:
-        await clock(session.driver, [edge], steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
-        await clock(session.driver, (), steps_of(edge, AnswerState.REAPPEARED, edge.begun_at))
+        await clock(session.driver, [edge], steps_of(edge, AnswerState.ACKNOWLEDGED, edge.started_at))
+        await clock(session.driver, (), steps_of(edge, AnswerState.REAPPEARED, edge.started_at))
     assert [after - first for after, first in zip(await writes(database), before, strict=True)] == [1, 0, 0]
 
 
 async def test_without_law_an_act_leaves_the_count_to_the_scheduler(database: Database) -> None:
     (edge,) = await begun(database, 1)
-    clock = SteppingClock(edge.begun_at)
+    clock = SteppingClock(edge.started_at)
     await look_through(timers_of(database, clock))
-    await noted(database, steps_of(edge, AnswerState.ACTIONED, edge.begun_at), law=None)
+    await noted(database, steps_of(edge, AnswerState.ACTIONED, edge.started_at), law=None)
     assert await timers_kept(database), "as they were"
     assert await timers_of(database, clock).look() == 1
     assert await timers_kept(database) == []
@@ -88,7 +88,7 @@ async def test_steps_are_written_under_the_scope_of_their_act(database: Database
     (edge,) = notices(1)
     await begin(database, edge, law=law_at)
     async with acting(database) as session:
-        await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+        await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.started_at))
         await session.bind(RowScope(["provider-de.example"], Role.VIEWER, "read"))
     assert await timers_kept(database) == []
 
@@ -100,7 +100,7 @@ async def test_a_step_that_is_rolled_back_to_a_savepoint_is_not_written(database
     async with acting(database) as session:
         with suppress(ZeroDivisionError):
             async with session.savepoint(ZeroDivisionError):
-                await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+                await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.started_at))
                 raise ZeroDivisionError
     assert await rows_of(database) == kept
 
@@ -112,7 +112,7 @@ async def test_an_edge_that_is_begun_on_the_terms_of_another_and_ended_owes_noth
     async with acting(database) as session:
         await clock(session.driver, [edge], ())
         for new in (kept, ended):
-            await begin_like(session.driver, edge.edge_id, new, recipient=PARTY, at=edge.begun_at)
+            await begin_like(session.driver, edge.edge_id, new, recipient=PARTY, at=edge.started_at)
         await end(session.driver, [ended])
     owing = {edge_id for edge_id, _ in await timers_kept(database)}
     assert {row.edge.edge_id for row in await rows_of(database)} == {edge.edge_id, kept, ended}

@@ -58,7 +58,7 @@ async def test_each_is_told_once_and_none_early_with_eight_workers_that_die_and_
     now = clocks[0].true
     assert all(at <= now for *_, at in said)
     for rung, after in ((OWNER, 72), (REGISTRAR, 144)):
-        due = {(each.edge_id, each.begun_at + after * HOUR) for each in edges}
+        due = {(each.edge_id, each.started_at + after * HOUR) for each in edges}
         at_end = [(edge_id, at) for edge_id, name, _, at in said if name == rung and (edge_id, at) in due]
         assert sorted(at_end) == sorted(due)
 
@@ -66,7 +66,7 @@ async def test_each_is_told_once_and_none_early_with_eight_workers_that_die_and_
 async def test_a_clock_that_is_believed_tells_early(database: Database, endpoint: DatabaseEndpoint) -> None:
     """The control: without a second clock for comparison, a clock that is an hour ahead fires an hour early."""
     (edge,) = await begun(database, 1)
-    clock = SteppingClock(edge.begun_at + 17.5 * HOUR)
+    clock = SteppingClock(edge.started_at + 17.5 * HOUR)
     clock.off = HOUR
     await timers_of(database, clock).look()
     assert await told(database) == []
@@ -86,7 +86,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
         state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
         steps = [
             EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step)
-            for step in answered(Subject.NOTICE, state, edge.begun_at + 3 * HOUR)
+            for step in answered(Subject.NOTICE, state, edge.started_at + 3 * HOUR)
         ]
         async with database.transaction(SCOPE) as session:
             await timers_module.clock(session.driver, (), steps)
@@ -122,9 +122,9 @@ BEYOND = datetime(9999, 12, 30, tzinfo=UTC)
 
 async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) -> None:
     good, bad = notices(2)
-    bad = replace(bad, begun_at=BEYOND)
+    bad = replace(bad, started_at=BEYOND)
     await begin(database, good, bad)
-    clock = SteppingClock(good.begun_at + 200 * HOUR)
+    clock = SteppingClock(good.started_at + 200 * HOUR)
     timers = timers_of(database, clock)
     assert timers.check() == Check("timers", True)
     await look_through(timers)
@@ -136,7 +136,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) ->
     assert await timers.look() == 1, "it is tried again, and not at once"
     assert await timers.rebuild() == 2, "nor does it prevent the rebuild of all timers"
     async with database.transaction(SCOPE) as session:
-        await session.driver.execute("UPDATE deadline SET begun_at = $1, due_at = $1", good.begun_at)
+        await session.driver.execute("UPDATE deadline SET started_at = $1, due_at = $1", good.started_at)
     await look_through(timers)
     assert (await aside(database), timers.check().reason) == ({}, "")
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
@@ -146,21 +146,21 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(database: Database) ->
 async def test_a_clock_that_was_ahead_sets_aside_for_no_longer(database: Database, witness_ahead: bool) -> None:
     """The other clock may have contradicted it, or may have been ahead with it."""
     (edge,) = notices(1)
-    await begin(database, replace(edge, begun_at=BEYOND))
-    day, clock = timedelta(days=1), SteppingClock(edge.begun_at + 200 * HOUR)
+    await begin(database, replace(edge, started_at=BEYOND))
+    day, clock = timedelta(days=1), SteppingClock(edge.started_at + 200 * HOUR)
     timers, true = timers_of(database, clock), clock.true
     clock.off, clock.true = (timedelta(), true + day) if witness_ahead else (day, true)
     assert await timers.look() == 1
     clock.off, clock.true = timedelta(), true
     async with database.transaction(SCOPE) as session:
-        await session.driver.execute("UPDATE deadline SET begun_at = $1", edge.begun_at)
+        await session.driver.execute("UPDATE deadline SET started_at = $1", edge.started_at)
     assert 1 in [await timers.look() for _ in range(COUNTED_EVERY + 1)]
     assert (await aside(database), bool(await told(database))) == ({}, True)
 
 
 async def test_what_is_dated_before_there_was_law_counts_from_then(database: Database) -> None:
     (edge,) = notices(1)
-    edge = replace(edge, begun_at=datetime(1970, 1, 1, tzinfo=UTC))
+    edge = replace(edge, started_at=datetime(1970, 1, 1, tzinfo=UTC))
     await begin(database, edge)
     clock = SteppingClock(AT)
     timers = Timers(
@@ -176,7 +176,7 @@ async def test_what_is_dated_before_there_was_law_counts_from_then(database: Dat
 async def test_without_that_one_stops_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a calculation error ends the run, and the next one begins with the same row."""
     good, bad = notices(2)
-    await begin(database, good, replace(bad, begun_at=BEYOND))
+    await begin(database, good, replace(bad, started_at=BEYOND))
 
     def unguarded(self: Timers, row: Deadline, now: datetime | None) -> Any:
         return self._counted(row, now)
@@ -186,7 +186,7 @@ async def test_without_that_one_stops_all(database: Database, monkeypatch: pytes
 
     monkeypatch.setattr(Timers, "_looked", unguarded)
     monkeypatch.setattr(Timers, "_look_alone", together)
-    timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
+    timers = timers_of(database, SteppingClock(good.started_at + 200 * HOUR))
     for _ in range(2):
         with pytest.raises(OverflowError):
             await timers.look()
@@ -205,7 +205,7 @@ async def test_one_whose_timers_cannot_be_kept_stops_no_other(
         is_bad = row.edge.edge_id == bad.edge_id
         return replace(looked, row=replace(looked.row, overdue_at=cast("datetime", "never"))) if is_bad else looked
 
-    clock = SteppingClock(good.begun_at + 200 * HOUR)
+    clock = SteppingClock(good.started_at + 200 * HOUR)
     timers = timers_of(database, clock)
     with monkeypatch.context() as defect:
         defect.setattr(Timers, "_counted", unwritable)
@@ -239,7 +239,7 @@ async def test_that_an_edge_cannot_be_kept_is_said_once(
     async def fails(*_: object) -> int:
         raise ZeroDivisionError
 
-    clock = SteppingClock(bad.begun_at)
+    clock = SteppingClock(bad.started_at)
     timers = timers_of(database, clock)
     monkeypatch.setattr(Timers, "_renew", fails)
     said = list[int]()
@@ -259,7 +259,7 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
             """UPDATE deadline SET steps = '[[0, "unheard_of", "", 0]]', due_at = '-infinity' WHERE edge_id = $1""",
             bad.edge_id,
         )
-    timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
+    timers = timers_of(database, SteppingClock(good.started_at + 200 * HOUR))
     await look_through(timers)
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
     assert await aside(database) == {bad.edge_id: "clock_defect"}
@@ -268,17 +268,17 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
 async def aside(database: Database) -> dict[Any, str]:
     """Return the edges in retry backoff, with the reason."""
     async with database.transaction(SCOPE) as session:
-        rows = await session.driver.fetch("SELECT edge_id, aside FROM deadline WHERE aside IS NOT NULL")
-    return {row["edge_id"]: row["aside"] for row in rows}
+        rows = await session.driver.fetch("SELECT edge_id, failure_code FROM deadline WHERE failure_code IS NOT NULL")
+    return {row["edge_id"]: row["failure_code"] for row in rows}
 
 
 async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Database) -> None:
     (edge,) = await begun(database, 1)
-    clock = SteppingClock(edge.begun_at)
+    clock = SteppingClock(edge.started_at)
     timers = timers_of(database, clock)
     await timers.look()
     assert await timers.look() == 0, "nothing is due"
-    acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.begun_at)
+    acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.started_at)
     steps = [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
     async with database.transaction(SCOPE) as session:
         await timers_module.clock(session.driver, (), steps)
@@ -290,7 +290,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
 async def test_a_long_outage_is_told_once(database: Database) -> None:
     (edge,) = notices(1)
     await begin(database, edge, edge)
-    clock = SteppingClock(edge.begun_at + timedelta(days=30))
+    clock = SteppingClock(edge.started_at + timedelta(days=30))
     timers = timers_of(database, clock)
     await look_through(timers)
     said = await told(database)

@@ -89,7 +89,7 @@ def notices(count: int, *, seed: int = 0) -> list[EdgeClock]:
             rules=(NOTICE_RULE,),
             acknowledge_h=24,
             act_h=None,
-            begun_at=AT + timedelta(seconds=10 * random.randrange(17_280)),
+            started_at=AT + timedelta(seconds=10 * random.randrange(17_280)),
         )
         for _ in range(count)
     ]
