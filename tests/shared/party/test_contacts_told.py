@@ -47,5 +47,5 @@ async def told(directory: DirectoryIndex) -> list[str]:
 async def test_an_instance_without_a_key_to_seal_for_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     directory = world().documents.directory
     assert await told(directory) == [NL, BE]
-    monkeypatch.setattr(DirectoryIndex, "sealing_key", lambda *_: None)
+    monkeypatch.setattr(directory, "sealing_key", lambda *_: None)
     assert await told(directory) == []

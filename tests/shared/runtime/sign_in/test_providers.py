@@ -95,7 +95,7 @@ async def proven(coming: LoginState, *, acr: str | None = None, answer: Mapping[
 
 async def test_who_is_proven_has_an_opaque_name_and_a_time(said: Said) -> None:
     proof = await proven(attempt(said))
-    assert proof.proven_at == NOW
+    assert proof.authenticated_at == NOW
     assert proof.person.party == PARTY
     assert len(proof.person.actor) == 32
     assert proof.person == (await proven(attempt(said))).person
@@ -162,14 +162,14 @@ async def test_who_is_to_prove_it_again_needs_a_time_and_the_way_that_is_wanted(
         coming = attempt(said, anew=True)
         said.claims["acr"] = way
         if holds:
-            assert (await proven(coming, acr="two-factors")).proven_at == NOW
+            assert (await proven(coming, acr="two-factors")).authenticated_at == NOW
         else:
             with pytest.raises(Refused, match="sign_in_refused"):
                 await proven(coming, acr="two-factors")
 
 
 async def test_the_first_coming_in_by_a_lesser_way_counts_as_not_proven_for_records(said: Said) -> None:
-    assert (await proven(attempt(said), acr="two-factors")).proven_at is None
+    assert (await proven(attempt(said), acr="two-factors")).authenticated_at is None
 
 
 async def test_a_cookie_that_was_changed_or_is_late_fits_no_state() -> None:
