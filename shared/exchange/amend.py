@@ -21,10 +21,9 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent
 from shared.exchange.facts import read_facts
-from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, own_record, referral_record
-from shared.exchange.outgoing_messages import DeferredEdge, KnownEdge, MessageContext, MessageSet, write_letters
-from shared.exchange.prepare import Documents, Redecision
+from shared.exchange.outgoing_messages import EdgeFates, KnownEdge, MessageContext, MessageSet, write_letters
+from shared.exchange.prepare import Documents, Redecision, redecided
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import salt
@@ -162,7 +161,7 @@ def prepare_amended(
     letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
     return AmendmentResult(
-        _again(letters, stands, origin=origin.id, drafts=drafts, law=documents.law, at=at),
+        redecided(letters, _left(letters, stands), origin.id, drafts=drafts, law=documents.law, at=at),
         unchanged=tuple(stands[key] for key in stands if key in found.unchanged),
         replaced=replaced,
         taken_back=tuple(stands[key] for key in sorted(found.ended) if stands[key].sent),
@@ -175,33 +174,14 @@ def prepare_amended(
     )
 
 
-def _again(
-    letters: MessageSet,
-    stands: Mapping[EdgeKey, CurrentEdge],
-    *,
-    origin: str,
-    drafts: tuple[Draft, ...],
-    law: str,
-    at: datetime,
-) -> Redecision:
-    """Return the messages to send and the waiting edges.
-
-    A sent edge that cannot be read now is sent again later.
-    """
+def _left(letters: MessageSet, stands: Mapping[EdgeKey, CurrentEdge]) -> EdgeFates:
+    """Return the waiting edges. A sent edge that cannot be read now is sent again later."""
     sent = {key: each for key, each in stands.items() if each.sent}
-    return Redecision(
-        letters.referral_id,
-        origin,
-        letters.emitted,
+    return EdgeFates(
         tuple(each for each in letters.waiting if _key(each.edge) not in sent),
-        drafts,
+        tuple(sent[key].known.edge_id for each in letters.waiting if (key := _key(each.edge)) in sent),
+        superseded=[],
         dropped=(),
-        work_reason=letters.work_reason,
-        disposition=letters.outcome.disposition.value,
-        law=law,
-        decided_at=at,
-        unread=tuple(sent[key].known.edge_id for key in map(_waits_for, letters.waiting) if key in sent),
-        planned=letters.planned,
     )
 
 
@@ -294,10 +274,6 @@ def _check_possible(
 def _raised(known: KnownEdge, revision: int) -> KnownEdge:
     """Return the edge with its next revision. A notice counts its own revisions."""
     return known._replace(revision=known.revision + 1 if known.notice_id is not None else revision)
-
-
-def _waits_for(waiting: DeferredEdge) -> EdgeKey:
-    return _key(waiting.edge)
 
 
 def _key(edge: RoutedEdge) -> EdgeKey:

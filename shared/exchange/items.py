@@ -226,17 +226,18 @@ def renumbered(said: ItemLog, own: Sequence[int]) -> ItemLog:
 
     Raises `Refused("item_unknown")`.
     """
-    return ItemLog(
-        tuple(_owned(said.answers, own)),
-        tuple(_owned(said.disowned, own)),
-        tuple(_owned(said.checks, own)),
-        tuple(_owned(said.reinstated, own)),
-    )
+    if any(each.n > len(own) for part in (said.answers, said.disowned, said.checks, said.reinstated) for each in part):
+        raise Refused("item_unknown", "no such item in the notice")
+    return _numbered(said, dict(enumerate(own, 1)))
 
 
 def told(said: ItemLog, own: Sequence[int], *, gone: Collection[int] = ()) -> ItemLog:
     """Translate the origin's item numbers into the notice's. Statements about items in `gone` are omitted."""
-    numbers = {n: place for place, n in enumerate(own, 1) if n not in gone}
+    return _numbered(said, {n: place for place, n in enumerate(own, 1) if n not in gone})
+
+
+def _numbered(said: ItemLog, numbers: Mapping[int, int]) -> ItemLog:
+    """Return the statements about the items in `numbers`, with the number that each has there."""
     return ItemLog(
         tuple(_told(said.answers, numbers)),
         tuple(_told(said.disowned, numbers)),
@@ -247,13 +248,6 @@ def told(said: ItemLog, own: Sequence[int], *, gone: Collection[int] = ()) -> It
 
 def _told(said: Sequence[_SaidT], numbers: Mapping[int, int]) -> Iterator[_SaidT]:
     return (each.model_copy(update={"n": numbers[each.n]}) for each in said if each.n in numbers)
-
-
-def _owned(said: Sequence[_SaidT], own: Sequence[int]) -> Iterator[_SaidT]:
-    for each in said:
-        if each.n > len(own):
-            raise Refused("item_unknown", "no such item in the notice")
-        yield each.model_copy(update={"n": own[each.n - 1]})
 
 
 def _spread(

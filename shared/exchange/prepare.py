@@ -212,12 +212,13 @@ def prepare_again(
     letters = write_letters(writing, edges)
     left = left_of(letters, only)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=left.superseded)
-    return _again(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
+    return redecided(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
 
 
-def _again(
+def redecided(
     letters: MessageSet, left: EdgeFates, origin: str, *, drafts: tuple[Draft, ...], law: str, at: datetime
 ) -> Redecision:
+    """Return the result of a repeated decision: the messages to send, and what becomes of each edge."""
     return Redecision(
         letters.referral_id,
         origin,
