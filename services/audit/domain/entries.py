@@ -211,9 +211,5 @@ class AuditBatch:
 
 
 AUTHORITY = Authority(
-    (
-        Permit("flow", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
-        Permit("entry", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
-        Permit("topic", "read", frozenset({Role.AUDITOR}), frozenset({"any"})),
-    )
+    tuple(Permit(kind, "read", frozenset({Role.AUDITOR}), frozenset({"any"})) for kind in ("flow", "entry", "topic"))
 )
