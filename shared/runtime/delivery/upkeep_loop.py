@@ -9,6 +9,7 @@ nightly                       a probe and a resync of each pair; partitions for 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -45,39 +46,31 @@ WHERE nonce IS NOT NULL AND (answered_at > $1 - $2::interval AND answered_at <= 
 """
 
 
+@dataclass(eq=False, repr=False)
 class UpkeepLoop:
-    """The upkeep loop. One is active per instance, under the relay's lease."""
+    """The upkeep loop. One is active per instance, under the relay's lease.
 
-    def __init__(
-        self,
-        scopes: ScopeFactory,
-        database: Database,
-        *,
-        peers: Callable[[], Sequence[str]],
-        announcement: Callable[[str], Draft],
-        law_state: Callable[[], Hashable],
-        clock: Clock,
-    ) -> None:
-        """`announcement`: the message with the versions that this release reads. `law_state` changes with documents.
+    `announcement`: the message with the versions that this release reads. `law_state` changes with documents. `peers`,
+    `announcement` and `law_state` raise `Unavailable` before there is law.
+    """
 
-        `peers`, `announcement` and `law_state` raise `Unavailable` before there is law.
-        """
-        self._scopes = scopes
-        self._database = database
-        self._peers = peers
-        self._announcement = announcement
-        self._law_state = law_state
-        self._clock = clock
-        self._started: set[str] = set()
-        self._retried: Hashable = None
-        self._days_made: date | None = None
-        self._checked: dict[str, date] = {}
+    scopes: ScopeFactory
+    database: Database
+    _: KW_ONLY
+    peers: Callable[[], Sequence[str]]
+    announcement: Callable[[str], Draft]
+    law_state: Callable[[], Hashable]
+    clock: Clock
+    _started: set[str] = field(default_factory=set, init=False)
+    _retried: Hashable = field(default=None, init=False)
+    _days_made: date | None = field(default=None, init=False)
+    _checked: dict[str, date] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Work until cancelled. A failed step is reported and repeated at the next turn."""
         while True:
             await self.turn()
-            await self._database.changes.pause(TEND_S)
+            await self.database.changes.pause(TEND_S)
 
     async def turn(self) -> None:
         """Do each step that is due now."""
@@ -86,13 +79,13 @@ class UpkeepLoop:
 
     async def start_peers(self) -> None:
         """Probe each peer that this process has not probed yet, and send it this release's versions."""
-        for peer in self._peers():
+        for peer in self.peers():
             if peer not in self._started and await _report(self._start_peer(peer), peer):
                 self._started.add(peer)
 
     async def _start_peer(self, peer: str) -> None:
-        async with self._scopes.open() as scope:
-            scope.send(draft_of(self._announcement(peer), scope.instance))
+        async with self.scopes.open() as scope:
+            scope.send(draft_of(self.announcement(peer), scope.instance))
             await finish(scope)
             outgoing = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
             outgoing = outgoing or await open_incarnation(scope, peer, None)
@@ -101,9 +94,9 @@ class UpkeepLoop:
 
     async def tend_pairs(self) -> None:
         """Do the due work of each pair."""
-        async with self._scopes.read() as tx:
+        async with self.scopes.read() as tx:
             found = await tx.load_outgoing(None, lock=False)
-        asked = {row["peer"] for row in await self._database.fetch(_ASKED, self._clock.now(), HOLDINGS_PAUSE)}
+        asked = {row["peer"] for row in await self.database.fetch(_ASKED, self.clock.now(), HOLDINGS_PAUSE)}
         for peer in sorted({*found, *asked}):
             if peer in asked or _needs_tending(found.get(peer)):
                 await _report(self._tend_pair(peer), peer)
@@ -112,18 +105,18 @@ class UpkeepLoop:
         """Tend a pair until all messages of its former incarnations are carried."""
         has_sources = True
         while has_sources:
-            async with self._scopes.open() as scope:
+            async with self.scopes.open() as scope:
                 await tend_pair(scope, peer)
-            async with self._scopes.read() as tx:
+            async with self.scopes.read() as tx:
                 outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
             has_sources = outgoing is not None and bool(outgoing.sources)
 
     async def retry_waiting(self) -> None:
         """Try messages again that waited for a document, a place or a release: once after each change of the law."""
-        state = self._law_state()
+        state = self.law_state()
         if state == self._retried:
             return
-        async with self._scopes.read() as tx:
+        async with self.scopes.read() as tx:
             writers = [each.pair.writer for each in await tx.list_incoming()]
         if all([await _report(self._retry_writer(writer), writer) for writer in writers]):
             self._retried = state
@@ -134,7 +127,7 @@ class UpkeepLoop:
             after = rows[-1].since, rows[-1].taken.named.message_id
 
     async def _retry_page(self, writer: str, after: tuple[datetime, UUID] | None) -> list[OpenException]:
-        async with self._scopes.open() as scope:
+        async with self.scopes.open() as scope:
             # As a batch of this writer does: no exception ends meanwhile.
             await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
             rows = await scope.tx.list_exceptions(writer=writer, kinds=RETRIED, after=after, rows_max=RETRIED_MAX)
@@ -144,22 +137,22 @@ class UpkeepLoop:
 
     async def check_pairs(self) -> None:
         """Probe each peer and ask for its holdings, once a night. The night of the process's start does not count."""
-        today = (self._clock.now() - timedelta(hours=NIGHT_HOUR)).date()
-        for peer in self._peers():
+        today = (self.clock.now() - timedelta(hours=NIGHT_HOUR)).date()
+        for peer in self.peers():
             if self._checked.setdefault(peer, today) < today and await _report(self._check_pair(peer), peer):
                 self._checked[peer] = today
 
     async def _check_pair(self, peer: str) -> None:
-        async with self._scopes.open() as scope:
+        async with self.scopes.open() as scope:
             await check_pair(scope, peer)
 
     async def make_days(self) -> None:
         """Create the partitions of the next days, and drop those whose messages are all acknowledged."""
-        today = self._clock.now().date()
+        today = self.clock.now().date()
         if self._days_made == today:
             return
-        await self._database.fetch(_MAKE_DAYS, today, DAYS_AHEAD)
-        await self._database.fetch(_DROP_DAYS, today - timedelta(days=DAYS_KEPT))
+        await self.database.fetch(_MAKE_DAYS, today, DAYS_AHEAD)
+        await self.database.fetch(_DROP_DAYS, today - timedelta(days=DAYS_KEPT))
         self._days_made = today
 
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, groupby
 from typing import Final, NamedTuple
@@ -242,31 +242,24 @@ async def database_time(driver: asyncpg.Connection) -> datetime:
     return at
 
 
+@dataclass(eq=False, repr=False)
 class Timers:
     """The scheduler of one database. `scope` returns the parties that a pass serves."""
 
-    def __init__(
-        self,
-        database: Database,
-        law_at: LawAt,
-        clock: Clock,
-        *,
-        scope: Callable[[], RowScope],
-        witness: Witness = database_time,
-    ) -> None:
-        self._database = database
-        self._law_at = law_at
-        self._clock = clock
-        self._scope = scope
-        self._witness = witness
-        self._aside = 0
-        self._looks = count()
+    database: Database
+    law_at: LawAt
+    clock: Clock
+    _: KW_ONLY
+    scope: Callable[[], RowScope]
+    witness: Witness = database_time
+    _aside: int = field(default=0, init=False)
+    _looks: Iterator[int] = field(default_factory=count, init=False)
 
     async def run(self) -> None:
         """Do passes for ever. Raises `Unavailable` without a database, and before any law is published."""
         while True:
             if await self.look() < BATCH:
-                await self._database.changes.pause(LOOK_EVERY_S)
+                await self.database.changes.pause(LOOK_EVERY_S)
 
     def check(self) -> Check:
         """Return the readiness check. Failed rows are its `reason`; all other parties are notified."""
@@ -277,7 +270,7 @@ class Timers:
 
         Raises `Unavailable` before any law is published. An error before the first row is locked is raised as it is.
         """
-        self._law_at(self._clock.now())
+        self.law_at(self.clock.now())
         taken: _Taken = {}
         try:
             await self._look(limit, taken)
@@ -296,7 +289,7 @@ class Timers:
 
         A row keeps its timers until its own pass replaces them: an interruption loses none.
         """
-        async with self._database.transaction(self._scope()) as session:
+        async with self.database.transaction(self.scope()) as session:
             await store.count_all_again(session.driver)
         total = 0
         while looked := await self.look():
@@ -305,7 +298,7 @@ class Timers:
 
     async def _look(self, limit: int, taken: _Taken) -> None:
         """Do one transaction. `taken` gets its rows, also when it fails."""
-        async with self._database.transaction(self._scope(), keeps_plans=True) as session:
+        async with self.database.transaction(self.scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await store.take_due(session.driver, now, limit)
             taken.update({(row.edge.edge_id, row.edge.party): row.failure_code for row in rows})
@@ -331,14 +324,14 @@ class Timers:
             for (edge_id, party), before in taken.items():
                 if before is None:  # once, not at each retry
                     log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
-                async with self._database.transaction(self._scope()) as session:
-                    again_at = self._clock.now() + AGAIN_AFTER
+                async with self.database.transaction(self.scope()) as session:
+                    again_at = self.clock.now() + AGAIN_AFTER
                     await store.set_aside(session.driver, edge_id, party, again_at=again_at, code=_DEFECT)
             self._looks = count()  # the next pass counts them
 
     async def _now(self, driver: asyncpg.Connection) -> datetime | None:
         """Return the local time; None while another clock contradicts it."""
-        now, theirs = self._clock.now(), await self._witness(driver)
+        now, theirs = self.clock.now(), await self.witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 
     async def _renew(
@@ -363,17 +356,17 @@ class Timers:
             code = _DEFECT
         if row.failure_code is None:  # once, not at each retry
             log("clock_set_aside", code=code, edge=str(row.edge.edge_id))
-        return _CheckedRow(replace(row, due_at=self._clock.now() + AGAIN_AFTER, failure_code=code))
+        return _CheckedRow(replace(row, due_at=self.clock.now() + AGAIN_AFTER, failure_code=code))
 
     def _counted(self, row: Deadline, now: datetime | None) -> _CheckedRow:
         known, acts = parse_steps(row.steps), list[Event]()
-        found = timers_of(row.edge, known, self._law_at)
+        found = timers_of(row.edge, known, self.law_at)
         for timer in found:
             if now is not None and (fires := timer.fires_by(now)) is not None:
                 known.append(timer.told(fires))
                 acts.append(_act(row.edge, timer, fires))
         if acts:  # a notification is a step: it may end a run, or begin one
-            found = timers_of(row.edge, known, self._law_at)
+            found = timers_of(row.edge, known, self.law_at)
             row = replace(row, steps=tuple(sorted(map(step_entry, known))))
         return _CheckedRow(to_deadline(row, found), acts)
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from time import monotonic, process_time
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ def _name(task: asyncio.Future[Any]) -> str:
     return task.get_name() if isinstance(task, asyncio.Task) else "future"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LoopWatch:
     """Watches an event loop from a thread of its own.
 
@@ -58,18 +60,11 @@ class LoopWatch:
     run itself then, and the process used no processor time.
     """
 
-    def __init__(
-        self,
-        *,
-        blocked_s: float = LOOP_BLOCKED_S,
-        tick_s: float = CHECKED_EVERY_S,
-        end: Callable[[str, str], None] = end_process,
-    ) -> None:
-        self._blocked_s = blocked_s
-        self._tick_s = tick_s
-        self._end = end
-        self._ticked_at = monotonic()
-        self._stopped = threading.Event()
+    blocked_s: float = LOOP_BLOCKED_S
+    tick_s: float = CHECKED_EVERY_S
+    end: Callable[[str, str], None] = end_process
+    _ticked_at: float = field(default_factory=monotonic, init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
 
     async def run(self) -> None:
         """Tick until cancelled, while the thread watches."""
@@ -77,19 +72,19 @@ class LoopWatch:
         threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
         try:
             while True:
-                await asyncio.sleep(self._tick_s)
+                await asyncio.sleep(self.tick_s)
                 self._ticked_at = monotonic()
         finally:
             self._stopped.set()
 
     def _watch(self) -> None:
         looked_at, used_s = monotonic(), process_time()
-        while not self._stopped.wait(self._tick_s):
+        while not self._stopped.wait(self.tick_s):
             now, used_now_s = monotonic(), process_time()
-            was_stopped = now - looked_at > self._blocked_s / 2 and used_now_s - used_s < (now - looked_at) / 2
+            was_stopped = now - looked_at > self.blocked_s / 2 and used_now_s - used_s < (now - looked_at) / 2
             if was_stopped:
                 self._ticked_at = now
             looked_at, used_s = now, used_now_s
-            if now - self._ticked_at > self._blocked_s:
-                self._end("loop_blocked", "loop")
+            if now - self._ticked_at > self.blocked_s:
+                self.end("loop_blocked", "loop")
                 return
