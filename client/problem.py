@@ -81,15 +81,9 @@ def referral_in(path: object) -> UUID | None:
 def _errors(listed: object) -> tuple[tuple[str, str, str | None], ...]:
     if not isinstance(listed, list):
         return ()
-    found = (
-        (
-            _matching(_POINTER, entry.get("field")),
-            _matching(_RULE, entry.get("rule")),
-            _matching(_EXPECTED, entry.get("expected")),
-        )
-        for entry in listed
-        if isinstance(entry, Mapping)
-    )
+    forms = {"field": _POINTER, "rule": _RULE, "expected": _EXPECTED}.items()
+    entries = (entry for entry in listed if isinstance(entry, Mapping))
+    found = ([_matching(form, entry.get(name)) for name, form in forms] for entry in entries)
     return tuple((field or "", rule, expected) for field, rule, expected in found if rule is not None)
 
 

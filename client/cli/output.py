@@ -195,9 +195,8 @@ def aside(text: str) -> None:
 
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print the reason: for programs on standard output, for people on standard error."""
-    problem = error if isinstance(error, ApiProblem) else None
     listed = _listed(error) if isinstance(error, ApiProblem | OptionsRefused) else []
-    earlier = problem.referral_id if problem else None
+    earlier = error.referral_id if isinstance(error, ApiProblem) else None
     if as_json:
         status = getattr(error, "status", None)
         told = {"code": error.code, "status": status, "field": error.field, "errors": listed}

@@ -44,7 +44,6 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Cl
             output.document({**_counts(summary), "results": results})
         else:
             _print_checked(summary)
-            _print_errors(summary)
             _print_counts(summary, "would be")
         return output.DONE if summary.succeeded else output.FAILED
 
@@ -209,7 +208,7 @@ def _print_counts(summary: Summary, verb: str) -> None:
 
 
 def _print_checked(summary: Summary) -> None:
-    """Print a line for each edge of each row, and one for a row without recipients."""
+    """Print a line for each edge of each row, one for a row without recipients, and each error."""
     rows: list[tuple[object, ...]] = []
     for result in summary.results:
         if result.errors:
@@ -222,12 +221,9 @@ def _print_checked(summary: Summary) -> None:
     if cut := [(each.row, of.n, " ".join(of.rules), of.target) for each in summary.results for of in each.cut]:
         output.line("removed from addresses, because it expires or tracks; set `uncut` on an item to keep it:")
         output.table(("row", "item", "by", "leads to"), cut)
-
-
-def _print_errors(summary: Summary) -> None:
     if summary.errors:
-        rows = [(error.row, *error.told().values()) for error in summary.errors]
-        output.table(("row", "field", "code", "rule", "remedy"), rows)
+        wrong = [(error.row, *error.told().values()) for error in summary.errors]
+        output.table(("row", "field", "code", "rule", "remedy"), wrong)
 
 
 def _checked_row(result: RowResult) -> dict[str, object]:

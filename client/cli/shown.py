@@ -296,11 +296,9 @@ _FORMATS: Final[Mapping[str, Callable[[object], str]]] = {
     "notice_count": lambda value: str(len({each.get("notice_id") for each in _objects(value)})),
     "notifiers": lambda value: " ".join(sorted({str(each.get("notifier")) for each in _objects(value)})),
     "question": _question,
-    "revision": str,
     "short": lambda value: str(value)[:12],
     "spaced": lambda value: " ".join(_texts(value)),
     "ticks": _ticks,
     "time": _at(""),
-    "unknown": str,
-    "unreadable": str,
+    **dict.fromkeys(_NONE, str),
 }

@@ -168,13 +168,9 @@ def bodies_of(file: Path) -> list[bytes]:
     """Return all forms in which a file may have been posted: its bytes, and each row as the client encodes it."""
     bodies = [file.read_bytes()]
     if file.suffix.lower().removeprefix(".") in list(RowFormat):
-        bodies += _rows(RowFile(file))
+        # The rows of every origin: the acceptances show which of them were posted.
+        bodies += [spelt(row.referral) for row in RowFile(file).every_row() if row.referral is not None]
     return bodies
-
-
-def _rows(file: RowFile) -> Iterable[bytes]:
-    # The rows of every origin: the acceptances show which of them were posted.
-    return (spelt(row.referral) for row in file.every_row() if row.referral is not None)
 
 
 def _verdict(line: bytes, directory: DirectoryIndex, bodies: Sequence[bytes] | None, *, at: datetime) -> ProofCheck:

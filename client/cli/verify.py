@@ -123,12 +123,10 @@ def _told(found: Sequence[ProofCheck], *, directory_digest: str, options: Client
 
 def _print_evidence(evidence: Evidence) -> None:
     headers, statement = dict(evidence.headers), evidence.statement
-    names = ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time")
-    for name in names:
+    for name in ("ce_type", "ce_subject", "ce_sender", "ce_recipient", "ce_tier", "ce_time"):
         output.line(f"{name.removeprefix('ce_')}: {headers[name]}")
     output.line(f"keyid: {evidence.proof.key_id}")
-    arrived = rfc3339(statement.broker_time)
-    output.line(f"arrived: {arrived} in {statement.topic}, as {statement.instance} states")
+    output.line(f"arrived: {rfc3339(statement.broker_time)} in {statement.topic}, as {statement.instance} states")
     output.line(f"proven: {' '.join(statement.proven)}")
     output.line(f"not proven: {' '.join(statement.not_proven)}")
 
