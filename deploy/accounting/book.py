@@ -5,6 +5,7 @@ Results are differences with coordinates, terms of the equations, and notes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,15 +134,8 @@ class Reconciliation:
     sealed_until: date | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "I": self.referrals | {"difference": self._count("I")},
-            "II": self.messages | {"difference": self._count("II")},
-            "III": self.edges | {"difference": self._count("III")},
-            "notes": list(self.notes),
-            "differences": [
-                {"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences
-            ],
-        }
-
-    def _count(self, equation: str) -> int:
-        return sum(each.equation == equation for each in self.differences)
+        counts = Counter(each.equation for each in self.differences)
+        sides = {"I": self.referrals, "II": self.messages, "III": self.edges}
+        listed = [{"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences]
+        compared = {name: terms | {"difference": counts[name]} for name, terms in sides.items()}
+        return {**compared, "notes": list(self.notes), "differences": listed}

@@ -158,14 +158,13 @@ class EdgeCheck:
         sent = any(row.book == MESSAGE for row in rows)
         terms = self.terms.setdefault(day_of(rows[0].message_id), Counter())
         for edge in edges:
-            if edge.state == _DROPPED:
-                terms["edges"] += 1
-                terms[_DROPPED] += 1
-                continue
-            if edge.state != _EMITTED:
+            if edge.state not in (_EMITTED, _DROPPED):
                 terms["retired"] += 1
                 continue
             terms["edges"] += 1
+            if edge.state == _DROPPED:
+                terms[_DROPPED] += 1
+                continue
             is_unread = not sent and self._is_unread(edge)
             if is_unread:
                 self.oldest_unread = min(self.oldest_unread or edge.message_id, edge.message_id)
@@ -195,16 +194,13 @@ class EdgeCheck:
 
     def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[LedgerDiff]:
         """Add edges of one state that no message ever carried; `example` is one of them."""
-        if state in (_WAITING, _PLANNED, _DROPPED):
-            self.unsent["edges"] += count
+        is_counted = state in (_EMITTED, _WAITING, _PLANNED, _DROPPED)
+        self.unsent["edges" if is_counted else "retired"] += count
+        if state == _EMITTED:
+            what = f"{count} edges that neither wait nor have a message"
+            yield LedgerDiff("III", what, f"edge {example}, among them")
+        elif is_counted:
             self.unsent[_WAITING if state == _PLANNED else state] += count
-        elif state == _EMITTED:
-            self.unsent["edges"] += count
-            yield LedgerDiff(
-                "III", f"{count} edges that neither wait nor have a message", f"edge {example}, among them"
-            )
-        else:
-            self.unsent["retired"] += count
 
     def told(self, links: Mapping[UUID, set[str]]) -> Iterator[LedgerDiff]:
         """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -97,11 +97,7 @@ def accounts_of(found: Reconciliation, worlds: Mapping[str, bool], *, at: dateti
         ),
         differences=tuple(
             AccountDifference(
-                equation=each.equation,
-                what=each.what,
-                where=each.where,
-                parties=each.parties,
-                exercise=next((worlds[party] for party in each.parties if party in worlds), None),
+                **asdict(each), exercise=next((worlds[party] for party in each.parties if party in worlds), None)
             )
             for each in found.differences
         ),

@@ -68,9 +68,7 @@ def merged(parties: Iterable[CountedParty]) -> tuple[CountRow, ...]:
         if not can_publish(pool):
             left[country] = members
         else:
-            rows += [CountRow(country, _names(each)) for each in alone] + (
-                [CountRow(country, _names(pool))] if pool else []
-            )
+            rows += [CountRow(country, _names(each)) for each in (*alone, pool) if each]
     if left:
         others, elsewhere = _taken_in(rows, [party for each in left.values() for party in each], by_country)
         if can_publish(elsewhere):

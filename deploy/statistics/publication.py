@@ -223,16 +223,10 @@ def _table(kind: PartyKind, lines: Sequence[TableRow]) -> bytes:
     measures = MEASURES[kind]
     timed = [each for each in measures if each not in _UNTIMED[kind]]
     header = ["recipient", "country", "parties", *measures, *(f"{each}_median_h" for each in timed)]
-    rows = [
-        [
-            row.name,
-            row.country,
-            len(row.parties),
-            *map(figures.count, measures),
-            *map(TableRow(row, figures).hours, timed),
-        ]
-        for row, figures in lines
-    ]
+    rows = list[Sequence[object]]()
+    for row, figures in lines:
+        hours = map(TableRow(row, figures).hours, timed)
+        rows.append([row.name, row.country, len(row.parties), *map(figures.count, measures), *hours])
     return csv_of(header, rows)
 
 
