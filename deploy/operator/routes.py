@@ -120,12 +120,8 @@ def dry_run(
     here = router.documents
     found = compare(decided, directory=here.directory, old=here.policy, new=read_policy(policy.read_bytes()))
     edges = {
-        name: [{"recipient": recipient, "purpose": purpose, "count": n} for (recipient, purpose), n in sorted(counted)]
-        for name, counted in (
-            ("gained", found.gained.items()),
-            ("lost", found.lost.items()),
-            ("altered", found.altered.items()),
-        )
+        name: [{"recipient": to, "purpose": purpose, "count": n} for (to, purpose), n in sorted(counted.items())]
+        for name, counted in {"gained": found.gained, "lost": found.lost, "altered": found.altered}.items()
     }
     turned = [{"before": old, "after": new, "count": n} for (old, new), n in sorted(found.dispositions.items())]
     rules = [{"rule": rule, "direction": way, "count": n} for (rule, way), n in sorted(found.rules.items())]

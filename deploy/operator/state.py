@@ -52,19 +52,12 @@ async def status(*urls: str, options: Options = OPTIONS) -> Output:
     endpoints = None if urls else site(options).endpoints
     asked = {url: url for url in urls} if endpoints is None else endpoints.http
     found = await ask_instances(asked, {} if endpoints is None else endpoints.metrics)
-    rows = [
-        (
-            each.name,
-            "yes" if each.ready else "NO",
-            *(f"{each.figures[name]:g}" if name in each.figures else "" for name in FIGURES),
-        )
-        for each in found
-    ]
+    figures = [[f"{each.figures[name]:g}" if name in each.figures else "" for name in FIGURES] for each in found]
+    rows = [(each.name, "yes" if each.ready else "NO", *shown) for each, shown in zip(found, figures, strict=True)]
     reasons = [f"{each.name}: {reason}" for each in found for reason in each.reasons()]
     document = {"instances": [each.as_json() for each in found]}
-    return Output(
-        document, [Listing(("instance", "ready", *FIGURES), rows), *reasons], well=all(each.ready for each in found)
-    )
+    table = Listing(("instance", "ready", *FIGURES), rows)
+    return Output(document, [table, *reasons], well=all(each.ready for each in found))
 
 
 class InstanceStatus(NamedTuple):
@@ -93,9 +86,8 @@ async def ask_instances(urls: Mapping[str, str], metrics: Mapping[str, str]) -> 
     An instance that does not answer raises no error.
     """
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-        return list(
-            await asyncio.gather(*(_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items()))
-        )
+        asked = (_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items())
+        return list(await asyncio.gather(*asked))
 
 
 async def _ask(client: httpx.AsyncClient, name: str, url: str, *, metrics: str | None) -> InstanceStatus:
@@ -214,6 +206,13 @@ class SchemaState:
     def current(self) -> bool:
         return self.at == self.heads and not self.differing
 
+    def word(self, behind: str) -> str:
+        return "DIFFERS" if self.differing else "" if self.current else behind
+
+    def as_json(self) -> dict[str, object]:
+        told = {"instance": self.instance, "at": self.at, "newest": self.heads}
+        return told | {"current": self.current, "differing": self.differing}
+
 
 @verb(db_app)
 def migrate(*names: str, options: Options = OPTIONS) -> Output:
@@ -265,25 +264,8 @@ def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedD
 
 def _schemas(found: Sequence[SchemaState], *, behind: str) -> Output:
     """Return the state of each database for printing; `behind` is the word for an earlier revision."""
-    rows = [
-        (
-            each.instance,
-            " ".join(each.at),
-            " ".join(each.heads),
-            "DIFFERS" if each.differing else "" if each.current else behind,
-        )
-        for each in found
-    ]
-    listed = [
-        {
-            "instance": each.instance,
-            "at": each.at,
-            "newest": each.heads,
-            "current": each.current,
-            "differing": each.differing,
-        }
-        for each in found
-    ]
+    rows = [(each.instance, " ".join(each.at), " ".join(each.heads), each.word(behind)) for each in found]
+    listed = [each.as_json() for each in found]
     differing = [f"{each.instance}: {what}" for each in found for what in each.differing]
     return Output({"databases": listed}, [Listing(("database", "at", "newest", ""), rows), *differing])
 
