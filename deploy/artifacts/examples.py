@@ -184,11 +184,6 @@ def directory() -> dict[str, Any]:
     return _invented("directory") | {"beat_keys": [_signing(BEAT)], "instances": instances}
 
 
-def policy() -> dict[str, Any]:
-    """Return a policy of two permits and one prohibition."""
-    return _invented("policy")
-
-
 def beat() -> dict[str, Any]:
     """Return a document heartbeat that names the two documents, signed by the directory's heartbeat key."""
     newest = {kind: (1, digest(_body(kind))) for kind in ("directory", "policy")}
@@ -264,8 +259,9 @@ def passed_on() -> dict[str, Any]:
 
 @cache
 def _body(kind: str) -> bytes:
-    document = Directory.model_validate(directory()) if kind == "directory" else Policy.model_validate(policy())
-    return document_body(document)
+    if kind == "directory":
+        return document_body(Directory.model_validate(directory()))
+    return document_body(Policy.model_validate(_invented("policy")))
 
 
 def _published(kind: str) -> dict[str, Any]:
@@ -305,7 +301,7 @@ WORLD: Final[Mapping[str, Callable[[], Any]]] = {
     "submission": partial(_invented, "submission"),
     "eleven_items": lambda: _invented("submission")["items"] * 11,
     "directory": directory,
-    "policy": policy,
+    "policy": partial(_invented, "policy"),
     "directory_activated": partial(activated, "directory"),
     "policy_activated": partial(activated, "policy"),
     "one_approval": lambda: activated("policy")["approvals"][:1],

@@ -188,8 +188,7 @@ class Steps:
     async def _sums(self, query: str) -> Counter[tuple[str, ...]]:
         """Return the counts of all origins, by the columns before the count."""
         sums = Counter[tuple[str, ...]]()
-        for row in await self.read(query):
-            *named, count = row
+        for *named, count in await self.read(query):
             sums[tuple(named)] += count
         return sums
 

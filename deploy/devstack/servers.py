@@ -73,12 +73,11 @@ class KafkaNode(Server):
         self._port, self._controller_port = ports
         self._broker_password = state.password(f"kafka/{_BROKER}")
         # Once per stack, not per start: a client that survives the loss of a node has already read the authority.
-        self._identity, authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
-        self._authority = authority
+        self._identity, self._authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
         self.endpoint = KafkaEndpoint(
             bootstrap_servers=f"127.0.0.1:{self._port}",
             security_protocol="SASL_SSL" if secure else "SASL_PLAINTEXT",
-            ca_file=authority if secure else None,
+            ca_file=self._authority if secure else None,
             passwords={name: state.password(f"kafka/{name}") for name in (ADMIN, *manifest.principals)},
         )
 

@@ -148,11 +148,8 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     _each(admin.delete_acls, [_exactly(binding) for binding in before.bindings_extra])
     # Always set passwords, because a cluster does not reveal whether it has the same one.
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
-    users = [
-        UserScramCredentialUpsertion(name, scram, password.encode())
-        for name, password in passwords.items()
-        if name in manifest.principals
-    ]
+    known = sorted(passwords.keys() & manifest.principals.keys())
+    users = [UserScramCredentialUpsertion(name, scram, passwords[name].encode()) for name in known]
     _each(admin.alter_user_scram_credentials, users)
 
 
@@ -381,16 +378,12 @@ def manifest_of(instances: Mapping[str, str]) -> Manifest:
 
 def _rule(name: str, pairs: tuple[InstancePair, ...]) -> PrincipalRule:
     written = tuple(pair.topic for pair in pairs if pair.sender == name)
+    told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
     return PrincipalRule(
         write=written,
         # It may read its own topics, because it finds its position there after a restart.
         read=(*written, DIRECTORY_TOPIC),
         read_under=(INBOXES if name == AUDIT else inbox_prefix(name),),
-        quota=_quota(name, pairs),
+        # Its own bytes, and twice the bytes of all its senders for reading a backlog.
+        quota=Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT),
     )
-
-
-def _quota(name: str, pairs: tuple[InstancePair, ...]) -> Quota:
-    """Return an instance's quota: its own bytes, and twice the bytes of all its senders for reading a backlog."""
-    told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
-    return Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT)

@@ -15,7 +15,6 @@ it, and the files that it names, can act as every instance.
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from client.cli.settings import write_private as write_private_bytes
 from deploy.site.settings import KINDS
 from shared.contracts.base import error_locations
 from shared.kernel.errors import Refused, Unavailable
@@ -248,12 +248,7 @@ def read_site(file: Path) -> Endpoints:
 
 def write_private(path: Path, text: str) -> None:
     """Replace `path` by `text` atomically; only the owner may ever read it."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
+    write_private_bytes(path, text.encode())
 
 
 def _system_store() -> str:
