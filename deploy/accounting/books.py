@@ -160,7 +160,7 @@ class Ledgers:
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
                 self.differences += [LedgerDiff("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.LOSSES):
-                stream = Stream(*row[:4])
+                stream = Stream(*list(row)[:4])
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
                 self.differences += [LedgerDiff("II", "taken by its recipient, lost to audit", where, parties)]
@@ -260,7 +260,12 @@ async def _read_sides(services: Sequence[Ledger], audits: Sequence[Ledger]) -> S
     sides = Sides()
     taken = dict[str, dict[Stream, ReadEnd]]()
     for book in (*services, *audits):
-        taken[book.name] = {Stream(*row[:4]): ReadEnd(*row[4:]) for row in await book.fetch(views.TAKEN)}
+        taken[book.name] = {
+            Stream(row["writer"], row["addressee"], row["incarnation"], row["lane"]): ReadEnd(
+                row["taken"], row["chain"]
+            )
+            for row in await book.fetch(views.TAKEN)
+        }
         sides.taken |= {stream: end for stream, end in taken[book.name].items() if stream.addressee == book.name}
         for row in await book.fetch(views.SENT):
             stream = Stream(book.name, row["peer"], row["incarnation"], row["lane"])
