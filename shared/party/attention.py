@@ -27,12 +27,12 @@ from shared.kernel.clock import EPOCH, Clock
 from shared.party.attention_item import (
     OVERDUE,
     RANK_MAX,
-    AttentionItem,
     AttentionPage,
     AttentionRow,
     ListPlace,
     Remedy,
     owed_act,
+    waits_of,
 )
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits
@@ -148,17 +148,10 @@ def _waits(edge: OverdueEdge, received: Subject) -> AttentionRow:
     kind = Subject.REFERRAL if edge.is_own else received
     kind = Subject.PRESERVATION if edge.is_preservation else kind
     latest = edge.latest
-    waiting = AttentionItem(
-        kind=kind,
-        subject=latest.subject,
-        party=latest.counterpart,
-        priority=None,
-        reasons=(OVERDUE,),
-        clock=latest.clock,
-        since=edge.since,
-        mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Remedy.CALL,
-    )
-    return AttentionRow(ListPlace(RANK_MAX, *edge.place), waiting)
+    mend = owed_act(kind, latest.due) if latest.owed_by == latest.party else Remedy.CALL
+    told = {"id": latest.edge_id, "since": edge.since, "subject": latest.subject, "party": latest.counterpart}
+    waits = waits_of(told | {"clock": latest.clock}, OVERDUE, kind=kind, mend=mend)
+    return waits._replace(place=ListPlace(RANK_MAX, *edge.place))
 
 
 #: Sources for referrals that the party has submitted itself, in all services that are origins.

@@ -27,7 +27,7 @@ from shared.exchange.act import Subject
 from shared.exchange.case_referral import CaseFile
 from shared.exchange.message import Received, spelt_parts
 from shared.exchange.states import answer_of
-from shared.party.attention_item import CAME_BACK, RANK_MAX, AttentionItem, AttentionRow, ListPlace, Remedy, next_act
+from shared.party.attention_item import CAME_BACK, RANK_MAX, AttentionRow, ListPlace, Remedy, next_act, waits_of
 from shared.party.questions.store import NewQuestion, PostgresQuestions, QuestionKey
 from shared.party.recipient.domain import HeldItem, HoldPage, ItemAct, OpenHold, PassedCase, RequestedHold
 from shared.party.recipient.store.arriving import open_record
@@ -157,13 +157,9 @@ async def cases_back(
     driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int
 ) -> list[AttentionRow]:
     """Return cases that another agency's instance has refused and on which the party has not acted since."""
-    return [_back(row) for row in await driver.fetch(_BACK, party, *above, rank_max, limit)]
-
-
-def _back(row: asyncpg.Record) -> AttentionRow:
-    told = {"kind": Subject.CASE, "subject": row["subject"], "party": row["agency"], "priority": row["priority"]}
-    told |= {"reasons": (CAME_BACK,), "code": row["code"], "since": row["since"], "mend": Remedy.REFER}
-    return AttentionRow(ListPlace(row["rank"], row["since"], row["subject"]), AttentionItem.model_validate(told))
+    rows = await driver.fetch(_BACK, party, *above, rank_max, limit)
+    told = [dict(row) | {"id": row["subject"], "party": row["agency"]} for row in rows]
+    return [waits_of(each, CAME_BACK, kind=Subject.CASE, mend=Remedy.REFER) for each in told]
 
 
 def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
@@ -252,18 +248,16 @@ class RequestedHolds:
     async def heard(self, messages: Sequence[Received]) -> None:
         """Store the statements of origins. A hold that has ended does not change any more."""
         for message in messages:
+            of = message.recipient, message.sender
             match message.clear:
                 case holds.HoldActivatedClear() as said:
-                    named = said.hold, message.recipient, message.sender
                     words = said.referral_id, said.scope.value, said.basis.value, message.sent_at, said.not_after
-                    await self.driver.execute(_UNKNOWN, *named, *words)
-                    await self.driver.execute(_ACTIVATED, *named, said.not_after, said.held, said.issued)
+                    await self.driver.execute(_UNKNOWN, said.hold, *of, *words)
+                    await self.driver.execute(_ACTIVATED, said.hold, *of, said.not_after, said.held, said.issued)
                 case holds.HoldTooLateClear() as said:
-                    named = said.hold, message.recipient, message.sender
-                    await self.driver.execute(_TOO_LATE, *named, said.issued_at, message.sent_at)
+                    await self.driver.execute(_TOO_LATE, said.hold, *of, said.issued_at, message.sent_at)
                 case holds.HoldEndedClear() as said:
-                    named = said.hold, message.recipient, message.sender
-                    await self.driver.execute(_ENDED, *named, said.end.value, message.sent_at)
+                    await self.driver.execute(_ENDED, said.hold, *of, said.end.value, message.sent_at)
                 case _:
                     pass
 
@@ -271,12 +265,8 @@ class RequestedHolds:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
         rows = await self.driver.fetch(_PAGE, party, state, *above, limit + 1)
         items = tuple(RequestedHold.model_validate(dict(row)) for row in rows[:limit])
-        following = _following(rows[limit - 1]) if len(rows) > limit else None
-        return HoldPage(items=items, next=following)
-
-
-def _following(row: asyncpg.Record) -> str:
-    return place_cursor((0, row["asked_at"], row["hold"]))
+        places = [(0, row["asked_at"], row["hold"]) for row in rows]
+        return HoldPage(items=items, next=place_cursor(places[limit - 1]) if len(rows) > limit else None)
 
 
 async def ended_holds(
@@ -289,10 +279,9 @@ async def ended_holds(
 
 
 def _waits(row: asyncpg.Record) -> AttentionRow:
-    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
-    told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention_since"]}
-    waiting = AttentionItem.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
-    return AttentionRow(ListPlace(RANK_MAX, row["attention_since"], row["hold_id"]), waiting)
+    told = {"id": row["hold_id"], "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
+    told |= {"since": row["attention_since"]}
+    return waits_of(told, f"hold_{row['state']}", kind=Subject.CASE, mend=next_act(Subject.CASE, row["case_state"]))
 
 
 async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
@@ -319,9 +308,5 @@ async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> N
             continue
         between = QuestionKey(message.recipient, message.subject_id, message.sender, own=True)
         said = message.clear.model_dump(mode="json", include={"replied", "decided"})
-        number = _number(message.clear)
+        number = message.clear.question if isinstance(message.clear, RepliedClear) else message.clear.dispute
         await questions.over(between, number, QuestionState.ANSWERED, said=said, at=message.sent_at)
-
-
-def _number(clear: AnsweredClear) -> int:
-    return clear.question if isinstance(clear, RepliedClear) else clear.dispute

@@ -34,17 +34,16 @@ from shared.party.attention_item import (
     P0_OPEN,
     P0_UNCLAIMED,
     RANK_MAX,
-    AttentionItem,
     AttentionRow,
     ListPlace,
     Remedy,
     next_act,
+    waits_of,
 )
 from shared.party.recipient.domain import UNCLAIMED, CaseLease, HeldItem, ItemQuery
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.pages import read_row, row_cursor
 from shared.runtime.database.stored_text import decompress
-from shared.vocabulary.referral import PriorityLevel
 
 #: The place of an open row with a child at risk is this plus its time, so it is above all others.
 AT_RISK: Final = 2**62
@@ -159,16 +158,8 @@ async def items_waiting(
 
 
 def _waits(subject: Subject, row: asyncpg.Record) -> AttentionRow:
-    waiting = AttentionItem(
-        kind=subject,
-        subject=row["subject"],
-        party=row["sender"],
-        priority=PriorityLevel(row["priority"]),
-        reasons=(P0_OPEN,),
-        since=row["since"],
-        mend=next_act(subject, row["state"]),
-    )
-    return AttentionRow(ListPlace(0, row["since"], row["subject"]), waiting)
+    told = dict(row) | {"id": row["subject"], "party": row["sender"], "rank": 0}
+    return waits_of(told, P0_OPEN, kind=subject, mend=next_act(subject, row["state"]))
 
 
 Now = Callable[[], datetime]
@@ -331,8 +322,5 @@ def _told(message: Received, said: Contact) -> _ContactRow:
 
 
 def _contact_waits(row: asyncpg.Record) -> AttentionRow:
-    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["sender"], "priority": row["priority"]}
-    waiting = AttentionItem.model_validate(
-        told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Remedy.CALL}
-    )
-    return AttentionRow(ListPlace(RANK_MAX, row["since"], row["referral_id"]), waiting)
+    told = dict(row) | {"id": row["referral_id"], "subject": row["referral_id"], "party": row["sender"]}
+    return waits_of(told, CONTACT_SUGGESTED, kind=Subject.CASE, mend=Remedy.CALL)
