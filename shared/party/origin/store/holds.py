@@ -315,7 +315,8 @@ async def origin_waits(
 ) -> list[AttentionRow]:
     """Return the first `limit` attention items after `above`. Outcomes of single messages count for their edges."""
     asked = party, *above, rank_max, limit
-    whole = [waits_of(row, row["work_reason"], kind=Subject.REFERRAL) for row in await driver.fetch(_REFERRALS, *asked)]
+    rows = await driver.fetch(_REFERRALS, *asked)
+    whole = [waits_of(row, row["unrouted_reason"], kind=Subject.REFERRAL) for row in rows]
     edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
     back = [waits_of(row, CAME_BACK, kind=Subject.REFERRAL) for row in await driver.fetch(_CAME_BACK, *asked)]
     return sorted([*whole, *edges, *back], key=lambda waits: waits.place)[:limit]
