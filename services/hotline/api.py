@@ -15,12 +15,13 @@ from services.hotline.store import PostgresOffers
 from services.hotline.use_cases import draft_handed_over
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import Act, OfferState, Subject
+from shared.exchange.act import OfferState, Subject
+from shared.exchange.states import personal
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
-from shared.party.recipient.api import Answering, ItemRoutes, add_acts
+from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.use_cases import act
 from shared.party.serving import RouteContext, viewed
@@ -71,14 +72,8 @@ def offers_router(serving: RouteContext) -> APIRouter:
         """Return offline evidence that the referral was sent: the original message, and a statement of its arrival."""
         return await offers.evidence(identity, referral_id)
 
-    def answering(row: Act) -> Answering:
-        async def answer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-            return await offers.act(row, referral_id, request, identity=identity)
-
-        return answer
-
     add_batch(router, ":batch", offers, kind=_MANY)
-    add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferTransition)
+    add_acts(router, offers, personal(Subject.OFFER), path=lambda _: "/{referral_id}", moved=OfferTransition)
     return router
 
 

@@ -13,13 +13,14 @@ from services.industry.ports import NoticePage, NoticeTransition, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice, reported_notices
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.act import Act, NoticeState, Subject
+from shared.exchange.act import NoticeState, Subject
+from shared.exchange.states import personal
 from shared.formats import dsa_notices
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import DAY, Finding, read_date
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
-from shared.party.recipient.api import Answering, ItemRoutes, add_acts
+from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext
 from shared.runtime.http.identity import Identity
@@ -59,14 +60,8 @@ def notices_router(serving: RouteContext) -> APIRouter:
         """
         return await notices.evidence(identity, notice_id)
 
-    def answering(row: Act) -> Answering:
-        async def answer(notice_id: UUID, request: Request, identity: Identity = who) -> Response:
-            return await notices.act(row, notice_id, request, identity=identity)
-
-        return answer
-
     add_batch(router, ":batch", notices, kind=_MANY)
-    add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeTransition)
+    add_acts(router, notices, personal(Subject.NOTICE), path=lambda _: "/{notice_id}", moved=NoticeTransition)
     return router
 
 

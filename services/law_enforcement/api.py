@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from services.law_enforcement.domain import AGENCY
@@ -18,11 +18,11 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.prepare import Documents
-from shared.exchange.states import collection
+from shared.exchange.states import collection, personal
 from shared.kernel.errors import Unavailable
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
-from shared.party.recipient.api import Answering, ItemRoutes, add_acts
+from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import HoldPage, ItemQuery
 from shared.party.serving import RouteContext, viewed
 from shared.runtime.http.identity import Identity
@@ -76,14 +76,8 @@ def cases_router(serving: RouteContext, documents: Callable[[], Documents] = _no
         """
         return await cases.evidence(identity, referral_id)
 
-    def answering(row: Act) -> Answering:
-        async def answer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-            return await cases.act(row, referral_id, request, identity=identity)
-
-        return answer
-
     add_batch(router, "/cases:batch", cases, kind=_MANY)
-    add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseTransition)
+    add_acts(router, cases, personal(Subject.CASE), path=_path, moved=CaseTransition)
     return router
 
 

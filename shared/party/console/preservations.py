@@ -90,7 +90,7 @@ class PreservationPages:
     async def _form(self, asked: PageInput, *, status: int = 200, problem: Refused | None = None) -> Response:
         if asked.identity.role not in ASK.roles:
             raise not_found()
-        problems = [] if problem is None else [(_field(path), said) for path, said in problems_of(problem)]
+        problems = [] if problem is None else [(path.partition(".")[0], said) for path, said in problems_of(problem)]
         inputs = inputs_of(NewPreservation)
         views = {"inputs": inputs, "labels": labels_of(inputs), "problems": problems}
         return self._frame.page(asked, "preservation_new.html", views, status=status)
@@ -149,7 +149,7 @@ class PreservationPages:
         row = chosen_act(asked, self._acts)
         try:
             said = read_said(row.takes, asked)
-            move = partial(self._routes.act, row, asked.id(), said=said, identity=asked.identity)
+            move = partial(self._routes.move, row, asked.id(), said=said, identity=asked.identity)
             await self._done(asked, row, move, body=spelt(said))
         except Refused as error:
             if error.status in (403, 404):
@@ -190,8 +190,3 @@ def _wanted(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
     lines, kind = said.pop("locations", None), said.pop("location_kind", LocatorKind.URL.value)
     located: list[JsonValue] = [{"kind": kind, "value": each} for each in lines] if isinstance(lines, list) else []
     return said | {"locations": located}
-
-
-def _field(path: str) -> str:
-    """Return the form field for a field path of the request."""
-    return path.partition(".")[0]

@@ -21,7 +21,7 @@ from shared.exchange.states import begins, personal
 from shared.party.preservation import domain
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import PreserveActor, act, ask, export, list_preservations, show_preservation
-from shared.party.recipient.api import Answering
+from shared.party.recipient.api import add_acts
 from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.serving import RouteContext, viewed
 from shared.runtime.database.transactions import RowScope, Session
@@ -55,8 +55,8 @@ class PreservationRoutes:
 
         return await ask(said, acting=self.acting(identity, session), policy=policy, held=held)
 
-    async def act(
-        self, row: Act, preservation_id: UUID, session: Session, *, said: Contract | None, identity: Identity
+    async def move(
+        self, row: Act, preservation_id: UUID, session: Session, /, *, said: Contract | None, identity: Identity
     ) -> domain.PreservationTransition:
         """Do one act, within a transaction. Raises `Refused` as the use case does."""
         state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
@@ -110,7 +110,9 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
             begin = partial(routes.asked, read_model(domain.PreservationAsk, await read_json(request)), identity)
             return await routes.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
 
-    _add_acts(router, routes)
+    own = [row for row in personal(Subject.PRESERVATION) if row.track is routes.track and not begins(row)]
+    path = "/{preservation_id}"
+    add_acts(router, routes, own, path=lambda _: path, moved=domain.PreservationTransition, prefix="preservation_")
     return router
 
 
@@ -118,30 +120,3 @@ class XmlResponse(Response):
     """An XML response."""
 
     media_type = "application/xml"
-
-
-def _add_acts(router: APIRouter, routes: PreservationRoutes) -> None:
-    """Add one route for each act of this side on an existing preservation, from the act table."""
-    for row in personal(Subject.PRESERVATION):
-        if row.track is not routes.track or begins(row):
-            continue
-        assert row.message is not None
-        router.add_api_route(
-            f"/{{preservation_id}}:{row.name.replace('_', '-')}",
-            _answering(routes, row),
-            methods=["POST"],
-            name=f"preservation_{row.name}",
-            description=(row.message.clear.__doc__ or "").partition("\n")[0],
-            **does(domain.PreservationTransition, takes=[] if row.takes is None else [row.takes]),
-        )
-
-
-def _answering(routes: PreservationRoutes, row: Act) -> Answering:
-    who = Depends(routes.serving.identified)
-
-    async def answer(preservation_id: UUID, request: Request, identity: Identity = who) -> Response:
-        said = None if row.takes is None else read_model(row.takes, await read_json(request))
-        move = partial(routes.act, row, preservation_id, said=said, identity=identity)
-        return await routes.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
-
-    return answer

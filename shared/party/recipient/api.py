@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
-from shared.exchange.states import personal
 from shared.party.recipient.domain import ItemQuery, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import ActUseCase, ItemActor, list_items, show_evidence, show_item
@@ -24,8 +24,18 @@ from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
 
-#: A route that does an act: it names its subject in the path, and takes the request for body and idempotency key.
-Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
+
+class ActRoutes(Protocol):
+    """The handlers of one kind of subject, as far as its acts need them."""
+
+    @property
+    def serving(self) -> RouteContext: ...
+
+    async def move(
+        self, row: Act, subject_id: UUID, session: Session, /, *, said: Contract | None, identity: Identity
+    ) -> Contract:
+        """Do one act within a transaction. Raises `Refused`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +67,8 @@ class ItemRoutes:
             found = await show_evidence(self.recipient, subject_id, acting, witness=self.serving.witness)
         return viewed(found)
 
-    async def act(self, row: Act, subject_id: UUID, request: Request, *, identity: Identity) -> Response:
-        """Do one act, once for its idempotency key."""
-        said = None if row.takes is None else read_model(row.takes, await read_json(request))
-        move = partial(self.move, row, subject_id, said=said, identity=identity)
-        return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
-
     async def move(
-        self, row: Act, subject_id: UUID, session: Session, *, said: Contract | None, identity: Identity
+        self, row: Act, subject_id: UUID, session: Session, /, *, said: Contract | None, identity: Identity
     ) -> Contract:
         """Do one act within a transaction."""
         state = await self.act_on(row, subject_id, said=said, acting=self.acting(identity, session))
@@ -85,20 +89,36 @@ class ItemRoutes:
 
 def add_acts(
     router: APIRouter,
-    recipient: RecipientKind,
+    routes: ActRoutes,
+    rows: Iterable[Act],
     *,
     path: Callable[[Act], str],
-    answering: Callable[[Act], Answering],
     moved: type[Contract],
+    prefix: str = "",
 ) -> None:
-    """Add one route for each act of the recipient's people, from the act table. `path` is the path of its subject."""
-    for row in personal(recipient.subject):
+    """Add one route for each act of `rows`. `path` is the path of its subject, with the subject's id as its parameter.
+
+    `moved` is the answer. The name of a route is that of its act after `prefix`.
+    """
+    who = Depends(routes.serving.identified)
+
+    def answering(row: Act, named: str) -> Callable[[Request, UUID, Identity], Awaitable[Response]]:
+        subject = Path(alias=named)
+
+        async def answer(request: Request, subject_id: UUID = subject, identity: Identity = who) -> Response:
+            said = None if row.takes is None else read_model(row.takes, await read_json(request))
+            move = partial(routes.move, row, subject_id, said=said, identity=identity)
+            return await routes.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
+
+        return answer
+
+    for row in rows:
         told = row.message.clear if row.message is not None else row.takes
         router.add_api_route(
             f"{path(row)}:{row.name.replace('_', '-')}",
-            answering(row),
+            answering(row, path(row).partition("{")[2].rstrip("}")),
             methods=["POST"],
-            name=row.name,
+            name=f"{prefix}{row.name}",
             description=(told.__doc__ or "").partition("\n")[0],
             **does(moved, takes=[] if row.takes is None else [row.takes]),
         )
