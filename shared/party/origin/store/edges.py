@@ -13,7 +13,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from shared.envelope.datakeys import KeyEncryptionKey, protect, unwrap
+from shared.envelope.datakeys import protect, unwrap
 from shared.exchange.clocks import EdgeStep
 from shared.exchange.origin import UNFINISHED, EdgeAnswer, ReferralState
 from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
@@ -25,6 +25,7 @@ from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate,
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
 from shared.party.origin.store.filing import opened, places
 from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
+from shared.party.stores import RecordStore
 from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.stored_text import decompress
 from shared.runtime.delivery.sending import send
@@ -210,12 +211,8 @@ WHERE r.referral_id = ANY($1::uuid[]) AND r.unrouted_reason IN ('deferred', 'wai
 """
 
 
-class PostgresEdges(SentTransfers, ReferredEdges):
+class PostgresEdges(SentTransfers, ReferredEdges, RecordStore):
     """The edges of the parties that the instance serves, for the instance itself."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         found: dict[tuple[UUID, str], list[OpenEdge]] = {}

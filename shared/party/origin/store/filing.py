@@ -20,7 +20,6 @@ from pydantic_core import to_json
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
-from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import event_type
 from shared.kernel.authority import Role
@@ -28,14 +27,13 @@ from shared.kernel.errors import Refused
 from shared.party.origin.domain import HttpReply, QuotaUsage, Request
 from shared.party.origin.records import Claimed, Repeat
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
-from shared.party.stores import PartyStore
+from shared.party.stores import PartyStore, RecordStore
 from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import BoundRows, Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
 from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.sending import send
 from shared.runtime.timers.timers import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record_bits": "bigint", "hash_bits": "bigint"})
@@ -167,12 +165,8 @@ class FilingConflict(NamedTuple):
     taken: Mapping[UUID, UUID] = {}
 
 
-class PostgresFiling(PostgresDays):
+class PostgresFiling(PostgresDays, RecordStore):
     """One filing transaction. Content is encrypted under a data key per referral; deleting the key erases it."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        super().__init__(driver)
-        self._kek = kek
 
     async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
@@ -199,16 +193,10 @@ class PostgresFiling(PostgresDays):
         gather_edges(self._driver, sent)
         return None
 
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
-
     async def _taken(self, others: Sequence[Prepared]) -> dict[UUID, UUID]:
-        rows = await self._driver.fetch(
-            _EXISTING, [each.origin for each in others], [each.external_ref for each in others]
-        )
-        existing: dict[tuple[str, str], UUID] = {
-            (row["party"], row["external_ref"]): row["referral_id"] for row in rows
-        }
+        references = [each.external_ref for each in others]
+        rows = await self._driver.fetch(_EXISTING, [each.origin for each in others], references)
+        existing = {(row["party"], row["external_ref"]): row["referral_id"] for row in rows}
         return {each.referral_id: existing[each.origin, each.external_ref] for each in others}
 
 

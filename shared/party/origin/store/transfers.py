@@ -67,10 +67,8 @@ WHERE t.referral_id = ANY($1::uuid[]) AND r.state IN ('routed', 'orphaned', 'tra
 """
 
 
-class SentTransfers:
+class SentTransfers(PartyStore):
     """The transfer messages that hotlines have received, needed when their edges are sent again."""
-
-    _driver: asyncpg.Connection
 
     async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStatus]:
         """Return the transfer messages that hotlines have received about these referrals."""
@@ -133,10 +131,8 @@ WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred
 """
 
 
-class ReferredEdges:
+class ReferredEdges(PartyStore):
     """The edges on which agencies answer that a case was referred to."""
-
-    _driver: asyncpg.Connection
 
     async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
         """Return the existing ones of these edges, of any party and in any state."""
