@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
-
-from fastapi import APIRouter
 
 from services.law_enforcement import console
 from services.law_enforcement.api import case_routes, cases_router, holds_router
@@ -24,7 +21,7 @@ from shared.party.preservation.store.preservations import PostgresPreservations,
 from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds
 from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
-from shared.party.serving import RouteContext, serving
+from shared.party.serving import serving
 from shared.party.stores import ListedTracks
 from shared.party.webhooks import party_routers
 from shared.runtime.http.edge import create_app
@@ -60,7 +57,17 @@ def assemble(machinery: InstanceParts) -> App:
     sources += [own_questions(AGENCY), overdue(machinery.clock, Subject.CASE)]
     acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
-    routers = [*acting, *party_routers(items, sources, words), _console(machinery, items, sources, asks=asks)]
+    pages = party_door(
+        machinery,
+        items,
+        title="Causeway law enforcement",
+        menu=around(entry(console.TITLE, console.PATH), entry("Preservations", PLACE)),
+        kinds=[console.cases(case_routes(items, documents))],
+        sources=sources,
+        folders=console.FOLDERS,
+        preservations=asks,
+    )
+    routers = [*acting, *party_routers(items, sources, words), pages.frame.closed()]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -82,19 +89,3 @@ def assemble(machinery: InstanceParts) -> App:
 def _documents(machinery: InstanceParts) -> Documents:
     """Return the directory and policy in force."""
     return machinery.law.documents_at(machinery.clock.now())
-
-
-def _console(
-    machinery: InstanceParts, items: RouteContext, sources: Sequence[AttentionSource], *, asks: PreservationRoutes
-) -> APIRouter:
-    door = party_door(
-        machinery,
-        items,
-        title="Causeway law enforcement",
-        menu=around(entry(console.TITLE, console.PATH), entry("Preservations", PLACE)),
-        kinds=[console.cases(case_routes(items, partial(_documents, machinery)))],
-        sources=sources,
-        folders=console.FOLDERS,
-        preservations=asks,
-    )
-    return door.frame.closed()

@@ -33,7 +33,7 @@ def _sought(
     until: Until = None,
 ) -> ListFilter:
     """Return the filter from the query parameters of any list of subjects."""
-    days = {name: None if said is None else read_day(said, name) for name, said in (("since", since), ("until", until))}
+    days = {name: read_day(said, name) for name, said in (("since", since), ("until", until))}
     return ListFilter.of(party=party, reference=reference, priority=priority, **days)
 
 

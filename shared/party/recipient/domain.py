@@ -127,23 +127,18 @@ class AnswerCodes(NamedTuple):
 
 def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
     """Return the words that this statement sends. Raises `Refused` as `items.answered` and `items.disowned` do."""
+    before = ItemLog.kept(item.said)
+    told: Contract
     match said:
         case answers.NoticeStatements():
-            before = ItemLog.kept(item.said)
             stated = items.answered(said.items, item.numbers, before)
-            return AnswerCodes(answers.ItemAnswers(items=stated.answers), items.fold(item.numbers, before + stated))
+            told = answers.ItemAnswers(items=stated.answers)
         case answers.NoticeDisowning():
-            before = ItemLog.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
-            return AnswerCodes(
-                answers.DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated)
-            )
+            told = answers.DisownedItems(disowned=stated.disowned)
         case answers.Reinstatement():
-            before = ItemLog.kept(item.said)
             stated = items.reinstated(said.reinstated, item.numbers, before)
-            return AnswerCodes(
-                answers.ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated)
-            )
+            told = answers.ReinstatedItems(reinstated=stated.reinstated)
         case answers.OfferFindings():
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
@@ -154,6 +149,7 @@ def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
             raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
             return AnswerCodes(said, said)
+    return AnswerCodes(told, items.fold(item.numbers, before + stated))
 
 
 def written(
@@ -169,11 +165,6 @@ def written(
         return clear, None
     hidden = {name: words[name] for name in message.sealed.model_fields if words.get(name) is not None}
     return clear, message.sealed(**hidden) if hidden else None
-
-
-def item_numbers(message: Received) -> list[str]:
-    """Return the numbers of a record's items. They alone are stored unencrypted, because answers name them."""
-    return [str(n) for n in numbers_of(message)]
 
 
 #: The answers of an agency that has accepted a case.
@@ -245,7 +236,7 @@ def revision_of(message: Received) -> int:
 
 
 def numbers_of(message: Received) -> tuple[int, ...]:
-    """Return the numbers of a record's items."""
+    """Return the numbers of a record's items. They alone are stored unencrypted, because answers name them."""
     record = message.sealed
     return tuple(item.n for item in record.items) if isinstance(record, ReferralRecord | NoticeRecord) else ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -34,6 +34,7 @@ from shared.party.questions.store import QuestionKey
 from shared.party.recipient import domain
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.stores import tell_opened
+from shared.routing.clocks import Step
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
@@ -202,23 +203,24 @@ def _timed(
     """
     begun, steps = list[clocks.EdgeClock](), list[clocks.EdgeStep]()
     for message in messages:
-        of = message.recipient, message.subject_id, message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
-            steps += [
-                clocks.EdgeStep.by(*of, step=step) for step in clocks.checked(message.clear.checked, message.sent_at)
-            ]
+            steps += _steps(message, clocks.checked(message.clear.checked, message.sent_at))
         elif isinstance(message.clear, AnsweredClear):
-            steps += [clocks.EdgeStep.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
+            steps += _steps(message, steps_of(message.clear, 0, message.sent_at))
         elif message.message in WITHDRAWALS:
-            steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.taken_back(message.sent_at)]
+            steps += _steps(message, clocks.taken_back(message.sent_at))
         elif message.edge is not None:
             begun.append(clocks.received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
-            steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.answered(subject, so_far, message.sent_at)]
+            steps += _steps(message, clocks.answered(subject, so_far, message.sent_at))
     for message in unclaimed:
-        of = message.recipient, message.subject_id, message.filed_by
-        steps += [clocks.EdgeStep.by(*of, step=step) for step in clocks.awaits_claim(message.sent_at)]
+        steps += _steps(message, clocks.awaits_claim(message.sent_at))
     return begun, steps
+
+
+def _steps(message: Received, steps: Iterable[Step]) -> list[clocks.EdgeStep]:
+    of = message.recipient, message.subject_id, message.filed_by
+    return [clocks.EdgeStep.by(*of, step=step) for step in steps]
 
 
 def _tells_forgotten(message: Received) -> bool:

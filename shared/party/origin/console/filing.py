@@ -45,6 +45,7 @@ _CLASSES: Final = tuple(
 )
 
 
+_Law = Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")]
 _Provider = Annotated[PartyId | None, Field(title="Hosted by", description="The provider's id, if it has one.")]
 
 
@@ -65,9 +66,7 @@ class NewReferral(BaseModel):
     observed_at: Annotated[datetime, Field(title="Seen at (UTC)")]
     viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN
     classification: str | None = None
-    classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
-        None
-    )
+    classified_under: _Law = None
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
     priority: codes.PriorityLevel = codes.PriorityLevel.P2_NORMAL
     priority_basis: Annotated[tuple[codes.PriorityBasis, ...], Field(title="Because of")] = ()
@@ -182,9 +181,7 @@ class Amendment(BaseModel):
     hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country code, such as NL.")] = None
     site: Annotated[codes.SiteType | None, Field(title="Kind of site")] = None
     classification: str | None = None
-    classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
-        None
-    )
+    classified_under: _Law = None
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
     incident_kind: codes.IncidentKind | None = None
     media_kind: codes.MediaKind | None = None

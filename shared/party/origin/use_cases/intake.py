@@ -74,16 +74,13 @@ class Intake:
         clock: Clock,
         owe: Callable[[str, int], None],
         alarms: Alarms,
-        submissions_max: int = TOGETHER_MAX,
         waiting_max: int = WAITING_MAX,
-        dense_waiting_max: int = DENSE_WAITING_MAX,
         answer_s_max: float = ANSWER_S_MAX,
     ) -> None:
         """Create the intake.
 
-        `submissions_max` bounds one transaction, and `waiting_max` the submissions that wait for one, each for
-        up to `answer_s_max` seconds. Dense requests have their own places: `dense_waiting_max`. `owe` charges a party
-        for the work of its request.
+        `waiting_max` bounds the ordinary submissions that wait for a transaction, each for up to `answer_s_max`
+        seconds. `owe` charges a party for the work of its request.
         """
         self._filings = filings
         self._answering = answering
@@ -91,12 +88,11 @@ class Intake:
         self._documents = documents
         self._instance = instance
         self._clock = clock
-        self._submissions_max = submissions_max
         self._answer_s_max = answer_s_max
         self._owe = owe
         self._alarms = alarms
         #: Dense requests have their own queue, so that they do not delay ordinary requests.
-        self._ordinary, self._dense = IntakeQueue(waiting_max), IntakeQueue(dense_waiting_max)
+        self._ordinary, self._dense = IntakeQueue(waiting_max), IntakeQueue(DENSE_WAITING_MAX)
 
     def origin(self, party: str) -> PartyEntry:
         """Return the directory entry of the party that files. Raises `Refused` if the directory no longer has it."""
@@ -144,7 +140,7 @@ class Intake:
 
     async def _run(self, way: IntakeQueue) -> None:
         while True:
-            taken = await way.take(self._submissions_max)
+            taken = await way.take(TOGETHER_MAX)
             # A late request has no waiting caller any more. Its repetition is another request.
             if waiting := [each for each in taken if not each[1].done()]:
                 await self._commit_or_fail(waiting)

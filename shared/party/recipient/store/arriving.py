@@ -33,7 +33,7 @@ from shared.exchange.timers import Deadline
 from shared.kernel.errors import Defect
 from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import LocationToken, tokens
-from shared.party.recipient.domain import SimilarCase, item_numbers, revision_of
+from shared.party.recipient.domain import SimilarCase, numbers_of, revision_of
 from shared.runtime.database.columns import BoundRows, Columns, Json, Statement
 from shared.runtime.database.stored_text import compress
 from shared.runtime.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
@@ -201,7 +201,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         purpose=edge.purpose.value,
         priority=_priority(record, edge),
         revision=revision_of(message),
-        item_numbers=() if is_case else item_numbers(message),
+        item_numbers=() if is_case else [str(n) for n in numbers_of(message)],
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
         flagged=None if notice is None else _is_flagged(edge.basis),
