@@ -70,8 +70,8 @@ _CLOCKS: Final = """
 deadlines AS (
     DELETE FROM ONLY deadline AS k USING {of}
 )"""
-_NO_DEADLINE: Final = """steps = '[]', begun_at = NULL, timers = NULL, due_at = NULL, overdue_at = NULL,
-    late_at = NULL, aside = NULL"""
+_NO_DEADLINE: Final = """steps = '[]', started_at = NULL, timers = NULL, due_at = NULL, overdue_at = NULL,
+    late_at = NULL, failure_code = NULL"""
 #: Peers get no message about a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (

@@ -268,7 +268,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     if service == "hotline":
         for name, statement, asked, rows_max in filled_streams.of_sender(rows):
             yield Question(name, statement, asked, RowScope((), "", ""), rows_max, batch=True)
-        yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
+        yield Question("an idempotency key", idempotency._STORED, ([BIG], [b"x" * 32]), _reading(BIG), 4)
 
 
 def _by_itself(service: str, rows: int) -> Iterator[Question]:

@@ -40,7 +40,7 @@ async def main():
                 before = subjects.get(key, (at, None))[0]
                 subjects[key] = min(before, at), referrals[edge["referral_id"]]
         said = defaultdict(dict)
-        columns = "subject, sender, code, answer, at, child_identified, child_safeguarded, removals, looks"
+        columns = "subject, sender, code, answer, at, child_identified, child_safeguarded, removals, recheck_results"
         for act in await connection.fetch(f"SELECT {columns} FROM answer_act ORDER BY at DESC"):
             if act["code"] is None:
                 for measure in measures(act):
@@ -72,7 +72,7 @@ async def looked(connection):
         for item in json.loads(act["removals"] or "[]"):
             removed[act["subject"], item["n"], item["round"]] = act["at"]
     for act in acts:
-        for item in json.loads(act["looks"] or "[]"):
+        for item in json.loads(act["recheck_results"] or "[]"):
             said_at = removed.get((act["subject"], item["n"], item["round"]))
             if item["found"] == "reappeared":
                 found[act["subject"]]["reappeared"] = act["at"]

@@ -63,11 +63,13 @@ async def change_lease(database: Database, changes: str) -> None:
 @asynccontextmanager
 async def read_by_another(database: Database) -> AsyncIterator[None]:
     """Let another process of audit hold the lease and renew it."""
-    await change_lease(database, "holder = uuidv7(), fence = fence + 1, until = now() + interval '10 s'")
+    await change_lease(
+        database, "holder = uuidv7(), fencing_token = fencing_token + 1, expires_at = now() + interval '10 s'"
+    )
 
     async def keep() -> None:
         while True:
-            await change_lease(database, "until = now() + interval '10 s'")
+            await change_lease(database, "expires_at = now() + interval '10 s'")
             await asyncio.sleep(0.5)
 
     keeping = asyncio.create_task(keep())
@@ -76,7 +78,7 @@ async def read_by_another(database: Database) -> AsyncIterator[None]:
     finally:
         keeping.cancel()
         await asyncio.wait([keeping])
-        await change_lease(database, "until = now() - interval '1 s'")
+        await change_lease(database, "expires_at = now() - interval '1 s'")
 
 
 async def stands_by(here: AuditConsumer) -> bool:

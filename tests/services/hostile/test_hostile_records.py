@@ -154,7 +154,8 @@ async def test_the_effects_are_those_of_the_applied_records_and_no_others(afterm
 def test_what_cannot_be_applied_is_an_exception_with_its_code_and_nothing_else_is(aftermath: Aftermath) -> None:
     for offset, each in aftermath.written.items():
         kept = aftermath.exceptions.get(offset)
-        is_kept = each.is_taken and each.code and kind_of(each.code) in (OutcomeKind.DEAD, OutcomeKind.DEFERRED)
+        kind = kind_of(each.code) if each.is_taken and each.code else None
+        is_kept = kind in (OutcomeKind.DEAD, OutcomeKind.DEFERRED)
         assert (kept is not None) is is_kept, each.code
         if kept is not None and each.code is not None:
             assert (kept["outcome"], kept["code"]) in records.expected(each.code)

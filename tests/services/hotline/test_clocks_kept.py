@@ -151,7 +151,7 @@ async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
 
 async def last_number(database: Database) -> int:
     rows = await database.fetch("SELECT last_number FROM feed WHERE party = $1", HOTLINE)
-    return int(rows[0]["last"]) if rows else 0
+    return int(rows[0]["last_number"]) if rows else 0
 
 
 async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) -> None:

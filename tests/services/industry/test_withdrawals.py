@@ -118,10 +118,10 @@ async def test_what_is_kept_is_erased_when_its_day_is_over_and_the_origin_is_tol
 
 async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World) -> None:
     acted, broken, silent = await world.taken_back(REMOVED), await world.taken_back(REMOVED), await world.taken_back()
-    rules, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
+    rules, broken_said = world.withdrawals(), "jsonb_set(answers, '{items,0,action}', '\"none\"')"
     owner = await world.owner()
     # The first due row, with a value that no service writes.
-    set_ = f"said = {broken_said}, changed_at = changed_at - interval '1 hour'"
+    set_ = f"answers = {broken_said}, changed_at = changed_at - interval '1 hour'"
     await owner.execute(f"UPDATE received SET {set_} WHERE subject = $1", broken)
     for _ in range(2):
         await rules.look()

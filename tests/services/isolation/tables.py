@@ -262,7 +262,7 @@ OF_REFERRALS = tuple(
         ("referral_revision", _REVISION, _OF_REVISIONS),
         ("transfer", _TRANSFER, _OF_TRANSFERS),
         ("location_token", inserts.TOKEN, _OF_PLACES),
-        ("relation", inserts.RELATION, _OF_LINKS),
+        ("referral_relation", inserts.RELATION, _OF_LINKS),
         ("contact_suggestion_queue", _CONTACT_DUE, _OF_DUE),
         ("contact", _TOLD_CONTACT, _OF_DUE),
     )

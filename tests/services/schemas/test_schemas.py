@@ -44,8 +44,8 @@ def upgrade() -> None:
     )
     op.execute("ALTER TABLE edge VALIDATE CONSTRAINT edge_state")
     op.execute(
-        "ALTER TABLE edge ALTER COLUMN attention_since
-        SET EXPRESSION AS (CASE WHEN state = 'later' THEN decided_at END)"
+        "ALTER TABLE edge ALTER COLUMN attention_since"
+        " SET EXPRESSION AS (CASE WHEN state = 'later' THEN decided_at END)"
     )
     op.execute(
         "DO $$ BEGIN EXECUTE format("
@@ -137,7 +137,7 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
     assert catalogue_of(fresh) == catalogue_of(old)
     # The changes are reported until the catalogue of the newest revision is written next to the migrations.
     assert [each.partition(" is ")[0] for each in checked(old).differing] == [
-        "column edge.attention",
+        "column edge.attention_since",
         "column received.weight",
         "constraint edge.edge_state",
         "grant on received to accountant",

@@ -288,7 +288,8 @@ async def moves_a_preservation(message: Received, to: PartyKind, *, subject: UUI
     assert isinstance(clear, Answer)
     fresh = begun(subject, _TERMS, party=message.recipient, counterpart=PARTIES[by][0], exercise=True)
     known: list[Preservation | None] = [
-        replace(fresh, standing=standing, told=clear.number - 1) for standing in standings(Subject.PRESERVATION)
+        replace(fresh, standing=standing, last_counterpart_act=clear.number - 1)
+        for standing in standings(Subject.PRESERVATION)
     ]
     for each in [None] if message.message is PRESERVATION_REQUESTED else known:
         preserving = Preserving(each)

@@ -103,7 +103,7 @@ def test_several_unknown_providers_leave_nothing_behind_in_the_facts(here: World
     """Audit reads the facts of an unrouted referral, too."""
     items = [SUBMISSION["items"][0] | {"hosting": [{"provider": f"nobody-{n}.example"}]} for n in range(3)]
     prepared = here.prepared(items=items)
-    assert (prepared.disposition, prepared.work_reason) == ("unknown_code", "unknown_provider")
+    assert (prepared.disposition, prepared.unrouted_reason) == ("unknown_code", "unknown_provider")
     Facts.model_validate(prepared.facts)
 
 

@@ -52,7 +52,7 @@ def test_nothing_is_written_for_who_has_not_announced_the_edition(here: World) -
     prepared = here.prepared()
     assert {each.edge.recipient for each in prepared.waiting} >= {POLICE}
     assert prepared.emitted == ()
-    assert prepared.work_reason == "recipient_cannot_read"
+    assert prepared.unrouted_reason == "recipient_cannot_read"
 
 
 def test_an_edition_that_is_unknown_is_deferred_and_applied_once_it_is_there(

@@ -75,7 +75,7 @@ def test_what_is_known_stays_as_it_was_filed(here: World) -> None:
 
 def test_an_unknown_provider_or_place_is_on_the_work_list_as_before_and_an_assessor_is_not(here: World) -> None:
     reasons = [
-        prepared(here, **changes).work_reason
+        prepared(here, **changes).unrouted_reason
         for changes in (
             {"items": first(hosting=[{"provider": STRANGE["service"]}])},
             {"user_jurisdictions": [STRANGE["jurisdiction"]]},

@@ -202,7 +202,7 @@ def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
 
     monkeypatch.setattr("shared.exchange.decision_fact.sealed_of_decided", too_large)
     prepared = here.prepared()
-    assert (prepared.disposition, prepared.work_reason) == ("unroutable", "too_wide")
+    assert (prepared.disposition, prepared.unrouted_reason) == ("unroutable", "too_wide")
     assert [draft.recipient for draft in prepared.drafts] == ["audit"]
 
 
@@ -241,7 +241,7 @@ def test_a_sandbox_party_files_exercises_only_and_a_live_party_none(here: World,
 
 def test_an_unknown_code_reaches_nobody_but_audit(here: World) -> None:
     prepared = here.prepared(user_jurisdictions=["Europe"])
-    assert (prepared.disposition, prepared.work_reason) == ("unknown_code", "unknown_jurisdiction")
+    assert (prepared.disposition, prepared.unrouted_reason) == ("unknown_code", "unknown_jurisdiction")
     assert [draft.recipient for draft in prepared.drafts] == ["audit"]
 
 
