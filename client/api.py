@@ -19,14 +19,14 @@ from client import views
 from client.problem import ApiProblem
 from client.transport import CallOptions, Transport
 from client.views import PageView, View
-from shared.contracts.base import Contract
-from shared.contracts.holds import HoldOverride, OverrideApproval
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import Subject
-from shared.exchange.states import collection, personal
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.acts.act import Subject
+from shared.core.acts.states import collection, personal
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import HoldOverride, OverrideApproval
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.vocabulary.referral import WithdrawalReason
 
 #: Maximum number of items on a page of a list.
 PAGE_MAX: Final = 200
@@ -111,7 +111,7 @@ class CausewayClient:
     async def act(
         self, name: str, subject_id: UUID, said: Contract | None = None, *, subject: Subject, key: str | None = None
     ) -> views.SubjectState:
-        """Do any act on a subject by the name of its row (`shared.exchange.acts`).
+        """Do any act on a subject by the name of its row (`shared.core.acts.table`).
 
         `said` has the row's fields.
         """
@@ -129,7 +129,7 @@ class CausewayClient:
         """Do up to 100 acts on notices, offers or cases.
 
         Each has its own result, and a refused one blocks no other. Each has the subject's id, `act` by the name of its
-        row (`shared.exchange.acts`), and the fields of that row. An act with its own `key` is done once, in any call.
+        row (`shared.core.acts.table`), and the fields of that row. An act with its own `key` is done once, in any call.
         """
         answer = await self.call("POST", _BATCHES[subject], body={"answers": list(answers)}, key=key)
         return _one_per_item(answer, views.BatchResult, len(answers))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from uuid import UUID
 
-from shared.kernel.errors import CausewayError, Refused
+from shared.core.errors import CausewayError, Refused
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _POINTER = re.compile(r"(/[A-Za-z0-9_.~-]{1,64}){0,12}")

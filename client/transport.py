@@ -20,8 +20,8 @@ import httpx
 from pydantic import JsonValue
 
 from client.problem import ApiProblem
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid7
 
 _BASE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _LOOPBACK = IPv4Network("127.0.0.0/8")

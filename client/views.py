@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from shared.contracts.base import Instant
+from shared.core.contracts.base import Instant
 
 ItemT = TypeVar("ItemT")
 ViewT = TypeVar("ViewT", bound="View")

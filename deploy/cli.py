@@ -17,7 +17,7 @@ from client.cli.verb_table import table
 from deploy import __version__
 from deploy.devstack.cli import dev_app
 from deploy.site.options import OPTIONS, Listing, Options, Output, ending, verb
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 
 if TYPE_CHECKING:
     from deploy.devstack.supervisor import Child

@@ -11,7 +11,7 @@ from deploy.devstack.supervisor import Child
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.installation import Installation, environment, install
 from deploy.site.settings import AUDIT
-from shared.runtime.instance.settings import prefix_of
+from shared.instance.settings import prefix_of
 
 
 def instance_children(

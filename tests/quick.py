@@ -1,7 +1,7 @@
 """`python -m tests.quick`: run the tests of the touched rooms, and `tests/architecture`.
 
 A file is touched if it differs from the merge base with the main branch, or is not committed. Its room is the folder
-of tests that mirrors its own folder: `shared/exchange/acts.py` belongs to `tests/shared/exchange`. Touched tests run
+of tests that mirrors its own folder: `shared/core/acts/table.py` belongs to `tests/shared/core/protocol`. Touched tests run
 first, then those named after a touched module. Exit code 1 if a test fails.
 
 This module is also the pytest plugin that starts no test after `TIME_S_MAX`; it prints the number of tests left out.
@@ -28,7 +28,7 @@ ALWAYS: Final = "tests/architecture"
 MAIN_BRANCHES: Final = ("origin/main", "main")
 PRODUCT: Final = ("shared", "services", "client", "deploy")
 #: Rooms that a file has in addition to the mirror of its folder, by a part of its path.
-OTHER_ROOMS: Final = {"shared/contracts/": "tests/contracts", "/migrations/": "tests/services/schemas"}
+OTHER_ROOMS: Final = {"shared/core/contracts/": "tests/contracts", "/migrations/": "tests/services/schemas"}
 #: Folders of tests that need minutes or a running exchange; `make check` runs them.
 SLOW: Final = (
     *("tests/acceptance/", "tests/benchmarks/", "tests/conformance/", "tests/console/", "tests/failures/"),

@@ -44,7 +44,7 @@ NAMED: Final = (
     ("simulation", "architecture", "client"),
     ("deploy", "support"),
     ("acceptance", "contracts"),
-    ("shared/runtime",),
+    ("shared/platform",),
 )
 
 #: The JUnit report of each run, and the commit that all of them belong to.

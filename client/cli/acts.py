@@ -11,15 +11,15 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import ClientOptions
-from shared.kernel.clock import parse_rfc3339
-from shared.kernel.errors import Refused
-from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis, PreservationKind
+from shared.core.clock import parse_rfc3339
+from shared.core.errors import Refused
+from shared.core.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis, PreservationKind
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
     from client.cli.answer_file import AnswerFile, FileResult
     from client.views import SubjectState
-    from shared.contracts.holds import HoldRequest
+    from shared.core.contracts.holds import HoldRequest
 
 _OPTIONS = ClientOptions()
 
@@ -50,7 +50,7 @@ async def place(
         Also hold your other open cases at the same location, from any origin, in one act. Opens the case's record.
     """
     async with output.service(options) as client:
-        from shared.contracts.holds import HoldRequest
+        from shared.core.contracts.holds import HoldRequest
 
         try:
             said = HoldRequest(scope=scope, basis=basis, not_after=parse_rfc3339(until))
@@ -83,7 +83,7 @@ async def override(
         Confirm, as a second person; without a basis.
     """
     async with output.service(options) as client:
-        from shared.contracts.holds import HoldOverride, OverrideApproval
+        from shared.core.contracts.holds import HoldOverride, OverrideApproval
 
         if confirm == (basis is not None):
             raise Refused("override_unclear", "give either --basis or --confirm", status=400)
@@ -94,7 +94,7 @@ async def override(
 
 async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: ClientOptions) -> int:
     """Hold a case and the cases at its location without a hold; each origin is asked, and each may refuse."""
-    from shared.exchange.act import Subject
+    from shared.core.acts.act import Subject
 
     others = [each.referral_id for each in (await client.inbox_item(referral_id)).alike if not each.held]
     asked = {"act": "place_hold", **said.model_dump(mode="json")}
@@ -147,7 +147,7 @@ async def ask(
     """
     async with output.service(options) as client:
         from client.cli.shown import show_state
-        from shared.contracts.preservation_api import PreservationRecord, PreservationTerms
+        from shared.core.contracts.preservation_api import PreservationRecord, PreservationTerms
 
         ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
         terms = PreservationTerms.model_validate(ordered)
@@ -185,7 +185,7 @@ def _verb_of(subject: str) -> object:
         async with output.service(options) as client:
             from client.cli.answer_file import AnswerFile, answer_file
             from client.cli.import_file import progress
-            from shared.exchange.act import Subject
+            from shared.core.acts.act import Subject
 
             answers = AnswerFile(file, Subject(subject))
             again = "a repeated command does nothing twice"

@@ -23,12 +23,12 @@ from client.api import CausewayClient, in_batches
 from client.cli.settings import decode_line, keep_private
 from client.problem import ApiProblem
 from client.views import BatchResult
-from shared.exchange.act import Subject
+from shared.core.acts.act import Subject
+from shared.core.canonical import canonical_json
+from shared.core.codes import find_remedy
+from shared.core.errors import CausewayError, Refused, Unavailable
+from shared.core.vocabulary.answers import HotlineAssessment, NoticeAction
 from shared.formats.referral_table import ReferralTable
-from shared.kernel.canonical import canonical_json
-from shared.kernel.codes import find_remedy
-from shared.kernel.errors import CausewayError, Refused, Unavailable
-from shared.vocabulary.answers import HotlineAssessment, NoticeAction
 
 Cells = Mapping[str, str]
 #: The column of the act, and the column of the codes for an item.

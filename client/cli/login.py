@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from client.cli import output
 from client.cli.settings import ClientOptions, ServiceAccess, access, given, keep, login_file
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 
 if TYPE_CHECKING:
     from client.views import IdentityView

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 from client.cli.settings import ClientOptions, access, write_private
 from client.problem import ApiProblem, OptionsRefused
-from shared.kernel import codes
-from shared.kernel.clock import rfc3339
-from shared.kernel.codes import RULES
-from shared.kernel.errors import CausewayError, Refused
+from shared.core import codes
+from shared.core.clock import rfc3339
+from shared.core.codes import RULES
+from shared.core.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
@@ -237,7 +237,7 @@ def options_refused(error: ValueError) -> OptionsRefused | None:
     """Return the refusal of an invalid body, by the options that fill it; None for an error of another kind."""
     from pydantic import ValidationError
 
-    from shared.contracts.base import error_locations
+    from shared.core.contracts.base import error_locations
 
     if not isinstance(error, ValidationError):
         return None

@@ -15,8 +15,8 @@ from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
 from client.cli.settings import ClientOptions, write_private
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Refused
+from shared.core.clock import rfc3339
+from shared.core.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -158,7 +158,7 @@ async def amend(
 def _only_referral(file: Path, else_say: str) -> dict[str, JsonValue]:
     """Return the one referral of a file. Raises `Refused` for several, and for an unreadable one."""
     from client.cli.rows import RowFile
-    from shared.kernel.errors import Refused
+    from shared.core.errors import Refused
 
     rows = [*RowFile(file).rows()]
     if len(rows) != 1:

@@ -16,15 +16,15 @@ from client.cli import output
 from client.cli.settings import zoned
 from client.cli.verb_table import OWN, Statements, VerbRow, parameters, vocabulary
 from client.views import PageView, View
-from shared.contracts.answers import RetentionStatement, WithdrawalAnswer
-from shared.exchange.act import Subject
-from shared.exchange.states import collection, row
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import CausewayError, Refused
-from shared.vocabulary.answers import WithdrawalFate
+from shared.core.acts.act import Subject
+from shared.core.acts.states import collection, row
+from shared.core.clock import SystemClock
+from shared.core.contracts.answers import RetentionStatement, WithdrawalAnswer
+from shared.core.errors import CausewayError, Refused
+from shared.core.vocabulary.answers import WithdrawalFate
 
 if TYPE_CHECKING:
-    from shared.contracts.base import Contract
+    from shared.core.contracts.base import Contract
 
 Answer = dict[str, JsonValue] | bytes
 Said = Mapping[str, object]

@@ -17,10 +17,10 @@ from pydantic import JsonValue
 
 from client import views
 from client.cli.settings import decode_line
+from shared.core.codes import RULES, find_remedy
+from shared.core.errors import Refused
+from shared.core.guard import parse_body
 from shared.formats.referral_table import ReferralTable, submission
-from shared.guard import parse_body
-from shared.kernel.codes import RULES, find_remedy
-from shared.kernel.errors import Refused
 
 _BOM = b"\xef\xbb\xbf"
 _WRAPPER = frozenset({"origin", "label", "referral"})

@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 
 
 def write_private(path: Path, data: bytes) -> Path:

@@ -20,7 +20,7 @@ from client.cli.request import Answer, Said
 from client.cli.settings import ClientOptions
 from client.cli.verb_table import VerbRow
 from client.problem import ApiProblem
-from shared.kernel.clock import parse_rfc3339, rfc3339
+from shared.core.clock import parse_rfc3339, rfc3339
 
 Item = Mapping[str, JsonValue]
 #: The member of an answer that names its subject.

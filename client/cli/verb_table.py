@@ -98,6 +98,6 @@ def parameters(row: VerbRow) -> Mapping[str, VerbWord]:
 
 
 def vocabulary(name: str) -> type[StrEnum]:
-    """Return the codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
-    found: type[StrEnum] = resolve_name(f"shared.vocabulary.{name}")
+    """Return the codes of `answers.CaseOutcome`: a class of `shared.core.vocabulary`."""
+    found: type[StrEnum] = resolve_name(f"shared.core.vocabulary.{name}")
     return found

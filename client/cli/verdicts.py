@@ -16,10 +16,10 @@ from client.cli.settings import ClientOptions, access
 from client.problem import ApiProblem
 from client.transport import spelt
 from client.views import View, read_in
-from shared.contracts.evidence import SignedAcceptance
-from shared.exchange.acceptance import AuditState, at_audit, check_acceptance, check_body, read_acceptance
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex
+from shared.core.contracts.evidence import SignedAcceptance
+from shared.core.errors import Refused
+from shared.core.protocol.acceptance import AuditState, at_audit, check_acceptance, check_body, read_acceptance
+from shared.core.routing.directory_index import DirectoryIndex
 
 if TYPE_CHECKING:
     from client.api import CausewayClient

@@ -10,14 +10,14 @@ from cyclopts.types import ExistingFile
 
 from client.cli import output
 from client.cli.settings import ClientOptions, webhook_secret, zoned
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.errors import Refused
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client.cli.verdicts import AuditHashes, ProofCheck
-    from shared.contracts.evidence import Evidence
+    from shared.core.contracts.evidence import Evidence
 
 _OPTIONS = ClientOptions()
 #: The exit code for proof that an instance did not state to audit what it promised.
@@ -56,7 +56,7 @@ async def acceptance(
     """
     with output.ending(options):
         from client.cli.verdicts import bodies_of, read_entries, verdicts
-        from shared.routing.documents import read_directory
+        from shared.core.routing.documents import read_directory
 
         known = read_directory(directory.read_bytes())
         lines = [line for line in file.read_bytes().splitlines() if line.strip()]
@@ -84,8 +84,8 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: ClientO
         The directory document with the keys.
     """
     with output.ending(options):
-        from shared.exchange.evidence import check_evidence, read_evidence
-        from shared.routing.documents import read_directory
+        from shared.core.evidence import check_evidence, read_evidence
+        from shared.core.routing.documents import read_directory
 
         known = read_directory(directory.read_bytes())
         kept = read_evidence(file.read_bytes())
@@ -160,7 +160,7 @@ async def verify(
         Judge its time at this one; default now. UTC if it names no zone.
     """
     with output.ending(options):
-        from shared.envelope.webhooks import verify_webhook
+        from shared.core.envelope.webhooks import verify_webhook
 
         headers = {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": signature}
         judged_at = zoned(at) or SystemClock().now()

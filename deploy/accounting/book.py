@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 
 CONNECT_S_MAX: Final = 10.0
 #: Rows of one fetch of a cursor.

@@ -24,9 +24,9 @@ from pydantic import TypeAdapter
 from deploy.accounting.book import LedgerDiff, SumTerms
 from deploy.accounting.streams import SealedStream, Sides, Stream, is_party
 from deploy.site.endpoints import write_private
-from shared.kernel.errors import Refused
-from shared.kernel.ids import first_uuid7
-from shared.vocabulary.routing import Disposition
+from shared.core.errors import Refused
+from shared.core.ids import first_uuid7
+from shared.core.vocabulary.routing import Disposition
 
 FILE: Final = "accounts.json"
 #: The content of the file: the last day; the end and fates of each stream; the terms of edges; the log.

@@ -25,15 +25,15 @@ from deploy.accounting.streams import Stream
 from services.audit.domain.entries import UNREAD, AuditBatch, AuditDecision, AuditEntry, EntryKind, ReportedOutcome
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
-from shared.envelope.keys import OpeningKey
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
+from shared.core.clock import SystemClock
+from shared.core.envelope.keys import OpeningKey
+from shared.core.errors import Refused
+from shared.core.routing.documents import DocumentStore, read_directory, read_policy
 from shared.messaging.contract import CODE_UNKNOWN
 from shared.messaging.streams import Lane, Pair
-from shared.routing.documents import DocumentStore, read_directory, read_policy
-from shared.runtime.kafka.documents import read_document
-from shared.runtime.kafka.reader import LogReader
-from shared.runtime.kafka.topic_metadata import Coordinate, Offsets
+from shared.platform.kafka.documents import read_document
+from shared.platform.kafka.reader import LogReader
+from shared.platform.kafka.topic_metadata import Coordinate, Offsets
 
 
 class DayCount(NamedTuple):

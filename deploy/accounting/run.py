@@ -24,10 +24,10 @@ from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from deploy.site.settings import AUDIT
 from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
 from services.audit.store.entries import STATES
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.errors import Unavailable
-from shared.routing.documents import read_directory
-from shared.vocabulary.routing import PartyStatus
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.errors import Unavailable
+from shared.core.routing.documents import read_directory
+from shared.core.vocabulary.routing import PartyStatus
 
 
 async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s: float = 1.0) -> Reconciliation:

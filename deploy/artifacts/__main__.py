@@ -19,18 +19,18 @@ from deploy.artifacts.examples import examples
 from deploy.artifacts.pages import ROOT, SHOWN_BY, write_page, write_states
 from deploy.artifacts.schemas import models, schema_of
 from deploy.site.settings import KINDS
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.kernel.clock import SystemClock
-from shared.routing.documents import DocumentStore
-from shared.runtime.admission.budgets import Budgets
-from shared.runtime.admission.key_table import KeyTable
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import ApiKeys
-from shared.runtime.instance.keys import InstanceKeys
-from shared.runtime.instance.machinery import InstanceParts
-from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.documents import DocumentFeed
+from shared.core.clock import SystemClock
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.routing.documents import DocumentStore
+from shared.instance.keys import InstanceKeys
+from shared.instance.machinery import InstanceParts
+from shared.instance.settings import RuntimeSettings
+from shared.platform.admission.budgets import Budgets
+from shared.platform.admission.key_table import KeyTable
+from shared.platform.database.transactions import Database
+from shared.platform.http.identity import ApiKeys
+from shared.platform.kafka.documents import DocumentFeed
 
 #: The function of each service that assembles it on given machinery.
 ASSEMBLE: Final[Mapping[str, Callable[[InstanceParts], Any]]] = {
@@ -70,8 +70,8 @@ def _machinery(instance: str) -> InstanceParts:
     return InstanceParts(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets)
 
 
-SCHEMAS = "shared/contracts/schemas"
-EXAMPLES = "shared/contracts/examples"
+SCHEMAS = "shared/core/contracts/schemas"
+EXAMPLES = "shared/core/contracts/examples"
 API = "docs/api"
 RULES = "deploy/observability/alerts.yaml"
 #: The pages, and Prometheus' rules, by template.

@@ -36,9 +36,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from shared.guard import charge
-from shared.guard.canonical import canonical
-from shared.vocabulary.judgement import ASSESSMENT_VALUES
+from shared.core.guard import charge
+from shared.core.guard.canonical import canonical
+from shared.core.vocabulary.judgement import ASSESSMENT_VALUES
 
 _ROOT: Final = Path(__file__).parents[2]
 _MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{charge.NUMBER}.model"
@@ -242,7 +242,7 @@ def bounded(model: ModelDraft) -> ModelDraft:
 
 
 def written(model: ModelDraft) -> bytes:
-    """Return the bytes of the model's file (`shared.guard.charge.read`)."""
+    """Return the bytes of the model's file (`shared.core.guard.charge.read`)."""
     code = {symbol: number for number, symbol in enumerate(charge.SYMBOLS)}
     entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
     for key, cost in model.costs.items():
@@ -261,7 +261,7 @@ def learnt(found: Texts) -> ModelDraft:
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
-    """Train, write the file, and print its digest for `shared.guard.charge`."""
+    """Train, write the file, and print its digest for `shared.core.guard.charge`."""
     parser = argparse.ArgumentParser(prog="python -m deploy.artifacts.charge_model")
     parser.add_argument("--sources", type=Path, required=True, metavar="FOLDER")
     found = texts(parser.parse_args(None if arguments is None else list(arguments)).sources)

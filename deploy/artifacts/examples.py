@@ -22,20 +22,20 @@ from uuid import UUID
 
 from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import Beat, Directory, DocumentActivated
-from shared.contracts.policy import Policy
-from shared.contracts.referral import ReferralSubmission
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.decision_fact import FactBody, clear_of_decided, edge_salt, sealed_of_decided
-from shared.exchange.facts import ReadFacts, read_facts
-from shared.exchange.minimise import notice_record, referral_record, whole_record
-from shared.exchange.outgoing_messages import clear_of, sealed_of
-from shared.kernel.canonical import digest
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Defect
-from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
-from shared.vocabulary.routing import PartyKind
+from shared.core.canonical import digest
+from shared.core.clock import rfc3339
+from shared.core.contracts.directory import Beat, Directory, DocumentActivated
+from shared.core.contracts.policy import Policy
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.errors import Defect
+from shared.core.protocol.decision_fact import FactBody, clear_of_decided, edge_salt, sealed_of_decided
+from shared.core.protocol.facts import ReadFacts, read_facts
+from shared.core.protocol.minimise import notice_record, referral_record, whole_record
+from shared.core.protocol.outgoing_messages import clear_of, sealed_of
+from shared.core.routing.documents import read_directory, read_policy
+from shared.core.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
+from shared.core.vocabulary.routing import PartyKind
 
 #: The usual code of a refused body that names the field, and the codes of documents that are refused whole.
 _NAMED: Final = {

@@ -14,13 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from deploy.artifacts import schemas
 from deploy.policy import sample_policy
-from shared.envelope import attributes, content_proof, header_formats, headers
-from shared.exchange import authority, record_table, states, topics
-from shared.exchange.act import Act, Cause, Subject, Track
-from shared.exchange.acts import ACTS
-from shared.kernel import codes
+from shared.core import codes
+from shared.core.acts import states
+from shared.core.acts.act import Act, Cause, Subject, Track
+from shared.core.acts.table import ACTS
+from shared.core.envelope import attributes, content_proof, header_formats, headers
+from shared.core.protocol import authority, record_table, topics
+from shared.core.routing.ageing import state_of
 from shared.messaging import acks, placement
-from shared.routing.ageing import state_of
 
 ROOT: Final = Path(__file__).parents[2]
 #: The subjects whose states each service's page shows.

@@ -16,18 +16,18 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core.core_schema import CoreSchema
 
 from deploy.kafka.provision import TopicRule, manifest_of
-from shared.contracts import registry
-from shared.contracts.base import Contract
-from shared.contracts.directory import Beat, Directory, DocumentActivated, SignedBeat
-from shared.contracts.policy import Policy
-from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import ALL, MessageType, schema_uri
-from shared.exchange.authority import cells_of
-from shared.exchange.correspondents import InstancePair, pairs_of
-from shared.exchange.topics import AUDIT
-from shared.runtime.delivery.control import CONTROL_TYPES
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
-from shared.vocabulary.routing import PartyKind
+from shared.core.contracts import registry
+from shared.core.contracts.base import Contract
+from shared.core.contracts.directory import Beat, Directory, DocumentActivated, SignedBeat
+from shared.core.contracts.policy import Policy
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.contracts.registry import ALL, MessageType, schema_uri
+from shared.core.protocol.authority import cells_of
+from shared.core.protocol.correspondents import InstancePair, pairs_of
+from shared.core.protocol.topics import AUDIT
+from shared.core.vocabulary.routing import PartyKind
+from shared.instance.delivery.control import CONTROL_TYPES
+from shared.platform.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Bodies that are not messages: submissions, and records of the directory topic.
@@ -39,7 +39,7 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "document_activated.v1": DocumentActivated,
     **OF_DIRECTORY,
 }
-#: Documents that are read leniently: a member that the schema does not list is ignored (`shared.contracts.directory`).
+#: Documents that are read leniently: a member that the schema does not list is ignored (`shared.core.contracts.directory`).
 LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
 #: The part of them that stays closed, because its exact members are signed.
 _SIGNED = Beat.__name__

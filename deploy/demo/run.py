@@ -31,8 +31,8 @@ from deploy.site.installation import migrate_databases
 from deploy.site.open import Site
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
-from shared.kernel.clock import SystemClock
-from shared.vocabulary.routing import PartyKind
+from shared.core.clock import SystemClock
+from shared.core.vocabulary.routing import PartyKind
 
 STATE: Final = PROJECT_ROOT / ".state" / "demo"
 #: The parties for whose consoles links are printed, one of each service; their lists have many rows in the demo.

@@ -25,9 +25,9 @@ from deploy.sample.generator import SampledReferral
 from deploy.scenarios.player import PartyKey
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import AUDIT, KINDS, keeps_referrals
-from shared.kernel.canonical import canonical_json
-from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.routing import PartyKind
+from shared.core.canonical import canonical_json
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.core.vocabulary.routing import PartyKind
 
 #: Parties that submit or read at the same time; each sends its own referrals in batches.
 AT_ONCE: Final = 8

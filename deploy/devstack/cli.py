@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from deploy.site.options import Options, ending
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

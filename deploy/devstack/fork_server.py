@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.site.settings import KINDS, adopt_environment
-from shared.kernel.errors import Defect
+from shared.core.errors import Defect
 
 #: By the module that `python -m` would run: its function, and the module of that function.
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {

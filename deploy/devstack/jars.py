@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 
 LOCK = Path(__file__).with_name("kafka-jars.lock")
 _AT_ONCE: Final = 6

@@ -23,7 +23,7 @@ from typing import Final
 from deploy.devstack.fork_server import PROGRAMS, Job
 from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.site.settings import inherited_environment
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 
 #: The module of the fork server.
 MODULE: Final = "deploy.devstack.fork_server"

@@ -35,8 +35,8 @@ from deploy.devstack.state import StateDirectory
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, apply_quotas, difference
 from deploy.site.access import access_to, admin_client, answers, in_own_thread
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
-from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import Unavailable
+from shared.core.clock import Clock, SystemClock
+from shared.core.errors import Unavailable
 
 _BROKER = "broker"
 _READY_S_MAX = 180.0

@@ -20,7 +20,7 @@ from deploy.site.access import Finding, accepts, asked, prepare_databases
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from deploy.site.open import Site
 from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 
 PartT = TypeVar("PartT")
 

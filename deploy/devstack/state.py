@@ -18,7 +18,7 @@ from pydantic import Field
 
 from deploy.site.endpoints import write_private
 from deploy.site.settings import PROJECT_ROOT, SiteSettings
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 
 # Below the range of Linux' outgoing ports, so a port stays available while its server is down for a moment.
 _PORTS_FIRST, _PORTS_COUNT = 20_000, 12_000

@@ -21,7 +21,7 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.state import StateDirectory
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import inherited_environment
-from shared.kernel.errors import CausewayError
+from shared.core.errors import CausewayError
 
 _READY_S_MAX = 60.0
 _STOP_S_MAX = 30.0

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from deploy.site.settings import SAMPLE_INSTANCES, party_kind
-from shared.contracts.directory import Approval, Beat, Directory, DocumentActivated, PublicKey, SignedBeat
-from shared.contracts.policy import Policy
-from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import canonical_json, digest
-from shared.routing.documents import approval_message, beat_message
-from shared.vocabulary.routing import PartyKind
+from shared.core.canonical import canonical_json, digest
+from shared.core.contracts.directory import Approval, Beat, Directory, DocumentActivated, PublicKey, SignedBeat
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.keys import SigningKey
+from shared.core.routing.documents import approval_message, beat_message
+from shared.core.vocabulary.routing import PartyKind
 
 VALID_MONTHS: Final = 13
 

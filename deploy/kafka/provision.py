@@ -53,12 +53,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 from confluent_kafka.cimpl import NewTopic
 from pydantic import BaseModel, ConfigDict
 
-from shared.exchange.correspondents import InstancePair, pairs_of
-from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
-from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import read_directory
-from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.correspondents import InstancePair, pairs_of
+from shared.core.protocol.topics import AUDIT, INBOXES, inbox_prefix
+from shared.core.routing.documents import read_directory
+from shared.platform.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.platform.kafka.documents import DIRECTORY_TOPIC
 
 SCRAM_ITERATIONS = 8192
 #: The prefix of all topic names of this exchange; no instance reads in a group.

@@ -14,10 +14,10 @@ from cyclopts import App
 from deploy.operator.keys import party_of, role_at, scope_said, transaction_at
 from deploy.site.open import Site, site
 from deploy.site.options import OPTIONS, Options, Output, framed, verb
-from shared.kernel.authority import AccessScope, GivenRole, Role
-from shared.kernel.clock import SystemClock
-from shared.runtime.console.accounts import Person, end_person, is_name, make_link, opaque_actor, permit
-from shared.runtime.console.frame import ROOT
+from shared.core.authority import AccessScope, GivenRole, Role
+from shared.core.clock import SystemClock
+from shared.platform.console.accounts import Person, end_person, is_name, make_link, opaque_actor, permit
+from shared.platform.console.frame import ROOT
 
 person_app = App(name="person")
 #: The default person of a link.

@@ -28,14 +28,14 @@ from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.installation import Installation
 from deploy.site.open import Site
 from deploy.site.settings import party_kind
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Unavailable
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentStore
-from shared.runtime.database.migrate import name_differences
-from shared.runtime.database.transactions import Database
-from shared.runtime.instance.keys import load_keys
-from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
+from shared.core.clock import SystemClock
+from shared.core.errors import Unavailable
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import DocumentStore
+from shared.instance.keys import load_keys
+from shared.platform.database.migrate import name_differences
+from shared.platform.database.transactions import Database
+from shared.platform.kafka.documents import DocumentFeed, read_approver_keys
 
 LOGIN_S: Final = 5.0
 _ASK_S: Final = 0.5

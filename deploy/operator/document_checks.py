@@ -14,15 +14,15 @@ from typing import Final
 from pydantic import ValidationError
 
 from deploy.directory.approval import valid_until
-from shared.contracts.base import Contract, error_locations
-from shared.contracts.directory import Directory
-from shared.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy, Rule
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import KEY_SUITES
-from shared.routing.documents import read_directory, read_policy
-from shared.vocabulary.jurisdiction import TREE
-from shared.vocabulary.law import Confirmation
-from shared.vocabulary.routing import Instrument
+from shared.core.contracts.base import Contract, error_locations
+from shared.core.contracts.directory import Directory
+from shared.core.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy, Rule
+from shared.core.errors import Refused
+from shared.core.routing.directory_index import KEY_SUITES
+from shared.core.routing.documents import read_directory, read_policy
+from shared.core.vocabulary.jurisdiction import TREE
+from shared.core.vocabulary.law import Confirmation
+from shared.core.vocabulary.routing import Instrument
 
 #: The latest end or review, in years from now: an end in the year 9999 would never cause a review.
 END_YEARS_MAX: Final = 30

@@ -22,18 +22,18 @@ from deploy.site.access import access_to, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
-from shared.contracts.base import error_locations
-from shared.contracts.directory import FORMER_MAX, Beat, Directory, DocumentActivated, Party, PublicKey, SignedBeat
-from shared.contracts.policy import Policy
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
-from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused, Unavailable
-from shared.routing.derive import TOLERANCE
-from shared.routing.documents import read_directory, read_policy, verify_document
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
-from shared.runtime.kafka.reader import LogReader
+from shared.core.canonical import canonical_json, digest
+from shared.core.clock import SystemClock
+from shared.core.contracts.base import error_locations
+from shared.core.contracts.directory import FORMER_MAX, Beat, Directory, DocumentActivated, Party, PublicKey, SignedBeat
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.message import Record
+from shared.core.routing.derive import TOLERANCE
+from shared.core.routing.documents import read_directory, read_policy, verify_document
+from shared.platform.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
+from shared.platform.kafka.reader import LogReader
 
 BEAT_EVERY_S: Final = 10.0
 #: The folder of published documents that take effect later, by kind and time.

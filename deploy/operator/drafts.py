@@ -31,15 +31,15 @@ from deploy.site.endpoints import ADMIN
 from deploy.site.installation import Installation
 from deploy.site.open import Site, site
 from deploy.site.options import OPTIONS, PLAIN, Listing, Options, Output, PlainOptions, verb
-from shared.contracts.base import Contract, Digest, Instant, JsonObject
-from shared.contracts.directory import Approval, DocumentActivated
-from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import digest as digest_of
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import approval_message, verify_document
-from shared.runtime.instance.keys import read_key_file
-from shared.runtime.kafka.documents import publish_documents, read_approver_keys
+from shared.core.canonical import digest as digest_of
+from shared.core.clock import SystemClock
+from shared.core.contracts.base import Contract, Digest, Instant, JsonObject
+from shared.core.contracts.directory import Approval, DocumentActivated
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused, Unavailable
+from shared.core.routing.documents import approval_message, verify_document
+from shared.instance.keys import read_key_file
+from shared.platform.kafka.documents import publish_documents, read_approver_keys
 
 document_app = App(name="document")
 

@@ -34,13 +34,13 @@ from deploy.site import installation
 from deploy.site.access import prepare_databases
 from deploy.site.endpoints import ADMIN, Endpoints, read_site, write_private
 from deploy.site.settings import AUDIT, kind_serving, party_kind
-from shared.contracts.base import Contract, error_locations
-from shared.contracts.directory import Instance
-from shared.envelope.keys import SigningKey
-from shared.kernel.errors import Refused
-from shared.routing.documents import APPROVERS_MIN
-from shared.runtime.instance.settings import RuntimeSettings, prefix_of
-from shared.runtime.kafka.documents import ApproverKeyText
+from shared.core.contracts.base import Contract, error_locations
+from shared.core.contracts.directory import Instance
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
+from shared.core.routing.documents import APPROVERS_MIN
+from shared.instance.settings import RuntimeSettings, prefix_of
+from shared.platform.kafka.documents import ApproverKeyText
 
 SITE: Final = "site.json"
 SETTINGS: Final = "settings.env"

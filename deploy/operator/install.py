@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from deploy.operator import folder as folders
 from deploy.site.options import PLAIN, Listing, Output, PlainOptions, verb
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 
 install_app = App(name="install", default_parameter=Parameter(negative=""))
 

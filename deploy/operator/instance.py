@@ -16,14 +16,14 @@ from deploy.site.access import connected
 from deploy.site.open import instance_kind, instance_settings, site
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from deploy.site.settings import AUDIT
-from shared.exchange.record_table import RECORD_TABLE
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Refused, Unavailable, not_found
+from shared.core.clock import rfc3339
+from shared.core.errors import Refused, Unavailable, not_found
+from shared.core.protocol.record_table import RECORD_TABLE
+from shared.instance.app import App as Instance
+from shared.instance.delivery.exception_desk import ExceptionDesk
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind
 from shared.messaging.ports import OperatorKind
-from shared.runtime.delivery.exception_desk import ExceptionDesk
-from shared.runtime.instance.app import App as Instance
-from shared.runtime.watch.logs import configure_logs
+from shared.platform.observability.logs import configure_logs
 
 dead_letters_app = App(name="dead-letters")
 operator_list_app = App(name="operator-list")

@@ -23,18 +23,18 @@ from deploy.site.endpoints import write_private
 from deploy.site.installation import KEK, OPENING, SIGNING, Installation, new_kek, sealing_entry, signing_entry
 from deploy.site.open import Site, site
 from deploy.site.options import OPTIONS, Options, Output, verb
-from shared.contracts.directory import PublicKey
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.kernel.authority import AccessScope, GivenRole, Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.documents import read_directory
-from shared.runtime.console.accounts import Person, require_actor, role_of
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import issue_key, keep_key, revoke_key
-from shared.runtime.kafka.documents import ApproverKeyText
-from shared.vocabulary.routing import PartyKind, PartyStatus
+from shared.core.authority import AccessScope, GivenRole, Role
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import PublicKey
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.errors import Refused
+from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.core.routing.documents import read_directory
+from shared.core.vocabulary.routing import PartyKind, PartyStatus
+from shared.platform.console.accounts import Person, require_actor, role_of
+from shared.platform.database.transactions import Database
+from shared.platform.http.identity import issue_key, keep_key, revoke_key
+from shared.platform.kafka.documents import ApproverKeyText
 
 key_app = App(name="key")
 #: Roles of auditors' people and machines, and of all other parties'.

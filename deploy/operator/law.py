@@ -17,13 +17,13 @@ from deploy.operator.document_checks import check_policy, objections
 from deploy.policy import SAMPLE
 from deploy.site.open import site, state_directory
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
-from shared.contracts.directory import DocumentActivated, read_leniently
-from shared.contracts.policy import Policy
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.ageing import AHEAD, aged
-from shared.routing.ageing import review as reviewed
-from shared.routing.documents import read_policy
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import DocumentActivated, read_leniently
+from shared.core.contracts.policy import Policy
+from shared.core.errors import Refused
+from shared.core.routing.ageing import AHEAD, aged
+from shared.core.routing.ageing import review as reviewed
+from shared.core.routing.documents import read_policy
 
 policy_app = App(name="policy")
 directory_app = App(name="directory")

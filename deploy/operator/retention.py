@@ -21,14 +21,14 @@ from deploy.operator.state import chosen_databases
 from deploy.site.access import connected
 from deploy.site.endpoints import OwnedDatabase
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
-from shared.exchange.act import Subject
-from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
-from shared.kernel.clock import EPOCH, SystemClock
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import first_uuid7
-from shared.runtime.database.feed import numbering
-from shared.runtime.database.partitions import drop_month, make_months, months_before
-from shared.vocabulary.judgement import KEPT_DAYS
+from shared.core.acts.act import Subject
+from shared.core.acts.states import WITHDRAWAL_NOTED, final_answers, finished
+from shared.core.clock import EPOCH, SystemClock
+from shared.core.errors import Unavailable
+from shared.core.ids import first_uuid7
+from shared.core.vocabulary.judgement import KEPT_DAYS
+from shared.platform.database.feed import numbering
+from shared.platform.database.partitions import drop_month, make_months, months_before
 
 retention_app = App(name="retention")
 #: Maximum number of rows that one transaction deletes.

@@ -19,21 +19,21 @@ from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
 from deploy.site.open import state_directory
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
-from shared.contracts.base import error_locations
-from shared.contracts.decision import Facts
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.facts import read_facts
-from shared.exchange.prepare import Documents, check
-from shared.guard import parse_body
-from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
-from shared.routing.documents import DocumentStore, read_directory, read_policy
-from shared.routing.explain import explanation_text
-from shared.routing.whatif import DecisionInput, compare
-from shared.routing.whatif import preview as previewed
-from shared.routing.whatif import replay as replayed
+from shared.core.canonical import canonical_json
+from shared.core.clock import SystemClock
+from shared.core.contracts.base import error_locations
+from shared.core.contracts.decision import Facts
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.guard import parse_body
+from shared.core.protocol.facts import read_facts
+from shared.core.protocol.prepare import Documents, check
+from shared.core.routing.directory_index import PartyEntry
+from shared.core.routing.documents import DocumentStore, read_directory, read_policy
+from shared.core.routing.explain import explanation_text
+from shared.core.routing.whatif import DecisionInput, compare
+from shared.core.routing.whatif import preview as previewed
+from shared.core.routing.whatif import replay as replayed
 
 route_app = App(name="route")
 _WRAPPER = frozenset({"origin", "label", "referral"})
@@ -41,7 +41,7 @@ _WRAPPER = frozenset({"origin", "label", "referral"})
 
 @dataclass(frozen=True, slots=True)
 class RoutedRow:
-    """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or its refusal."""
+    """Row `number` of a file (from 1): its explanation (`shared.core.routing.explain`), or its refusal."""
 
     number: int
     found: dict[str, Any] | Refused

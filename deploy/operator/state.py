@@ -20,9 +20,9 @@ from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from deploy.site.open import Site, owned_databases, site
 from deploy.site.options import OPTIONS, Listing, Options, Output, framed, verb
-from shared.kernel.errors import Refused
-from shared.runtime.database.catalogue import find_differences, refuse_stranger
-from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
+from shared.core.errors import Refused
+from shared.platform.database.catalogue import find_differences, refuse_stranger
+from shared.platform.database.migrate import look_at_schema, newest_schema, upgrade
 
 status_app = App(name="status")
 topics_app = App(name="topics")

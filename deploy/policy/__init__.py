@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.contracts.policy import Policy
+from shared.core.contracts.policy import Policy
 
 SAMPLE = Path(__file__).with_name("sample.json")
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from deploy.directory.approval import establishment, served_places
 from deploy.sample import published
 from deploy.sample.published import ProviderRow, SeededRandom, Share, assumed, shares
-from shared.kernel.clock import rfc3339
+from shared.core.clock import rfc3339
 
 #: The number of referrals that the demo submits.
 DEMO_COUNT: Final = 600

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from shared.vocabulary.jurisdiction import TREE
+from shared.core.vocabulary.jurisdiction import TREE
 
 _TABLES = Path(__file__).with_name("tables")
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 from client.api import CausewayClient
 from deploy.sandbox.party_agents import LOOKS_AT_ONCE_MAX, AgentScheduler, PartyAgent, RunStatistics, say, work_of
 from deploy.site.options import PLAIN, ending
-from shared.contracts.base import PartyId
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.vocabulary.routing import PartyKind
+from shared.core.clock import SystemClock
+from shared.core.contracts.base import PartyId
+from shared.core.errors import Refused
+from shared.core.vocabulary.routing import PartyKind
 
 app = App(name="sandbox", help="Sample parties that answer automatically.")
 

@@ -28,14 +28,14 @@ from pydantic import JsonValue
 from client.api import BATCH_MAX, CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem, NoticeView, PageView
-from shared.contracts.answers import RetentionStatement, WithdrawalAnswer
-from shared.exchange.act import Subject, Track
-from shared.exchange.states import rows_of
-from shared.kernel.clock import Clock, rfc3339
-from shared.kernel.errors import Defect, Unavailable
-from shared.vocabulary.answers import HotlineAssessment, KeptBasis, WithdrawalFate
-from shared.vocabulary.judgement import RetentionClass
-from shared.vocabulary.routing import PartyKind
+from shared.core.acts.act import Subject, Track
+from shared.core.acts.states import rows_of
+from shared.core.clock import Clock, rfc3339
+from shared.core.contracts.answers import RetentionStatement, WithdrawalAnswer
+from shared.core.errors import Defect, Unavailable
+from shared.core.vocabulary.answers import HotlineAssessment, KeptBasis, WithdrawalFate
+from shared.core.vocabulary.judgement import RetentionClass
+from shared.core.vocabulary.routing import PartyKind
 
 ChoiceT = TypeVar("ChoiceT")
 _DRAWN: Final = json.loads(Path(__file__).with_name("shares.json").read_bytes())

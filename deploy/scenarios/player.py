@@ -24,10 +24,10 @@ from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import EdgeView, TimelineEntry
 from deploy.scenarios.story import Scenario, ScenarioStep, TimelineStep, WaitStep, WorkItemStep, filled, referral_like
-from shared.exchange.act import Track
-from shared.exchange.states import collection
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Track
+from shared.core.acts.states import collection
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.errors import Refused
 
 #: Seconds that a step waits for the other side.
 PATIENCE_S: Final = 120.0

@@ -21,8 +21,8 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from shared.exchange.act import Act
-from shared.exchange.acts import ACTS
+from shared.core.acts.act import Act
+from shared.core.acts.table import ACTS
 
 FOLDER: Final = Path(__file__).parent
 #: Referrals that stories submit; not a story.

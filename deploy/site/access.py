@@ -28,8 +28,8 @@ import asyncpg
 from confluent_kafka.admin import AdminClient
 
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
-from shared.kernel.errors import CausewayError, Unavailable
-from shared.runtime.kafka.access import KafkaAccess
+from shared.core.errors import CausewayError, Unavailable
+from shared.platform.kafka.access import KafkaAccess
 
 CONNECT_S: Final = 5.0
 ACCEPT_S: Final = 2.0

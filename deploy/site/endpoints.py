@@ -26,8 +26,8 @@ from pydantic_core import PydanticCustomError
 
 from client.cli.settings import write_private as write_private_bytes
 from deploy.site.settings import KINDS
-from shared.contracts.base import error_locations
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.contracts.base import error_locations
+from shared.core.errors import Refused, Unavailable
 
 ADMIN = "admin"
 #: The name of the site file that a stack writes into its state directory.

@@ -26,18 +26,18 @@ from deploy.directory.approval import approve_document, document_body, renewed, 
 from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.settings import AUDIT
-from shared.contracts.directory import Directory, DocumentActivated, PublicKey
-from shared.contracts.policy import Policy
-from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import issue_key
-from shared.runtime.instance.settings import prefix_of
-from shared.runtime.kafka.documents import publish_documents
-from shared.vocabulary.routing import PartyStatus
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import Directory, DocumentActivated, PublicKey
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.core.errors import Refused
+from shared.core.vocabulary.routing import PartyStatus
+from shared.instance.settings import prefix_of
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database
+from shared.platform.http.identity import issue_key
+from shared.platform.kafka.documents import publish_documents
 
 APPROVERS = ("approver-one.example", "approver-two.example")
 POLICY = Path(__file__).parents[1] / "policy" / "sample.json"

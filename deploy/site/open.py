@@ -9,8 +9,8 @@ from deploy.site.endpoints import STACK_FILE, Endpoints, OwnedDatabase, load, re
 from deploy.site.installation import Installation, environment
 from deploy.site.options import Options
 from deploy.site.settings import KINDS, SAMPLE_INSTANCES, SiteSettings, inherited_environment
-from shared.kernel.errors import Refused
-from shared.runtime.instance.settings import prefix_of
+from shared.core.errors import Refused
+from shared.instance.settings import prefix_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import services
-from shared.kernel.errors import Refused
-from shared.vocabulary.routing import PartyKind
+from shared.core.errors import Refused
+from shared.core.vocabulary.routing import PartyKind
 
 #: Every service that can run, sorted.
 KINDS: Final = tuple(sorted(path.parent.name for path in Path(services.__path__[0]).glob("*/app.py")))
@@ -49,7 +49,7 @@ def kind_serving(party: str) -> str:
 
 def keeps_referrals(kind: str) -> bool:
     """Return whether a kind of service is an origin: the newest schema of its database has referrals."""
-    from shared.runtime.database.migrate import newest_schema
+    from shared.platform.database.migrate import newest_schema
 
     return "table referral" in newest_schema(kind).catalogue
 

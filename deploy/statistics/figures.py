@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from deploy.accounting.book import Ledger, opened
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
-from shared.kernel.errors import Refused
-from shared.vocabulary.routing import PartyKind
+from shared.core.errors import Refused
+from shared.core.vocabulary.routing import PartyKind
 
 #: The time after its last instant at which a month is over: it exceeds the difference of clocks.
 OVER_AFTER: Final = timedelta(days=1)

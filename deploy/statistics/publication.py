@@ -33,11 +33,11 @@ from deploy.site.open import site
 from deploy.site.options import OPTIONS, Options, Output, verb
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month, read_figures
 from deploy.statistics.merging import SMALL, CountedParty, CountRow, gone_rows, merged
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import read_directory
-from shared.vocabulary.routing import PartyKind
+from shared.core.clock import SystemClock
+from shared.core.errors import Refused
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import read_directory
+from shared.core.vocabulary.routing import PartyKind
 
 statistics_app = App(name="statistics", help="Publish monthly statistics without small numbers.")
 _NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from services.audit import use_cases
 from services.audit.domain.shown import Access, EntryPage, Flow, FlowFilter, FlowPage, Partition, ScopeSet, TopicStates
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.contracts.base import Contract
-from shared.contracts.facts import TopicName
-from shared.kernel.clock import Clock
+from shared.core.clock import Clock
+from shared.core.contracts.base import Contract
+from shared.core.contracts.facts import TopicName
 from shared.party.list_query import OtherParty, Since, Until, read_day
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Cursor
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import Cursor
 
 #: The scope of an identity; None for everything.
 Scoping = Callable[[Identity], ScopeSet | None]

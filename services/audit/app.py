@@ -13,19 +13,19 @@ from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.shown import ScopeSet, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.exchange.topics import INBOXES
+from shared.core.protocol.topics import INBOXES
+from shared.instance.app import App, gate_of
+from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.parts import Part
+from shared.instance.settings import RuntimeSettings
 from shared.messaging.kafka.log import KafkaLog
-from shared.runtime.console.frame import Frame
-from shared.runtime.console.rendering import folders_of
-from shared.runtime.database.lease import ProcessLease
-from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import Identity, identified, whoami_router
-from shared.runtime.http.server import serve_http
-from shared.runtime.instance.app import App, gate_of
-from shared.runtime.instance.machinery import InstanceParts, build_machinery
-from shared.runtime.instance.parts import Part
-from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.follower import LogFollower
+from shared.platform.console.frame import Frame
+from shared.platform.console.rendering import folders_of
+from shared.platform.database.lease import ProcessLease
+from shared.platform.http.edge import create_app
+from shared.platform.http.identity import Identity, identified, whoami_router
+from shared.platform.http.server import serve_http
+from shared.platform.kafka.follower import LogFollower
 
 
 async def build(instance: str, **given: object) -> App:

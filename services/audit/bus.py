@@ -18,26 +18,26 @@ from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.envelope.keys import SigningKey
-from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Record
-from shared.exchange.sender_verification import SigningKeys
-from shared.exchange.topics import AUDIT
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.core.clock import Clock
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Unavailable
+from shared.core.protocol.correspondents import pairs_of
+from shared.core.protocol.message import Record
+from shared.core.protocol.sender_verification import SigningKeys
+from shared.core.protocol.topics import AUDIT
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.instance.parts import first_of
 from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.changes import Changes
-from shared.runtime.database.lease import ProcessLease
-from shared.runtime.instance.parts import first_of
-from shared.runtime.kafka.follower import Following, LogFollower, TopicRefusal, VisibleTopics
-from shared.runtime.kafka.topic_metadata import Coordinate
-from shared.runtime.watch.health import Check
-from shared.runtime.watch.logs import Fields, log
-from shared.runtime.watch.metrics import AUDIT_PARTITIONS
-from shared.runtime.watch.telemetry import span, traceparents
+from shared.platform.database.changes import Changes
+from shared.platform.database.lease import ProcessLease
+from shared.platform.kafka.follower import Following, LogFollower, TopicRefusal, VisibleTopics
+from shared.platform.kafka.topic_metadata import Coordinate
+from shared.platform.observability.health import Check
+from shared.platform.observability.logs import Fields, log
+from shared.platform.observability.metrics import AUDIT_PARTITIONS
+from shared.platform.observability.telemetry import span, traceparents
 
 #: A reader that has not polled for records for this time is not reading.
 LOOK_S_MAX: Final = 5.0

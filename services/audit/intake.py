@@ -13,11 +13,11 @@ from services.audit.domain.entries import AuditBatch, AuditEntry, DroppedMessage
 from services.audit.domain.partitions import Loss, LossReason, PartitionId, ReadStart, entry_of, find_beginning
 from services.audit.domain.reading import ObservedRecord, Reading, note_ack, read_records
 from services.audit.store.entries import PostgresEntries
-from shared.contracts.registry import BY_TYPE, WITHDRAWALS
-from shared.exchange.message import Record
-from shared.exchange.sender_verification import SigningKeys
-from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
-from shared.kernel.ids import uuid7
+from shared.core.contracts.registry import BY_TYPE, WITHDRAWALS
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record
+from shared.core.protocol.sender_verification import SigningKeys
+from shared.core.protocol.topics import AUDIT, INBOXES, inbox_topic
 from shared.messaging.acks import Ack
 from shared.messaging.arrival import (
     CopyVerifier,
@@ -37,7 +37,7 @@ from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Incoming, Lane, Pair, WireRole
 from shared.messaging.upkeep import give_ack
-from shared.runtime.kafka.topic_metadata import Coordinate, Offsets
+from shared.platform.kafka.topic_metadata import Coordinate, Offsets
 
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)

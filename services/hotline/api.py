@@ -13,10 +13,10 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferPage, OfferTransition, OpenedOffer
 from services.hotline.store import PostgresOffers
 from services.hotline.use_cases import draft_handed_over
-from shared.contracts.evidence import KeptEvidence
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import OfferState, Subject
-from shared.exchange.states import personal
+from shared.core.acts.act import OfferState, Subject
+from shared.core.acts.states import personal
+from shared.core.contracts.evidence import KeptEvidence
+from shared.core.contracts.referral import ReferralSubmission
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.origin.api.act_handlers import OriginApi
@@ -25,10 +25,10 @@ from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.use_cases import act
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.http.problems import Problem
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import Cursor, Limit
+from shared.platform.http.problems import Problem
 
 _MANY: Final = BatchSubject(Subject.OFFER, "referral_id", OfferTransition)
 

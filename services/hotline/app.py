@@ -10,7 +10,10 @@ from services.hotline.api import offer_routes, offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
-from shared.exchange.act import OfferState, Subject
+from shared.core.acts.act import OfferState, Subject
+from shared.instance.app import App
+from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.settings import RuntimeSettings
 from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import origin_door
@@ -23,10 +26,7 @@ from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.party.recipient.store.listing import items_waiting
 from shared.party.serving import serving
 from shared.party.webhooks import party_routers
-from shared.runtime.http.edge import create_app
-from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import InstanceParts, build_machinery
-from shared.runtime.instance.settings import RuntimeSettings
+from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresOffers.erases}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.hotline.domain import HOTLINE
 from services.hotline.store import PostgresOffers
-from shared.envelope.datakeys import KeyEncryptionKey
+from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.party.origin.bus import OriginHandler
 from shared.party.recipient.bus import RecipientHandler
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.exchange import states
-from shared.exchange.act import Subject
-from shared.exchange.origin import PERMITS
-from shared.exchange.states import permits
-from shared.kernel.authority import Authority
+from shared.core.acts import states
+from shared.core.acts.act import Subject
+from shared.core.acts.states import permits
+from shared.core.authority import Authority
+from shared.core.protocol.origin import PERMITS
 from shared.party.recipient.domain import RecipientKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.OFFER), states.PERMIT, *states.PERMITS))

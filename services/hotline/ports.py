@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import OfferCodes
-from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
-from shared.contracts.decision import Edge
-from shared.contracts.items import ItemNumber
-from shared.contracts.referral import ReferralRecord
-from shared.exchange.act import OfferState
+from shared.core.acts.act import OfferState
+from shared.core.contracts.answers import OfferCodes
+from shared.core.contracts.base import Contract, NextCursor, PartyId, Uuid
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.items import ItemNumber
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.party.recipient.domain import ShownItem
-from shared.vocabulary.answers import CaseDeclineReason
 
 
 class Offer(OfferCodes, ShownItem):

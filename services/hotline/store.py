@@ -7,11 +7,11 @@ from typing import Final
 import asyncpg
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
-from shared.exchange.act import OfferState, Subject
+from shared.core.acts.act import OfferState, Subject
+from shared.core.vocabulary.referral import PriorityLevel, RelationKind
 from shared.party.attention_item import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
 from shared.party.recipient.store.arriving import erase_statement
 from shared.party.recipient.store.items import ItemViews, PostgresItems
-from shared.vocabulary.referral import PriorityLevel, RelationKind
 
 _OF_TRANSFERS: Final = """
 SELECT * FROM (

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from services.hotline.domain import HOTLINE
 from services.hotline.ports import OpenedOffer
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import OfferState
-from shared.exchange.derived_referral import draft
-from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Refused
+from shared.core.acts.act import OfferState
+from shared.core.authority import state_forbids
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.protocol.derived_referral import draft
 from shared.party.recipient.use_cases import ItemActor, look_at_item, show_item
 
 

@@ -12,9 +12,9 @@ from services.industry.domain import PROVIDER, Period
 from services.industry.ports import NoticePage, NoticeTransition, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice, reported_notices
-from shared.contracts.evidence import KeptEvidence
-from shared.exchange.act import NoticeState, Subject
-from shared.exchange.states import personal
+from shared.core.acts.act import NoticeState, Subject
+from shared.core.acts.states import personal
+from shared.core.contracts.evidence import KeptEvidence
 from shared.formats import dsa_notices
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import DAY, Finding, read_date
@@ -23,9 +23,9 @@ from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_rou
 from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Cursor, Limit
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import Cursor, Limit
 
 _MANY: Final = BatchSubject(Subject.NOTICE, "notice_id", NoticeTransition)
 

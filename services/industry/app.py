@@ -12,7 +12,10 @@ from services.industry.console.reports import PLACE as REPORT
 from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
-from shared.exchange.act import NoticeState, PreservationState, Subject, Track
+from shared.core.acts.act import NoticeState, PreservationState, Subject, Track
+from shared.instance.app import App
+from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.settings import RuntimeSettings
 from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import entry, origin_door
@@ -36,10 +39,7 @@ from shared.party.recipient.store.listing import items_waiting
 from shared.party.serving import serving
 from shared.party.webhooks import party_routers
 from shared.party.work_items.api import WorkRoutes, work_items_router
-from shared.runtime.http.edge import create_app
-from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import InstanceParts, build_machinery
-from shared.runtime.instance.settings import RuntimeSettings
+from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.industry.domain import PROVIDER
 from services.industry.store import PostgresNotices
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Track
+from shared.core.acts.act import Track
+from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.party.origin.bus import OriginHandler
 from shared.party.preservation.bus import PreservationHandler
 from shared.party.preservation.store.preservations import ProviderPreservations

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
-from shared.contracts.answers import NoticeDisowning, NoticeStatements
-from shared.exchange import states
-from shared.exchange.act import Subject, Track
-from shared.exchange.items import ItemLog, answered
-from shared.exchange.origin import PERMITS
-from shared.exchange.states import permits
-from shared.kernel.authority import Authority
-from shared.kernel.errors import Refused
+from shared.core.acts import states
+from shared.core.acts.act import Subject, Track
+from shared.core.acts.states import permits
+from shared.core.authority import Authority
+from shared.core.contracts.answers import NoticeDisowning, NoticeStatements
+from shared.core.errors import Refused
+from shared.core.protocol.items import ItemLog, answered
+from shared.core.protocol.origin import PERMITS
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import NoticeAction
+from shared.core.vocabulary.routing import PartyKind
 from shared.party.recipient.domain import HeldItem, RecipientKind
-from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import NoticeAction
-from shared.vocabulary.routing import PartyKind
 
 _ASKED: Final = tuple(permits(Subject.PRESERVATION, Track.ANSWER))
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, states.PERMIT, *states.PERMITS))
@@ -33,7 +33,7 @@ def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
 
 
 def removed_by(said: NoticeStatements, notice: HeldItem) -> frozenset[int]:
-    """Return the items that an answer states as removed. Raises `Refused` as `shared.exchange.items` does."""
+    """Return the items that an answer states as removed. Raises `Refused` as `shared.core.protocol.items` does."""
     stated = answered(said.items, notice.numbers, ItemLog.kept(notice.said))
     return frozenset(each.n for each in stated.answers if each.action is NoticeAction.REMOVED)
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from shared.contracts.answers import NoticeCodes
-from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
-from shared.contracts.decision import Edge
-from shared.contracts.items import ItemNumber
-from shared.contracts.referral import NoticeRecord
-from shared.exchange.act import NoticeState
+from shared.core.acts.act import NoticeState
+from shared.core.contracts.answers import NoticeCodes
+from shared.core.contracts.base import Contract, NextCursor, PartyId, Uuid
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.items import ItemNumber
+from shared.core.contracts.referral import NoticeRecord
 from shared.party.recipient.domain import ShownItem
 
 

@@ -8,17 +8,17 @@ from typing import Final
 from uuid import UUID
 
 from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
-from shared.contracts.referral import NoticeRecord
-from shared.exchange.act import NoticeState, Subject
-from shared.exchange.message import Received
-from shared.exchange.states import event_type
+from shared.core.acts.act import NoticeState, Subject
+from shared.core.acts.states import event_type
+from shared.core.contracts.referral import NoticeRecord
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import NoticeAction
+from shared.core.vocabulary.referral import IncidentKind
 from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
 from shared.party.recipient.store.arriving import erase_statement, insert_locations
 from shared.party.recipient.store.items import ItemViews, PostgresItems
-from shared.runtime.database.transactions import gather_part
-from shared.vocabulary.answers import NoticeAction
-from shared.vocabulary.referral import IncidentKind
+from shared.platform.database.transactions import gather_part
 
 #: The actions that remove or restrict content. Preserving content, or finding it gone, is no action of the provider.
 _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.ACCOUNT_SUSPENDED)

@@ -8,20 +8,20 @@ from uuid import UUID
 
 from services.industry.domain import AUTHORITY, PROVIDER, Period, check_suggested, removed_by
 from services.industry.store import PostgresNotices
-from shared.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
-from shared.contracts.base import Contract
-from shared.contracts.preservation_api import PreservationAnswering
-from shared.exchange.act import Act, NoticeState, Subject, Track
-from shared.exchange.preservation import check_day
-from shared.exchange.retention_grounds import reason_to_keep
-from shared.exchange.states import row
+from shared.core.acts.act import Act, NoticeState, Subject, Track
+from shared.core.acts.states import row
+from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.preservation_api import PreservationAnswering
+from shared.core.errors import Refused
+from shared.core.protocol.preservation import check_day
+from shared.core.protocol.retention_grounds import reason_to_keep
+from shared.core.vocabulary.answers import WithdrawalFate
 from shared.formats.dsa_notices import ReportedNotice
-from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
 from shared.party.preservation.use_cases import PreserveActor
 from shared.party.recipient.domain import require_role
 from shared.party.recipient.use_cases import ItemActor, act
-from shared.vocabulary.answers import WithdrawalFate
 
 
 async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, acting: ItemActor) -> str:

@@ -14,20 +14,20 @@ from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.ports import CasePage, CaseTransition, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts.evidence import KeptEvidence
-from shared.contracts.holds import HoldState
-from shared.exchange.act import Act, CaseState, Subject
-from shared.exchange.prepare import Documents
-from shared.exchange.states import collection, personal
-from shared.kernel.errors import Unavailable
+from shared.core.acts.act import Act, CaseState, Subject
+from shared.core.acts.states import collection, personal
+from shared.core.contracts.evidence import KeptEvidence
+from shared.core.contracts.holds import HoldState
+from shared.core.errors import Unavailable
+from shared.core.protocol.prepare import Documents
 from shared.party.bulk.api import BatchSubject, add_batch
 from shared.party.list_query import Finding
 from shared.party.recipient.api import ItemRoutes, add_acts
 from shared.party.recipient.domain import HoldPage, ItemQuery
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Cursor, Limit
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import Cursor, Limit
 
 
 def _no_documents() -> Documents:

@@ -10,8 +10,11 @@ from services.law_enforcement.api import case_routes, cases_router, holds_router
 from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
-from shared.exchange.act import CaseState, PreservationState, Subject, Track
-from shared.exchange.prepare import Documents
+from shared.core.acts.act import CaseState, PreservationState, Subject, Track
+from shared.core.protocol.prepare import Documents
+from shared.instance.app import App
+from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.settings import RuntimeSettings
 from shared.party.attention import AttentionQuery, AttentionSource, overdue
 from shared.party.automation import own_questions, with_rules
 from shared.party.console.console_router import around, entry, party_door
@@ -24,10 +27,7 @@ from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
 from shared.party.serving import serving
 from shared.party.stores import ListedTracks
 from shared.party.webhooks import party_routers
-from shared.runtime.http.edge import create_app
-from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import InstanceParts, build_machinery
-from shared.runtime.instance.settings import RuntimeSettings
+from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}

@@ -14,21 +14,21 @@ from uuid import UUID
 from services.law_enforcement.domain import AGENCY, EDGE_EXISTS
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import Refusals, come_back, pass_on_amended
-from shared.contracts.registry import REFERRAL_OFFERED
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Track
-from shared.exchange.case_referral import check_contact
-from shared.exchange.message import Received
-from shared.exchange.prepare import Documents
-from shared.exchange.record_table import SUBJECT_WITHDRAWN
+from shared.core.acts.act import Track
+from shared.core.contracts.registry import REFERRAL_OFFERED
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.case_referral import check_contact
+from shared.core.protocol.message import Received
+from shared.core.protocol.prepare import Documents
+from shared.core.protocol.record_table import SUBJECT_WITHDRAWN
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.preservation.bus import PreservationHandler
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientHandler
 from shared.party.recipient.domain import revision_of
 from shared.party.recipient.store.case_referrals import taken_back_before
 from shared.party.recipient.store.listing import contacts_known
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.vocabulary.answers import ReceiptOutcome
 
 
 class AgencyHandler(RecipientHandler):

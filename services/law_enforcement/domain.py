@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from shared.contracts.registry import REFERRAL_PASSED_ON
-from shared.exchange import states
-from shared.exchange.act import CaseState, Subject, Track
-from shared.exchange.message import Received
-from shared.exchange.states import WITHDRAWAL_NOTED, permits
-from shared.kernel.authority import Authority
-from shared.kernel.errors import Refused
+from shared.core.acts import states
+from shared.core.acts.act import CaseState, Subject, Track
+from shared.core.acts.states import WITHDRAWAL_NOTED, permits
+from shared.core.authority import Authority
+from shared.core.contracts.registry import REFERRAL_PASSED_ON
+from shared.core.errors import Refused
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseOutcome, CloseReason
 from shared.party.recipient.domain import HeldItem, RecipientKind, revision_of
-from shared.vocabulary.answers import CaseOutcome, CloseReason
 
 #: The code for an edge of a case that the agency already has on another edge.
 EDGE_EXISTS: Final = "edge_exists"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import CaseCodes, TrackNumber
-from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.case_referral import CaseProvenance, SuggestedContact
-from shared.contracts.decision import Edge
-from shared.contracts.fields import CaseReference
-from shared.contracts.holds import CaseHolder, HoldCodes
-from shared.contracts.questions import QuestionCodes
-from shared.contracts.referral import ReferralRecord, Revision
-from shared.exchange.act import CaseState
+from shared.core.acts.act import CaseState
+from shared.core.contracts.answers import CaseCodes, TrackNumber
+from shared.core.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
+from shared.core.contracts.case_referral import CaseProvenance, SuggestedContact
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.fields import CaseReference
+from shared.core.contracts.holds import CaseHolder, HoldCodes
+from shared.core.contracts.questions import QuestionCodes
+from shared.core.contracts.referral import ReferralRecord, Revision
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import CaseDeclineReason
+from shared.core.vocabulary.routing import Purpose
 from shared.party.recipient.domain import ShownItem, SimilarCase
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import CaseDeclineReason
-from shared.vocabulary.routing import Purpose
 
 
 class FurtherEdge(Contract):

@@ -10,25 +10,25 @@ from uuid import UUID
 import asyncpg
 
 from services.law_enforcement import ports
-from shared.contracts.answers import CaseAcceptedClear, CaseRecord
-from shared.contracts.base import Contract
-from shared.contracts.holds import OF_HOLDS
-from shared.contracts.questions import RaisedClear
-from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
-from shared.exchange.act import Subject
-from shared.exchange.acts import COME_BACK
-from shared.exchange.case_referral import CaseFile
-from shared.exchange.message import Received, Record
-from shared.exchange.states import event_type, personal
-from shared.kernel.clock import rfc3339
+from shared.core.acts.act import Subject
+from shared.core.acts.states import event_type, personal
+from shared.core.acts.table import COME_BACK
+from shared.core.clock import rfc3339
+from shared.core.contracts.answers import CaseAcceptedClear, CaseRecord
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import OF_HOLDS
+from shared.core.contracts.questions import RaisedClear
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
+from shared.core.protocol.case_referral import CaseFile
+from shared.core.protocol.message import Received, Record
 from shared.party.list_filter import ListFilter
 from shared.party.recipient.domain import ItemAct, ItemQuery, PassedCase
 from shared.party.recipient.store import case_referrals, listing
 from shared.party.recipient.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
 from shared.party.recipient.store.items import PostgresItems, Reference
 from shared.party.revision_diff import ActCodes
-from shared.runtime.database.transactions import gather_part
+from shared.platform.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows. `earlier` marks revisions before the current one.
 _EDGES: Final = """

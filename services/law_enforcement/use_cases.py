@@ -11,30 +11,30 @@ from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import CaseAcceptance, OutcomeReport, WithdrawalAnswer
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import TIMES_MAX, CaseEdge, CaseReferral, CaseReturn, ReferralPassedOnClear
-from shared.contracts.holds import Assignment, CaseClaim, HoldExtension, HoldExtensionOf, HoldRef, HoldRequest
-from shared.contracts.questions import Dispute, Question
-from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
-from shared.exchange.act import Act, CaseState, Subject
-from shared.exchange.acts import COME_BACK
-from shared.exchange.case_referral import CaseFile, bound
-from shared.exchange.clocks import EdgeStep, awaits_claim, began_again
-from shared.exchange.clocks import claimed as has_claimed
-from shared.exchange.message import Addressing, Draft, Received, compose
-from shared.exchange.prepare import Documents
-from shared.exchange.preservation import check_bound, hold_max
-from shared.exchange.questions import check_numbers
-from shared.exchange.states import answer_of, happened
-from shared.guard import inspect
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import uuid4
+from shared.core.acts.act import Act, CaseState, Subject
+from shared.core.acts.states import answer_of, happened
+from shared.core.acts.table import COME_BACK
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, OutcomeReport, WithdrawalAnswer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import TIMES_MAX, CaseEdge, CaseReferral, CaseReturn, ReferralPassedOnClear
+from shared.core.contracts.holds import Assignment, CaseClaim, HoldExtension, HoldExtensionOf, HoldRef, HoldRequest
+from shared.core.contracts.questions import Dispute, Question
+from shared.core.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
+from shared.core.errors import Refused, not_found
+from shared.core.guard import inspect
+from shared.core.ids import uuid4
+from shared.core.protocol.case_referral import CaseFile, bound
+from shared.core.protocol.clocks import EdgeStep, awaits_claim, began_again
+from shared.core.protocol.clocks import claimed as has_claimed
+from shared.core.protocol.message import Addressing, Draft, Received, compose
+from shared.core.protocol.prepare import Documents
+from shared.core.protocol.preservation import check_bound, hold_max
+from shared.core.protocol.questions import check_numbers
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.party.recipient import domain
 from shared.party.recipient.use_cases import ItemActor, act, carry_out
-from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import AnswerState, WithdrawalFate
 
 
 async def act_on_case(

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from shared.vocabulary.referral import IncidentKind
+from shared.core.vocabulary.referral import IncidentKind
 
 _WORDS: Final = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 #: The column names of counted values, by the key of the value.

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 
 _Step = str | int
 _SEPARATORS = (",", ";", "\t")

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import canonical_json, signed_statement
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused
+from shared.core.canonical import canonical_json, signed_statement
+from shared.core.clock import coarse
+from shared.core.envelope.base64url import from_base64url, to_base64url
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
 from shared.messaging.exceptions import NUMBER_MAX
 from shared.messaging.placement import KIND, PlaceKeys
 from shared.messaging.segments import RecordBytes

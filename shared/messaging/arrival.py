@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from shared.envelope.attributes import Envelope
-from shared.envelope.content_proof import SALT_BYTES, leaf_digest
-from shared.envelope.headers import PLACE, SALT, decode_headers
-from shared.exchange.message import DecodedHeaders, Record
-from shared.kernel.errors import Refused
+from shared.core.envelope.attributes import Envelope
+from shared.core.envelope.content_proof import SALT_BYTES, leaf_digest
+from shared.core.envelope.headers import PLACE, SALT, decode_headers
+from shared.core.errors import Refused
+from shared.core.protocol.message import DecodedHeaders, Record
 from shared.messaging.acks import ACK, Ack, parse_ack_record
 from shared.messaging.placement import (
     KIND,

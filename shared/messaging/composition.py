@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope import content_proof
-from shared.envelope.attributes import covered_head
-from shared.envelope.headers import SALT, TRACEPARENT
-from shared.envelope.keys import SealingKey, SigningKey
-from shared.envelope.record_value import join_value
-from shared.envelope.segment_sealing import GroupSealer, SealContext
-from shared.kernel.canonical import canonical_json
-from shared.kernel.errors import Defect, Refused
+from shared.core.canonical import canonical_json
+from shared.core.envelope import content_proof
+from shared.core.envelope.attributes import covered_head
+from shared.core.envelope.headers import SALT, TRACEPARENT
+from shared.core.envelope.keys import SealingKey, SigningKey
+from shared.core.envelope.record_value import join_value
+from shared.core.envelope.segment_sealing import GroupSealer, SealContext
+from shared.core.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import write_hex

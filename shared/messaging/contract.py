@@ -11,9 +11,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.exchange.record_table import RECORD_TABLE
-from shared.kernel.codes import ERRORS
-from shared.kernel.errors import Refused
+from shared.core.codes import ERRORS
+from shared.core.errors import Refused
+from shared.core.protocol.record_table import RECORD_TABLE
 from shared.messaging.exceptions import CODE, MALFORMED, NUMBER_MAX, Outcome, OutcomeList, RefusalCode, is_well_formed
 from shared.messaging.resync import FIRST_DAY, Holdings, ResyncRequest
 from shared.messaging.streams import DIGEST_BYTES, WireRole

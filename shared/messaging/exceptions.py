@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.message import Record
+from shared.core.protocol.message import Record
 from shared.messaging.streams import DIGEST_BYTES, StreamPlace, WireRole
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.

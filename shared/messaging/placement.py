@@ -20,7 +20,7 @@ from struct import error as StructError  # noqa: N812 - the library's class has 
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import (
+from shared.core.envelope.content_proof import (
     SALT_BYTES,
     ContentProof,
     Leaf,
@@ -30,10 +30,10 @@ from shared.envelope.content_proof import (
     message_proof,
     unpack_proof,
 )
-from shared.envelope.headers import PLACE, SALT, is_signed
-from shared.envelope.keys import SigningKey, VerifyKey
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid_of
+from shared.core.envelope.headers import PLACE, SALT, is_signed
+from shared.core.envelope.keys import SigningKey, VerifyKey
+from shared.core.errors import Refused
+from shared.core.ids import uuid_of
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, StreamPlace, extend_chain
 

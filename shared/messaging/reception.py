@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.message import Record
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
+from shared.core.protocol.message import Record
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
     EXCEPTION_BYTES_MAX,

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from pydantic import NonNegativeInt, TypeAdapter
 
-from shared.kernel.errors import Defect
+from shared.core.errors import Defect
 from shared.messaging.streams import (
     DIGEST_BYTES,
     SUBJECT_ROLES,
@@ -83,7 +83,7 @@ class Segment:
     """Numbers `first` to `first + len(messages) - 1` of one stream, from one transaction.
 
     `chain_before`: the chain before `first`. `proof`: the content proof of the messages, packed
-    (`shared.envelope.content_proof`); it does not depend on the place. `packed`: the messages as they are stored.
+    (`shared.core.envelope.content_proof`); it does not depend on the place. `packed`: the messages as they are stored.
     """
 
     pair: Pair

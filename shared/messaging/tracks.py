@@ -12,11 +12,11 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.registry import BY_TYPE, NAMES, WITHDRAWALS, Family, MessageType, name_of, newest
-from shared.exchange.act import Track
-from shared.exchange.acts import ACTS
-from shared.kernel.errors import Defect
-from shared.kernel.ids import uuid_of
+from shared.core.acts.act import Track
+from shared.core.acts.table import ACTS
+from shared.core.contracts.registry import BY_TYPE, NAMES, WITHDRAWALS, Family, MessageType, name_of, newest
+from shared.core.errors import Defect
+from shared.core.ids import uuid_of
 from shared.messaging.exceptions import MALFORMED, NamedMessage
 from shared.messaging.streams import DIGEST_BYTES, WireRole
 

@@ -20,10 +20,11 @@ import asyncpg
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from shared.exchange.act import Subject
-from shared.exchange.origin import ReferralState
-from shared.exchange.states import NUMBERED, PERMIT
-from shared.kernel.clock import EPOCH, Clock
+from shared.core.acts.act import Subject
+from shared.core.acts.states import NUMBERED, PERMIT
+from shared.core.clock import EPOCH, Clock
+from shared.core.protocol.origin import ReferralState
+from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.party.attention_item import (
     OVERDUE,
     RANK_MAX,
@@ -37,12 +38,11 @@ from shared.party.attention_item import (
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.timers.store import DueAfter, OverdueEdge, read_overdue
-from shared.vocabulary.questions import QuestionKind, QuestionState
+from shared.platform.database.pages import place_cursor, read_place
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import Cursor, Limit
+from shared.platform.timers.store import DueAfter, OverdueEdge, read_overdue
 
 _BEGINNING: Final = ListPlace(-1, EPOCH, UUID(int=0))
 

@@ -14,14 +14,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
-from shared.contracts.fields import ExternalRef
-from shared.exchange.act import Subject
-from shared.kernel.clock import EPOCH
-from shared.vocabulary.answers import AnswerState, ReceiptOutcome
-from shared.vocabulary.law import ClockDue
-from shared.vocabulary.referral import PriorityLevel
-from shared.vocabulary.routing import WorkReason
+from shared.core.acts.act import Subject
+from shared.core.clock import EPOCH
+from shared.core.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.core.contracts.fields import ExternalRef
+from shared.core.vocabulary.answers import AnswerState, ReceiptOutcome
+from shared.core.vocabulary.law import ClockDue
+from shared.core.vocabulary.referral import PriorityLevel
+from shared.core.vocabulary.routing import WorkReason
 
 #: A child is at risk, and the recipient has not finished its work.
 P0_OPEN: Final = "p0_open"

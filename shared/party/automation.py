@@ -1,6 +1,6 @@
 """Automation: acts that a recipient's service does by rule if no person has acted, with the same messages.
 
-    withdrawal   No answer within some hours: retain by rule (`shared.exchange.retention_grounds`), or erase.
+    withdrawal   No answer within some hours: retain by rule (`shared.core.protocol.retention_grounds`), or erase.
     retention    The last day is over: erase the record, and inform its origin.
     question     No answer before the deadline: let it lapse.
 
@@ -16,31 +16,31 @@ from typing import Final
 
 import asyncpg
 
-from shared.contracts.answers import Erasure, WithdrawalAnswer
-from shared.contracts.base import Contract
-from shared.contracts.questions import LapsedQuestion
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Act
-from shared.exchange.acts import ERASE, LAPSE
-from shared.exchange.retention_grounds import reason_to_keep
-from shared.exchange.states import may_come_in, row
-from shared.kernel.authority import Role
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.core.acts.act import Act
+from shared.core.acts.states import may_come_in, row
+from shared.core.acts.table import ERASE, LAPSE
+from shared.core.authority import Role
+from shared.core.clock import Clock
+from shared.core.contracts.answers import Erasure, WithdrawalAnswer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.questions import LapsedQuestion
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Unavailable
+from shared.core.protocol.retention_grounds import reason_to_keep
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import WithdrawalFate
+from shared.core.vocabulary.judgement import KEPT_DAYS, RetentionClass
+from shared.instance.app import App
 from shared.party.attention import AttentionSource
 from shared.party.failure_isolation import ClaimedBatch, Isolation
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import ItemActor, carry_out
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.changes import Changes
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.instance.app import App
-from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import RetryBackoff
-from shared.vocabulary.answers import WithdrawalFate
-from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
+from shared.platform.database.changes import Changes
+from shared.platform.database.transactions import Database, RowScope, Session
+from shared.platform.observability.logs import log
+from shared.platform.observability.retry_backoff import RetryBackoff
 
 #: The most items in one transaction.
 BATCH: Final = 50

@@ -20,21 +20,21 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
-from shared.exchange.act import Subject
-from shared.exchange.states import NUMBERED, PERMIT
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Subject
+from shared.core.acts.states import NUMBERED, PERMIT
+from shared.core.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.core.errors import Refused, not_found
+from shared.core.vocabulary.law import ClockConsequence, ClockDue
+from shared.core.vocabulary.routing import Purpose
 from shared.party.revision_diff import ActCodes, with_words
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.database.feed_reading import FeedEvent, read_feed, read_subject
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import BIGINT_MAX, Cursor, Limit
-from shared.runtime.http.problems import Problem
-from shared.runtime.timers.store import DueAfter, OpenTimer, read_due
-from shared.vocabulary.law import ClockConsequence, ClockDue
-from shared.vocabulary.routing import Purpose
+from shared.platform.database.feed_reading import FeedEvent, read_feed, read_subject
+from shared.platform.database.pages import place_cursor, read_place
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import shows
+from shared.platform.http.paging import BIGINT_MAX, Cursor, Limit
+from shared.platform.http.problems import Problem
+from shared.platform.timers.store import DueAfter, OpenTimer, read_due
 
 #: The longest wait of a request, in seconds. It is shorter than the idle timeout of proxies on the way.
 WAIT_S_MAX: Final = 30

@@ -20,11 +20,11 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.kernel.clock import Clock
-from shared.kernel.errors import CausewayError, Unavailable
-from shared.runtime.watch.cancellation import raise_if_cancelling
-from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import RetryBackoff
+from shared.core.clock import Clock
+from shared.core.errors import CausewayError, Unavailable
+from shared.platform.observability.cancellation import raise_if_cancelling
+from shared.platform.observability.logs import log
+from shared.platform.observability.retry_backoff import RetryBackoff
 
 #: A subject and its party.
 Key = tuple[UUID, str]

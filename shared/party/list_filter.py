@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID
 
-from shared.kernel.errors import Refused
-from shared.vocabulary.referral import PriorityLevel
+from shared.core.errors import Refused
+from shared.core.vocabulary.referral import PriorityLevel
 
 #: Only subjects with a child at risk.
 OnlyP0 = Literal["p0"] | None

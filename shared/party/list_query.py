@@ -9,9 +9,9 @@ from typing import Annotated, Final
 from fastapi import Depends, Query
 from pydantic import ValidationError, validate_call
 
-from shared.contracts.base import PartyId
+from shared.core.contracts.base import PartyId
 from shared.party.list_filter import ListFilter, OnlyP0
-from shared.runtime.http.problems import broken_places, invalid_parameters
+from shared.platform.http.problems import broken_places, invalid_parameters
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")
 #: The pattern of a party's own references. Ids match it, too.

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.evidence import Witness
-from shared.exchange.states import NUMBERED, PERMIT
-from shared.kernel.authority import Authority
-from shared.kernel.clock import Clock
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.http.acts import Acts
-from shared.runtime.http.identity import Identity, identified
-from shared.runtime.instance.machinery import InstanceParts
+from shared.core.acts.states import NUMBERED, PERMIT
+from shared.core.authority import Authority
+from shared.core.clock import Clock
+from shared.core.contracts.base import Contract
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.evidence import Witness
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.instance.machinery import InstanceParts
+from shared.platform.courier.addresses import AddressRules
+from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.transactions import Database, RowScope, Session
+from shared.platform.http.acts import Acts
+from shared.platform.http.identity import Identity, identified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,17 +14,17 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.facts import RecordRevealedClear
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.clocks import EdgeClock, EdgeStep
-from shared.exchange.message import Draft, compose_revealed
-from shared.exchange.states import Event
+from shared.core.acts.states import Event
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.clocks import EdgeClock, EdgeStep
+from shared.core.protocol.message import Draft, compose_revealed
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.instance.delivery.sending import send
+from shared.instance.delivery.subjects import FeatureTracks, TrackItem
 from shared.messaging.ports import OperatorKind
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.feed import note_acts
-from shared.runtime.delivery.sending import send
-from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
-from shared.runtime.timers.timers import clock
+from shared.platform.database.feed import note_acts
+from shared.platform.timers.timers import clock
 
 
 class AccessLogRow(NamedTuple):

@@ -16,14 +16,14 @@ from functools import partial
 from time import thread_time
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from shared.contracts.base import JsonObject
-from shared.guard import parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
-from shared.runtime.admission.budgets import work_of
-from shared.runtime.http.acts import RequestFingerprint
-from shared.runtime.http.bodies import BATCH_ITEMS_MAX
+from shared.core.canonical import digest
+from shared.core.contracts.base import JsonObject
+from shared.core.errors import Refused
+from shared.core.guard import parse_list
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
+from shared.platform.admission.budgets import work_of
+from shared.platform.http.acts import RequestFingerprint
+from shared.platform.http.bodies import BATCH_ITEMS_MAX
 
 #: The pause after a step, as a multiple of its processor time.
 REST: Final = 2

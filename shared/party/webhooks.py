@@ -14,19 +14,19 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Instant, Uuid
-from shared.exchange.act import ACTORS
-from shared.exchange.states import WebhookState
+from shared.core.acts.act import ACTORS
+from shared.core.acts.states import WebhookState
+from shared.core.contracts.base import Contract, Instant, Uuid
 from shared.party.attention import AttentionSource, attention_router, questions_router
 from shared.party.events import Words, due_router, events_router, timelines_router
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
-from shared.runtime.courier.endpoints import CreatedEndpoint, Delivery, WebhookEndpoint, WebhookEndpoints
-from shared.runtime.database.transactions import RowScope, Session
-from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity, whoami_router
-from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import BIGINT_MAX, Limit
+from shared.platform.courier.addresses import URL_CHARACTERS_MAX, read_url
+from shared.platform.courier.endpoints import CreatedEndpoint, Delivery, WebhookEndpoint, WebhookEndpoints
+from shared.platform.database.transactions import RowScope, Session
+from shared.platform.http.edge import read_json, read_model
+from shared.platform.http.identity import Identity, whoami_router
+from shared.platform.http.openapi import does, shows
+from shared.platform.http.paging import BIGINT_MAX, Limit
 
 _ID: Final = "019b2d3c-4400-7000-8000-000000000003"
 _WEBHOOK: Final[dict[str, JsonValue]] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from shared.kernel.errors import CausewayError
+from shared.core.errors import CausewayError
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LINES
 from tests.acceptance.result_cache import whole_commit

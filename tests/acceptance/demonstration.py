@@ -16,8 +16,8 @@ from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
 from deploy.statistics.figures import Month, read_figures
-from shared.kernel.clock import SystemClock
-from shared.vocabulary import jurisdiction
+from shared.core.clock import SystemClock
+from shared.core.vocabulary import jurisdiction
 from tests.acceptance import flows, retold
 from tests.acceptance.programs import causeway, foreign
 from tests.acceptance.rederived import Judged, judged_again

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import CausewayError
+from shared.core.clock import Clock, SystemClock
+from shared.core.errors import CausewayError
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
 from tests.acceptance.long_verbs import LONG_VERBS, Missed

@@ -164,7 +164,7 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     ),
     "the_backlog": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "drained at"),
     "the_pollers": shown_by("tests.services.law_enforcement.pollers", "polled: "),
-    "the_timers": shown_by("tests.shared.runtime.timers.long_run", "timers "),
+    "the_timers": shown_by("tests.shared.platform.timers.long_run", "timers "),
     "the_poison": shown_by("tests.failures.poison", "poison: ", "rows of poison"),
     "the_exhaustion": shown_by(
         "tests.failures.exhaustion", "dearest_bodies: ", "refused_bodies: ", "idle_sockets: ", "endless_trailers: "

@@ -13,8 +13,8 @@ from deploy.accounting.run import reconciled
 from deploy.site.endpoints import Endpoints
 from services.audit.domain import decisions
 from services.audit.domain.entries import AuditDecision
-from shared.contracts.facts import DecidedReferral
-from shared.exchange.decision_fact import ReadDecision
+from shared.core.contracts.facts import DecidedReferral
+from shared.core.protocol.decision_fact import ReadDecision
 
 #: Changes that a forger could make to a decision's sealed part.
 Alter = Callable[[dict[str, Any]], object]

@@ -12,8 +12,8 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from deploy.accounting.run import reconciled
-from shared.kernel.ids import uuid7
-from shared.runtime.database.stored_text import compress, decompress
+from shared.core.ids import uuid7
+from shared.platform.database.stored_text import compress, decompress
 from tests.acceptance.programs import causeway
 from tests.support.running import HOTLINE, Exchange, referral
 

@@ -16,8 +16,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.envelope.headers import PLACE, SALT, TRACEPARENT
-from shared.envelope.record_value import split_value
+from shared.core.envelope.headers import PLACE, SALT, TRACEPARENT
+from shared.core.envelope.record_value import split_value
 from tests.support.driver_delivery import StoredRecord, inbox_topic, list_records
 from tests.support.running import HOTLINE, PROVIDER, Exchange, referral
 

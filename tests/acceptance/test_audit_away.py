@@ -14,9 +14,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.clock import SystemClock
-from shared.runtime.delivery.kept_bytes import FULL, LOOK_S
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.clock import SystemClock
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.instance.delivery.kept_bytes import FULL, LOOK_S
 from tests.failures.delivered import delays_s, tell_of_p0
 from tests.failures.load import Sender, quantile
 from tests.support.driver_audit import list_unaudited_numbers

@@ -21,7 +21,7 @@ import pytest
 
 from client.views import ReferralView
 from deploy.devstack.servers import binaries
-from shared.contracts.answers import CaseRecord
+from shared.core.contracts.answers import CaseRecord
 from tests.journeys.parties import operated
 from tests.support.canary import MARK_CHARACTERS, Hit, contents, new_mark, search, spellings
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, referral, until

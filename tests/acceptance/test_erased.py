@@ -16,12 +16,12 @@ import pytest
 from client.views import ReferralView
 from deploy.operator.retention import apply
 from deploy.site.endpoints import OwnedDatabase
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.evidence import check_evidence, read_evidence
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.evidence import check_evidence, read_evidence
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store.filing import opened
 from shared.party.recipient.store.arriving import open_record
-from shared.vocabulary.referral import WithdrawalReason
 from tests.benchmarks.input import documents_of
 from tests.support.running import HOTLINE, PROVIDER, SERVICES, Exchange, referral, running_exchange, until
 

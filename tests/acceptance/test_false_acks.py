@@ -15,9 +15,9 @@ from uuid import UUID
 import pytest
 
 from deploy.site.access import kafka_access
-from shared.envelope.keys import SigningKey
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.envelope.keys import SigningKey
+from shared.core.ids import uuid7
 from shared.messaging.acks import Ack, LaneAck, build_ack_record
 from tests.support import driver
 from tests.support import driver_delivery as delivery

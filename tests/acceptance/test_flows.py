@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.answers import CaseRecord, ItemStatement, NoticeStatements, RetentionStatement, WithdrawalAnswer
-from shared.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, WithdrawalFate, YesNoUnknown
-from shared.vocabulary.judgement import RetentionClass
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.contracts.answers import (
+    CaseRecord,
+    ItemStatement,
+    NoticeStatements,
+    RetentionStatement,
+    WithdrawalAnswer,
+)
+from shared.core.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, WithdrawalFate, YesNoUnknown
+from shared.core.vocabulary.judgement import RetentionClass
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.acceptance import flows
 from tests.acceptance.programs import SUPPORT
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral

@@ -16,11 +16,11 @@ import pytest
 from client.views import ReferralView
 from deploy.operator.retention import apply
 from deploy.site.endpoints import OwnedDatabase
-from shared.contracts.answers import Declination, DisowningStatement, NoticeDisowning
-from shared.kernel.clock import SystemClock
-from shared.runtime.delivery.control import ROLE_BY_TYPE
-from shared.vocabulary.answers import CaseDeclineReason
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.clock import SystemClock
+from shared.core.contracts.answers import Declination, DisowningStatement, NoticeDisowning
+from shared.core.vocabulary.answers import CaseDeclineReason
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.instance.delivery.control import ROLE_BY_TYPE
 from tests.acceptance.test_erased import LATER, all_acknowledge
 from tests.support.altered_instance import with_nights
 from tests.support.running import (

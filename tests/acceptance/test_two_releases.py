@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import OutcomeReport
-from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+from shared.core.contracts.answers import OutcomeReport
+from shared.core.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.failures.delivered import filings
 from tests.failures.load import Sender
 from tests.failures.verdict import judge

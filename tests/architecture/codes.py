@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from shared.kernel.errors import Refused, RetryLater, Unavailable
-from shared.runtime.http.problems import status_of
+from shared.core.errors import Refused, RetryLater, Unavailable
+from shared.platform.http.problems import status_of
 from tests.architecture.source import Function, Module, modules
 
 #: Further roots besides the tree of errors: classes that are turned into an error with the same code.

@@ -16,8 +16,8 @@ from tests.architecture.source import PRODUCT, ROOT, modules
 
 #: Contract, the module that gets a forbidden line, the line. A module that does not exist is a new package.
 PLANTS = [
-    ("top", "shared/kernel/clock.py", "import services.hotline.domain"),
-    ("top", "shared/runtime/http/edge.py", "import client.transport"),
+    ("top", "shared/core/clock.py", "import services.hotline.domain"),
+    ("top", "shared/platform/http/edge.py", "import client.transport"),
     ("top", "services/hotline/domain.py", "import client.problem"),
     ("top", "client/problem.py", "import services.hotline.domain"),
     ("top", "services/audit/app.py", "import deploy.serve"),
@@ -33,40 +33,44 @@ PLANTS = [
     ("audit", "services/audit/store/entries.py", "import services.audit.use_cases"),
     ("audit", "services/audit/domain/reading.py", "import services.audit.intake"),
     ("audit", "services/audit/extras.py", ""),
-    ("shared", "shared/kernel/clock.py", "import shared.vocabulary.code"),
-    ("shared", "shared/ledger/tree.py", "import shared.vocabulary.code"),
-    ("shared", "shared/vocabulary/code.py", "import shared.contracts.base"),
-    ("shared", "shared/contracts/base.py", "import shared.guard.rules"),
-    ("shared", "shared/envelope/content_proof.py", "import shared.routing.facts"),
-    ("shared", "shared/routing/facts.py", "import shared.guard.rules"),
-    ("shared", "shared/guard/rules.py", "import shared.exchange.message"),
-    ("shared", "shared/exchange/message.py", "import shared.messaging.ports"),
-    ("shared", "shared/exchange/message.py", "import shared.runtime.delivery.unit"),
+    ("shared", "shared/core/clock.py", "import shared.core.vocabulary.code"),
+    ("shared", "shared/core/ledger/tree.py", "import shared.core.vocabulary.code"),
+    ("shared", "shared/core/vocabulary/code.py", "import shared.core.contracts.base"),
+    ("shared", "shared/core/contracts/base.py", "import shared.core.guard.rules"),
+    ("shared", "shared/core/envelope/content_proof.py", "import shared.core.routing.facts"),
+    ("shared", "shared/core/routing/facts.py", "import shared.core.guard.rules"),
+    ("shared", "shared/core/guard/rules.py", "import shared.core.protocol.message"),
+    ("shared", "shared/core/protocol/message.py", "import shared.messaging.ports"),
+    ("shared", "shared/core/protocol/message.py", "import shared.instance.delivery.unit"),
     ("shared", "shared/extras.py", ""),
-    ("runtime", "shared/runtime/kafka/access.py", "import shared.runtime.instance.parts"),
-    ("runtime", "shared/runtime/console/rendering.py", "import shared.runtime.kafka.access"),
-    ("runtime", "shared/runtime/courier.py", "import shared.runtime.kafka.access"),
-    ("runtime", "shared/runtime/http/problems.py", "import shared.runtime.kafka.access"),
-    ("runtime", "shared/runtime/http/problems.py", "import shared.runtime.delivery.unit"),
-    ("runtime", "shared/runtime/kafka/reader.py", "import shared.runtime.delivery.unit"),
-    ("runtime", "shared/runtime/timers.py", "import shared.runtime.delivery.unit"),
-    ("runtime", "shared/runtime/database/transactions.py", "import shared.runtime.delivery.unit"),
-    ("runtime", "shared/runtime/delivery/unit.py", "import shared.runtime.instance.parts"),
-    ("runtime", "shared/runtime/watch/health.py", "import shared.runtime.database.transactions"),
-    ("runtime", "shared/runtime/extras.py", ""),
+    ("runtime", "shared/platform/kafka/access.py", "import shared.instance.parts"),
+    ("runtime", "shared/platform/console/rendering.py", "import shared.platform.kafka.access"),
+    ("runtime", "shared/platform/courier.py", "import shared.platform.kafka.access"),
+    ("runtime", "shared/platform/http/problems.py", "import shared.platform.kafka.access"),
+    ("runtime", "shared/platform/http/problems.py", "import shared.instance.delivery.unit"),
+    ("runtime", "shared/platform/kafka/reader.py", "import shared.instance.delivery.unit"),
+    ("runtime", "shared/platform/timers.py", "import shared.instance.delivery.unit"),
+    ("runtime", "shared/platform/database/transactions.py", "import shared.instance.delivery.unit"),
+    ("runtime", "shared/instance/delivery/unit.py", "import shared.instance.parts"),
+    ("runtime", "shared/platform/observability/health.py", "import shared.platform.database.transactions"),
+    ("runtime", "shared/platform/extras.py", ""),
     ("delivery", "shared/messaging/relay.py", "import starlette"),
-    ("delivery", "shared/runtime/delivery/inbound.py", "import fastapi"),
-    ("delivery", "shared/runtime/delivery/loops.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
-    ("messaging", "shared/runtime/kafka/reader.py", "import shared.messaging.streams"),
-    ("messaging", "shared/runtime/database/lease.py", "import shared.messaging.ports"),
-    ("http", "shared/runtime/http/edge.py", "import shared.runtime.kafka.access"),  # reaches aiokafka indirectly
-    ("http", "shared/runtime/http/server.py", "import faststream"),
+    ("delivery", "shared/instance/delivery/inbound.py", "import fastapi"),
+    (
+        "delivery",
+        "shared/instance/delivery/loops.py",
+        "import shared.platform.http.paging",
+    ),  # reaches fastapi indirectly
+    ("messaging", "shared/platform/kafka/reader.py", "import shared.messaging.streams"),
+    ("messaging", "shared/platform/database/lease.py", "import shared.messaging.ports"),
+    ("http", "shared/platform/http/edge.py", "import shared.platform.kafka.access"),  # reaches aiokafka indirectly
+    ("http", "shared/platform/http/server.py", "import faststream"),
     ("console", "services/audit/console/pages.py", "import httpx"),
     ("console", "shared/party/console/lists.py", "import httpx"),
-    ("frame", "shared/runtime/console/forms.py", "import shared.exchange.act"),
-    ("watch", "shared/runtime/watch/logs.py", "import shared.contracts.referral"),
-    ("watch", "shared/runtime/watch/telemetry.py", "import shared.envelope.headers"),
-    ("watch", "shared/runtime/watch/metrics.py", "import shared.exchange.message"),
+    ("frame", "shared/platform/console/forms.py", "import shared.core.acts.act"),
+    ("watch", "shared/platform/observability/logs.py", "import shared.core.contracts.referral"),
+    ("watch", "shared/platform/observability/telemetry.py", "import shared.core.envelope.headers"),
+    ("watch", "shared/platform/observability/metrics.py", "import shared.core.protocol.message"),
     ("party", "shared/party/origin/domain.py", "import shared.party.origin.records"),
     ("party", "shared/party/origin/records.py", "import shared.party.origin.store.filing"),
     ("party", "shared/party/origin/store/filing.py", "import shared.party.origin.use_cases.intake"),
@@ -76,32 +80,32 @@ PLANTS = [
     ("party", "shared/party/origin/bus.py", "import shared.party.origin.app"),
     ("party", "shared/party/recipient/extras.py", ""),
     ("parties", "shared/party/recipient/bus.py", "import shared.party.origin.bus"),
-    ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.runtime.database.transactions"),
+    ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.platform.database.transactions"),
     ("party-drivers", "shared/party/origin/use_cases/referrals.py", "import asyncpg"),
     ("party-drivers", "shared/party/origin/records.py", "import asyncpg"),
-    ("stores", "services/hotline/store.py", "import shared.runtime.http.paging"),
+    ("stores", "services/hotline/store.py", "import shared.platform.http.paging"),
     ("stores", "shared/party/origin/store/filing.py", "import starlette"),
-    ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
+    ("purity", "shared/party/origin/domain.py", "import shared.platform.http.paging"),  # reaches fastapi indirectly
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/domain/shown.py", "import asyncpg"),
     ("party-drivers", "services/industry/use_cases.py", "import asyncpg"),
-    ("purity", "shared/exchange/accept.py", "import opentelemetry"),
-    ("purity", "shared/routing/engine.py", "import faststream"),
-    ("purity", "shared/envelope/content_proof.py", "import aiokafka"),
-    ("purity", "shared/guard/rules.py", "import fastapi"),
-    ("purity", "shared/contracts/base.py", "import fastapi"),
-    ("purity", "shared/ledger/tree.py", "import sqlalchemy"),
-    ("purity", "shared/vocabulary/code.py", "import asyncpg"),
-    ("purity", "shared/kernel/clock.py", "import opentelemetry"),
+    ("purity", "shared/core/protocol/accept.py", "import opentelemetry"),
+    ("purity", "shared/core/routing/engine.py", "import faststream"),
+    ("purity", "shared/core/envelope/content_proof.py", "import aiokafka"),
+    ("purity", "shared/core/guard/rules.py", "import fastapi"),
+    ("purity", "shared/core/contracts/base.py", "import fastapi"),
+    ("purity", "shared/core/ledger/tree.py", "import sqlalchemy"),
+    ("purity", "shared/core/vocabulary/code.py", "import asyncpg"),
+    ("purity", "shared/core/clock.py", "import opentelemetry"),
     ("client", "client/transport.py", "import asyncpg"),
-    ("client", "deploy/sandbox/party_agents.py", "import shared.runtime.database.transactions"),
+    ("client", "deploy/sandbox/party_agents.py", "import shared.platform.database.transactions"),
     ("site", "deploy/operator/state.py", "import deploy.devstack.servers"),
     ("site", "deploy/operator/doctor.py", "import deploy.stack_children"),  # reaches the dev stack indirectly
     ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),
 ]
 #: External libraries that a package below the contracts may import besides the standard library.
-LIBRARIES = {"shared.kernel": set(), "shared.vocabulary": set(), "shared.ledger": {"cryptography"}}
+LIBRARIES = {"shared.core": set(), "shared.core.vocabulary": set(), "shared.core.ledger": {"cryptography"}}
 
 
 @pytest.fixture(scope="module")
@@ -188,15 +192,15 @@ def test_a_migration_reads_nothing_of_the_code() -> None:
     assert [found for module in migrations for found in strangers(module.path, module.text)] == []
     revision = "services/hotline/migrations/versions/0001_first_tables.py"
     assert strangers(revision, "from services.hotline import store\n") == ["services.hotline"]
-    assert strangers(revision, "import sqlalchemy as sa\nfrom shared.runtime import x\n") == [
+    assert strangers(revision, "import sqlalchemy as sa\nfrom shared.platform import x\n") == [
         "sqlalchemy",
-        "shared.runtime",
+        "shared.platform",
     ]
 
 
 def strangers(path: str, text: str) -> list[str]:
     """Return imports of a migration other than Alembic, the runner and the standard library."""
-    allowed = ("alembic", "shared.runtime.database.migrate")
+    allowed = ("alembic", "shared.platform.database.migrate")
     found = [line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))]
     return [
         name for name in found if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith(allowed)

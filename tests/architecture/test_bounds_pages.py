@@ -11,7 +11,7 @@ import pytest
 
 from deploy.devstack.jars import locked_jars
 from deploy.devstack.servers import MAJOR_MIN
-from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN
+from shared.platform.database.migrate import POSTGRES_MAJOR_MIN
 from tests.architecture.source import ROOT
 
 DOCS = ROOT / "docs"

@@ -11,19 +11,19 @@ import pytest
 from services.hotline.domain import HOTLINE
 from services.industry.domain import PROVIDER
 from services.law_enforcement.domain import AGENCY
-from shared.kernel.codes import ERRORS, FAMILIES, find_remedy
+from shared.core.codes import ERRORS, FAMILIES, find_remedy
 from tests.architecture.codes import Found, codes_in, constants, error_classes
 from tests.architecture.source import ROOT, modules, parse
 
 _KINDS = (HOTLINE, PROVIDER, AGENCY)
 #: Places whose code is composed or chosen elsewhere; none where another error's code is passed on.
 _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
-    ("shared/exchange/accept.py", "error.code"): frozenset(),
-    ("shared/exchange/accept.py", "error"): frozenset(),
-    ("shared/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
-    ("shared/guard/envelope_limits.py", "child.code"): frozenset(),
+    ("shared/core/protocol/accept.py", "error.code"): frozenset(),
+    ("shared/core/protocol/accept.py", "error"): frozenset(),
+    ("shared/core/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
+    ("shared/core/guard/envelope_limits.py", "child.code"): frozenset(),
     ("shared/party/origin/console/imports.py", "problem.code"): frozenset(),
-    ("shared/kernel/errors.py", "code"): frozenset(),
+    ("shared/core/errors.py", "code"): frozenset(),
     ("shared/party/origin/api/checking.py", "told['code']"): frozenset(),
     ("shared/party/recipient/domain.py", "f'message_not_for_{recipient.audience}'"): frozenset(
         f"message_not_for_{kind.audience}" for kind in _KINDS
@@ -34,13 +34,13 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/party/recipient/domain.py", "f'{recipient.subject}_exists'"): frozenset(
         f"{kind.subject}_exists" for kind in _KINDS
     ),
-    ("shared/runtime/http/problems.py", "code"): frozenset({"fields_invalid"}),
+    ("shared/platform/http/problems.py", "code"): frozenset({"fields_invalid"}),
     (
-        "shared/runtime/http/edge.py",
+        "shared/platform/http/edge.py",
         "problems.broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
-    ("shared/exchange/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
-    ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
+    ("shared/core/protocol/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
+    ("shared/platform/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
     ("deploy/operator/document_checks.py", "objection.code"): frozenset(),
@@ -87,7 +87,7 @@ def test_the_page_has_every_code_once() -> None:
 )
 def test_a_code_is_found_however_it_is_said(planted: str, codes: set[str]) -> None:
     module = parse(planted)
-    classes = error_classes((*modules("shared/kernel"), module))
+    classes = error_classes((*modules("shared/core"), module))
     places = codes_in(module, classes, {"NAMED": "named"})
     assert {code for place in places for code in place.codes or ()} == codes
 
@@ -107,5 +107,5 @@ def test_a_code_is_found_however_it_is_said(planted: str, codes: set[str]) -> No
 )
 def test_a_status_is_found_by_what_is_said_or_else_by_the_class(planted: str, status: int | None) -> None:
     module = parse(planted)
-    [place] = codes_in(module, error_classes((*modules("shared/kernel"), module)), {})
+    [place] = codes_in(module, error_classes((*modules("shared/core"), module)), {})
     assert place.status == status

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.envelope.attributes import Tier
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.routing import Disposition, PartyKind
+from shared.core.envelope.attributes import Tier
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.routing import Disposition, PartyKind
 from tests.architecture.source import ROOT
 
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from faststream import AckPolicy
 
-from shared.exchange.topics import inbox_topic
-from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.inbox_door import PartitionReader
-from shared.runtime.kafka.topic_metadata import Coordinate
+from shared.core.protocol.topics import inbox_topic
+from shared.platform.kafka.access import KafkaAccess
+from shared.platform.kafka.inbox_door import PartitionReader
+from shared.platform.kafka.topic_metadata import Coordinate
 from tests.architecture.source import Module, modules, parse
 
 #: The default of each of these has lost or repeated records somewhere.
@@ -20,7 +20,7 @@ STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_
 CONSUMING = ("hotline", "law_enforcement", "industry")
 #: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents (decision
 #: 0022).
-PRODUCING = {"shared/runtime/kafka/documents.py", "shared/messaging/kafka/log.py"}
+PRODUCING = {"shared/platform/kafka/documents.py", "shared/messaging/kafka/log.py"}
 PUBLISHING_NAMES = {"AIOKafkaProducer", "Producer", "KafkaProducer"}
 
 

@@ -13,8 +13,8 @@ from tests.architecture.source import Module, modules, parse
 FOLDERS = ("tests/journeys", "tests/failures")
 #: Pure modules of the product that its client uses: messages, codes, ids, roles, clock, errors.
 PURE = (
-    *("shared.contracts", "shared.vocabulary", "shared.kernel.authority", "shared.kernel.clock"),
-    *("shared.kernel.errors", "shared.kernel.ids"),
+    *("shared.core.contracts", "shared.core.vocabulary", "shared.core.authority", "shared.core.clock"),
+    *("shared.core.errors", "shared.core.ids"),
 )
 #: Tools of the operator, which start, configure and reconcile an exchange.
 TOOLS = (
@@ -67,9 +67,9 @@ def test_journeys_and_failures_see_the_product_from_outside() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "from shared.runtime.post.relay import Relay\n",
-        "from shared.exchange import topics\n",
-        "from shared.kernel import canonical\n",
+        "from shared.platform.post.relay import Relay\n",
+        "from shared.core.protocol import topics\n",
+        "from shared.core import canonical\n",
         "import services.hotline.bus\n",
         "def f():\n    import shared.party\n",
         "from deploy.serve import serve\n",
@@ -88,8 +88,8 @@ def test_a_planted_look_inside_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "from shared.contracts.answers import ItemStatement\n",
-        "from shared.kernel.ids import uuid7\n",
+        "from shared.core.contracts.answers import ItemStatement\n",
+        "from shared.core.ids import uuid7\n",
         "from deploy.accounting.run import reconciled\n",
         "from client.api import CausewayClient\n",
         "from tests.support.driver import list_cases\n",

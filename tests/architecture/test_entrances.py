@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
 from deploy.artifacts.__main__ import ASSEMBLE, offline
-from shared.runtime.admission.budgets import BUDGETS
-from shared.runtime.http.identity import identified
+from shared.platform.admission.budgets import BUDGETS
+from shared.platform.http.identity import identified
 from tests.architecture.source import PRODUCT, Module, modules, parse
 
 #: The dependency by which a route charges a key.
@@ -23,16 +23,16 @@ CHARGES = f"{identified.__name__}.<locals>.identity_of"
 OF_KEYS = {"key", "key_or_session"}
 #: Each bounded pool, and the constant with its limit.
 POOLS: Final[Mapping[str, str]] = {
-    "connections": "shared.runtime.http.server:CONNECTIONS_MAX",
-    "connections_at_rest": "shared.runtime.http.server:RESTING_MAX",
-    "bodies": "shared.runtime.http.bodies:BODIES",
-    "sign_in": "shared.runtime.admission.budgets:SIGN_IN",
-    "api_keys": "shared.runtime.admission.key_table:KEYS_MAX",
-    "long_polls": "shared.runtime.database.feed_reading:PLACES_MAX",
+    "connections": "shared.platform.http.server:CONNECTIONS_MAX",
+    "connections_at_rest": "shared.platform.http.server:RESTING_MAX",
+    "bodies": "shared.platform.http.bodies:BODIES",
+    "sign_in": "shared.platform.admission.budgets:SIGN_IN",
+    "api_keys": "shared.platform.admission.key_table:KEYS_MAX",
+    "long_polls": "shared.platform.database.feed_reading:PLACES_MAX",
     "intake": "shared.party.origin.use_cases.alarms:WAITING_MAX",
-    "checks": "shared.runtime.http.worker_process:WAITING_MAX",
-    "webhooks": "shared.runtime.courier.endpoints:ENDPOINTS_MAX",
-    "webhook_sending": "shared.runtime.courier.courier:ADDRESSES_MAX",
+    "checks": "shared.platform.http.worker_process:WAITING_MAX",
+    "webhooks": "shared.platform.courier.endpoints:ENDPOINTS_MAX",
+    "webhook_sending": "shared.platform.courier.courier:ADDRESSES_MAX",
 }
 
 

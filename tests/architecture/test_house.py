@@ -29,7 +29,7 @@ def kept(rows: Rows) -> int:
 """
 #: The same statements with another layout.
 REMARKED = """
-from shared.kernel import ids
+from shared.core import ids
 
 
 def kept(
@@ -56,10 +56,10 @@ def test_no_modules_import_each_other_in_a_circle(record_property: Record) -> No
 @pytest.mark.parametrize(
     ("imports", "circle"),
     [
-        ([("shared.kernel.ids", "shared.kernel.ids")], {"shared.kernel.ids"}),
+        ([("shared.core.ids", "shared.core.ids")], {"shared.core.ids"}),
         (
-            [("shared.kernel.canonical", "shared.routing.documents")],
-            {"shared.kernel.canonical", "shared.routing.documents"},
+            [("shared.core.canonical", "shared.core.routing.documents")],
+            {"shared.core.canonical", "shared.core.routing.documents"},
         ),
         (
             [
@@ -82,7 +82,7 @@ def test_a_circle_is_found(imports: list[tuple[str, str]], circle: set[str]) -> 
 
 def test_a_chain_that_comes_back_by_no_way_is_no_circle() -> None:
     graph = product_imports()
-    graph.add_import(importer="deploy.planted", imported="shared.kernel.ids")
+    graph.add_import(importer="deploy.planted", imported="shared.core.ids")
     graph.add_import(importer="deploy.planted", imported="client.api")
     assert cycles(graph) == []
 

@@ -14,8 +14,8 @@ import pytest
 from tests.architecture.source import ROOT, Module, modules, parse
 
 _APART: Final = "tests/services/hotline/test_apart.py::test_one_with_a_defect_stops_no_other_and_is_tried_again"
-_DEAD: Final = "tests/shared/runtime/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
-_RELAY: Final = "tests/shared/runtime/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
+_DEAD: Final = "tests/shared/instance/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
+_RELAY: Final = "tests/shared/instance/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
 #: Loop → the test that provokes a defect in it, or the reason why it can stop no other subject.
 LOOPS: Final = {
     "services/audit/bus.py:AuditConsumer.run": "enters the one that follows",
@@ -39,51 +39,51 @@ LOOPS: Final = {
     "shared/party/origin/use_cases/intake.py:Intake._run": (
         "tests/services/hotline/test_apart.py::test_a_request_that_breaks_its_batch_breaks_no_other"
     ),
-    "shared/runtime/courier/courier.py:WebhookDispatcher.run": (
+    "shared/platform/courier/courier.py:WebhookDispatcher.run": (
         "tests/services/law_enforcement/test_webhooks.py::test_an_address_with_a_defect_stops_no_other"
     ),
-    "shared/runtime/admission/key_table.py:KeyTable._follow": (
-        "tests/shared/runtime/admission/test_key_table.py::test_following_begins_again_after_any_failure"
+    "shared/platform/admission/key_table.py:KeyTable._follow": (
+        "tests/shared/platform/admission/test_key_table.py::test_following_begins_again_after_any_failure"
     ),
-    "shared/runtime/database/lease.py:ProcessLease.wait": "one row, of the process itself",
-    "shared/runtime/database/lease.py:ProcessLease.keep": "one row, of the process itself",
-    "shared/runtime/delivery/loops.py:StreamRelay.run": _RELAY,
-    "shared/runtime/delivery/loops.py:_Turn._run": _RELAY,
-    "shared/runtime/delivery/reading.py:InboxReader.run": _DEAD,
-    "shared/runtime/delivery/reading.py:InboxReader._commit": "waits for the database alone",
-    "shared/runtime/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
-    "shared/runtime/delivery/reading.py:InboxReader._try_held": "asks each full stream for room, and reads no other",
-    "shared/runtime/delivery/session_check.py:SessionCheck.run": "compares all streams of one database session",
-    "shared/runtime/delivery/subjects.py:PartySubjects._list_open": "reads rows page by page, and ends with the last",
-    "shared/runtime/delivery/upkeep_loop.py:UpkeepLoop.run": (
-        "tests/shared/runtime/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
+    "shared/platform/database/lease.py:ProcessLease.wait": "one row, of the process itself",
+    "shared/platform/database/lease.py:ProcessLease.keep": "one row, of the process itself",
+    "shared/instance/delivery/loops.py:StreamRelay.run": _RELAY,
+    "shared/instance/delivery/loops.py:_Turn._run": _RELAY,
+    "shared/instance/delivery/reading.py:InboxReader.run": _DEAD,
+    "shared/instance/delivery/reading.py:InboxReader._commit": "waits for the database alone",
+    "shared/instance/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
+    "shared/instance/delivery/reading.py:InboxReader._try_held": "asks each full stream for room, and reads no other",
+    "shared/instance/delivery/session_check.py:SessionCheck.run": "compares all streams of one database session",
+    "shared/instance/delivery/subjects.py:PartySubjects._list_open": "reads rows page by page, and ends with the last",
+    "shared/instance/delivery/upkeep_loop.py:UpkeepLoop.run": (
+        "tests/shared/instance/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
     ),
-    "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
-    "shared/runtime/database/transactions.py:wait_for_database": "asks whether the database answers",
-    "shared/runtime/instance/parts.py:keep_journalling": (
+    "shared/platform/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
+    "shared/platform/database/transactions.py:wait_for_database": "asks whether the database answers",
+    "shared/instance/parts.py:keep_journalling": (
         "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
     ),
-    "shared/runtime/instance/readiness.py:DocumentMonitor.run": (
-        "tests/shared/runtime/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
+    "shared/instance/readiness.py:DocumentMonitor.run": (
+        "tests/shared/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
     ),
-    "shared/runtime/instance/parts.py:until": "asks whether there are documents",
-    "shared/runtime/instance/parts.py:_kept_running": (
-        "tests/shared/runtime/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
+    "shared/instance/parts.py:until": "asks whether there are documents",
+    "shared/instance/parts.py:_kept_running": (
+        "tests/shared/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
     ),
-    "shared/runtime/instance/readiness.py:PeerVersions.run": (
+    "shared/instance/readiness.py:PeerVersions.run": (
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),
-    "shared/runtime/kafka/topic_metadata.py:bounds_of": "asks the broker where topics begin and end",
-    "shared/runtime/kafka/documents.py:DocumentFeed.run": (
-        "tests/shared/runtime/kafka/test_documents.py::"
+    "shared/platform/kafka/topic_metadata.py:bounds_of": "asks the broker where topics begin and end",
+    "shared/platform/kafka/documents.py:DocumentFeed.run": (
+        "tests/shared/platform/kafka/test_documents.py::"
         "test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken"
     ),
-    "shared/runtime/kafka/reader.py:LogReader.follow": "hands records on as they are",
-    "shared/runtime/timers/timers.py:Timers.run": (
-        "tests/shared/runtime/timers/test_timers.py::test_one_whose_timers_cannot_be_kept_stops_no_other"
+    "shared/platform/kafka/reader.py:LogReader.follow": "hands records on as they are",
+    "shared/platform/timers/timers.py:Timers.run": (
+        "tests/shared/platform/timers/test_timers.py::test_one_whose_timers_cannot_be_kept_stops_no_other"
     ),
-    "shared/runtime/watch/watchdog.py:LoopWatch.run": "notes the time, and reads nothing of any subject",
+    "shared/platform/observability/watchdog.py:LoopWatch.run": "notes the time, and reads nothing of any subject",
 }
 
 

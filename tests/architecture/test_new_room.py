@@ -28,8 +28,8 @@ from deploy.directory.approval import document_body
 from deploy.directory.approval import sample_directory
 from deploy.site.settings import SAMPLE_INSTANCES
 from deploy.site.settings import KINDS
-from shared.routing.documents import read_directory
-from shared.runtime.database.migrate import newest_schema
+from shared.core.routing.documents import read_directory
+from shared.platform.database.migrate import newest_schema
 from tests.support.exchange_world import Keys, OpeningKey, SigningKey
 keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in SAMPLE_INSTANCES}
 assert read_directory(document_body(sample_directory(keys))).kinds()["support"] == "support"

@@ -1,6 +1,6 @@
 """Every setting is explained in docs/operations, and every explained setting exists.
 
-Events and fields of logs, metrics and spans have the same test next to their code: `tests/shared/runtime`.
+Events and fields of logs, metrics and spans have the same test next to their code: `tests/shared/platform`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint
-from shared.runtime.instance.settings import RuntimeSettings
+from shared.instance.settings import RuntimeSettings
 from tests.architecture.source import ROOT
 
 PAGE = (ROOT / "docs/operations/settings.md").read_text(encoding="utf-8")

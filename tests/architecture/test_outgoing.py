@@ -2,7 +2,7 @@
 
 `services` and `shared` reach PostgreSQL, Kafka and the telemetry collector through their drivers, at addresses from
 settings. They cannot connect to a location, with two exceptions. The courier connects to the addresses that parties
-have registered for their own events; `tests/shared/runtime/courier` restricts it to the public network. The sign-in
+have registered for their own events; `tests/shared/platform/courier` restricts it to the public network. The sign-in
 contacts the providers in the operator's file. This test cannot detect a library that connects.
 """
 
@@ -22,15 +22,15 @@ REACHING_OUT = {
 }
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
 #: Listens; connects to no host.
-LISTENING = {"shared/runtime/http/server.py": {"socket"}}
+LISTENING = {"shared/platform/http/server.py": {"socket"}}
 #: Starts this interpreter with one of our modules and no environment; connects to no host.
-STARTING = {"shared/runtime/http/worker_process.py": {"create_subprocess_exec"}}
+STARTING = {"shared/platform/http/worker_process.py": {"create_subprocess_exec"}}
 #: Sends a party's events to the address that this party has registered.
-CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
+CARRYING = {"shared/platform/courier/sender.py": {"open_connection"}}
 #: Contacts the sign-in provider of a party's people.
-SIGNING_IN = {"shared/runtime/sign_in/wire.py": {"httpx"}}
+SIGNING_IN = {"shared/platform/sign_in/wire.py": {"httpx"}}
 #: Resolves a name; connects to no host.
-LOOKING_UP = {"shared/runtime/courier/addresses.py": {"socket"}}
+LOOKING_UP = {"shared/platform/courier/addresses.py": {"socket"}}
 
 
 def ways_out(module: Module) -> Iterator[str]:
@@ -82,10 +82,12 @@ def test_the_courier_is_handed_no_record() -> None:
     imported = {
         name
         for module in modules("shared")
-        if module.path.startswith("shared/runtime/courier/")
+        if module.path.startswith("shared/platform/courier/")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ImportFrom)
         for name in [str(node.module)]
     }
     assert imported
-    assert not {name for name in imported if name.startswith(("shared.contracts", "shared.party", "shared.guard"))}
+    assert not {
+        name for name in imported if name.startswith(("shared.core.contracts", "shared.party", "shared.core.guard"))
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.vocabulary.routing import PartyKind
+from shared.core.vocabulary.routing import PartyKind
 from tests.architecture.source import PRODUCT, ROOT
 
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir() and path.name != "__pycache__")

@@ -23,7 +23,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.envelope.keys import OpeningKey, SigningKey
+from shared.core.envelope.keys import OpeningKey, SigningKey
 from tests.benchmarks import input as filing
 from tests.benchmarks import load
 from tests.benchmarks.counters.__main__ import on_new_exchange

@@ -25,14 +25,14 @@ from services.industry import store as industry
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
+from shared.instance.delivery.tracks import TrackSide
 from shared.party.origin.store import edges, filing, holds, referrals
 from shared.party.recipient.store import items, listing
 from shared.party.recipient.store.items import PostgresItems
-from shared.runtime.database import feed, feed_reading, idempotency
-from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
-from shared.runtime.database.stored_text import compress
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.tracks import TrackSide
+from shared.platform.database import feed, feed_reading, idempotency
+from shared.platform.database.partitions import MONTHS_AHEAD, make_months
+from shared.platform.database.stored_text import compress
+from shared.platform.database.transactions import Database, RowScope
 from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places, filled_streams
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER

@@ -30,7 +30,7 @@ from deploy.accounting.streams import NUMBERED
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.messaging.streams import begin_chain, extend_chain
-from shared.runtime.database.migrate import upgrade
+from shared.platform.database.migrate import upgrade
 from tests.benchmarks.filled import END, fill_by, unforced
 from tests.services.databases import running_databases
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.vocabulary.referral import PriorityLevel
+from shared.core.vocabulary.referral import PriorityLevel
 
 P0: Final = PriorityLevel.P0_CHILD_AT_RISK.value
 #: Seven in five hundred are cases with a child at risk; one of them is still open.

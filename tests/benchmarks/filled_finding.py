@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.party.list_filter import ListFilter
 from shared.party.origin.store import referrals
 from shared.party.recipient.store import listing
-from shared.runtime.database.columns import Statement
+from shared.platform.database.columns import Statement
 from tests.benchmarks.filled_attention import P0
 
 #: One in a thousand was sent by another party than the rest.

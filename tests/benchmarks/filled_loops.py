@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from shared.exchange.locations import FORMS
+from shared.core.protocol.locations import FORMS
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store import edges, locations
 from shared.party.origin.use_cases.redecide import DUE_MAX
-from shared.runtime.timers import store, timers
+from shared.platform.timers import store, timers
 
 
 def deadlines(*, id_: str, party: str, ago: str) -> str:

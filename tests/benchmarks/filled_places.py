@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from shared.exchange.locations import GROUPED_BY
+from shared.core.protocol.locations import GROUPED_BY
 from shared.party.preservation.domain import MATCHED_MAX
 from shared.party.preservation.store import preservations
 from shared.party.recipient.store import arriving

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
+from shared.instance.delivery import tracks
+from shared.instance.delivery.tracks import TrackKey, TrackSide
 from shared.messaging.store import exceptions, incoming, outgoing
 from shared.messaging.streams import Lane
-from shared.runtime.delivery import tracks
-from shared.runtime.delivery.tracks import TrackKey, TrackSide
-from shared.runtime.watch import metrics
+from shared.platform.observability import metrics
 
 INCARNATION: Final = UUID("01990000-0000-7000-8000-000000000000")
 SLOW: Final = "law_enforcement"

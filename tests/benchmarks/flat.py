@@ -25,8 +25,8 @@ from deploy.devstack.state import StateDirectory
 from deploy.operator.retention import apply, show
 from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database, RowScope
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database, RowScope
 from tests.benchmarks.filled import CONTENT_BYTES, END, FILLED, Question, fill, look, questions, timed, unforced
 
 TIMES: Final = 100

@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import Any
 
 from deploy.sample.generator import sample_referrals
-from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import Family
-from shared.exchange.prepare import Documents, check
-from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.documents import read_directory, read_policy
+from shared.core.canonical import canonical_json
+from shared.core.clock import SystemClock
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.contracts.registry import Family
+from shared.core.errors import Refused
+from shared.core.protocol.prepare import Documents, check
+from shared.core.routing.documents import read_directory, read_policy
 from tests.benchmarks.load import Post
 from tests.support.preparing import prepare
 

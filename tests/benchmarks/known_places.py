@@ -24,13 +24,13 @@ from time import perf_counter
 from typing import Any, Final
 from unittest.mock import patch
 
-from shared.exchange.locations import FORMS, locations
+from shared.core.protocol.locations import FORMS, locations
 from shared.party.failure_isolation import Isolation
 from shared.party.origin.domain import HttpReply, Request
 from shared.party.origin.store import filing
 from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFiling, opened
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.retry_backoff import RetryBackoff
+from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.databases import migrated, running_postgres
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin

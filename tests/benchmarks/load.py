@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from shared.envelope.content_proof import (
+from shared.core.canonical import canonical_json
+from shared.core.envelope.content_proof import (
     GROUP_MESSAGES_MAX,
     ContentProof,
     draw_salt,
@@ -30,10 +31,9 @@ from shared.envelope.content_proof import (
     prove_content,
     unpack_proof,
 )
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext
-from shared.kernel.canonical import canonical_json
-from shared.kernel.ids import uuid7
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext
+from shared.core.ids import uuid7
 
 TOPIC = "causeway.inbox.audit.hotline.v1"
 BATCH = 500

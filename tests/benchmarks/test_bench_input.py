@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.envelope.keys import OpeningKey
+from shared.core.envelope.keys import OpeningKey
 from tests.benchmarks import raw
 from tests.benchmarks.__main__ import PARTY, beside
 from tests.benchmarks.input import Pool, referrals_with_fan_out

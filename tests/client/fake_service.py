@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.exchange.acceptance import AcceptedItem, Acceptor
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
+from shared.core.protocol.acceptance import AcceptedItem, Acceptor
 from tests.support.builders import AT
 
 BASE_URL = "https://hotline.example"

@@ -11,7 +11,7 @@ import pytest
 from client import transport as address
 from client.api import CausewayClient
 from client.problem import ApiProblem
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from tests.client.fake_service import KEY
 
 HERE = [

@@ -12,12 +12,12 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import Act as Row
-from shared.exchange.act import Subject
-from shared.exchange.states import personal
-from shared.kernel.errors import Refused
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.acts.act import Act as Row
+from shared.core.acts.act import Subject
+from shared.core.acts.states import personal
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.architecture.source import ROOT
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral
 

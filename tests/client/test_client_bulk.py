@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from client.api import CausewayClient
 from client.cli.answer_file import SUBJECTS, AnswerFile, FileResult, answer_file, columns
-from shared.exchange.act import Subject
-from shared.exchange.states import personal
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.acts.act import Subject
+from shared.core.acts.states import personal
+from shared.core.errors import Refused, Unavailable
 from tests.client.fake_service import BASE_URL, KEY
 
 A, B, C = (f"019ab0e5-1111-7111-8111-11111111111{n}" for n in range(3))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.cli.rows import RowError
-from shared.kernel.codes import ERRORS, RULES
+from shared.core.codes import ERRORS, RULES
 from tests.client.fake_service import FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -359,4 +359,4 @@ def test_help_needs_neither_the_http_library_nor_the_contracts() -> None:
         "import sys; from client.cli.verbs import group, table; [*map(group, table()['groups'])]; print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"httpx", "pydantic", "shared.contracts"} & set(loaded)
+    assert not {"httpx", "pydantic", "shared.core.contracts"} & set(loaded)

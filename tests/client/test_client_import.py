@@ -17,7 +17,7 @@ from client.api import CausewayClient
 from client.cli import import_file as files
 from client.cli.import_file import AcceptanceFile, ImportState, Summary, check_file, import_file, state_path
 from client.cli.rows import RowFile
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from tests.client.fake_service import BASE_URL, KEY, FakeService, Refusal, referral
 
 CANARY = "canary-7f3a"

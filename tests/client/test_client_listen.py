@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kernel.codes import ERRORS, RULES
+from shared.core.codes import ERRORS, RULES
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.cli.rows import ImportRow, RowFile
-from shared.contracts.referral import ReferralSubmission
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
 from shared.formats.referral_table import ASIDE, COLUMNS, column_at
-from shared.kernel.errors import Refused
 from tests.client.fake_service import referral
 
 CANARY = "canary-7f3a"

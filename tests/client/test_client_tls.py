@@ -14,7 +14,7 @@ from client import transport as address
 from client.cli.verb_table import VerbRow, VerbWord, table, vocabulary
 from client.transport import Transport
 from deploy.devstack.servers import make_certificates
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.client.fake_service import KEY, FakeService, referral
 from tests.client.prompt import Run, program, serving
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.transport import Transport
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 from tests.client.fake_service import BASE_URL, KEY
 
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kernel.codes import ERRORS
+from shared.core.codes import ERRORS
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 from tests.client.test_client_tls import FILES, ID, VERBS, file

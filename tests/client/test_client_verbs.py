@@ -14,8 +14,8 @@ import pytest
 from client.cli.shown import filled
 from client.cli.verb_table import OWN, VerbRow, parameters, table
 from client.cli.verbs import group
-from shared.exchange.act import Subject
-from shared.exchange.states import collection, row
+from shared.core.acts.act import Subject
+from shared.core.acts.states import collection, row
 from tests.architecture.source import ROOT
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run

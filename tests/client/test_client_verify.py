@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from client.cli.import_file import AcceptanceFile
-from shared.exchange.acceptance import Acceptor
-from shared.exchange.evidence import Witness
-from shared.guard import edition
-from shared.kernel.ids import uuid7
+from shared.core.evidence import Witness
+from shared.core.guard import edition
+from shared.core.ids import uuid7
+from shared.core.protocol.acceptance import Acceptor
 from tests.client.fake_service import FakeService, referral
 from tests.client.prompt import Run
 from tests.support.builders import AT, HOTLINE, PROVIDER

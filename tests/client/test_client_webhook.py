@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.envelope.webhooks import new_secret, signed_headers
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
+from shared.core.envelope.webhooks import new_secret, signed_headers
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 

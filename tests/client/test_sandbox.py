@@ -29,11 +29,11 @@ from deploy.sandbox.party_agents import (
     provider_acts,
     work_of,
 )
-from shared.contracts.answers import AssessedItems, OfferFindings, OutcomeReportedClear
-from shared.contracts.fields import CaseReference
-from shared.kernel.errors import Unavailable
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
-from shared.vocabulary.routing import PartyKind
+from shared.core.contracts.answers import AssessedItems, OfferFindings, OutcomeReportedClear
+from shared.core.contracts.fields import CaseReference
+from shared.core.errors import Unavailable
+from shared.core.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.core.vocabulary.routing import PartyKind
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY
 from tests.support.manual_clock import ManualClock

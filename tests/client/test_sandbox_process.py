@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 
 from deploy.sandbox.__main__ import read_parties
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY
 

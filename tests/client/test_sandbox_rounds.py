@@ -9,7 +9,7 @@ import pytest
 from client.problem import ApiProblem
 from deploy.sandbox import party_agents as rounds
 from deploy.sandbox.party_agents import AgentScheduler, RunStatistics
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 
 
 class Told(BaseException):

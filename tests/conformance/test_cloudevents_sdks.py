@@ -11,8 +11,8 @@ import pytest
 from deploy.artifacts.examples import examples
 from deploy.devstack.stack import DevStack
 from deploy.site.access import kafka_access
-from shared.contracts.registry import ALL, MessageType
-from shared.envelope.keys import OpeningKey, SigningKey
+from shared.core.contracts.registry import ALL, MessageType
+from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.messaging.composition import RecipientKey
 from tests.contracts.cloudevents_sdks import read_in_javascript, read_in_python
 from tests.support.builders import AT, draft

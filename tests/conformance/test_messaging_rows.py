@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind
 from shared.messaging.ports import OperatorKind, OperatorLine, PeerResync
 from shared.messaging.streams import Lane

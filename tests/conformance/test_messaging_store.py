@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, PeerResync
 from shared.messaging.segments import Segment

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser
 
 from deploy.accounting.run import keep, reconciled
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.console.browser import chromium
 from tests.console.console_users import delivered
 from tests.console.interaction import at_risk, posted

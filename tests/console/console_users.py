@@ -12,8 +12,8 @@ import httpx
 from deploy.operator.console_accounts import login_link
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
 from tests.console.browser import Visit
 from tests.console.pages import Subjects
 from tests.support.running import HOTLINE, PROVIDER, Exchange

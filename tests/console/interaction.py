@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from playwright.async_api import Page, expect
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.console.pages import AUDITOR, Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 

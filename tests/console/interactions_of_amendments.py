@@ -6,7 +6,7 @@ from typing import Final
 
 from playwright.async_api import Page, expect
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.console.interaction import CASE, NOTICE, REFERRAL, Interaction, at_risk, posted
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange

@@ -8,9 +8,9 @@ from typing import Final
 
 from playwright.async_api import Page, expect
 
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.ids import uuid7
 from tests.console.interaction import HELD, ORPHAN, REFERRAL, WINDOWED, Interaction, act, fill, post, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange

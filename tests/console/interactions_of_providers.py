@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.async_api import Page, expect
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.console.interaction import NOTICE, Interaction, act, at_risk, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import HOTLINE, PROVIDER, Exchange

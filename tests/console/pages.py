@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from playwright.async_api import Page as BrowserPage
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.contracts.npm_packages import installed
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER
 

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page
 from deploy.devstack.supervisor import answers_ready
 from deploy.operator.console_accounts import give_role
 from deploy.site.open import Site
-from shared.kernel.authority import Role
+from shared.core.authority import Role
 from tests.console.pages import AUDITOR
 from tests.console.provider import RunningProvider, provider
 from tests.support.running import HOTLINE, READY_S_MAX, Exchange

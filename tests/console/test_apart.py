@@ -9,8 +9,8 @@ import pytest
 
 from deploy.operator.console_accounts import give_role
 from deploy.operator.keys import IssuedKey, directory_of, issue
-from shared.kernel.authority import AccessScope, Role
-from shared.runtime.console.accounts import opaque_actor
+from shared.core.authority import AccessScope, Role
+from shared.platform.console.accounts import opaque_actor
 from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, until

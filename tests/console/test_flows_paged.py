@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from services.audit.use_cases import FOUND_MAX
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.console.browser import visiting
 from tests.console.console_users import sign_in
 from tests.console.pages import AUDITOR, violations

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.benchmarks.rendering import ROW_MS_MAX, rendered_once, seen
 from tests.console.console_users import delivered, link, signed_in
 from tests.console.pages import Subjects

@@ -13,10 +13,10 @@ from deploy.operator.console_accounts import end_role, give_role
 from deploy.operator.keys import issue
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.runtime.console.accounts import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS, opaque_actor
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.errors import Refused
+from shared.platform.console.accounts import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS, opaque_actor
 from tests.console.console_users import link, signed_in
 from tests.support.running import AGENCY, HOTLINE, Exchange
 

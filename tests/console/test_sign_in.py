@@ -12,8 +12,8 @@ from playwright.async_api import Browser
 
 from deploy.operator.console_accounts import end_role, give_role
 from deploy.operator.keys import issue
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
 from tests.console.console_users import link
 from tests.console.pages import AUDITOR, Subjects
 from tests.console.signing import OTHER_POLICE, PLATFORM, POLICE, Signing, at_browser, signing

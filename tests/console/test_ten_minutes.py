@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, Page, expect
 from standardwebhooks.webhooks import Webhook
 
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.ids import uuid7
 from tests.console.browser import Visit, visiting
 from tests.console.console_users import sign_in
 from tests.console.interaction import WINDOWED, act

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from deploy.operator.console_accounts import give_role
-from shared.kernel.errors import Refused
-from shared.runtime.console.accounts import opaque_actor
+from shared.core.errors import Refused
+from shared.platform.console.accounts import opaque_actor
 from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, WHY, Subjects
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange

@@ -20,16 +20,18 @@ from pydantic_core import from_json
 from services.audit.domain.partitions import Loss, LossReason, PartitionId, entry_of
 from services.audit.domain.reading import record_digest
 from services.law_enforcement.store import case_reference, protected_reference
-from shared.contracts.directory import DocumentActivated
-from shared.contracts.preservation_api import PreservationRecord
-from shared.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
-from shared.exchange.accept import accept
-from shared.exchange.decision_fact import commitment, edge_salt
-from shared.exchange.locations import FORMS, in_form
-from shared.exchange.message import Received, Record
-from shared.exchange.second_review import SecondReview
-from shared.guard import kept_locator
+from shared.core.contracts.directory import DocumentActivated
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.core.guard import kept_locator
+from shared.core.protocol.accept import accept
+from shared.core.protocol.decision_fact import commitment, edge_salt
+from shared.core.protocol.locations import FORMS, in_form
+from shared.core.protocol.message import Received, Record
+from shared.core.protocol.second_review import SecondReview
+from shared.instance.delivery.arriving import pack, unpack
+from shared.instance.delivery.judgement import read_edge
 from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import WireRole
 from shared.messaging.tracks import act_of, track_of
@@ -38,14 +40,12 @@ from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import open_record, seal_record
-from shared.runtime.console.accounts import link_hash, opaque_actor
-from shared.runtime.courier.leases import HookKey
-from shared.runtime.database.journal import BEGINNING, AccessEnd, ErasedRecord, Journal, KeptRecord
-from shared.runtime.delivery.arriving import pack, unpack
-from shared.runtime.delivery.judgement import read_edge
-from shared.runtime.http.acts import body_hash, items_hash
-from shared.runtime.http.identity import key_hash
-from shared.runtime.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key
+from shared.platform.console.accounts import link_hash, opaque_actor
+from shared.platform.courier.leases import HookKey
+from shared.platform.database.journal import BEGINNING, AccessEnd, ErasedRecord, Journal, KeptRecord
+from shared.platform.http.acts import body_hash, items_hash
+from shared.platform.http.identity import key_hash
+from shared.platform.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from inspect import isclass
 from typing import Any, get_args
 
-from shared.contracts.base import Contract
-from shared.contracts.referral import EdgeSealed
-from shared.contracts.registry import ALL, Family
-from shared.guard.leaves import plan
+from shared.core.contracts.base import Contract
+from shared.core.contracts.referral import EdgeSealed
+from shared.core.contracts.registry import ALL, Family
+from shared.core.guard.leaves import plan
 
 
 def charges() -> dict[str, Any]:

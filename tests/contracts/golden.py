@@ -5,7 +5,7 @@
 Before the tag `format-1`, delete the files that a change of the format affects and write them again. After it, the
 files never change: every later release reads them.
 
-`shared/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat. It has
+`shared/core/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat. It has
 a record of each message as stored in Kafka, after its proof record, with the values that its recipient and audit read.
 It also has a person's proofs (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each released
 schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). `reads.json` is the
@@ -28,9 +28,10 @@ from deploy.directory.approval import approve_document, document_body, sample_di
 from deploy.policy import sample_policy
 from services.audit.domain.entries import AuditBatch
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
-from shared.contracts.directory import Beat, Directory
-from shared.contracts.policy import Policy
-from shared.contracts.registry import (
+from shared.core.canonical import canonical_json, digest
+from shared.core.contracts.directory import Beat, Directory
+from shared.core.contracts.policy import Policy
+from shared.core.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
     CONTACT_SUGGESTED,
@@ -41,25 +42,24 @@ from shared.contracts.registry import (
     STATED_BY_INSTANCES,
     MessageType,
 )
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.accept import accept
-from shared.exchange.acceptance import AcceptedItem, Acceptor
-from shared.exchange.authority import AuthorityRow, cells_of
-from shared.exchange.evidence import Witness
-from shared.exchange.message import Addressing, Draft, Record, compose
-from shared.exchange.read_capabilities import own_reads
-from shared.guard.edition import EDITIONS, edition, own
-from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.errors import Defect
-from shared.kernel.ids import uuid7
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.errors import Defect
+from shared.core.evidence import Witness
+from shared.core.guard.edition import EDITIONS, edition, own
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.acceptance import AcceptedItem, Acceptor
+from shared.core.protocol.authority import AuthorityRow, cells_of
+from shared.core.protocol.message import Addressing, Draft, Record, compose
+from shared.core.protocol.read_capabilities import own_reads
+from shared.core.routing.documents import ApproverKey
+from shared.core.routing.engine import ENGINE
+from shared.core.vocabulary import jurisdiction
+from shared.core.vocabulary.edition import codes_of_editions, editions
+from shared.core.vocabulary.routing import PartyKind
+from shared.instance.delivery.judgement import read_edge
 from shared.messaging.placement import KIND, PROOF
-from shared.routing.documents import ApproverKey
-from shared.routing.engine import ENGINE
-from shared.runtime.delivery.judgement import read_edge
-from shared.runtime.kafka.documents import write_document
-from shared.vocabulary import jurisdiction
-from shared.vocabulary.edition import codes_of_editions, editions
-from shared.vocabulary.routing import PartyKind
+from shared.platform.kafka.documents import write_document
 from tests.contracts.at_rest import stored
 from tests.contracts.charges import charges
 from tests.contracts.golden_record import OFFSET, Golden, pretty
@@ -70,7 +70,7 @@ from tests.support.case_referral_fixtures import genuine
 from tests.support.exchange_world import SINCE, Keys, World, public_key
 from tests.support.manual_clock import ManualClock
 
-GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
+GOLDEN: Final = Path(__file__).parents[2] / "shared/core/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
 TREE_DATA: Final = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
 #: The instance that serves each kind of party, its speaker, and the speaker's counterpart of the same kind.

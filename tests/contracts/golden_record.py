@@ -12,10 +12,10 @@ from typing import Any
 from uuid import UUID
 
 from services.audit.domain.reading import ObservedRecord
-from shared.exchange.message import Record
-from shared.exchange.sender_verification import SigningKeys
-from shared.kernel.clock import parse_rfc3339, rfc3339
-from shared.kernel.errors import Refused
+from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.errors import Refused
+from shared.core.protocol.message import Record
+from shared.core.protocol.sender_verification import SigningKeys
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.placement import KIND, PROOF
 from shared.messaging.segments import RecordBytes

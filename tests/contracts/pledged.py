@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.audit.domain.partitions import LossReason
-from shared.contracts.registry import ALL
-from shared.exchange.act import AskState, Offering, Subject, Track
-from shared.exchange.acts import ACTS
-from shared.exchange.authority import cells
-from shared.exchange.states import PAUSED_EVENT, event_type
-from shared.exchange.timers import TimerNotice
+from shared.core.acts.act import AskState, Offering, Subject, Track
+from shared.core.acts.states import PAUSED_EVENT, event_type
+from shared.core.acts.table import ACTS
+from shared.core.codes import FAMILIES
+from shared.core.contracts.registry import ALL
+from shared.core.protocol.authority import cells
+from shared.core.protocol.timers import TimerNotice
+from shared.core.routing.clocks import Effect
 from shared.formats import referral_table
-from shared.kernel.codes import FAMILIES
-from shared.routing.clocks import Effect
 from tests.architecture.codes import statuses
 
 API: Final = Path(__file__).parents[2] / "docs" / "api"

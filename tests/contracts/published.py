@@ -12,7 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
-CONTRACTS = Path(__file__).parents[2] / "shared/contracts"
+CONTRACTS = Path(__file__).parents[2] / "shared/core/contracts"
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:

@@ -13,8 +13,8 @@ import pytest
 from deploy.artifacts import schemas
 from deploy.artifacts.schemas import OF_DIRECTORY, ROUTES, message_name, pairs, readers_of, topics
 from deploy.kafka.provision import manifest_of
-from shared.contracts.registry import ALL
-from shared.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
+from shared.core.contracts.registry import ALL
+from shared.core.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
 from tests.contracts.published import CONTRACTS

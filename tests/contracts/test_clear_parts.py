@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import base, directory, facts
-from shared.contracts.registry import ALL, MessageType
+from shared.core.contracts import base, directory, facts
+from shared.core.contracts.registry import ALL, MessageType
 
 #: The permitted patterns of a text in a clear part, and the thing that each names.
 IDS = {

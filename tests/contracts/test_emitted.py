@@ -15,16 +15,16 @@ from deploy.artifacts.schemas import message_name
 from deploy.directory.approval import document_body, sample_directory
 from deploy.sample.generator import sample_referrals
 from deploy.site.installation import POLICY
-from shared.contracts.directory import PublicKey
-from shared.contracts.policy import Policy
-from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents
-from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import parse_rfc3339
-from shared.routing.documents import read_directory, read_policy
+from shared.core.canonical import canonical_json
+from shared.core.clock import parse_rfc3339
+from shared.core.contracts.directory import PublicKey
+from shared.core.contracts.policy import Policy
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.protocol.message import Draft
+from shared.core.protocol.prepare import Documents
+from shared.core.routing.documents import read_directory, read_policy
 from tests.contracts.published import schema_accepts
 from tests.support.preparing import prepare
 from tests.support.stack import INSTANCES

@@ -12,21 +12,21 @@ from typing import Annotated, Any, Final
 import pytest
 from pydantic import Field, create_model
 
-from shared.contracts import registry
-from shared.contracts.decision import Edge
-from shared.contracts.directory import SignedBeat
-from shared.contracts.referral import EdgeSealed
-from shared.contracts.registry import ALL, MessageType, newest
-from shared.exchange import read_capabilities as exchange_reads
-from shared.exchange.acceptance import check_acceptance, read_acceptance
-from shared.exchange.authority import cells_of
-from shared.exchange.evidence import check_evidence, read_evidence
-from shared.guard.edition import EDITIONS, own
-from shared.kernel.errors import Refused
-from shared.routing.documents import read_directory, verify_beat, verify_document
-from shared.routing.engine import ENGINE
-from shared.runtime.kafka.documents import read_document
-from shared.vocabulary.edition import codes_of_editions, editions
+from shared.core.contracts import registry
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.directory import SignedBeat
+from shared.core.contracts.referral import EdgeSealed
+from shared.core.contracts.registry import ALL, MessageType, newest
+from shared.core.errors import Refused
+from shared.core.evidence import check_evidence, read_evidence
+from shared.core.guard.edition import EDITIONS, own
+from shared.core.protocol import read_capabilities as exchange_reads
+from shared.core.protocol.acceptance import check_acceptance, read_acceptance
+from shared.core.protocol.authority import cells_of
+from shared.core.routing.documents import read_directory, verify_beat, verify_document
+from shared.core.routing.engine import ENGINE
+from shared.core.vocabulary.edition import codes_of_editions, editions
+from shared.platform.kafka.documents import read_document
 from tests.contracts.at_rest import expected, opened
 from tests.contracts.charges import charges
 from tests.contracts.golden import (

@@ -4,7 +4,7 @@ A version never changes except in the values of its codes, which a newer edition
 directory and the policy, with the documents around them, may get optional members. Defaults do not change either.
 Anything else is a new version. A submission is read only by the instance that serves its sender, so it may get optional
 members and requirements may be dropped. In the flat lists (`tests.contracts.pledged`) no line is removed, no call gets
-a requirement, bounds of requests are only widened, and no message gets a new sender (`shared/contracts/golden`:
+a requirement, bounds of requests are only widened, and no message gets a new sender (`shared/core/contracts/golden`:
 schemas, pledged).
 """
 
@@ -20,12 +20,12 @@ import pytest
 from pydantic import create_model
 
 from deploy.artifacts.schemas import LENIENT
-from shared.contracts.registry import CASE_ACCEPTED, READS_ANNOUNCED, MessageType
-from shared.exchange import read_capabilities
-from shared.exchange.read_capabilities import CANNOT_READ, _first_reads, form_for
-from shared.kernel.errors import Refused
-from shared.vocabulary import edition as vocabulary
-from shared.vocabulary.answers import AnswerState
+from shared.core.contracts.registry import CASE_ACCEPTED, READS_ANNOUNCED, MessageType
+from shared.core.errors import Refused
+from shared.core.protocol import read_capabilities
+from shared.core.protocol.read_capabilities import CANNOT_READ, _first_reads, form_for
+from shared.core.vocabulary import edition as vocabulary
+from shared.core.vocabulary.answers import AnswerState
 from tests.contracts.golden import GOLDEN, shape
 from tests.contracts.pledged import NEEDS, WORDS, pledged
 from tests.contracts.published import read, schema

@@ -17,11 +17,11 @@ from openapi_spec_validator import validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from deploy.artifacts.__main__ import ASSEMBLE, offline, openapi
-from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.budgets import BudgetExceeded
-from shared.runtime.http.edge import read_key
-from shared.runtime.http.identity import ApiKeys, unauthenticated
-from shared.runtime.http.openapi import IDEMPOTENCY_KEY
+from shared.core.errors import Refused, Unavailable
+from shared.platform.admission.budgets import BudgetExceeded
+from shared.platform.http.edge import read_key
+from shared.platform.http.identity import ApiKeys, unauthenticated
+from shared.platform.http.openapi import IDEMPOTENCY_KEY
 from tests.contracts.described import Described
 from tests.contracts.published import EcmaValidator
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from deploy.artifacts.__main__ import ASSEMBLE, offline, openapi
-from shared.runtime.http.identity import names
+from shared.platform.http.identity import names
 from tests.contracts.test_openapi import OPEN_TO_ALL
 
 

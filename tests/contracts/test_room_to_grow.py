@@ -13,12 +13,19 @@ from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 
 from deploy.artifacts.schemas import models
-from shared.contracts.answers import NoticeCodes, OfferCodes
-from shared.contracts.base import Contract
-from shared.contracts.directory import ReadsAnnouncedClear
-from shared.contracts.items import ASSESSED_MAX, CHECKS_MAX, ITEM_ANSWERS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
-from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.vocabulary.answers import (
+from shared.core.contracts.answers import NoticeCodes, OfferCodes
+from shared.core.contracts.base import Contract
+from shared.core.contracts.directory import ReadsAnnouncedClear
+from shared.core.contracts.items import (
+    ASSESSED_MAX,
+    CHECKS_MAX,
+    ITEM_ANSWERS_MAX,
+    ITEMS_EVER_MAX,
+    ITEMS_MAX,
+    ROUNDS_MAX,
+)
+from shared.core.contracts.registry import ALL, WITHDRAWALS
+from shared.core.vocabulary.answers import (
     ActionReason,
     CheckedBy,
     HotlineAction,
@@ -27,9 +34,9 @@ from shared.vocabulary.answers import (
     NoticeAction,
     ReinstateReason,
 )
-from shared.vocabulary.code import Code
-from shared.vocabulary.edition import codes_of_editions, spelt
-from shared.vocabulary.questions import NeedsInfo
+from shared.core.vocabulary.code import Code
+from shared.core.vocabulary.edition import codes_of_editions, spelt
+from shared.core.vocabulary.questions import NeedsInfo
 from tests.architecture.source import ROOT
 
 #: Lists that are short on purpose, regardless of the number of codes.

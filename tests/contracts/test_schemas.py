@@ -18,20 +18,20 @@ from deploy.artifacts.examples import APPROVERS
 from deploy.artifacts.schemas import DOCUMENTS, LENIENT, message_name, models
 from deploy.directory.approval import document_body
 from deploy.operator.document_checks import check_directory, check_policy
-from shared.contracts.directory import DocumentActivated
-from shared.contracts.registry import ALL
-from shared.exchange.decision_fact import commitment
-from shared.exchange.record_table import RECORD_TABLE
-from shared.guard import inspect
-from shared.kernel.errors import Refused
-from shared.routing.derive import derive_edge
-from shared.routing.documents import ApproverKey, read_directory, read_policy, verify_document
-from shared.runtime.http.edge import read_model
-from shared.runtime.http.problems import InvalidFields
-from shared.runtime.kafka.documents import read_beat, read_document
+from shared.core.contracts.directory import DocumentActivated
+from shared.core.contracts.registry import ALL
+from shared.core.errors import Refused
+from shared.core.guard import inspect
+from shared.core.protocol.decision_fact import commitment
+from shared.core.protocol.record_table import RECORD_TABLE
+from shared.core.routing.derive import derive_edge
+from shared.core.routing.documents import ApproverKey, read_directory, read_policy, verify_document
+from shared.platform.http.edge import read_model
+from shared.platform.http.problems import InvalidFields
+from shared.platform.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 from tests.contracts.schema_audit import audit_schema
-from tests.shared.routing.builders import spelt
+from tests.shared.core.routing.builders import spelt
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
 MODELS = models()

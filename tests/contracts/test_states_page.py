@@ -6,9 +6,9 @@ import pytest
 
 from deploy.artifacts.pages import TELLS, told
 from deploy.artifacts.schemas import ROUTES
-from shared.exchange.act import Act, Cause, Subject
-from shared.exchange.acts import ACTS
-from shared.exchange.states import row, rows_of
+from shared.core.acts.act import Act, Cause, Subject
+from shared.core.acts.states import row, rows_of
+from shared.core.acts.table import ACTS
 
 
 def messages(act: Act) -> set[str]:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.site.access import access_to, admin_client
-from shared.kernel.ids import uuid4
+from shared.core.ids import uuid4
 from tests.failures.delivered import denied, filings
 from tests.failures.load import Sender
 from tests.support import driver, driver_audit

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.failures.load import quantile
 from tests.support.costly_bodies import large_referrals, nested_items, nested_values
 from tests.support.running import Exchange, running_exchange

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any, Final
 
 from deploy.site.access import answers
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from tests.failures.load import Sender, posts
 from tests.failures.split import DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import judge

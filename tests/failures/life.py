@@ -29,7 +29,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
-from shared.kernel.clock import SystemClock, rfc3339
+from shared.core.clock import SystemClock, rfc3339
 from tests.failures.kills import Blow, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange

@@ -24,9 +24,9 @@ from client.api import CausewayClient
 from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.kernel.clock import SystemClock
-from shared.vocabulary.answers import NoticeAction
+from shared.core.clock import SystemClock
+from shared.core.contracts.answers import ItemStatement, NoticeStatements
+from shared.core.vocabulary.answers import NoticeAction
 from tests.failures.verdict import differences_in
 from tests.journeys.parties import operated
 from tests.support import driver, driver_audit

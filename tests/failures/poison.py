@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.site.access import kafka_access
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.failures.delivered import delays_s, p99_s, to_an_agency
 from tests.failures.load import Sender
 from tests.support import driver_audit

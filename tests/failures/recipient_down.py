@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.failures.delivered import P0_S_MAX, appended_twice, delays_s, filings, forget, tell_of_p0, to_an_agency
 from tests.failures.load import Sender, quantile
 from tests.journeys.parties import operated

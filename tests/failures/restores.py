@@ -25,8 +25,8 @@ from uuid import UUID
 
 from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
-from shared.kernel.authority import Role
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.authority import Role
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.acceptance.backups import Backup, Way, back_up
 from tests.failures.delivered import filings, forget
 from tests.failures.load import Sender

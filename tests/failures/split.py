@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 
 from deploy.devstack.stack import DevStack
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from tests.support import driver_delivery as delivery
 from tests.support.frozen import freeze, thaw
 from tests.support.running import SERVICES, Exchange, until

@@ -18,7 +18,7 @@ from typing import Final
 
 import httpx
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.failures.delivered import delays_s, filings
 from tests.failures.load import Sender
 from tests.support.running import SERVICES, Exchange, running_exchange, until

@@ -23,7 +23,7 @@ from deploy.operator.documents import publish_file
 from deploy.site import installation
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.failures.delivered import filings, without_right
 from tests.failures.load import Sender
 from tests.support import driver

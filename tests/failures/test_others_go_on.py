@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.failures.audited import PATIENCE, SECONDS_MAX, audited
 from tests.failures.delivered import to_an_agency, without_right
 from tests.failures.load import Sender

@@ -21,7 +21,7 @@ from typing import Final
 import httpx
 from confluent_kafka.admin import AclOperation
 
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.failures.delivered import appended_twice, delays_s, filings, p99_s, without_right
 from tests.failures.load import Sender
 from tests.support.driver_delivery import SENT_BYTES_MAX, inbox_topic

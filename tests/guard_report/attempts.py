@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import ALL_STAGES, as_kept, inspect, parse_body
-from shared.kernel.errors import Refused
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.guard import ALL_STAGES, as_kept, inspect, parse_body
 
 #: Every stage that a report can leave out: the parser's limits, the closed schema, and the stages of `inspect`.
 STAGES: frozenset[str] = frozenset({"envelope", "schema", *ALL_STAGES})

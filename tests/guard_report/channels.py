@@ -6,8 +6,8 @@ from collections.abc import Callable
 from random import Random
 from urllib.parse import quote
 
-from shared.guard.canonical import canonical
-from shared.guard.charge import BIT, charge
+from shared.core.guard.canonical import canonical
+from shared.core.guard.charge import BIT, charge
 from tests.guard_report.encodings import ENCODINGS
 from tests.guard_report.held_out import HELD_OUT
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from shared.guard import charge
-from shared.guard.charge import (
+from shared.core.guard import charge
+from shared.core.guard.charge import (
     ALPHABET,
     CLASSES,
     END,

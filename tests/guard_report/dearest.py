@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.contracts.items import ITEMS_MAX
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import ADDED, BUDGET, CEILING, as_kept, inspect, parse_body, trips
-from shared.kernel.errors import Refused
+from shared.core.contracts.items import ITEMS_MAX
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.guard import ADDED, BUDGET, CEILING, as_kept, inspect, parse_body, trips
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.positions import BASE

@@ -12,8 +12,8 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import as_kept
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.guard import as_kept
 from tests.guard_report.attempts import STAGES, as_bytes, refusal
 from tests.guard_report.encodings import b64u
 from tests.guard_report.positions import BASE, POSITIONS

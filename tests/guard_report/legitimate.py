@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from shared.kernel.clock import rfc3339
-from shared.vocabulary import referral as codes
-from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentScheme, AssessmentStatus
+from shared.core.clock import rfc3339
+from shared.core.vocabulary import referral as codes
+from shared.core.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentScheme, AssessmentStatus
 from tests.guard_report.addresses import (
     BASE32,
     BASE58,

@@ -15,12 +15,12 @@ from typing import Any
 from urllib.parse import quote
 
 from deploy.sample.generator import SampledReferral, sample_referrals
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import as_kept, charge, cost, inspect, parse_body
-from shared.guard.budget import BUDGET
-from shared.guard.charge import BYTE, ONE, shipped
-from shared.guard.templates import templates
-from shared.guard.url_redaction import kept
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.guard import as_kept, charge, cost, inspect, parse_body
+from shared.core.guard.budget import BUDGET
+from shared.core.guard.charge import BYTE, ONE, shipped
+from shared.core.guard.templates import templates
+from shared.core.guard.url_redaction import kept
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.dearest import dearest, seconds

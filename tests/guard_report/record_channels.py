@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from shared.contracts.items import ITEMS_MAX
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import as_kept, cost
-from shared.guard.charge import BIT
-from shared.vocabulary import judgement
-from shared.vocabulary import referral as codes
+from shared.core.contracts.items import ITEMS_MAX
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.guard import as_kept, cost
+from shared.core.guard.charge import BIT
+from shared.core.vocabulary import judgement
+from shared.core.vocabulary import referral as codes
 from tests.guard_report.positions import BASE
 
 Body = dict[str, Any]

@@ -11,10 +11,10 @@ from uuid import UUID
 import httpx
 
 from client.api import CausewayClient
-from shared.contracts.holds import Assignment, CaseClaim
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.contracts.holds import Assignment, CaseClaim
+from shared.core.ids import uuid7
 from tests.contracts.described import Described
 from tests.support.driver import BODY_BYTES_MAX
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, over_budget, referral

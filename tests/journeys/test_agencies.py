@@ -10,10 +10,10 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem
-from shared.contracts.answers import CaseAcceptance, OutcomeReport
-from shared.contracts.case_referral import CaseReferral
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+from shared.core.contracts.answers import CaseAcceptance, OutcomeReport
+from shared.core.contracts.case_referral import CaseReferral
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 OTHER = "police-de.example"

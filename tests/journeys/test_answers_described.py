@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.ids import uuid7
 from tests.acceptance.programs import foreign
 from tests.contracts.described import Described
 from tests.journeys import answered

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.console.console_users import signed_in
 from tests.journeys.parties import Party, written
 from tests.support.running import HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral

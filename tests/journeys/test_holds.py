@@ -17,10 +17,10 @@ from client.api import CausewayClient
 from client.views import EdgeView, PageView, View
 from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
-from shared.contracts.holds import HoldOverride, HoldRequest, OverrideApproval
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
+from shared.core.authority import Role
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.contracts.holds import HoldOverride, HoldRequest, OverrideApproval
+from shared.core.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
 from tests.journeys.parties import Party
 from tests.support.driver import count_policies
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, SERVICES, Exchange, referral, running_exchange, until

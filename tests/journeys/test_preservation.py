@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.kernel.clock import rfc3339
-from shared.kernel.ids import uuid7
+from shared.core.clock import rfc3339
+from shared.core.ids import uuid7
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 PAST = "2020-01-01"

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from client.api import CausewayClient
 from client.views import PageView, View
-from shared.contracts import questions
-from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
+from shared.core.contracts import questions
+from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.journeys.parties import Party, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from shared.kernel.authority import Role
+from shared.core.authority import Role
 from tests.journeys.parties import Party, operated, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, over_budget, referral
 

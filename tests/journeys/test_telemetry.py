@@ -18,7 +18,7 @@ from google.protobuf.json_format import Parse, ParseError
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.support.canary import new_mark, search
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 from tests.support.stack import INSTANCES

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.acceptance.flows import read_again
 from tests.support.driver_delivery import inbox_prefix, inbox_topic
 from tests.support.running import HOTLINE, Exchange, referral

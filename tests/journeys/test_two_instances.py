@@ -18,12 +18,12 @@ from deploy.accounting import books
 from deploy.accounting.edges import SealedDays
 from deploy.site.installation import environment
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.case_referral import CaseReferral
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import NoticeAction
+from shared.core.clock import SystemClock
+from shared.core.contracts.answers import ItemStatement, NoticeStatements
+from shared.core.contracts.case_referral import CaseReferral
+from shared.core.errors import Refused
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
 from tests.support.driver import has_document
 from tests.support.driver_delivery import list_parties_told

@@ -15,9 +15,9 @@ from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.site.access import in_own_thread, prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.message import Received
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database
+from shared.core.protocol.message import Received
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database
 from tests.services.outgoing import keep_sent
 from tests.support.run_date import move_databases
 

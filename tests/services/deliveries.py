@@ -6,19 +6,25 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from shared.contracts import referral
-from shared.contracts.answers import WithdrawalAnswer
-from shared.contracts.base import Contract
-from shared.contracts.decision import Edge
-from shared.contracts.items import AnswerTrack
-from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
-from shared.envelope.keys import OpeningKey
-from shared.envelope.segment_sealing import OpenedPart
-from shared.exchange.message import Received, Record, WireForm
-from shared.kernel.ids import uuid4, uuid7
-from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import WithdrawalFate
-from shared.vocabulary.jurisdiction import TREE
+from shared.core.contracts import referral
+from shared.core.contracts.answers import WithdrawalAnswer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.items import AnswerTrack
+from shared.core.contracts.registry import (
+    NOTICE_ISSUED,
+    NOTICE_WITHDRAWN,
+    REFERRAL_OFFERED,
+    REFERRAL_WITHDRAWN,
+    MessageType,
+)
+from shared.core.envelope.keys import OpeningKey
+from shared.core.envelope.segment_sealing import OpenedPart
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received, Record, WireForm
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import WithdrawalFate
+from shared.core.vocabulary.jurisdiction import TREE
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, OTHER_HOTLINE = "hotline-a.example", "hotline-b.example"

@@ -12,25 +12,25 @@ from uuid import UUID
 import httpx
 from fastapi import APIRouter, Request
 
-from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.envelope.keys import SigningKey
-from shared.exchange.evidence import Witness
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
+from shared.core.evidence import Witness
+from shared.core.routing.clocks import LawAt
+from shared.core.routing.directory_index import DirectoryIndex
 from shared.party.attention import AttentionQuery, AttentionRoutes
 from shared.party.attention_item import AttentionItem, ListPlace
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext, viewed
-from shared.routing.clocks import LawAt
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import Identity
-from shared.runtime.timers.timers import Timers
+from shared.platform.courier.addresses import AddressRules
+from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.transactions import Database, RowScope
+from shared.platform.http.acts import Acts
+from shared.platform.http.edge import create_app
+from shared.platform.http.identity import Identity
+from shared.platform.timers.timers import Timers
 from tests.support.manual_clock import ManualClock
 
 #: The default caller. It has no API key, so no name of its own.

@@ -7,7 +7,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from shared.envelope.keys import OpeningKey, SigningKey
+from shared.core.envelope.keys import OpeningKey, SigningKey
 from tests.architecture.source import ROOT
 
 

@@ -9,21 +9,21 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents
-from shared.kernel.clock import Clock, SystemClock
+from shared.core.clock import Clock, SystemClock
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.protocol.message import Draft
+from shared.core.protocol.prepare import Documents
+from shared.instance.delivery.control import ControlLetterWriter
+from shared.instance.delivery.sending import StreamSending
+from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
 from shared.messaging.composition import RecipientKey, SegmentComposer
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES
 from shared.party.origin.store.locations import OriginTracks
 from shared.party.origin.use_cases.redecide import CurrentDocuments
 from shared.party.stores import ListedTracks
-from shared.runtime.database.journal import ErasureNote
-from shared.runtime.database.transactions import Database, LastStep, Session
-from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.sending import StreamSending
-from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
+from shared.platform.database.journal import ErasureNote
+from shared.platform.database.transactions import Database, LastStep, Session
 from tests.services.deliveries import without_act
 
 #: All messages of a test are sealed to this key.

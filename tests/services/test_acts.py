@@ -23,29 +23,29 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import CaseAct, OpenedCase
-from shared.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
-from shared.contracts.base import Contract
-from shared.contracts.holds import ShownHold
-from shared.contracts.items import ItemAnswer
-from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
-from shared.exchange.acts import ACTS, RAISING, STAYING
-from shared.exchange.clocks import EdgeStep
-from shared.exchange.findings import fold_offer
-from shared.exchange.items import ItemLog, fold
-from shared.exchange.message import Received
-from shared.exchange.origin import EdgeAnswer
-from shared.exchange.states import TrackState, follow, personal, row, rows_of, shown, standings, states
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
+from shared.core.acts.states import TrackState, follow, personal, row, rows_of, shown, standings, states
+from shared.core.acts.table import ACTS, RAISING, STAYING
+from shared.core.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import ShownHold
+from shared.core.contracts.items import ItemAnswer
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.clocks import EdgeStep
+from shared.core.protocol.findings import fold_offer
+from shared.core.protocol.items import ItemLog, fold
+from shared.core.protocol.message import Received
+from shared.core.protocol.origin import EdgeAnswer
+from shared.core.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.records import AnswerAct, EdgeUpdate, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.questions.store import ShownQuestion
 from shared.party.recipient.domain import HeldItem, written
-from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
 
-EXAMPLES = ROOT / "shared/contracts/examples"
+EXAMPLES = ROOT / "shared/core/contracts/examples"
 #: The service, the answering party, and the verbs of a subject's users.
 HELD = {
     Subject.OFFER: ("hotline", OTHER_HOTLINE, ("offer", "orphan", "inbox")),
@@ -222,7 +222,7 @@ async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch)
     outcome = row(Subject.CASE, "outcome")
     (first, *_) = examples(outcome)
     closing = first.model_copy(update={"outcome": CaseOutcome.CONVICTION, "close_reason": None})
-    monkeypatch.setattr("shared.exchange.states.says", lambda move, _said: not move.codes)
+    monkeypatch.setattr("shared.core.acts.states.says", lambda move, _said: not move.codes)
     _, answer = await told(outcome, closing, TrackState(Offering.OPEN.value, AnswerState.ACCEPTED.value))
     monkeypatch.undo()
     assert follow(outcome, "accepted", closing) != answer
@@ -251,7 +251,7 @@ def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
 async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: the origin reads another table of acts, in which this one is missing."""
     accept = row(Subject.CASE, "accept")
-    monkeypatch.setattr("shared.exchange.states.ACTS", tuple(each for each in ACTS if each is not accept))
+    monkeypatch.setattr("shared.core.acts.states.ACTS", tuple(each for each in ACTS if each is not accept))
     refused, answer = await told(accept, examples(accept)[0], TrackState(Offering.OPEN.value))
     assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
 

@@ -19,14 +19,14 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import AuditBatch
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
-from shared.contracts.registry import BY_TYPE
-from shared.envelope.headers import PLACE, SALT
-from shared.envelope.record_value import split_value
-from shared.exchange import prepare, record_table
-from shared.exchange.message import Record
-from shared.guard import RecordCost
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.registry import BY_TYPE
+from shared.core.envelope.headers import PLACE, SALT
+from shared.core.envelope.record_value import split_value
+from shared.core.guard import RecordCost
+from shared.core.ids import uuid7
+from shared.core.protocol import prepare, record_table
+from shared.core.protocol.message import Record
 from shared.messaging.placement import parse_place
 from shared.messaging.streams import Lane, Pair
 from shared.party.origin.api.checking import CheckRequest, check_posted

@@ -47,7 +47,7 @@ def test_behind_the_edge_a_request_comes_to_its_own_service_first(walked: Walk, 
 def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     """The tracer must report these files. Otherwise a leg that seems to avoid them was not traced."""
     for leg, room in {
-        "filing": "shared/exchange/prepare.py",
+        "filing": "shared/core/protocol/prepare.py",
         "sending": "shared/messaging/relay.py",
         "receiving": "services/law_enforcement/store.py",
         "answering": "services/law_enforcement/store.py",
@@ -57,11 +57,11 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
 
 
 def test_footsteps_are_counted_in_the_order_of_the_first_entry() -> None:
-    steps = Footsteps(["shared/runtime/http/edge.py", "shared/kernel/ids.py", "shared/guard/leaves.py"])
-    steps.steps += ["shared/exchange/prepare.py", "shared/kernel/ids.py"]
+    steps = Footsteps(["shared/platform/http/edge.py", "shared/core/ids.py", "shared/core/guard/leaves.py"])
+    steps.steps += ["shared/core/protocol/prepare.py", "shared/core/ids.py"]
     assert steps.files == steps.steps[:4]
-    assert steps.outside_the_guard == [steps.steps[0], "shared/kernel/ids.py", "shared/exchange/prepare.py"]
-    assert steps.first_after_the_edge == "shared/guard/leaves.py"
+    assert steps.outside_the_guard == [steps.steps[0], "shared/core/ids.py", "shared/core/protocol/prepare.py"]
+    assert steps.first_after_the_edge == "shared/core/guard/leaves.py"
 
 
 def test_what_is_not_of_the_product_leaves_no_footsteps() -> None:

@@ -17,11 +17,11 @@ import httpx
 from services.hotline.bus import hotline_door
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import AgencyHandler
-from shared.kernel.authority import Role
+from shared.core.authority import Role
 from shared.messaging.acks import ACK_PAUSE
 from shared.party.origin.store.locations import OriginTracks
 from shared.party.stores import ListedTracks
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE, POLICE

@@ -17,13 +17,13 @@ from types import ModuleType
 from typing import Any, Final
 
 from deploy.serve import serve
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
+from shared.instance.delivery import upkeep_loop
+from shared.instance.delivery.upkeep_loop import UpkeepLoop
 from shared.messaging import acks, incarnations, resync
 from shared.party.origin import bus
 from shared.party.origin.use_cases import redecide
-from shared.runtime.delivery import upkeep_loop
-from shared.runtime.delivery.upkeep_loop import UpkeepLoop
-from shared.runtime.kafka import documents
+from shared.platform.kafka import documents
 from tests.support.faults import serving_arguments
 
 HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")

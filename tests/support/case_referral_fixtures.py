@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from uuid import UUID
 
-from shared.contracts.case_referral import PassedAct, ReferralPassedOnClear
-from shared.contracts.registry import REFERRAL_PASSED_ON
-from shared.exchange.accept import accept
-from shared.exchange.case_referral import CaseFile
-from shared.exchange.message import Draft, Received, compose
-from shared.kernel.ids import uuid4
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import AnswerState
+from shared.core.contracts.case_referral import PassedAct, ReferralPassedOnClear
+from shared.core.contracts.registry import REFERRAL_PASSED_ON
+from shared.core.ids import uuid4
+from shared.core.protocol.accept import accept
+from shared.core.protocol.case_referral import CaseFile
+from shared.core.protocol.message import Draft, Received, compose
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import AnswerState
 from tests.support.exchange_world import World
 
 INSTANCE = "law_enforcement"

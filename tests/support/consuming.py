@@ -10,9 +10,17 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Received, Record
-from shared.kernel.authority import Role
+from shared.core.authority import Role
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.message import Received, Record
+from shared.core.routing.documents import DocumentStore
+from shared.instance.delivery.arriving import read_arrival
+from shared.instance.delivery.control import ControlLetterWriter
+from shared.instance.delivery.inbound import PartyInbound
+from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import StreamSending, find_sealing_keys
+from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
+from shared.instance.delivery.unit import Handler, Settlement, Unit
 from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
@@ -22,15 +30,7 @@ from shared.messaging.relay import load_next, note_appended
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
-from shared.routing.documents import DocumentStore
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.arriving import read_arrival
-from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.inbound import PartyInbound
-from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
-from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
-from shared.runtime.delivery.unit import Handler, Settlement, Unit
+from shared.platform.database.transactions import Database, RowScope, Session
 from tests.support.builders import AT
 from tests.support.exchange_world import World
 from tests.support.manual_clock import ManualClock

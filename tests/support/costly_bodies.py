@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from tests.support.exchange_world import SUBMISSION
 
 ITEM = SUBMISSION["items"][0]

@@ -16,15 +16,15 @@ from uuid import UUID
 from deploy.operator.documents import signed_beat
 from deploy.operator.keys import key_id, revoke
 from deploy.site.access import access_to
-from shared.contracts.directory import SignedBeat
-from shared.envelope.keys import SigningKey
-from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.clock import SystemClock
-from shared.routing.derive import TOLERANCE as DOCUMENT_TOLERANCE
-from shared.runtime.admission.budgets import BURST_S
-from shared.runtime.http.identity import key_hash
-from shared.runtime.instance.settings import prefix_of as settings_prefix
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import SignedBeat
+from shared.core.envelope.keys import SigningKey
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
+from shared.core.routing.derive import TOLERANCE as DOCUMENT_TOLERANCE
+from shared.instance.settings import prefix_of as settings_prefix
+from shared.platform.admission.budgets import BURST_S
+from shared.platform.http.identity import key_hash
+from shared.platform.kafka.documents import DIRECTORY_TOPIC, publish_beats
 from tests.support.driver_delivery import Rows, edge_track, read_rows, read_value
 from tests.support.running import Exchange
 

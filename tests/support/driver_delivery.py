@@ -15,16 +15,16 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.access import access_to
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
-from shared.envelope.keys import VerifyKey
-from shared.exchange.message import Draft
-from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
+from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.core.envelope.keys import VerifyKey
+from shared.core.protocol.message import Draft
+from shared.core.protocol.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
+from shared.core.routing.documents import read_directory
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
 from shared.messaging.tracks import track_of
-from shared.routing.documents import read_directory
-from shared.runtime.kafka.documents import read_document
+from shared.platform.kafka.documents import read_document
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord
 from tests.support.running import Exchange

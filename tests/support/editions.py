@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from deploy.artifacts.charge_model import ModelDraft, written
-from shared.guard import canonical, charge, files, templates
-from shared.guard.edition import GuardVersion
+from shared.core.guard import canonical, charge, files, templates
+from shared.core.guard.edition import GuardVersion
 from tests.support.slow_charge import drafted
 
 #: The module. The package has a function of the same name.
-edition = import_module("shared.guard.edition")
+edition = import_module("shared.core.guard.edition")
 LATER = GuardVersion(form=2, model=2, templates=2)
 ROW = {"name": "later", "hosts": ["later.example"], "cut": ["sig"], "examples": []}
 

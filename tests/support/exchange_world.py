@@ -13,28 +13,28 @@ from uuid import UUID
 from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
 from deploy.site.settings import party_kinds
-from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
-from shared.contracts.policy import Policy
-from shared.contracts.referral import ReferralSubmission
-from shared.envelope.headers import Envelope, decode_headers, encode_headers
-from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
-from shared.envelope.record_value import split_value
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer
-from shared.exchange.accept import ReadingInstance
-from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Addressing, Draft, Record
-from shared.exchange.origin import EdgeAnswer
-from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
-from shared.exchange.prepare import Documents, Prepared, prepare_again
-from shared.exchange.read_capabilities import PeerReads
-from shared.exchange.topics import inbox_topic
-from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import Clock
+from shared.core.canonical import canonical_json
+from shared.core.clock import Clock
+from shared.core.contracts.directory import Directory, FormerInstance, Instance, PublicKey
+from shared.core.contracts.policy import Policy
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.envelope.headers import Envelope, decode_headers, encode_headers
+from shared.core.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.core.envelope.record_value import split_value
+from shared.core.envelope.segment_sealing import GroupOpener, GroupSealer
+from shared.core.protocol.accept import ReadingInstance
+from shared.core.protocol.correspondents import pairs_of
+from shared.core.protocol.message import Addressing, Draft, Record
+from shared.core.protocol.origin import EdgeAnswer
+from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge
+from shared.core.protocol.prepare import Documents, Prepared, prepare_again
+from shared.core.protocol.read_capabilities import PeerReads
+from shared.core.protocol.topics import inbox_topic
+from shared.core.routing.documents import DocumentStore, read_directory, read_policy
+from shared.core.vocabulary.routing import PartyKind, PartyStatus
 from shared.messaging.composition import RecipientKey
 from shared.messaging.segments import Segment
 from shared.messaging.streams import Pair
-from shared.routing.documents import DocumentStore, read_directory, read_policy
-from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.manual_clock import ManualClock
 from tests.support.preparing import prepare

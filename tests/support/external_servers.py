@@ -19,7 +19,7 @@ from deploy.devstack.jars import ensure_jars
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.kafka.provision import Manifest
 from deploy.site.endpoints import ADMIN, write_private
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 
 READY_S_MAX = 600.0
 #: The first eight bytes of a PostgreSQL client that wants TLS (protocol 3.0, SSLRequest).

@@ -19,11 +19,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 from deploy.serve import serve
-from shared.contracts.registry import BY_TYPE, MessageType
-from shared.exchange import accept
-from shared.exchange.record_table import RecordBody
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
+from shared.core.clock import SystemClock
+from shared.core.contracts.registry import BY_TYPE, MessageType
+from shared.core.errors import Refused
+from shared.core.protocol import accept
+from shared.core.protocol.record_table import RecordBody
 
 
 class Behind(StrEnum):

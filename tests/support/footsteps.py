@@ -13,8 +13,8 @@ from typing import Any
 from tests.architecture.source import PRODUCT, ROOT
 
 #: Entered by everything that handles HTTP, and by its foundations. A reader does not stop there.
-_UNDERFOOT = ("shared/runtime/", "shared/kernel/")
-_GUARD = "shared/guard/"
+_UNDERFOOT = ("shared/platform/", "shared/core/")
+_GUARD = "shared/core/guard/"
 #: Code that is no function for a reader: a module's own body, and code within an expression.
 _NO_STEP = {"<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}
 
@@ -38,7 +38,7 @@ class Footsteps:
 
     @property
     def first_after_the_edge(self) -> str | None:
-        """Return the first file outside `shared/runtime` and `shared/kernel`."""
+        """Return the first file outside `shared/platform` and `shared/core`."""
         return next((file for file in self.files if not file.startswith(_UNDERFOOT)), None)
 
     def figures(self) -> str:

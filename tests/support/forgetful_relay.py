@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 
 from deploy.serve import serve
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
+from shared.instance import streams
+from shared.instance.delivery.loops import StreamRelay
 from shared.messaging import relay
 from shared.messaging.streams import Lane
-from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.instance import streams
 from tests.support.faults import serving_arguments
 from tests.support.messaging_memory import chain_at
 

@@ -2,7 +2,7 @@
 
 The form is honest: real drafts, sealed, proven and placed as a relay would append them. The test only chooses the
 signer, the party, the stream and the login. Other bytes under an honest proof, and invalid proofs, are made by
-`World.resigned` and `tests/shared/exchange/wrong_records.py`.
+`World.resigned` and `tests/shared/core/protocol/wrong_records.py`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 
-from shared.contracts.directory import Directory
-from shared.contracts.policy import Policy
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.message import Draft, Record
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid4
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import Directory
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Draft, Record
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, LaneEnd, Pair
-from shared.runtime.kafka.access import KafkaAccess
+from shared.platform.kafka.access import KafkaAccess
 from tests.support.exchange_world import INSTANCES, Keys, World
 from tests.support.wire_records import Streams, Written, begin, verify
 

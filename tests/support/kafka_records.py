@@ -14,7 +14,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from shared.messaging.placement import KIND
 from shared.messaging.streams import LANES, Lane
-from shared.runtime.kafka.access import KafkaAccess
+from shared.platform.kafka.access import KafkaAccess
 
 
 class Bounds(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import create_model
 
-from shared.contracts import registry
+from shared.core.contracts import registry
 
 LATER: Final = ("-m", "tests.support.later_release")
 #: Two messages that carry edges, and an answer. They may say a member more.

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Final, cast
 from unittest.mock import patch
 
-from shared.exchange import locations
-from shared.exchange.locations import Form, compared_1
+from shared.core.protocol import locations
+from shared.core.protocol.locations import Form, compared_1
 
 
 def _without_capitals(value: str, kind: str) -> str:

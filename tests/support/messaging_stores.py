@@ -14,13 +14,13 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.messaging import store
 from shared.messaging.exceptions import Coordinates, NamedMessage, OpenException, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment, place_segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, StreamPlace, WireRole, begin_outgoing
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.databases import running_postgres
 from tests.support.messaging_memory import MemoryDatabase
 

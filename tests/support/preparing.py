@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
+from shared.core.canonical import digest
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.protocol.prepare import Documents, Filing, Prepared, prepare_batch
+from shared.core.routing.directory_index import PartyEntry
 
 
 def prepare(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Prepared:

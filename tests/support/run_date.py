@@ -20,8 +20,8 @@ import asyncpg
 
 from deploy.site.access import in_own_thread
 from deploy.site.settings import inherited_environment
-from shared.kernel import ids
-from shared.kernel.clock import SystemClock, parse_rfc3339
+from shared.core import ids
+from shared.core.clock import SystemClock, parse_rfc3339
 
 #: The environment variable with the time at which the clock starts. No setting of the product has this prefix.
 DAY: Final = "TESTS_DAY"

@@ -30,10 +30,10 @@ from deploy.site.installation import Installation, environment, install
 from deploy.site.open import Site
 from deploy.site.settings import AUDIT, inherited_environment
 from deploy.stack_children import sandbox_children, serving
-from shared.envelope.base64url import to_base64url
-from shared.kernel.authority import Role
-from shared.runtime.http.identity import issue_key, keep_key
-from shared.runtime.instance.settings import prefix_of
+from shared.core.authority import Role
+from shared.core.envelope.base64url import to_base64url
+from shared.instance.settings import prefix_of
+from shared.platform.http.identity import issue_key, keep_key
 from tests.support.stack import FOUR, servers
 
 SERVICES = ("hotline", "law_enforcement", "industry")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from deploy.artifacts.charge_model import ModelDraft
-from shared.guard import charge
-from shared.guard.files import verified
+from shared.core.guard import charge
+from shared.core.guard.files import verified
 
 _CLASSES = [
     (re.compile(pattern), charge.choices(size))

@@ -21,7 +21,7 @@ import pytest
 from deploy.devstack.stack import DevStack
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.site.settings import inherited_environment
-from shared.runtime.database.migrate import upgrade
+from shared.platform.database.migrate import upgrade
 from tests.support.run_date import machine_time, move_databases
 
 #: One instance of each kind, named as its kind, for tests that need no second one of any kind.

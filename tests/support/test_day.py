@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from deploy.site.settings import inherited_environment
-from shared.kernel.clock import SystemClock, parse_rfc3339
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock, parse_rfc3339
+from shared.core.ids import uuid7
 from tests.services.databases import running_postgres
 from tests.support.run_date import DAY, ahead_of
 from tests.support.stack import PREPARED
@@ -60,10 +60,10 @@ DATED: Final = (
     "tests/services/law_enforcement/test_finding.py",
     "tests/services/law_enforcement/test_webhook_clocks.py",
     "tests/services/law_enforcement/test_withdrawals.py",
-    "tests/shared/exchange/test_keeping.py",
-    "tests/shared/routing/test_calendars.py",
-    "tests/shared/routing/test_clocks.py",
-    "tests/shared/routing/test_routing_shelf.py",
+    "tests/shared/core/protocol/test_keeping.py",
+    "tests/shared/core/routing/test_calendars.py",
+    "tests/shared/core/routing/test_clocks.py",
+    "tests/shared/core/routing/test_routing_shelf.py",
 )
 #: Modules that depend on the machine's time: in other libraries, in Kafka's broker, or in processes of an exchange.
 OF_THE_MACHINE: Final = frozenset(
@@ -76,7 +76,7 @@ OF_THE_MACHINE: Final = frozenset(
 )
 #: A test that fails on the 29th only.
 PLANTED: Final = """
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 
 def test_of_a_day():
     assert SystemClock().now().day != 29

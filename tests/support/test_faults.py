@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
-from shared.exchange.accept import RejectedRecord, accept, accept_batch
-from shared.kernel.clock import SystemClock, parse_rfc3339
+from shared.core.clock import SystemClock, parse_rfc3339
+from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.core.protocol.accept import RejectedRecord, accept, accept_batch
 from tests.support import faults
 from tests.support.builders import POLICE, PROVIDER
 from tests.support.exchange_world import World, world

@@ -10,9 +10,9 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from deploy.devstack.stack import DevStack
 from deploy.policy import sample_policy
 from deploy.site.access import kafka_access
-from shared.envelope.keys import SigningKey
-from shared.exchange.accept import accept
-from shared.kernel.errors import Refused
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
+from shared.core.protocol.accept import accept
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, UnreadableRecord, Verified
 from shared.messaging.streams import Lane
 from tests.support.builders import HOTLINE, POLICE

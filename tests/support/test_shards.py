@@ -135,15 +135,15 @@ def test_what_is_named_is_there_and_named_once() -> None:
 
 
 TESTS = (
-    *("tests/architecture/test_a.py", "tests/shared/exchange/test_a.py", "tests/shared/exchange/test_b.py"),
-    *("tests/shared/exchange/rows/test_c.py", "tests/contracts/test_d.py", "tests/services/audit/test_e.py"),
+    *("tests/architecture/test_a.py", "tests/shared/core/protocol/test_a.py", "tests/shared/core/protocol/test_b.py"),
+    *("tests/shared/core/protocol/rows/test_c.py", "tests/contracts/test_d.py", "tests/services/audit/test_e.py"),
     *("tests/services/schemas/test_f.py", "tests/journeys/test_g.py", "tests/support/test_h.py"),
 )
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in (*TESTS, "shared/exchange/acts.py", "services/audit/migrations/versions/0001.sql"):
+    for name in (*TESTS, "shared/core/acts/table.py", "services/audit/migrations/versions/0001.sql"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("", encoding="utf-8")
     return tmp_path
@@ -152,16 +152,16 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("shared/exchange/acts.py", {"tests/shared/exchange"}),
-        ("shared/exchange/rows/holds.py", {"tests/shared/exchange/rows"}),
-        ("shared/exchange/data/codes.json", {"tests/shared/exchange"}),
-        ("shared/contracts/fields.py", {"tests/contracts", "tests/shared"}),
+        ("shared/core/acts/table.py", {"tests/shared/core/protocol"}),
+        ("shared/core/protocol/rows/holds.py", {"tests/shared/core/protocol/rows"}),
+        ("shared/core/protocol/data/codes.json", {"tests/shared/core/protocol"}),
+        ("shared/core/contracts/fields.py", {"tests/contracts", "tests/shared"}),
         ("services/audit/migrations/versions/0001.sql", {"tests/services/audit", "tests/services/schemas"}),
         ("client/api.py", set()),
         ("tests/support/builders.py", {"tests/support"}),
         ("tests/journeys/parties.py", set()),
         ("tests/architecture/sizes.py", set()),
-        ("tests/shared/exchange/test_a.py", set()),
+        ("tests/shared/core/protocol/test_a.py", set()),
         ("docs/events.md", set()),
         ("Makefile", set()),
     ],
@@ -171,27 +171,27 @@ def test_a_file_belongs_to_the_room_that_mirrors_its_folder(tree: Path, path: st
 
 
 def test_the_modules_of_a_room_run_without_those_of_folders_below_it(tree: Path) -> None:
-    tests = ["tests/shared/exchange/test_a.py", "tests/shared/exchange/test_b.py"]
-    assert touched_tests(["shared/exchange/acts.py"], tree) == tests
-    assert touched_tests(["shared/exchange/b.py"], tree) == tests[::-1]
-    assert touched_tests(["shared/exchange/a.py", tests[1]], tree) == tests[::-1]
+    tests = ["tests/shared/core/protocol/test_a.py", "tests/shared/core/protocol/test_b.py"]
+    assert touched_tests(["shared/core/acts/table.py"], tree) == tests
+    assert touched_tests(["shared/core/protocol/b.py"], tree) == tests[::-1]
+    assert touched_tests(["shared/core/protocol/a.py", tests[1]], tree) == tests[::-1]
 
 
 def test_a_touched_test_runs_alone_and_a_slow_or_deleted_one_does_not(tree: Path) -> None:
-    touched = ["tests/shared/exchange/test_b.py", "tests/journeys/test_g.py", "tests/shared/test_deleted.py"]
-    assert touched_tests(touched, tree) == ["tests/shared/exchange/test_b.py"]
+    touched = ["tests/shared/core/protocol/test_b.py", "tests/journeys/test_g.py", "tests/shared/test_deleted.py"]
+    assert touched_tests(touched, tree) == ["tests/shared/core/protocol/test_b.py"]
 
 
 def test_files_of_the_branch_and_uncommitted_ones_are_touched(tree: Path) -> None:
     git(tree, "init", "--quiet", "--initial-branch", "main")
     commit(tree, "first")
     git(tree, "switch", "--quiet", "--create", "branch")
-    (tree / "shared/exchange/committed.py").touch()
+    (tree / "shared/core/protocol/committed.py").touch()
     commit(tree, "second")
-    (tree / "shared/exchange/acts.py").write_text("x = 1\n", encoding="utf-8")
-    (tree / "shared/exchange/untracked.py").touch()
+    (tree / "shared/core/acts/table.py").write_text("x = 1\n", encoding="utf-8")
+    (tree / "shared/core/protocol/untracked.py").touch()
     names = ("acts", "committed", "untracked")
-    assert touched_files(tree) == {f"shared/exchange/{name}.py" for name in names}
+    assert touched_files(tree) == {f"shared/core/protocol/{name}.py" for name in names}
 
 
 def test_no_test_starts_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

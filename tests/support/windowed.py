@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.contracts.policy import Policy
+from shared.core.contracts.policy import Policy
 
 
 def windowed(policy: Policy, hours: int, **changes: Any) -> Policy:

@@ -8,13 +8,21 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import SALT_BYTES, draw_salt, leaf_digest, message_proof, pack_proof, prove_content
-from shared.envelope.headers import SALT
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Draft, Record
-from shared.exchange.topics import inbox_topic
-from shared.kernel.errors import Defect
-from shared.kernel.ids import uuid7
+from shared.core.envelope.content_proof import (
+    SALT_BYTES,
+    draw_salt,
+    leaf_digest,
+    message_proof,
+    pack_proof,
+    prove_content,
+)
+from shared.core.envelope.headers import SALT
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Defect
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft, Record
+from shared.core.protocol.topics import inbox_topic
+from shared.instance.delivery.sending import draft_of
 from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import DraftBody, SealingKeys, SegmentComposer
@@ -24,7 +32,6 @@ from shared.messaging.relay import list_records
 from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, WireRole, begin_outgoing, find_lane
 from shared.messaging.tracks import role_of
-from shared.runtime.delivery.sending import draft_of
 from tests.support.kafka_records import StoredRecord
 
 PROBE_PAUSE_S: Final = 60

@@ -16,15 +16,15 @@ from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import ProofView
 from services.audit.domain.shown import Access, Accounts, EntryView, FlowFilter, PairAccount, ScopeSet
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.contracts.base import PartyId
-from shared.contracts.registry import NAMES, name_of
-from shared.kernel.authority import Role
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused
+from shared.core.authority import Role
+from shared.core.clock import Clock
+from shared.core.contracts.base import PartyId
+from shared.core.contracts.registry import NAMES, name_of
+from shared.core.errors import Refused
 from shared.messaging.placement import PlaceKeys
-from shared.runtime.console.forms import PageInput
-from shared.runtime.console.frame import HEADERS, ROOT, Frame, NavEntry
-from shared.runtime.http.identity import Identity
+from shared.platform.console.forms import PageInput
+from shared.platform.console.frame import HEADERS, ROOT, Frame, NavEntry
+from shared.platform.http.identity import Identity
 
 PATH: Final = f"{ROOT}/flows"
 FOLDERS: Final = (__file__,)

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from services.audit.domain.entries import UNREAD, AuditDecision, EntryKind, Link
-from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import ContactSuggestedClear
-from shared.contracts.decision import DecisionRef
-from shared.contracts.facts import (
+from shared.core.contracts.answers import OutcomeReport, OutcomeReportedClear
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import ContactSuggestedClear
+from shared.core.contracts.decision import DecisionRef
+from shared.core.contracts.facts import (
     DECISIONS_MAX,
     DecidedReferral,
     RecordRevealedClear,
@@ -28,9 +28,9 @@ from shared.contracts.facts import (
     ReferralRefusedClear,
     ReferralReviewedClear,
 )
-from shared.contracts.preservation import PreservationRequestedClear
-from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import (
+from shared.core.contracts.preservation import PreservationRequestedClear
+from shared.core.contracts.referral import EdgeClear
+from shared.core.contracts.registry import (
     CONTACT_SUGGESTED,
     PRESERVATION_REQUESTED,
     REFERRAL_DECIDED,
@@ -38,19 +38,19 @@ from shared.contracts.registry import (
     MessageType,
     name_of,
 )
-from shared.envelope.attributes import Envelope
-from shared.envelope.record_value import split_value
-from shared.envelope.segment_sealing import GroupOpener
-from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
-from shared.exchange.decision_fact import ReadDecision, commitment, edge_salt, judged_edges, read_decided
-from shared.exchange.message import Record, seal_context
-from shared.exchange.record_table import only_codes_unknown, read_body
-from shared.exchange.sender_verification import check_stated_by
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.envelope.attributes import Envelope
+from shared.core.envelope.record_value import split_value
+from shared.core.envelope.segment_sealing import GroupOpener
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.authority import STATEMENT_NOT_YOURS, may_state
+from shared.core.protocol.decision_fact import ReadDecision, commitment, edge_salt, judged_edges, read_decided
+from shared.core.protocol.message import Record, seal_context
+from shared.core.protocol.record_table import only_codes_unknown, read_body
+from shared.core.protocol.sender_verification import check_stated_by
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import DocumentStore
+from shared.core.routing.engine import RoutingInput
 from shared.party.preservation.domain import check_may_ask
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentStore
-from shared.routing.engine import RoutingInput
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.kernel.authority import Authority, Permit, Role
+from shared.core.authority import Authority, Permit, Role
 
 
 class EntryKind(StrEnum):

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from services.audit.domain.entries import AuditEntry, EntryKind
-from shared.kernel.canonical import digest as sha256
+from shared.core.canonical import digest as sha256
 from shared.messaging.streams import IncomingLane
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 
 from services.audit.domain.shown import Count, EntryView
-from shared.contracts.base import Contract, Digest, Instant, Uuid
-from shared.envelope.base64url import to_base64url
-from shared.envelope.content_proof import TREE_SIZES, MessageProof, signed_bytes
-from shared.envelope.keys import VerifyKey
-from shared.kernel.errors import EvidenceRejected, Refused
-from shared.ledger.tree import root_from_inclusion
+from shared.core.contracts.base import Contract, Digest, Instant, Uuid
+from shared.core.envelope.base64url import to_base64url
+from shared.core.envelope.content_proof import TREE_SIZES, MessageProof, signed_bytes
+from shared.core.envelope.keys import VerifyKey
+from shared.core.errors import EvidenceRejected, Refused
+from shared.core.ledger.tree import root_from_inclusion
 
 
 class SignatureStatus(StrEnum):

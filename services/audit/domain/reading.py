@@ -19,28 +19,28 @@ from services.audit.domain.entries import (
     ReportedOutcome,
     StreamEnd,
 )
-from shared.contracts.registry import BY_TYPE, MessageType
-from shared.envelope.attributes import Envelope
-from shared.envelope.content_proof import leaf_digest
-from shared.envelope.headers import decode_headers
-from shared.envelope.keys import OpeningKey
-from shared.envelope.record_value import split_value
-from shared.envelope.segment_sealing import GroupOpener
-from shared.exchange.accept import unread_as
-from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.message import Record
-from shared.exchange.sender_verification import SigningKeys, check_broker_time, check_stated_by, verify_sender
-from shared.kernel.clock import Clock, rfc3339
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.clock import Clock, rfc3339
+from shared.core.contracts.registry import BY_TYPE, MessageType
+from shared.core.envelope.attributes import Envelope
+from shared.core.envelope.content_proof import leaf_digest
+from shared.core.envelope.headers import decode_headers
+from shared.core.envelope.keys import OpeningKey
+from shared.core.envelope.record_value import split_value
+from shared.core.envelope.segment_sealing import GroupOpener
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.accept import unread_as
+from shared.core.protocol.authority import STATEMENT_NOT_YOURS
+from shared.core.protocol.message import Record
+from shared.core.protocol.sender_verification import SigningKeys, check_broker_time, check_stated_by, verify_sender
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import DocumentStore
+from shared.instance.delivery.control import ROLE_BY_TYPE
 from shared.messaging.arrival import StatedAck
 from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import Holdings
 from shared.messaging.streams import LANES, Pair, StreamPlace
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import DocumentStore
-from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 #: The problems of a record whose sender has not proven to have written it.
 _OF_NOBODY: Final = frozenset({"sender_unknown", "signature_invalid"})

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from services.audit.domain.entries import EntryKind
 from services.audit.domain.partitions import PartitionStatus
-from shared.contracts.base import (
+from shared.core.authority import AccessScope, Role
+from shared.core.contracts.base import (
     ActorId,
     Contract,
     Digest,
@@ -24,12 +25,11 @@ from shared.contracts.base import (
     RuleId,
     Uuid,
 )
-from shared.contracts.facts import TopicName
-from shared.exchange.topics import AUDIT
-from shared.kernel.authority import AccessScope, Role
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.core.contracts.facts import TopicName
+from shared.core.errors import Refused
+from shared.core.protocol.topics import AUDIT
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import ReceiptOutcome
 
 #: The period of a search that names none.
 DAYS: Final = 30

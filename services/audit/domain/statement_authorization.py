@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import UNREAD, EntryKind
 from services.audit.domain.shown import EntryView
-from shared.contracts.registry import (
+from shared.core.contracts.registry import (
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,
     NAMES,
@@ -22,7 +22,7 @@ from shared.contracts.registry import (
     name_of,
     newest,
 )
-from shared.exchange.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
+from shared.core.protocol.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
 #: Pairs of an agency and the provider from which it requested preservation.

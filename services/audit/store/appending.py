@@ -19,11 +19,11 @@ from services.audit.domain.entries import (
     folded_as,
 )
 from services.audit.domain.partitions import PartitionId
-from shared.exchange.topics import AUDIT
+from shared.core.protocol.topics import AUDIT
 from shared.messaging.store import PostgresMessagingTx
-from shared.runtime.database.columns import BoundRows, Columns, Statement
-from shared.runtime.database.stored_text import compress
-from shared.runtime.database.transactions import Session
+from shared.platform.database.columns import BoundRows, Columns, Statement
+from shared.platform.database.stored_text import compress
+from shared.platform.database.transactions import Session
 
 #: The columns of a decision's links: the SQL type of each, and its element for one link as text.
 _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {

@@ -27,20 +27,20 @@ from services.audit.domain.shown import (
 )
 from services.audit.store import flow_search
 from services.audit.store.appending import EntryTables
-from shared.envelope.content_proof import MessageProof
-from shared.exchange.topics import AUDIT
-from shared.kernel.clock import seconds_to_midnight
-from shared.kernel.errors import Defect
-from shared.ledger.tree import HASH_BYTES
+from shared.core.clock import seconds_to_midnight
+from shared.core.envelope.content_proof import MessageProof
+from shared.core.errors import Defect
+from shared.core.ledger.tree import HASH_BYTES
+from shared.core.protocol.topics import AUDIT
+from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
-from shared.runtime.admission.budgets import BudgetExceeded
-from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.database.stored_text import decompress
-from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
+from shared.platform.admission.budgets import BudgetExceeded
+from shared.platform.database.columns import Columns, Statement
+from shared.platform.database.pages import next_cursor, read_cursor
+from shared.platform.database.stored_text import decompress
+from shared.platform.database.transactions import Database
 
 _NOTED = Columns[tuple[str, int]]({"topic": "text", "partition": "bigint", "state": "text"})
 _NOTE = Statement(

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from services.audit.domain.shown import FlowFilter, FlowPage, FlowSummary
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.database.transactions import Session
+from shared.platform.database.pages import place_cursor, read_place
+from shared.platform.database.transactions import Session
 
 #: Statements that one page runs at most. A page that ends here is shorter than others.
 _STATEMENTS_MAX: Final = 20

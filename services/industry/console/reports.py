@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from services.industry.domain import Period
 from services.industry.use_cases import reported_notices
+from shared.core.errors import Refused
 from shared.formats import dsa_notices
 from shared.formats.dsa_notices import ReportedNotice
-from shared.kernel.errors import Refused
 from shared.party.list_query import read_date
 from shared.party.recipient.api import ItemRoutes
-from shared.runtime.console.forms import PageInput, problems_of
-from shared.runtime.console.frame import HEADERS, Frame
+from shared.platform.console.forms import PageInput, problems_of
+from shared.platform.console.frame import HEADERS, Frame
 
 PLACE: Final = "report"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.law_enforcement.ports import CaseFields, OpenedCase
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.referral import ReferralRecord
+from shared.core.contracts.referral import ReferralRecord
 from shared.party.console.subjects import SubjectKind
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import ShownItem

@@ -17,19 +17,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
-from shared.exchange.topics import inbox_topic
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.message import Record
+from shared.core.protocol.topics import inbox_topic
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck
 from shared.messaging.incarnations import Head
 from shared.messaging.placement import PlaceKeys, ProvenSegment, build_proof_record, place_record
 from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair, extend_chain
-from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.reader import next_batch, outside_groups
-from shared.runtime.kafka.topic_metadata import Coordinate, Offsets, bounds_of, describe_topics, metadata_client
+from shared.platform.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.platform.kafka.reader import next_batch, outside_groups
+from shared.platform.kafka.topic_metadata import Coordinate, Offsets, bounds_of, describe_topics, metadata_client
 
 #: The numbers of records that are read from the end: a few, more than one segment, and more than many copies for audit.
 WINDOWS: Final = (16, 640, 5_120)

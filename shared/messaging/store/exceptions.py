@@ -15,7 +15,7 @@ from shared.messaging.exceptions import Coordinates, NamedMessage, OpenException
 from shared.messaging.ports import OpenOutcome
 from shared.messaging.store.outgoing import Tables, list_assignments
 from shared.messaging.streams import Lane, StreamPlace, WireRole
-from shared.runtime.database.columns import Columns, insert
+from shared.platform.database.columns import Columns, insert
 
 
 class _ExceptionRow(NamedTuple):

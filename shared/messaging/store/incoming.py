@@ -12,8 +12,8 @@ import asyncpg
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.store.outgoing import Tables, list_assignments, superseded
 from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
-from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.transactions import Session, gather_part, write_parts
+from shared.platform.database.columns import Columns, Statement, insert
+from shared.platform.database.transactions import Session, gather_part, write_parts
 
 
 class _ReceiveRow(NamedTuple):

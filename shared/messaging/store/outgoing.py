@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel, ConfigDict
 
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from shared.messaging.segments import PackedMessages, Segment, pack_messages, parse_messages, split_digests
 from shared.messaging.streams import (
     LANES,
@@ -29,8 +29,8 @@ from shared.messaging.streams import (
     StreamPlace,
     extend_chain,
 )
-from shared.runtime.database.columns import BoundRows, Columns, Row, Statement, insert, join
-from shared.runtime.database.transactions import Session, take_parts
+from shared.platform.database.columns import BoundRows, Columns, Row, Statement, insert, join
+from shared.platform.database.transactions import Session, take_parts
 
 
 class Tables:

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.messaging.ports import LINES_MAX, OperatorKind, OperatorLine, PeerResync, bound_lines
 from shared.messaging.store.outgoing import Tables, list_assignments
-from shared.runtime.database.columns import Columns, insert
+from shared.platform.database.columns import Columns, insert
 
 _RESYNC: Columns[PeerResync] = Columns.of(PeerResync)
 _LINE: Columns[OperatorLine] = Columns.of(OperatorLine)

@@ -12,22 +12,22 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.exchange.act import Subject
-from shared.exchange.states import personal
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Subject
+from shared.core.acts.states import personal
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused
 from shared.party.bulk.store import BatchedAct, KeyedLine, LineKeys
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.use_cases import ItemActor
 from shared.party.throttled_executor import RequestBody, read_list
-from shared.runtime.database.transactions import RowScope, Session
-from shared.runtime.http.acts import items_hash
-from shared.runtime.http.batches import LIST, RefusedAct, batched
-from shared.runtime.http.edge import read_key, read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import does
-from shared.runtime.http.problems import problem_body
+from shared.platform.database.transactions import RowScope, Session
+from shared.platform.http.acts import items_hash
+from shared.platform.http.batches import LIST, RefusedAct, batched
+from shared.platform.http.edge import read_key, read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import does
+from shared.platform.http.problems import problem_body
 
 #: The field with the id of a subject.
 Named = Literal["notice_id", "referral_id"]

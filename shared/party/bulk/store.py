@@ -13,12 +13,12 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.answers import NoticeStatements
-from shared.contracts.base import Contract
-from shared.exchange.act import Act
-from shared.kernel.errors import Refused
-from shared.runtime.database.idempotency import ClaimKind, KeyClaim, KeyUse, claim_many, store_many
-from shared.vocabulary.answers import NoticeAction
+from shared.core.acts.act import Act
+from shared.core.contracts.answers import NoticeStatements
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused
+from shared.core.vocabulary.answers import NoticeAction
+from shared.platform.database.idempotency import ClaimKind, KeyClaim, KeyUse, claim_many, store_many
 
 _DONE = 202
 

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
-from shared.exchange.clocks import EdgeClock, EdgeStep
-from shared.exchange.message import Draft
-from shared.exchange.states import Event
-from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Refused
+from shared.core.acts.states import Event
+from shared.core.authority import state_forbids
+from shared.core.errors import Refused
+from shared.core.protocol.clocks import EdgeClock, EdgeStep
+from shared.core.protocol.message import Draft
 from shared.party.bulk.store import BatchedAct, groups
 from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey
 from shared.party.recipient.store.items import PostgresItems

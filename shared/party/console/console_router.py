@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from shared.exchange.act import Subject
-from shared.exchange.states import LOOKING, row
+from shared.core.acts.act import Subject
+from shared.core.acts.states import LOOKING, row
+from shared.instance.app import gate_of
+from shared.instance.machinery import InstanceParts
 from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.console.lists import ListPages, LiveStream, WebhookPages
 from shared.party.console.preservations import PLACE, PreservationPages
@@ -19,10 +21,8 @@ from shared.party.origin.console.imports import ImportPages
 from shared.party.preservation.api import PreservationRoutes
 from shared.party.serving import RouteContext
 from shared.party.webhooks import WebhookRoutes
-from shared.runtime.console.frame import ROOT, Frame, NavEntry
-from shared.runtime.console.rendering import folders_of
-from shared.runtime.instance.app import gate_of
-from shared.runtime.instance.machinery import InstanceParts
+from shared.platform.console.frame import ROOT, Frame, NavEntry
+from shared.platform.console.rendering import folders_of
 
 _HERE: Final = __file__
 

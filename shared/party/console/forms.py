@@ -6,16 +6,16 @@ from collections.abc import Collection, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from shared.contracts.base import Contract
-from shared.exchange.act import Act
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Act
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused, not_found
+from shared.core.vocabulary.reveal import RevealReason
 from shared.party.list_query import FILTERS
-from shared.runtime.console.forms import ONCE, PageInput, read_inputs
-from shared.runtime.http.acts import Act as Doing
-from shared.runtime.http.acts import Acts, body_hash
-from shared.runtime.http.edge import read_key, read_model
-from shared.vocabulary.reveal import RevealReason
+from shared.platform.console.forms import ONCE, PageInput, read_inputs
+from shared.platform.http.acts import Act as Doing
+from shared.platform.http.acts import Acts, body_hash
+from shared.platform.http.edge import read_key, read_model
 
 Said = TypeVar("Said", bound=Contract)
 

@@ -13,18 +13,18 @@ from typing import Final
 
 from starlette.responses import Response
 
-from shared.exchange.act import ACTORS, Act, Subject
-from shared.kernel.errors import Refused
+from shared.core.acts.act import ACTORS, Act, Subject
+from shared.core.errors import Refused
 from shared.party.attention import AttentionRoutes
 from shared.party.console.forms import chosen_act, done_once
 from shared.party.events import DueList, Events, EventsQuery
 from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
 from shared.party.work_items.api import TAKES, WorkResults, WorkRoutes
-from shared.runtime.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
-from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
-from shared.runtime.http.edge import read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.paging import BIGINT_MAX
+from shared.platform.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
+from shared.platform.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.platform.http.edge import read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.paging import BIGINT_MAX
 
 #: The longest time that a stream request is held open. Then the browser reconnects, after the stated pause.
 WAIT_S: Final = 25

@@ -14,26 +14,26 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, JsonValue
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, PartyId
-from shared.contracts.fields import CaseReference
-from shared.exchange.act import Act, Subject
-from shared.exchange.preservation import ASK
-from shared.exchange.states import begins, may_come_in, personal, states
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import begins, may_come_in, personal, states
+from shared.core.contracts.base import Contract, PartyId
+from shared.core.contracts.fields import CaseReference
+from shared.core.errors import Refused, not_found
+from shared.core.protocol.preservation import ASK
+from shared.core.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.core.vocabulary.referral import LocatorKind
+from shared.core.vocabulary.reveal import RevealReason
+from shared.core.vocabulary.routing import Instrument
 from shared.party.console.forms import chosen_act, chosen_state, done_once, read_reason, read_said, spelt
 from shared.party.console.lists import LiveStream
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
 from shared.party.preservation.domain import AskResult, OpenedPreservation, PreservationAsk, PreservationSummary
 from shared.party.preservation.use_cases import export, list_preservations, look_at_preservation, show_preservation
 from shared.party.stores import AccessLogRow, looks_at
-from shared.runtime.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
-from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
-from shared.runtime.database.transactions import Session
-from shared.runtime.http.edge import read_model
-from shared.vocabulary.preservation import PreservationKind, PreservationTerm
-from shared.vocabulary.referral import LocatorKind
-from shared.vocabulary.reveal import RevealReason
-from shared.vocabulary.routing import Instrument
+from shared.platform.console.forms import PageInput, inputs_of, labels_of, problems_of, read_inputs
+from shared.platform.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.platform.database.transactions import Session
+from shared.platform.http.edge import read_model
 
 PLACE: Final = "preservations"
 PATH: Final = f"{ROOT}/{PLACE}"

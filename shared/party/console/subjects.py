@@ -11,10 +11,12 @@ from uuid import UUID
 import asyncpg
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.exchange.act import Act
-from shared.exchange.states import may_come_in, personal, states
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Act
+from shared.core.acts.states import may_come_in, personal, states
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused, not_found
+from shared.core.vocabulary.questions import QuestionKind, QuestionState
+from shared.core.vocabulary.reveal import RevealReason
 from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
 from shared.party.console.lists import LiveStream
 from shared.party.list_query import sought_in
@@ -24,12 +26,10 @@ from shared.party.recipient.domain import ItemQuery, ShownItem
 from shared.party.recipient.use_cases import ItemActor, list_items, look_at_item, show_evidence, show_item
 from shared.party.revision_diff import RevisionDiff
 from shared.party.stores import AccessLogRow, looks_at
-from shared.runtime.console.forms import ALIKE, PageInput, inputs_of, labels_of, problems_of
-from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
-from shared.runtime.database.transactions import Session
-from shared.runtime.http.identity import Identity
-from shared.vocabulary.questions import QuestionKind, QuestionState
-from shared.vocabulary.reveal import RevealReason
+from shared.platform.console.forms import ALIKE, PageInput, inputs_of, labels_of, problems_of
+from shared.platform.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.platform.database.transactions import Session
+from shared.platform.http.identity import Identity
 
 ROWS_OF_A_PAGE: Final = 25
 #: The act that raises each kind of question. Only one of each kind can be open at a time.

@@ -8,9 +8,13 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from shared.exchange.acceptance import Acceptor
-from shared.guard import edition
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
+from shared.core.guard import edition
+from shared.core.protocol.acceptance import Acceptor
+from shared.instance.app import App
+from shared.instance.delivery.unit import Handler
+from shared.instance.machinery import InstanceParts
+from shared.instance.parts import first_of
 from shared.party.failure_isolation import Isolation
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
@@ -23,10 +27,6 @@ from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.redecide import CurrentDocuments
 from shared.party.serving import RouteContext
-from shared.runtime.delivery.unit import Handler
-from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import InstanceParts
-from shared.runtime.instance.parts import first_of
 
 
 @dataclass(frozen=True, slots=True)

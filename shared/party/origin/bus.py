@@ -9,12 +9,15 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.prepare import Documents
-from shared.exchange.read_capabilities import PeerReads
-from shared.exchange.record_table import DECIDE_AGAIN
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.core.clock import Clock
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Unavailable
+from shared.core.protocol.prepare import Documents
+from shared.core.protocol.read_capabilities import PeerReads
+from shared.core.protocol.record_table import DECIDE_AGAIN
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.routing import PartyKind
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.failure_isolation import ClaimedBatch, Isolation, Key, apart_from_others
 from shared.party.origin.records import Receipt
 from shared.party.origin.store.amendments import PostgresReviews
@@ -28,13 +31,10 @@ from shared.party.origin.use_cases.questions import EXPIRED_MAX, QuestionBatch, 
 from shared.party.origin.use_cases.redecide import BATCH, DUE_MAX, CurrentDocuments, EdgeRedecider, IssuePlanned
 from shared.party.origin.use_cases.transfers import ClaimGrants, suggest_contacts
 from shared.party.questions.store import PostgresQuestions
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
-from shared.runtime.watch.logs import log
-from shared.runtime.watch.retry_backoff import RetryBackoff
-from shared.vocabulary.routing import PartyKind
+from shared.platform.database.transactions import Database, RowScope, Session
+from shared.platform.observability.logs import log
+from shared.platform.observability.retry_backoff import RetryBackoff
+from shared.platform.timers.timers import CLOCK_TOLERANCE, Witness, database_time
 
 #: A step that processes the claimed rows in the transaction of a session.
 InSession = Callable[[Session, ClaimedBatch], Awaitable[None]]

@@ -10,27 +10,27 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import CaseCodes, NoticeCodes, OfferCodes, TrackNumber
-from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
-from shared.contracts.decision import DecisionRef
-from shared.contracts.evidence import SignedAcceptance
-from shared.contracts.fields import CaseReference, ExternalRef
-from shared.contracts.holds import HoldCodes, ShownHold
-from shared.contracts.items import ItemNumber
-from shared.contracts.questions import QuestionCodes
-from shared.contracts.referral import CutRules, ReferralSubmission, Revision
-from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Prepared
-from shared.exchange.states import WITHDRAWAL_NOTED
-from shared.kernel.authority import Role
-from shared.kernel.clock import seconds_to_midnight
-from shared.kernel.errors import Refused, RetryLater
-from shared.routing.directory_index import DayQuota, PartyEntry
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
-from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.referral import AmendmentCause, RelationKind, TransferReason
-from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
+from shared.core.acts.states import WITHDRAWAL_NOTED
+from shared.core.authority import Role
+from shared.core.clock import seconds_to_midnight
+from shared.core.contracts.answers import CaseCodes, NoticeCodes, OfferCodes, TrackNumber
+from shared.core.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.core.contracts.decision import DecisionRef
+from shared.core.contracts.evidence import SignedAcceptance
+from shared.core.contracts.fields import CaseReference, ExternalRef
+from shared.core.contracts.holds import HoldCodes, ShownHold
+from shared.core.contracts.items import ItemNumber
+from shared.core.contracts.questions import QuestionCodes
+from shared.core.contracts.referral import CutRules, ReferralSubmission, Revision
+from shared.core.errors import Refused, RetryLater
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Prepared
+from shared.core.routing.directory_index import DayQuota, PartyEntry
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
+from shared.core.vocabulary.preservation import HoldEnd
+from shared.core.vocabulary.referral import AmendmentCause, RelationKind, TransferReason
+from shared.core.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: The state of a referral after filing.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.base import JsonObject
-from shared.contracts.referral import ReferralRecord
-from shared.exchange.amend import CurrentEdge
-from shared.exchange.items import ItemLog
-from shared.exchange.origin import EdgeAnswer
-from shared.exchange.outgoing_messages import StaleEdge
-from shared.exchange.second_review import SecondReview
-from shared.kernel.errors import Refused
+from shared.core.contracts.base import JsonObject
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.errors import Refused
+from shared.core.protocol.amend import CurrentEdge
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.origin import EdgeAnswer
+from shared.core.protocol.outgoing_messages import StaleEdge
+from shared.core.protocol.second_review import SecondReview
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.core.vocabulary.routing import Reason
 from shared.party.origin.domain import HttpReply
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.routing import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ CREATE TABLE referral (
     -- The hash of the posted bytes, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     priority text NOT NULL,
-    -- The facts and the decision, as stored text (shared/runtime/database/stored_text.py).
+    -- The facts and the decision, as stored text (shared/platform/database/stored_text.py).
     decided bytea NOT NULL,
     content bytea NOT NULL,
     -- The key of the content and of earlier revisions. NULL after erasure.
@@ -124,8 +124,8 @@ CREATE TABLE referral_revision (
 ) WITH (toast_tuple_target = 512);
 ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 
--- The first edge of a subject and recipient is also the row of their track (shared/runtime/delivery/tracks.sql). Each
--- edge is the row of its deadline (shared/runtime/timers/schema.sql).
+-- The first edge of a subject and recipient is also the row of their track (shared/instance/delivery/tracks.sql). Each
+-- edge is the row of its deadline (shared/platform/timers/schema.sql).
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
     -- The time of the decision, and the number of stale refusals.

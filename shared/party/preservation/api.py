@@ -11,24 +11,24 @@ import asyncpg
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.contracts.preservation_api import PreservationRecord
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Act, PreservationState, Subject, Track
-from shared.exchange.prepare import Documents
-from shared.exchange.preservation import ASK
-from shared.exchange.states import begins, personal
+from shared.core.acts.act import Act, PreservationState, Subject, Track
+from shared.core.acts.states import begins, personal
+from shared.core.contracts.base import Contract
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.prepare import Documents
+from shared.core.protocol.preservation import ASK
 from shared.party.preservation import domain
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import PreserveActor, act, ask, export, list_preservations, show_preservation
 from shared.party.recipient.api import add_acts
 from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.database.transactions import RowScope, Session
-from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import Cursor, Limit
+from shared.platform.database.transactions import RowScope, Session
+from shared.platform.http.edge import read_json, read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import does, shows
+from shared.platform.http.paging import Cursor, Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

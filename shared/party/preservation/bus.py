@@ -8,12 +8,12 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Track
-from shared.exchange.message import Received
+from shared.core.acts.act import Track
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.message import Received
+from shared.instance.delivery.unit import Unit
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import receive
-from shared.runtime.delivery.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

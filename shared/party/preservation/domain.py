@@ -10,13 +10,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import Answer, TrackNumber
-from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
-from shared.contracts.preservation_api import PreservationRecord, PreservationTerms
-from shared.exchange.act import Act, PreservationState, Track
-from shared.exchange.clocks import EdgeClock, EdgeStep
-from shared.exchange.message import Received
-from shared.exchange.preservation import (
+from shared.core.acts.act import Act, PreservationState, Track
+from shared.core.acts.states import TrackState
+from shared.core.clock import coarse
+from shared.core.contracts.answers import Answer, TrackNumber
+from shared.core.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
+from shared.core.contracts.preservation_api import PreservationRecord, PreservationTerms
+from shared.core.errors import Refused
+from shared.core.guard import kept_locator
+from shared.core.guard.edition import own
+from shared.core.protocol.clocks import EdgeClock, EdgeStep
+from shared.core.protocol.message import Received
+from shared.core.protocol.preservation import (
     ASK,
     BEGINS,
     BEGUN,
@@ -27,16 +32,11 @@ from shared.exchange.preservation import (
     shown_state,
     told,
 )
-from shared.exchange.states import TrackState
-from shared.guard import kept_locator
-from shared.guard.edition import own
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused
-from shared.routing.ageing import is_in_force
-from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.preservation import PreservationKind, PreservationTerm
-from shared.vocabulary.routing import Instrument, PartyKind, PartyStatus
+from shared.core.routing.ageing import is_in_force
+from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.core.vocabulary.routing import Instrument, PartyKind, PartyStatus
 
 #: The key of a preservation: its id, and the party whose row it is.
 PreservationKey = tuple[UUID, str]

@@ -7,28 +7,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.answers import Answer
-from shared.contracts.base import Contract
-from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.preservation_api import PreservationAnswering, PreservationRecord, PreservationTerms
-from shared.exchange.act import Act, PreservationState, Subject, Track
-from shared.exchange.items import check_time
-from shared.exchange.message import Addressing, Draft, Received, compose, compose_reachable
-from shared.exchange.preservation import ASK, check_day, row_of
-from shared.exchange.states import LOOKING, Event, event_type, happened
+from shared.core.acts.act import Act, PreservationState, Subject, Track
+from shared.core.acts.states import LOOKING, Event, event_type, happened
+from shared.core.authority import Authority, Role
+from shared.core.clock import coarse
+from shared.core.contracts.answers import Answer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.contracts.preservation_api import PreservationAnswering, PreservationRecord, PreservationTerms
+from shared.core.errors import Refused, not_found
+from shared.core.guard import inspect
+from shared.core.ids import coarse_uuid7, uuid4
+from shared.core.protocol.items import check_time
+from shared.core.protocol.message import Addressing, Draft, Received, compose, compose_reachable
+from shared.core.protocol.preservation import ASK, check_day, row_of
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary.preservation import PreservationAnswer, PreservationKind
+from shared.core.vocabulary.reveal import RevealReason
 from shared.formats import ts103120
-from shared.guard import inspect
-from shared.kernel.authority import Authority, Role
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.party.preservation import domain
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.stores import tell_opened
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
-from shared.vocabulary.reveal import RevealReason
 
 #: Returns whether the agency has a hold at any of the locations.
 Held = Callable[[PreservationRecord], Awaitable[bool]]

@@ -19,18 +19,18 @@ import asyncpg
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from shared.contracts import questions
-from shared.contracts.answers import TrackNumber
-from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.items import ItemNumber
-from shared.contracts.referral import Revision
-from shared.exchange.act import Subject
-from shared.exchange.origin import UNFINISHED
-from shared.exchange.questions import BEFORE, RaisedQuestion, about
+from shared.core.acts.act import Subject
+from shared.core.contracts import questions
+from shared.core.contracts.answers import TrackNumber
+from shared.core.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
+from shared.core.contracts.items import ItemNumber
+from shared.core.contracts.referral import Revision
+from shared.core.protocol.origin import UNFINISHED
+from shared.core.protocol.questions import BEFORE, RaisedQuestion, about
+from shared.core.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState
 from shared.party.attention_item import RANK_MAX, AttentionRow, ListPlace, next_act, waits_of
-from shared.runtime.database.columns import Columns, Statement, insert, pairs
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState
+from shared.platform.database.columns import Columns, Statement, insert, pairs
+from shared.platform.database.pages import place_cursor, read_place
 
 
 class QuestionKey(NamedTuple):

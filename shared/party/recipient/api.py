@@ -12,17 +12,17 @@ import asyncpg
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Act
+from shared.core.acts.act import Act
+from shared.core.contracts.base import Contract
+from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.party.recipient.domain import ItemQuery, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import ActUseCase, ItemActor, list_items, show_evidence, show_item
 from shared.party.serving import RouteContext, viewed
-from shared.runtime.database.transactions import Session
-from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import does
+from shared.platform.database.transactions import Session
+from shared.platform.http.edge import read_json, read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import does
 
 
 class ActRoutes(Protocol):

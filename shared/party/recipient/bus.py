@@ -8,15 +8,15 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.registry import Family
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.message import Received
-from shared.kernel.errors import Refused
+from shared.core.contracts.registry import Family
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Refused
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import OwnEdges, not_raised, receive
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.vocabulary.answers import ReceiptOutcome
 
 
 class OriginSide(Protocol):

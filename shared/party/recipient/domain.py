@@ -8,28 +8,28 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts import answers
-from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.holds import HoldState
-from shared.contracts.items import AnswerTrack
-from shared.contracts.referral import NoticeRecord, ReferralRecord, Revision
-from shared.contracts.registry import MessageType
-from shared.exchange import findings, items
-from shared.exchange.act import Act, CaseState, Offering, Subject, Track
-from shared.exchange.acts import AMEND
-from shared.exchange.clocks import EdgeStep
-from shared.exchange.items import ItemLog
-from shared.exchange.message import Received
-from shared.exchange.retention_grounds import after_amendment, folded, handed
-from shared.exchange.states import WITHDRAWAL_NOTED, TrackState, answer_of, begins, follow, rows_of, shown
-from shared.kernel.authority import Authority, Role
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Act, CaseState, Offering, Subject, Track
+from shared.core.acts.states import WITHDRAWAL_NOTED, TrackState, answer_of, begins, follow, rows_of, shown
+from shared.core.acts.table import AMEND
+from shared.core.authority import Authority, Role
+from shared.core.clock import rfc3339
+from shared.core.contracts import answers
+from shared.core.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
+from shared.core.contracts.holds import HoldState
+from shared.core.contracts.items import AnswerTrack
+from shared.core.contracts.referral import NoticeRecord, ReferralRecord, Revision
+from shared.core.contracts.registry import MessageType
+from shared.core.errors import Refused
+from shared.core.protocol import findings, items
+from shared.core.protocol.clocks import EdgeStep
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.message import Received
+from shared.core.protocol.retention_grounds import after_amendment, folded, handed
+from shared.core.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
+from shared.core.vocabulary.preservation import HoldBasis, HoldScope
+from shared.core.vocabulary.referral import PriorityLevel
+from shared.core.vocabulary.routing import Purpose
 from shared.party.list_filter import EVERYTHING, ListFilter
-from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
-from shared.vocabulary.preservation import HoldBasis, HoldScope
-from shared.vocabulary.referral import PriorityLevel
-from shared.vocabulary.routing import Purpose
 
 #: The key of an item: its subject (referral or notice id) and the party to which it was sent.
 ItemKey = tuple[UUID, str]

@@ -2,8 +2,8 @@
 -- providers, cases of agencies. A column of one kind is null in rows of the others. A process that can write this table
 -- can hide a row from its party or misstate its progress here. The sender and audit still show that the subject was
 -- sent, received and answered.
--- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql), and that of the
--- deadline of its edge (shared/runtime/timers/schema.sql): its subject, party, edge and purpose are columns of these.
+-- A row is also that of the track on which its subject came (shared/instance/delivery/tracks.sql), and that of the
+-- deadline of its edge (shared/platform/timers/schema.sql): its subject, party, edge and purpose are columns of these.
 CREATE TABLE received (
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT now(),
@@ -46,7 +46,7 @@ CREATE TABLE received (
     wrapped_key bytea,
     -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
     answers jsonb NOT NULL DEFAULT '{}',
-    -- Byte for byte as it came, compressed (shared/runtime/database/stored_text.py).
+    -- Byte for byte as it came, compressed (shared/platform/database/stored_text.py).
     edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
     record bytea NOT NULL,
@@ -58,7 +58,7 @@ CREATE TABLE received (
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
 ) INHERITS (track, deadline) WITH (toast_tuple_target = 1600);
 CREATE UNIQUE INDEX received_track ON received (peer, side, track);
--- The deadline of its edge, as shared/runtime/timers/schema.sql finds it.
+-- The deadline of its edge, as shared/platform/timers/schema.sql finds it.
 CREATE INDEX received_deadline ON received (edge_id, party);
 CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;

@@ -8,38 +8,38 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
-from shared.contracts.base import Contract
-from shared.contracts.evidence import KeptEvidence
-from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.holds import HoldPlacedClear
-from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
-from shared.contracts.referral import ReferralRecord
-from shared.contracts.registry import WITHDRAWALS
-from shared.exchange import clocks
-from shared.exchange.act import Act, Subject
-from shared.exchange.acts import STAYING
-from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.evidence import Witness
-from shared.exchange.items import check_times
-from shared.exchange.message import Addressing, Received, compose_reachable
-from shared.exchange.origin import ANSWERS
-from shared.exchange.questions import raised, refused_steps
-from shared.exchange.questions import steps as steps_of
-from shared.exchange.states import Event, answer_of, follow, happened
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import uuid4
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import Event, answer_of, follow, happened
+from shared.core.acts.table import STAYING
+from shared.core.authority import Role
+from shared.core.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
+from shared.core.contracts.base import Contract
+from shared.core.contracts.evidence import KeptEvidence
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.contracts.holds import HoldPlacedClear
+from shared.core.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.contracts.registry import WITHDRAWALS
+from shared.core.errors import Refused, not_found
+from shared.core.evidence import Witness
+from shared.core.ids import uuid4
+from shared.core.protocol import clocks
+from shared.core.protocol.authority import STATEMENT_NOT_YOURS
+from shared.core.protocol.items import check_times
+from shared.core.protocol.message import Addressing, Received, compose_reachable
+from shared.core.protocol.origin import ANSWERS
+from shared.core.protocol.questions import raised, refused_steps
+from shared.core.protocol.questions import steps as steps_of
+from shared.core.routing.clocks import Step
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
+from shared.core.vocabulary.referral import PriorityLevel
+from shared.core.vocabulary.reveal import RevealReason
 from shared.party.questions.store import QuestionKey
 from shared.party.recipient import domain
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.stores import tell_opened
-from shared.routing.clocks import Step
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.watch.logs import log
-from shared.vocabulary.answers import AnswerState, WithdrawalFate
-from shared.vocabulary.referral import PriorityLevel
-from shared.vocabulary.reveal import RevealReason
+from shared.platform.observability.logs import log
 
 
 class OwnEdges(Protocol):

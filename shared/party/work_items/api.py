@@ -12,10 +12,10 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Uuid
-from shared.exchange.act import Act, NoticeState, Subject
-from shared.exchange.states import row
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Act, NoticeState, Subject
+from shared.core.acts.states import row
+from shared.core.contracts.base import Contract, Uuid
+from shared.core.errors import Refused
 from shared.party.bulk.api import BatchTransaction
 from shared.party.bulk.use_cases import Outcome, act_on_many
 from shared.party.recipient.api import ItemRoutes
@@ -29,13 +29,13 @@ from shared.party.work_items.store import (
     WorkStatements,
     lines_of,
 )
-from shared.runtime.database.transactions import Session
-from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.http.problems import Problem, problem_body
+from shared.platform.database.transactions import Session
+from shared.platform.http.acts import Acts
+from shared.platform.http.edge import read_json, read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.openapi import does, shows
+from shared.platform.http.paging import Cursor, Limit
+from shared.platform.http.problems import Problem, problem_body
 
 ANSWER: Final = row(Subject.NOTICE, "answer")
 NOT_OURS: Final = row(Subject.NOTICE, "not_ours")

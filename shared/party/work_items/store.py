@@ -20,19 +20,19 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
-from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.items import ItemNumber, ItemOutcome, OtherHost, Round
-from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationReply
-from shared.exchange.act import Act, NoticeState, Subject
-from shared.exchange.items import ItemLog
-from shared.exchange.locations import FORMS, GROUPED_BY
-from shared.exchange.states import may_come_in, row
-from shared.kernel.errors import not_found
+from shared.core.acts.act import Act, NoticeState, Subject
+from shared.core.acts.states import may_come_in, row
+from shared.core.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
+from shared.core.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
+from shared.core.contracts.items import ItemNumber, ItemOutcome, OtherHost, Round
+from shared.core.contracts.preservation_api import SAID_BESIDE_MAX, PreservationReply
+from shared.core.errors import not_found
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.locations import FORMS, GROUPED_BY
+from shared.core.vocabulary.referral import PriorityLevel
 from shared.party.bulk.store import BatchedAct
 from shared.party.stores import PartyStore
-from shared.runtime.database.pages import read_row, row_cursor
-from shared.vocabulary.referral import PriorityLevel
+from shared.platform.database.pages import read_row, row_cursor
 
 #: The most open items of one location that are shown, and answered at once.
 MEMBERS_MAX: Final = 100

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.acceptance.line import line, tests_of
 
-_TIMERS = "tests/shared/runtime/timers/test_timers.py"
-_CLOCKS = "tests/shared/routing/test_clocks.py"
+_TIMERS = "tests/shared/platform/timers/test_timers.py"
+_CLOCKS = "tests/shared/core/routing/test_clocks.py"
 _BEFORE_REMOVAL = "tests/services/industry/test_preservation_before_removal.py"
 _TWO = "tests/journeys/test_two_instances.py"
 _DUPLICATES = "tests/services/hotline/test_duplicates.py"
@@ -30,9 +30,9 @@ ACTS = (
     line(
         "Both ends derive the same instants for every clock of the sample law. Only listed causes pause one. Working "
         "days follow the policy, and differences from the package of holidays are listed",
-        "tests/shared/exchange/test_clocks_alike.py",
+        "tests/shared/core/protocol/test_clocks_alike.py",
         _CLOCKS,
-        "tests/shared/routing/test_calendars.py",
+        "tests/shared/core/routing/test_calendars.py",
     ),
     line(
         "Every preservation is exported by ETSI's schemas of TS 103 120; they refuse 1,000 exports with one error each",

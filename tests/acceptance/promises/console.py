@@ -37,8 +37,8 @@ CONSOLE = (
     ),
     line(
         "Every act with input has a form made from its model, and no template contains content that the policy forbids",
-        "tests/shared/runtime/console/test_forms.py",
-        "tests/shared/runtime/console/test_drawing.py",
+        "tests/shared/platform/console/test_forms.py",
+        "tests/shared/platform/console/test_drawing.py",
     ),
     line(
         "Record access is shown with names to people of the same party only. Auditors see opaque ids",

@@ -63,7 +63,7 @@ PEOPLE = (
     line(
         "Spans reach a collector at its base address, and an independent parser reads them",
         tests_of(
-            "tests/shared/runtime/watch/test_telemetry.py",
+            "tests/shared/platform/observability/test_telemetry.py",
             "test_spans_reach_a_collector_by_its_base_address_and_by_the_whole_one",
         ),
     ),

@@ -10,25 +10,25 @@ _DISK = "tests/failures/test_full_disk.py"
 _HOSTILE = "tests/services/hostile/test_hostile_records.py"
 _KILLS = "tests/failures/test_kills.py"
 _LOST = "tests/failures/test_lost_records.py"
-_LOGS = "tests/shared/runtime/watch/test_logs.py"
-_METRICS = "tests/shared/runtime/watch/test_metrics.py"
+_LOGS = "tests/shared/platform/observability/test_logs.py"
+_METRICS = "tests/shared/platform/observability/test_metrics.py"
 _OTHERS = "tests/failures/test_others_go_on.py"
 _OUTAGE = "tests/failures/test_outage.py"
-_REPORT = "tests/shared/guard/test_guard_report.py"
-_CHARGE = "tests/shared/guard/test_charge.py"
-_BUDGET = "tests/shared/guard/test_guard_budget.py"
+_REPORT = "tests/shared/core/guard/test_guard_report.py"
+_CHARGE = "tests/shared/core/guard/test_charge.py"
+_BUDGET = "tests/shared/core/guard/test_guard_budget.py"
 _CAPACITY = "tests/services/test_capacity.py"
-_OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
+_OPENS = "tests/shared/core/guard/test_guard_opens_no_location.py"
 _DAY = "tests/services/hotline/test_party_day.py"
 _SECOND = "tests/services/hotline/test_second_person.py"
 _STORIES = "tests/journeys/test_stories.py"
 _SIMULATION = "tests/simulation/streams"
-_IDENTITY = "tests/shared/runtime/http/test_identity.py"
-_LEASE = "tests/shared/runtime/instance/test_relay_lease.py"
-_SERVER = "tests/shared/runtime/http/test_server_bounds.py"
+_IDENTITY = "tests/shared/platform/http/test_identity.py"
+_LEASE = "tests/shared/instance/test_relay_lease.py"
+_SERVER = "tests/shared/platform/http/test_server_bounds.py"
 _STORE = "tests/shared/messaging/test_postgres_store.py"
 _STREAM_LOG = "tests/shared/messaging/kafka/test_log.py"
-_SPANS = "tests/shared/runtime/watch/test_telemetry.py"
+_SPANS = "tests/shared/platform/observability/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
 
 FAULTS_AND_BOUNDS = (
@@ -89,7 +89,7 @@ FAULTS_AND_BOUNDS = (
     line(
         "A role that may only count can stop neither the relay nor audit's reader. If a process ends or no longer "
         "renews its lease, another one takes over",
-        "tests/shared/runtime/instance/test_relay_lease.py",
+        "tests/shared/instance/test_relay_lease.py",
         "tests/services/audit/test_one_reader.py",
     ),
     line(
@@ -146,17 +146,17 @@ FAULTS_AND_BOUNDS = (
     line(
         "A sender whose numbers went back, or whose party moved, loses nothing: its streams use a new incarnation",
         "tests/journeys/test_restored.py",
-        "tests/shared/exchange/test_moved.py",
+        "tests/shared/core/protocol/test_moved.py",
         "tests/shared/messaging/test_sending.py",
     ),
     line(
         "A sender writes the newest version that its recipient reads. If there is none, the origin keeps the edge and "
         "sends it after the recipient's next announcement. A recipient defers an unknown version, message, code or "
         "edition",
-        "tests/shared/exchange/test_versions.py",
-        "tests/shared/exchange/test_reads.py",
-        "tests/shared/exchange/test_editions.py",
-        "tests/shared/runtime/delivery/test_inbound.py",
+        "tests/shared/core/protocol/test_versions.py",
+        "tests/shared/core/protocol/test_reads.py",
+        "tests/shared/core/protocol/test_editions.py",
+        "tests/shared/instance/delivery/test_inbound.py",
         "tests/services/hotline/test_edges_wait.py",
     ),
     line(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.acceptance.line import line, tests_of
 
-_ACCEPTANCE = "tests/shared/exchange/test_acceptance.py"
+_ACCEPTANCE = "tests/shared/core/protocol/test_acceptance.py"
 _ACCEPTING = "tests/services/hotline/test_accepting.py"
-_EVIDENCE = "tests/shared/exchange/test_evidence.py"
+_EVIDENCE = "tests/shared/core/test_evidence.py"
 _NOTICE_EVIDENCE = "tests/services/industry/test_notice_evidence.py"
-_PREPARE = "tests/shared/exchange/test_prepare.py"
+_PREPARE = "tests/shared/core/protocol/test_prepare.py"
 _VERIFY = "tests/client/test_client_verify.py"
 
 FORMAT = (
@@ -35,8 +35,8 @@ FORMAT = (
         "500 pairs of referrals differ in agencies, in another instance's providers, in earlier times, in a waiting "
         "edge or in a moved one. They are the same for a provider and its instance. Without a key, a notice cannot be "
         "linked with another message of its referral",
-        "tests/shared/exchange/test_non_interference.py",
-        "tests/shared/exchange/test_waiting_edges.py",
+        "tests/shared/core/protocol/test_non_interference.py",
+        "tests/shared/core/protocol/test_waiting_edges.py",
     ),
     line(
         "A login to Kafka can neither list offsets of, describe, read nor write a topic of a foreign pair",
@@ -46,8 +46,8 @@ FORMAT = (
         "Two items at two places: each agency and provider gets its own item only. Brute force decides 10,000 "
         "generated referrals the same way",
         tests_of(_PREPARE, "test_an_edge_names_nobody_else"),
-        "tests/shared/routing/test_routing_oracle.py",
-        "tests/shared/routing/test_routing_derive.py",
+        "tests/shared/core/routing/test_routing_oracle.py",
+        "tests/shared/core/routing/test_routing_derive.py",
     ),
     line(
         "About a decision, audit's topics contain an id and a disposition, but no facts, places, notices or salts. "
@@ -74,17 +74,17 @@ FORMAT = (
     line(
         "Only the cells of one table have an effect: message, sender's kind, recipient's kind and relation to the "
         "subject, at a party, in audit and in reconciliation",
-        "tests/shared/exchange/test_authority.py",
+        "tests/shared/core/protocol/test_authority.py",
         "tests/services/audit/test_facts_enumerated.py",
         "tests/services/audit/test_entitled.py",
     ),
     line(
         "A stated or future broker time and a revoked key are refused. An encrypted value opens only in its own place. "
         "A party's sealing key makes the directory invalid",
-        "tests/shared/exchange/test_broker_time.py",
+        "tests/shared/core/protocol/test_broker_time.py",
         "tests/services/isolation/test_places.py",
         tests_of(
-            "tests/shared/routing/test_routing_directory_index.py",
+            "tests/shared/core/routing/test_routing_directory_index.py",
             "test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named",
         ),
     ),

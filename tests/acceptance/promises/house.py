@@ -37,7 +37,7 @@ HOUSE = (
     line("A referral enters its own service first behind the HTTP edge", "tests/services/test_walk.py"),
     line(
         "One act, one row: both sides of every message move as the handwritten tables say",
-        "tests/shared/exchange/test_acts.py",
+        "tests/shared/core/acts/test_table.py",
     ),
     line(
         "Every row with a message to the other side: route and verb reach it, its addressee accepts it, both agree",
@@ -56,7 +56,10 @@ HOUSE = (
         "A fresh and a migrated database are equal. One that no migration made is refused, with a way to continue",
         "tests/services/schemas/test_schemas.py",
     ),
-    line("A new field of the record reaches no recipient until it is listed", "tests/shared/exchange/test_minimise.py"),
+    line(
+        "A new field of the record reaches no recipient until it is listed",
+        "tests/shared/core/protocol/test_minimise.py",
+    ),
     line("A detached stack keeps none of its caller's descriptors", "tests/deploy/devstack/test_detach.py"),
     line(
         "The operator's verbs work with a Kafka that accepts only SASL_SSL",

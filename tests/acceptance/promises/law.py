@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.acceptance.line import line, tests_of
 
-_BEAT = "tests/shared/runtime/kafka/test_beat.py"
+_BEAT = "tests/shared/platform/kafka/test_beat.py"
 _DESK = "tests/deploy/operator/test_desk.py"
 _REFRESHED = "tests/deploy/sample/test_refreshed_law.py"
-_SHELF = "tests/shared/routing/test_routing_shelf.py"
-_WATCH = "tests/shared/runtime/instance/test_law_watch.py"
+_SHELF = "tests/shared/core/routing/test_routing_shelf.py"
+_WATCH = "tests/shared/instance/test_law_watch.py"
 
 LAW = (
     line(
@@ -63,8 +63,8 @@ LAW = (
     ),
     line(
         "Golden decisions use their own documents, so that refreshed law changes none",
-        "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_are_made_again_to_the_byte",
-        "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_read_nothing_of_the_sample",
+        "tests/shared/core/routing/test_routing_replay.py::test_the_golden_decisions_are_made_again_to_the_byte",
+        "tests/shared/core/routing/test_routing_replay.py::test_the_golden_decisions_read_nothing_of_the_sample",
     ),
     line(
         "A document with unknown members is read, unless it requires one. Its version can only rise. It warns in steps "

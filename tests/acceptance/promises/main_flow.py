@@ -13,8 +13,8 @@ _ABSENT = "tests/services/isolation/test_absent_and_foreign.py"
 _EXERCISES = "tests/services/isolation/test_exercises.py"
 _MATRIX = "tests/services/isolation/test_matrix.py"
 _RECOUNT = "tests/deploy/sample/test_recount.py"
-_ORACLE = "tests/shared/routing/test_routing_oracle.py"
-_REPLAY = "tests/shared/routing/test_routing_replay.py"
+_ORACLE = "tests/shared/core/routing/test_routing_oracle.py"
+_REPLAY = "tests/shared/core/routing/test_routing_replay.py"
 _STORIES = "tests/journeys/test_stories.py"
 
 MAIN_FLOW = (
@@ -61,10 +61,10 @@ MAIN_FLOW = (
     line(
         "A verifier in Node refuses a message with any bit changed in its body or in any header, known or of a later "
         "release. A later release's header is covered and ignored",
-        "tests/shared/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_a_header_fails_elsewhere",
-        "tests/shared/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_the_body_fails_elsewhere",
-        "tests/shared/envelope/test_foreign_verifier.py::test_what_a_later_release_says_is_covered_elsewhere_too",
-        "tests/shared/exchange/test_accept.py::test_an_extension_of_a_later_release_is_covered_and_ignored",
+        "tests/shared/core/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_a_header_fails_elsewhere",
+        "tests/shared/core/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_the_body_fails_elsewhere",
+        "tests/shared/core/envelope/test_foreign_verifier.py::test_what_a_later_release_says_is_covered_elsewhere_too",
+        "tests/shared/core/protocol/test_accept.py::test_an_extension_of_a_later_release_is_covered_and_ignored",
     ),
     line(
         "Every message of the printed flow, read again by a foreign client at its offset, has its digest. A program "
@@ -155,7 +155,7 @@ MAIN_FLOW = (
     line(
         "Items of a notice are answered one by one, each action once per item and round. Provider and origin compute "
         "the same fold, and the origin stores it under its own numbers",
-        "tests/shared/exchange/test_items.py",
+        "tests/shared/core/protocol/test_items.py",
         "tests/services/hotline/test_answers_kept.py",
     ),
     line(
@@ -177,17 +177,17 @@ MAIN_FLOW = (
         "tests/services/law_enforcement/test_webhooks.py",
         "tests/services/law_enforcement/test_webhook_door.py",
         "tests/journeys/test_webhooks.py",
-        "tests/shared/envelope/test_webhooks.py",
+        "tests/shared/core/envelope/test_webhooks.py",
     ),
     line(
         "No form of address makes the sender of webhooks connect to its own network. With the rules off some do",
-        "tests/shared/runtime/courier/test_addresses.py",
-        "tests/shared/runtime/courier/test_sender.py",
+        "tests/shared/platform/courier/test_addresses.py",
+        "tests/shared/platform/courier/test_sender.py",
         "tests/architecture/test_outgoing.py",
     ),
     line(
         "Unlisted labels travel as `unknown`, and no clear part has space for free text except where it is documented",
-        "tests/shared/exchange/test_labels.py",
+        "tests/shared/core/protocol/test_labels.py",
         "tests/contracts/test_clear_parts.py",
     ),
 )

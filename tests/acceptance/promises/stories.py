@@ -31,7 +31,7 @@ STORIES = (
         "Every order of up to four acts per side, and 10,000 longer ones of several subjects at once, ends with both "
         "sides equal. No lawful act is refused because another crossed it, and every unlawful one has its code. With "
         "one shared state instead of tracks lawful acts are refused",
-        "tests/shared/exchange/test_tracks.py",
+        "tests/shared/core/protocol/test_tracks.py",
     ),
     line(
         "Over 80 virtual hours each clock of a notice becomes overdue when the policy says so. Until it is done, it is "

@@ -11,8 +11,8 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from client.views import EdgeView, ReferralView
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.vocabulary.routing import PartyKind
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.vocabulary.routing import PartyKind
 from tests.benchmarks import input as filing
 from tests.benchmarks import load
 from tests.benchmarks.measure import delivered

@@ -16,8 +16,8 @@ from deploy.accounting.book import Ledger, LedgerDiff
 from deploy.accounting.edges import EDGE, MESSAGE, Carrier, EdgeCheck, SealedDays, day_of
 from deploy.accounting.streams import ReadEnd, SentEnd, Sides, Stream
 from deploy.site.endpoints import Endpoints
-from shared.contracts.registry import REFERRAL_OFFERED
-from shared.kernel.ids import uuid7
+from shared.core.contracts.registry import REFERRAL_OFFERED
+from shared.core.ids import uuid7
 
 STREAM = Stream("hotline", "law_enforcement", uuid7(), 1)
 PARTY = "hotline-be.example"

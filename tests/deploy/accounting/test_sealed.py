@@ -14,9 +14,9 @@ from deploy.accounting.book import Reconciliation
 from deploy.accounting.edges import FILE, SealedDays, day_of, id_at, read_sealed, sealable, write_sealed
 from deploy.accounting.run import reconciled
 from deploy.accounting.streams import SealedStream, Stream
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.core.clock import SystemClock
+from shared.core.errors import Refused
+from shared.core.ids import coarse_uuid7, uuid7
 from tests.support.manual_clock import ManualClock
 from tests.support.running import HOTLINE, Exchange, referral
 

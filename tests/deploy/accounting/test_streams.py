@@ -11,7 +11,7 @@ import pytest
 
 from deploy.accounting import streams
 from deploy.accounting.book import LedgerDiff
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.messaging.streams import Lane, begin_chain, extend_chain
 
 PARTIES = ("hotline-be.example", "police-nl.example")

@@ -18,7 +18,7 @@ from deploy.devstack import process as forks
 from deploy.devstack.fork_server import PROGRAMS
 from deploy.devstack.process import ForkServer, Process
 from deploy.site.settings import inherited_environment
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from tests.deploy.devstack.test_process import eventually, is_alive
 from tests.support.fork_sample import NAME, THREAD
 

@@ -13,7 +13,7 @@ from deploy.directory.approval import document_body
 from deploy.kafka.provision import difference, manifest_in, manifest_of
 from deploy.site.access import answers, prepare_databases
 from deploy.site.settings import party_kinds
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from tests.support.exchange_world import world
 from tests.support.stack import FOUR, INSTANCES, embedded_settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.devstack.jars import Jar, ensure_jars, locked_jars
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 
 DELIVERED = b"harmless bytes of a jar\n"
 

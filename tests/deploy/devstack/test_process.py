@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.devstack.process import Process
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 
 pytestmark = pytest.mark.timing
 

@@ -11,7 +11,7 @@ from deploy.kafka.provision import WRITE_BYTES_PER_S, Manifest, apply_quotas, di
 from deploy.operator.state import as_json, find_difference
 from deploy.site.access import access_to, kafka_access
 from deploy.site.settings import party_kinds
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from tests.support.exchange_world import INSTANCES
 from tests.support.running import until
 

@@ -24,8 +24,8 @@ from deploy.kafka.provision import ClusterDiff, Manifest, PrincipalRule, TopicRu
 from deploy.site.access import OF_EVERY_SERVER, kafka_access, prepare_databases
 from deploy.site.endpoints import load
 from deploy.site.settings import party_kinds
-from shared.exchange.topics import inbox_topic
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.topics import inbox_topic
 from tests.deploy.devstack.test_process import eventually
 from tests.services.databases import connected
 from tests.support.stack import FOUR, INSTANCES, embedded_settings

@@ -17,7 +17,7 @@ from deploy.kafka.provision import manifest_of
 from deploy.site.endpoints import Endpoints
 from deploy.site.open import Site
 from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 
 
 @pytest.fixture

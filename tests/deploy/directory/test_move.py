@@ -13,10 +13,10 @@ from deploy.cli import app
 from deploy.directory.approval import document_body, sample_directory
 from deploy.operator.documents import moved
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.contracts.directory import FORMER_MAX
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.kernel.errors import Refused
-from shared.routing.documents import read_directory
+from shared.core.contracts.directory import FORMER_MAX
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.errors import Refused
+from shared.core.routing.documents import read_directory
 from tests.support.exchange_world import Keys
 
 PARTY, OLD, NEW = "provider-001.example", "industry", "industry_two"

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.artifacts.__main__ import ROOT, RULES
 from shared.messaging.exceptions import EXCEPTION_BYTES_MAX, EXCEPTIONS_MAX
-from shared.runtime.watch.metrics import REGISTRY
+from shared.platform.observability.metrics import REGISTRY
 
 ALERTS = [
     SimpleNamespace(**each)

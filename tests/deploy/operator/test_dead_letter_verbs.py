@@ -15,19 +15,19 @@ import pytest
 from deploy.accounting.book import opened
 from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
-from shared.exchange.sender_verification import SigningKeys
-from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.ids import uuid7
+from shared.core.protocol.sender_verification import SigningKeys
+from shared.core.protocol.topics import inbox_topic
+from shared.instance.delivery.arriving import pack, read_arrival, unpack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.reception import ArrivedMessage
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
-from shared.runtime.database.transactions import Database
-from shared.runtime.delivery.arriving import pack, read_arrival, unpack
-from shared.runtime.kafka.reader import LogReader
-from shared.runtime.kafka.topic_metadata import Coordinate
+from shared.platform.database.transactions import Database
+from shared.platform.kafka.reader import LogReader
+from shared.platform.kafka.topic_metadata import Coordinate
 from tests.deploy.operator.conftest import Ended, Run
 from tests.support.running import HOTLINE, Exchange, referral
 

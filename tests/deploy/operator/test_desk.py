@@ -16,12 +16,12 @@ from deploy.directory.approval import renewed, valid_until
 from deploy.operator.document_checks import check_directory, check_policy, objections
 from deploy.operator.documents import keep_published, publish_file, signed_beat
 from deploy.policy import sample_policy
-from shared.contracts.policy import Policy
-from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import digest
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.documents import read_directory, verify_beat
+from shared.core.canonical import digest
+from shared.core.clock import SystemClock
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
+from shared.core.routing.documents import read_directory, verify_beat
 from tests.deploy.operator.conftest import Run
 
 Edit = Callable[[dict[str, Any]], object]

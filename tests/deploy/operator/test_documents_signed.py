@@ -12,10 +12,10 @@ import pytest
 from deploy.operator.drafts import changes, publish, read_draft
 from deploy.policy import sample_policy
 from deploy.site.installation import Installation
-from shared.contracts.directory import DocumentActivated
-from shared.kernel.errors import Refused
-from shared.routing.documents import verify_document
-from shared.runtime.kafka.documents import read_approver_keys
+from shared.core.contracts.directory import DocumentActivated
+from shared.core.errors import Refused
+from shared.core.routing.documents import verify_document
+from shared.platform.kafka.documents import read_approver_keys
 from tests.deploy.operator.conftest import Run
 
 APPROVERS = ("one.example", "two.example")

@@ -13,9 +13,9 @@ from deploy.operator.doctor import examine
 from deploy.operator.folder import read_card
 from deploy.site.endpoints import read_site
 from deploy.site.open import Site
-from shared.kernel.clock import SystemClock
-from shared.runtime.instance.keys import load_keys
-from shared.runtime.instance.settings import RuntimeSettings, prefix_of
+from shared.core.clock import SystemClock
+from shared.instance.keys import load_keys
+from shared.instance.settings import RuntimeSettings, prefix_of
 from tests.deploy.operator.conftest import Ended, Run
 
 NAME = "hotline_north"

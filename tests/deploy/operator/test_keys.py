@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.runtime.admission.key_table import REVOKED_S
+from shared.platform.admission.key_table import REVOKED_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import HOTLINE, Exchange, referral, rows_of, until
 

@@ -17,10 +17,10 @@ import pytest
 from deploy.directory.approval import approve_document, document_body
 from deploy.operator.documents import newest_version
 from deploy.policy import sample_policy
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
-from shared.kernel.clock import SystemClock
-from shared.runtime.kafka.documents import write_document
+from shared.core.clock import SystemClock
+from shared.core.envelope.keys import SigningKey
+from shared.core.protocol.message import Record
+from shared.platform.kafka.documents import write_document
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 

@@ -10,11 +10,11 @@ import pytest
 
 import deploy
 from deploy.operator.keys import role_at
-from shared.kernel.authority import GivenRole, Role
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
-from shared.runtime.http.identity import KEY_ROLES
-from shared.vocabulary.routing import PartyKind
+from shared.core.authority import GivenRole, Role
+from shared.core.errors import Refused
+from shared.core.routing.directory_index import PartyEntry
+from shared.core.vocabulary.routing import PartyKind
+from shared.platform.http.identity import KEY_ROLES
 from tests.deploy.operator.conftest import Run
 from tests.deploy.sample.samples import decide_demo, demo, directory_document, policy_document
 

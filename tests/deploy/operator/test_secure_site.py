@@ -18,7 +18,7 @@ from deploy.devstack.servers import make_certificates
 from deploy.operator.doctor import Login, try_login
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
-from shared.kernel.clock import SystemClock
+from shared.core.clock import SystemClock
 from tests.deploy.operator.conftest import Run
 from tests.support.running import HOTLINE, Exchange, referral, rows_of, running_exchange, until
 from tests.support.stack import INSTANCES

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from deploy.operator.state import ask_instances
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.routing.ageing import aged
-from shared.runtime.watch.health import CHECKS_VALID_S
+from shared.core.clock import SystemClock
+from shared.core.ids import coarse_uuid7, uuid7
+from shared.core.routing.ageing import aged
+from shared.platform.observability.health import CHECKS_VALID_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 

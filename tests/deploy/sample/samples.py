@@ -13,15 +13,15 @@ from typing import Any
 from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
 from deploy.sample.generator import SampledReferral, demo_referrals
-from shared.contracts.directory import PublicKey
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.facts import ReadFacts, read_facts
-from shared.kernel.canonical import canonical_json, digest
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.documents import read_directory, read_policy
-from shared.routing.engine import RoutingInput, RoutingResult, judge
-from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary import jurisdiction
+from shared.core.canonical import canonical_json, digest
+from shared.core.contracts.directory import PublicKey
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.protocol.facts import ReadFacts, read_facts
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import read_directory, read_policy
+from shared.core.routing.engine import RoutingInput, RoutingResult, judge
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary import jurisdiction
 
 DECIDED_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TREE_DATA = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from deploy.directory.approval import approve_document, document_body, sign_approval
 from deploy.policy import sample_policy
-from shared.contracts.directory import Approval, DocumentActivated
-from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
-from shared.routing.documents import ApproverKey, approval_message, verify_document
+from shared.core.canonical import digest
+from shared.core.contracts.directory import Approval, DocumentActivated
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
+from shared.core.routing.documents import ApproverKey, approval_message, verify_document
 
 BODY = document_body(sample_policy())
 ACTIVE_FROM = datetime(2026, 3, 14, 12, 0, 0, 123_456, tzinfo=UTC)

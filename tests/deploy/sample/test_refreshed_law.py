@@ -18,21 +18,21 @@ from pydantic import ValidationError
 from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from deploy.sample.generator import SampledReferral, sample_referrals, write_jsonl
-from shared.contracts.decision import Facts
-from shared.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.facts import read_facts
-from shared.kernel.canonical import canonical_json
-from shared.routing.ageing import aged, review
-from shared.routing.documents import DocumentStore
-from shared.routing.whatif import DecisionDiff, DecisionInput, compare, preview, replay
+from shared.core.canonical import canonical_json
+from shared.core.contracts.decision import Facts
+from shared.core.contracts.policy import Calendar, ClockRule, InstrumentEntry, Policy
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.protocol.facts import read_facts
+from shared.core.routing.ageing import aged, review
+from shared.core.routing.documents import DocumentStore
+from shared.core.routing.whatif import DecisionDiff, DecisionInput, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
 from tests.deploy.sample.test_recount import rule
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests/support/recount.py"
 #: The sample's earlier law, as pinned for the golden decisions.
-BEFORE = json.loads((ROOT / "tests/shared/routing/golden/policy.json").read_bytes())
+BEFORE = json.loads((ROOT / "tests/shared/core/routing/golden/policy.json").read_bytes())
 DECIDED_AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
 APRIL, AUGUST = datetime(2026, 4, 15, 12, tzinfo=UTC), datetime(2026, 8, 15, 12, tzinfo=UTC)
 #: 35 days around 31 July: 2,000 referrals drawn like the demo's, observed later.

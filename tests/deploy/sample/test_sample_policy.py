@@ -14,10 +14,10 @@ from deploy.directory.approval import ISSUED_ON, PARTIES, sample_directory
 from deploy.policy import sample_policy
 from deploy.sample import published
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.authority import ORIGINS
-from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.vocabulary.jurisdiction import TREE
+from shared.core.envelope.keys import OpeningKey, SigningKey
+from shared.core.protocol.authority import ORIGINS
+from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.core.vocabulary.jurisdiction import TREE
 from tests.deploy.sample.samples import Decided, decide_demo, demo, directory_document, index_of, policy_document
 from tests.support.exchange_world import Keys
 from tests.support.stack import INSTANCES

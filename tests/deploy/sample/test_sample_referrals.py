@@ -14,8 +14,8 @@ import pytest
 
 from deploy.sample import published
 from deploy.sample.generator import DEMO_COUNT, DIRTY, SampledReferral, sample_referrals, write_jsonl
-from shared.contracts.referral import ReferralSubmission
-from shared.guard import as_kept, inspect
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
 #: It changes only when the sample itself is meant to change.

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from client.views import TimelineEntry
 from deploy.scenarios.player import line
 from deploy.scenarios.story import Scenario, ScenarioStep, filled, referral_like, stories
-from shared.exchange.states import personal
-from shared.kernel.ids import uuid7
-from shared.vocabulary.referral import IncidentKind
+from shared.core.acts.states import personal
+from shared.core.ids import uuid7
+from shared.core.vocabulary.referral import IncidentKind
 
 STORIES = stories()
 ROOT = Path(__file__).parents[3]

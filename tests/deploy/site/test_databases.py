@@ -14,9 +14,9 @@ from deploy.devstack.stack import DevStack
 from deploy.operator.state import check_schemas, migrate_schemas
 from deploy.site.access import READER_CONNECTIONS_MAX, SERVICE_PART, kafka_access, prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, OwnedDatabase, load
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
-from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid7
+from shared.platform.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
 from tests.services.databases import running_postgres
 from tests.support.running import rows_of
 

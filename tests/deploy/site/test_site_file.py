@@ -14,7 +14,7 @@ from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
 from deploy.site.installation import Installation, environment, install
 from deploy.site.open import instance_kind, instance_settings, owned_databases, site, state_directory
 from deploy.site.options import Options
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.errors import Refused, Unavailable
 
 KAFKA = {
     "bootstrap_servers": "kafka-1.example:9093,kafka-2.example:9093",

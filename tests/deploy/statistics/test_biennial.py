@@ -13,7 +13,7 @@ import pytest
 
 from deploy.statistics.figures import Figures, Measure, Month
 from deploy.statistics.publication import files_of, publish, years_of
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.statistics.figures import Figures, Measure, Month
 from deploy.statistics.publication import Bar, bars, files_of, publish
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from shared.exchange.message import Record
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record
 from shared.messaging.streams import LANES
-from shared.runtime.kafka.follower import LogIncarnation, TopicRefusal, VisibleTopics
-from shared.runtime.kafka.topic_metadata import Coordinate, Leader, Offsets
+from shared.platform.kafka.follower import LogIncarnation, TopicRefusal, VisibleTopics
+from shared.platform.kafka.topic_metadata import Coordinate, Leader, Offsets
 from tests.support.builders import AT
 from tests.support.wire_records import Written
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import Log, without_streams
 from tests.services.databases import endpoint_fixture, migrated
 

@@ -15,13 +15,14 @@ from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from services.audit.domain.shown import Access, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.contracts.registry import OUTCOME_REPORTED
-from shared.envelope.content_proof import leaf_digest
-from shared.envelope.headers import decode_headers
-from shared.exchange.message import Record, compose
-from shared.exchange.prepare import Prepared
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.registry import OUTCOME_REPORTED
+from shared.core.envelope.content_proof import leaf_digest
+from shared.core.envelope.headers import decode_headers
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record, compose
+from shared.core.protocol.prepare import Prepared
+from shared.instance.delivery.control import ControlLetterWriter
 from shared.messaging import streams
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.contract import ControlBody
@@ -31,8 +32,7 @@ from shared.messaging.ports import MessageDraft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import NewMessages
 from shared.messaging.streams import Lane, Pair, StreamPlace
-from shared.runtime.database.transactions import Database
-from shared.runtime.delivery.control import ControlLetterWriter
+from shared.platform.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import LONG_AFTER, World, world

@@ -15,8 +15,8 @@ import pytest
 from services.audit import intake
 from services.audit.bus import AckWriter
 from services.audit.domain.partitions import PartitionStatus
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid7
 from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack, build_ack_record, parse_ack_record
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import AppendPosition

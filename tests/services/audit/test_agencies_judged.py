@@ -11,17 +11,18 @@ import pytest
 
 from services.audit import use_cases
 from services.audit.domain.shown import Access, FlowFilter
-from shared.contracts.answers import CaseAcceptedClear
-from shared.contracts.case_referral import Contact, ContactSuggestedClear
-from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
-from shared.contracts.preservation import (
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptedClear
+from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.contracts.holds import HoldEndedClear, HoldPlacedClear
+from shared.core.contracts.preservation import (
     PreservationAnsweredClear,
     PreservationCorrectedClear,
     PreservationRequestedClear,
     PreservationWithdrawnClear,
 )
-from shared.contracts.registry import (
+from shared.core.contracts.registry import (
     CASE_ACCEPTED,
     CLAIM_GONE,
     CLAIM_GRANTED,
@@ -35,13 +36,18 @@ from shared.contracts.registry import (
     REFERRAL_PASSED_ON,
     MessageType,
 )
-from shared.exchange.accept import accept
-from shared.exchange.message import Addressing, Draft, Received, Record, compose, compose_revealed
-from shared.exchange.prepare import Prepared
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
-from shared.vocabulary.agencies import CaseReferReason, ContactGround
-from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope, PreservationAnswer, PreservationWithdrawal
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Addressing, Draft, Received, Record, compose, compose_revealed
+from shared.core.protocol.prepare import Prepared
+from shared.core.vocabulary.agencies import CaseReferReason, ContactGround
+from shared.core.vocabulary.preservation import (
+    HoldBasis,
+    HoldEnd,
+    HoldScope,
+    PreservationAnswer,
+    PreservationWithdrawal,
+)
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.services.hotline.transferring import ASIA, EUROPE, items
 from tests.support.builders import HOTLINE, POLICE, PROVIDER

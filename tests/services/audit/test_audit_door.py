@@ -10,8 +10,8 @@ import pytest
 
 from services.audit.api import flows_router
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.kernel.authority import Role
-from shared.runtime.database.transactions import Database
+from shared.core.authority import Role
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.doors import asking, door, identified_as
 from tests.support.builders import AT, POLICE

@@ -13,13 +13,13 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain import decisions as judged
 from services.audit.domain.shown import Access, FlowFilter, Partition
-from shared.contracts.facts import DecidedReferral
-from shared.contracts.registry import REFERRAL_DECIDED
-from shared.exchange.decision_fact import join_decided
-from shared.exchange.message import Draft, Record
-from shared.exchange.prepare import Prepared
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.facts import DecidedReferral
+from shared.core.contracts.registry import REFERRAL_DECIDED
+from shared.core.ids import uuid7
+from shared.core.protocol.decision_fact import join_decided
+from shared.core.protocol.message import Draft, Record
+from shared.core.protocol.prepare import Prepared
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.audit.test_finding import found
 from tests.support.builders import HOTLINE, PROVIDER

@@ -17,11 +17,11 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from shared.contracts import registry
-from shared.contracts.registry import MessageType
-from shared.exchange.message import Draft, Record, compose, compose_fact
-from shared.exchange.prepare import Prepared
-from shared.kernel.ids import uuid7
+from shared.core.contracts import registry
+from shared.core.contracts.registry import MessageType
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft, Record, compose, compose_fact
+from shared.core.protocol.prepare import Prepared
 from shared.messaging.exceptions import OutcomeKind
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER

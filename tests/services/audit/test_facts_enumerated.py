@@ -17,19 +17,19 @@ from deploy.accounting import views
 from deploy.accounting.book import LedgerDiff
 from deploy.accounting.edges import EDGE, Carrier, EdgeCheck, IntakeCheck
 from deploy.accounting.streams import Sides
-from shared.contracts.registry import (
+from shared.core.contracts.registry import (
     RECORD_REVEALED,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
     REFERRAL_REVIEWED,
     MessageType,
 )
-from shared.exchange.authority import cells_of
-from shared.exchange.message import Draft
-from shared.exchange.prepare import Prepared
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database
-from shared.vocabulary.routing import PartyKind
+from shared.core.ids import uuid7
+from shared.core.protocol.authority import cells_of
+from shared.core.protocol.message import Draft
+from shared.core.protocol.prepare import Prepared
+from shared.core.vocabulary.routing import PartyKind
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import Log, identity
 from tests.services.audit.test_entitled import decided, fact, revealed
 from tests.support.builders import HOTLINE, POLICE, PROVIDER

@@ -16,12 +16,12 @@ from services.audit import use_cases
 from services.audit.domain.shown import Access, FlowFilter, FlowPage, ScopeSet
 from services.audit.store import flow_search
 from services.audit.store.entries import PURPOSES_A_DAY
-from shared.envelope.headers import decode_headers
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.admission.budgets import BudgetExceeded
-from shared.runtime.database.transactions import Database
+from shared.core.authority import Role
+from shared.core.envelope.headers import decode_headers
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.platform.admission.budgets import BudgetExceeded
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.support.builders import POLICE
 from tests.support.exchange_world import HOTLINE

@@ -13,10 +13,10 @@ import pytest
 from deploy.accounting import views
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.store import flow_search
-from shared.envelope.headers import decode_headers
-from shared.exchange.accept import accept
-from shared.exchange.message import Received, Record
-from shared.kernel.ids import uuid7
+from shared.core.envelope.headers import decode_headers
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Received, Record
 from tests.services.audit.log import Log
 from tests.services.audit.test_agencies_judged import AT_LARGE, DE, NL, passed
 from tests.services.audit.test_finding import all_found, filled, found, pages_read

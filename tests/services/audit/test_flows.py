@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
-from shared.envelope.headers import decode_headers
-from shared.envelope.record_value import join_value, split_value
-from shared.envelope.segment_sealing import GroupOpener, open_with_key, pad_plaintext
-from shared.exchange.message import Record, seal_context
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.clock import coarse
+from shared.core.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
+from shared.core.envelope.headers import decode_headers
+from shared.core.envelope.record_value import join_value, split_value
+from shared.core.envelope.segment_sealing import GroupOpener, open_with_key, pad_plaintext
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record, seal_context
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import PLACE
 from tests.services.audit.log import Log, identity, of_message

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from shared.envelope.content_proof import MessageProof
-from shared.envelope.keys import SigningKey, VerifyKey
-from shared.envelope.record_value import split_value
-from shared.kernel.ids import uuid7
+from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.keys import SigningKey, VerifyKey
+from shared.core.envelope.record_value import split_value
+from shared.core.ids import uuid7
 from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import ClosedIncarnation, Holdings
 from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair

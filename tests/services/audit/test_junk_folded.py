@@ -17,16 +17,16 @@ from deploy.accounting.book import DifferenceList, Ledger
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Record
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.clock import rfc3339
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record
 from shared.messaging.placement import build_proof_record, place_record
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, StreamPlace
-from shared.runtime.database.transactions import Database, Session
-from shared.runtime.kafka.reader import LogReader
+from shared.platform.database.transactions import Database, Session
+from shared.platform.kafka.reader import LogReader
 from tests.services.audit.broker import Broker, Topic, with_life
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import MINE, ORDINARY, TO_AUDIT, facts, opening

@@ -16,14 +16,14 @@ from deploy.accounting.books import Ledgers
 from deploy.accounting.edges import SealedDays
 from deploy.accounting.streams import Sides
 from services.audit.domain.entries import AuditEntry
-from shared.contracts import registry
-from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
-from shared.envelope.record_value import join_value, split_value
-from shared.exchange.decision_fact import join_decided
-from shared.exchange.message import Record
-from shared.kernel.canonical import canonical_json
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database
+from shared.core.canonical import canonical_json
+from shared.core.contracts import registry
+from shared.core.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
+from shared.core.envelope.record_value import join_value, split_value
+from shared.core.ids import uuid7
+from shared.core.protocol.decision_fact import join_decided
+from shared.core.protocol.message import Record
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import Log, identity, of_message
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police

@@ -16,9 +16,9 @@ from deploy.accounting.book import Ledger
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import decisions
 from services.audit.domain.entries import UNREAD
-from shared.contracts import registry
-from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.registry import (
+from shared.core.contracts import registry
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.contracts.registry import (
     BY_TYPE,
     RECORD_REVEALED,
     REFERRAL_DECIDED,
@@ -27,10 +27,10 @@ from shared.contracts.registry import (
     MessageType,
     newest,
 )
-from shared.envelope.headers import Envelope, decode_headers, encode_headers
-from shared.exchange.authority import cells_of
-from shared.exchange.message import Record
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.envelope.headers import Envelope, decode_headers, encode_headers
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.authority import cells_of
+from shared.core.protocol.message import Record
 from shared.messaging import contract
 from shared.messaging.exceptions import OutcomeKind
 from tests.services.audit.broker import Broker

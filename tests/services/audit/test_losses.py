@@ -11,7 +11,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.bus import AuditConsumer
 from services.audit.domain.partitions import PartitionStatus
-from shared.exchange.message import Record
+from shared.core.protocol.message import Record
 from shared.messaging.streams import Pair
 from tests.services.audit.broker import Broker, Topic, with_life
 from tests.services.audit.log import Log

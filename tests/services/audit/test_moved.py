@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
-from shared.exchange.message import Draft, Record, compose_fact
-from shared.exchange.origin import EdgeAnswer
-from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
-from shared.exchange.prepare import Prepared, prepare_again
+from shared.core.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
+from shared.core.protocol.message import Draft, Record, compose_fact
+from shared.core.protocol.origin import EdgeAnswer
+from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge
+from shared.core.protocol.prepare import Prepared, prepare_again
+from shared.core.vocabulary.answers import AnswerState
 from shared.messaging.exceptions import OutcomeKind
-from shared.vocabulary.answers import AnswerState
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, submission

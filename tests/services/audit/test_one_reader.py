@@ -11,11 +11,11 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.bus import BACK_OFF_S, AckWriter, AuditConsumer
 from services.audit.domain.reading import Reading
-from shared.exchange.message import Record
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Unavailable
-from shared.runtime.database.lease import ProcessLease
-from shared.runtime.database.transactions import Database
+from shared.core.clock import SystemClock
+from shared.core.errors import Unavailable
+from shared.core.protocol.message import Record
+from shared.platform.database.lease import ProcessLease
+from shared.platform.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log, without_streams
 from tests.services.audit.test_acknowledgements import Topics

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from services.audit.console.pages import FlowPages
 from services.audit.domain.shown import FlowPage
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.runtime.console.forms import PageInput
-from shared.runtime.http.identity import Identity
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.platform.console.forms import PageInput
+from shared.platform.http.identity import Identity
 
 AUDITOR = Identity("auditor.example", Role.AUDITOR, "auditor", exercise=True, actor="0" * 32)
 

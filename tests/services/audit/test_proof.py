@@ -19,14 +19,14 @@ from services.audit import use_cases
 from services.audit.domain.proof import ProofView, SignatureStatus
 from services.audit.domain.shown import Access, Accounts, ScopeSet
 from services.audit.store.entries import PostgresEntries
-from shared.envelope.base64url import from_base64url
-from shared.envelope.content_proof import MessageProof
-from shared.envelope.keys import VerifyKey
-from shared.exchange.message import Record
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.core.authority import Role
+from shared.core.envelope.base64url import from_base64url
+from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.keys import VerifyKey
+from shared.core.errors import Refused
+from shared.core.protocol.message import Record
 from shared.messaging.placement import covered_bytes
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, identity
 from tests.support.builders import AT, POLICE
 from tests.support.running import rows_of

@@ -13,7 +13,7 @@ import pytest
 from deploy.accounting import views
 from deploy.accounting.book import Ledger
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.placement import digest_record
 from shared.messaging.resync import ClosedIncarnation, Holdings

@@ -12,10 +12,10 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.shown import Access, Flow, FlowFilter, FlowPage, FlowSummary, Partition, ScopeSet, within
-from shared.contracts.registry import BY_TYPE
-from shared.kernel.authority import AccessScope, Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import AccessScope, Role
+from shared.core.contracts.registry import BY_TYPE
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.support.builders import POLICE

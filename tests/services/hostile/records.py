@@ -9,19 +9,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.registry import REFERRAL_WITHDRAWN
-from shared.envelope.headers import PLACE
-from shared.envelope.keys import SigningKey
-from shared.exchange.message import Draft, Record
-from shared.exchange.record_table import RECORD_TABLE, Fate
+from shared.core.contracts.registry import REFERRAL_WITHDRAWN
+from shared.core.envelope.headers import PLACE
+from shared.core.envelope.keys import SigningKey
+from shared.core.protocol.message import Draft, Record
+from shared.core.protocol.record_table import RECORD_TABLE, Fate
+from shared.instance.delivery.judgement import kind_of
 from shared.messaging.acks import ACK
 from shared.messaging.exceptions import MALFORMED
 from shared.messaging.placement import KIND, PROOF
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane
-from shared.runtime.delivery.judgement import kind_of
 from tests.services.hostile.target import PAIR, Target, as_they_are, under
-from tests.shared.exchange.wrong_records import WRONG
+from tests.shared.core.protocol.wrong_records import WRONG
 from tests.support.builders import POLICE, draft, withdrawal
 from tests.support.exchange_world import World
 from tests.support.wire_records import Written

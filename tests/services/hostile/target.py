@@ -21,26 +21,26 @@ from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
 from services.law_enforcement.app import build
-from shared.contracts.directory import Directory
-from shared.contracts.policy import Policy
-from shared.envelope.headers import PLACE, SALT
-from shared.envelope.keys import SigningKey
-from shared.envelope.record_value import split_value
-from shared.exchange.message import Draft, Received, Record
-from shared.exchange.topics import inbox_topic
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.contracts.directory import Directory
+from shared.core.contracts.policy import Policy
+from shared.core.envelope.headers import PLACE, SALT
+from shared.core.envelope.keys import SigningKey
+from shared.core.envelope.record_value import split_value
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft, Received, Record
+from shared.core.protocol.topics import inbox_topic
+from shared.instance.app import App
+from shared.instance.delivery.control import CONTROL_TYPES
+from shared.instance.delivery.reading import InboxReader
+from shared.instance.delivery.unit import Handler, Settlement, Unit
+from shared.instance.settings import prefix_of
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import LANES, Lane, Pair, WireRole
-from shared.runtime.delivery.control import CONTROL_TYPES
-from shared.runtime.delivery.reading import InboxReader
-from shared.runtime.delivery.unit import Handler, Settlement, Unit
-from shared.runtime.instance.app import App
-from shared.runtime.instance.settings import prefix_of
-from shared.runtime.kafka.documents import publish_documents
+from shared.platform.kafka.documents import publish_documents
 from tests.services.databases import connected
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import installed_world, write

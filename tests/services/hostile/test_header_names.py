@@ -6,7 +6,7 @@ import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from shared.runtime.kafka.reader import TolerantRecords
+from shared.platform.kafka.reader import TolerantRecords
 
 GOOD = [("ce_id", b"1"), ("é", None), ("empty", b"")]
 

@@ -17,18 +17,18 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.exchange.accept import ReadingInstance
-from shared.exchange.accept import _authenticate as authenticate
-from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
-from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import ReadingInstance
+from shared.core.protocol.accept import _authenticate as authenticate
+from shared.core.protocol.record_table import RECORD_TABLE, Fate, row_for
+from shared.core.protocol.topics import inbox_topic
+from shared.instance.delivery.arriving import ENCRYPTED, unpack
+from shared.instance.delivery.judgement import kind_of
 from shared.messaging.acks import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF
-from shared.runtime.delivery.arriving import ENCRYPTED, unpack
-from shared.runtime.delivery.judgement import kind_of
-from shared.runtime.watch.logs import configure_logs
+from shared.platform.observability.logs import configure_logs
 from tests.services.hostile import records
 from tests.services.hostile.records import of
 from tests.services.hostile.target import (
@@ -89,7 +89,7 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
             count = len(one.written)
             lasts[offsets[count - 1]], offsets = one, offsets[count:]
         target.batches.clear()
-        monkeypatch.setattr("shared.exchange.accept._authenticate", breaking_stage)
+        monkeypatch.setattr("shared.core.protocol.accept._authenticate", breaking_stage)
         async with running(target, monkeypatch):
             await until(lambda: has_read(target, max(lasts)))
             await until(lambda: has_sent_everything(target))

@@ -17,9 +17,9 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from shared.exchange.message import Draft
+from shared.core.protocol.message import Draft
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.transferring import WORKERS, claim_at_once, mandated
 from tests.support.exchange_world import world

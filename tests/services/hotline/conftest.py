@@ -10,7 +10,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.api import offers_router
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.hotline.hotlines import KEK, Hotlines, Prompt

@@ -13,16 +13,16 @@ import httpx
 from services.hotline.bus import hotline_door
 from services.hotline.domain import HOTLINE as RECIPIENT
 from services.hotline.store import PostgresOffers
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.instance.delivery.unit import Unit
 from shared.party.origin.bus import OriginHandler
 from shared.party.recipient.use_cases import ItemActor, act
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import Unit
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
 from tests.services.doors import ACTOR, as_told, asking
 from tests.services.outgoing import NO_LAW, clear_parts

@@ -15,14 +15,17 @@ import httpx
 
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.acceptance import Acceptor
-from shared.exchange.message import Draft, Received
-from shared.exchange.prepare import Documents
-from shared.guard import edition
-from shared.kernel.authority import Role
-from shared.kernel.canonical import digest
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.canonical import digest
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.guard import edition
+from shared.core.ids import uuid7
+from shared.core.protocol.acceptance import Acceptor
+from shared.core.protocol.message import Draft, Received
+from shared.core.protocol.prepare import Documents
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
@@ -36,12 +39,9 @@ from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.redecide import CurrentDocuments
 from shared.party.origin.use_cases.referrals import Actor
-from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.runtime.http.identity import Identity
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.admission.budgets import BudgetLimits, Budgets
+from shared.platform.database.transactions import Database, RowScope, Session
+from shared.platform.http.identity import Identity
 from tests.services.doors import ACTOR, door, serving
 from tests.services.outgoing import forget_sent, keep_sent, sent_by
 from tests.support.builders import AT, HOTLINE, settlement

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.evidence import SignedAcceptance
-from shared.exchange.acceptance import AuditState, at_audit, check_acceptance
-from shared.exchange.message import Record
-from shared.kernel.authority import Role
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.canonical import digest
+from shared.core.contracts.evidence import SignedAcceptance
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.protocol.acceptance import AuditState, at_audit, check_acceptance
+from shared.core.protocol.message import Record
 from shared.party.origin.domain import Request, Submission
 from tests.services.audit.log import Log
 from tests.services.databases import connected

@@ -9,12 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.answers import NoticeNotOursClear
-from shared.contracts.items import ITEMS_MAX, DisownedItem
-from shared.contracts.registry import NOTICE_NOT_OURS
-from shared.exchange.accept import accept
-from shared.exchange.message import Draft, Received
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.contracts.answers import NoticeNotOursClear
+from shared.core.contracts.items import ITEMS_MAX, DisownedItem
+from shared.core.contracts.registry import NOTICE_NOT_OURS
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Draft, Received
 from tests.services.deliveries import received
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin, applied

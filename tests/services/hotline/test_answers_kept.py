@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.answers import NoticeAnsweredClear
-from shared.contracts.items import ItemAnswer
-from shared.contracts.registry import NOTICE_ANSWERED
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.answers import NoticeAnsweredClear
+from shared.core.contracts.items import ItemAnswer
+from shared.core.contracts.registry import NOTICE_ANSWERED
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin

@@ -12,16 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.canonical import digest
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.canonical import digest
+from shared.core.ids import uuid7
 from shared.party.failure_isolation import Act, ClaimedBatch, Isolation
 from shared.party.origin import bus
 from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.use_cases.intake import Intake
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.watch.metrics import REGISTRY
-from shared.runtime.watch.retry_backoff import PAUSE_MAX
+from shared.platform.database.transactions import RowScope
+from shared.platform.observability.metrics import REGISTRY
+from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.doors import ACTOR, until_idle
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_contacts import BE, NL, accepted, answered

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin import bus
-from shared.runtime.watch.metrics import REGISTRY
-from shared.runtime.watch.retry_backoff import PAUSE_MAX
+from shared.platform.observability.metrics import REGISTRY
+from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_apart import LOOPS, PROVIDERS, EndOfTurn, Pair, nothing_else, run
 

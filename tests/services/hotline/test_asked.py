@@ -9,28 +9,28 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.questions import (
+from shared.core.authority import Role
+from shared.core.contracts.questions import (
     DisputedItem,
     NoticeDisputeRaisedClear,
     NoticeQuestionAskedClear,
     NoticeQuestionLapsedClear,
     QuestionAskedClear,
 )
-from shared.contracts.registry import (
+from shared.core.contracts.registry import (
     NOTICE_DISPUTE_RAISED,
     NOTICE_QUESTION_ASKED,
     NOTICE_QUESTION_LAPSED,
     QUESTION_ASKED,
 )
-from shared.exchange.message import Received
-from shared.exchange.questions import LAPSES_AFTER
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.questions import LAPSES_AFTER
+from shared.core.vocabulary.answers import ActionReason
+from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.questions.store import PostgresQuestions, asked_waits
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import ActionReason
-from shared.vocabulary.questions import DisputeReason, NeedsInfo
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import received
 from tests.services.doors import asking, waiting
 from tests.services.hotline.origin import Origin, applied

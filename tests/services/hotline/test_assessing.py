@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.kernel.authority import Role
+from shared.core.authority import Role
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, withdrawn
 from tests.services.hotline.hotlines import Hotlines, Prompt
 

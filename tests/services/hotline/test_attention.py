@@ -9,15 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseDeclinedClear, NoticeNotOursClear
-from shared.contracts.items import DisownedItem, ItemAnswer
-from shared.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
-from shared.exchange.message import Received
-from shared.kernel.ids import uuid4
+from shared.core.contracts.answers import CaseDeclinedClear, NoticeNotOursClear
+from shared.core.contracts.items import DisownedItem, ItemAnswer
+from shared.core.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.origin.store.holds import origin_waits
-from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.doors import attention_list, serving
 from tests.services.hotline.origin import APPLYING, KEK, Origin

@@ -17,11 +17,11 @@ import httpx
 import pytest
 from pydantic_core import to_json
 
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid7
 from shared.party.origin.api.checking import CheckRequest, CheckWorker, check_posted
-from shared.runtime.database.transactions import Database
-from shared.runtime.http import worker_process as aside_module
+from shared.platform.database.transactions import Database
+from shared.platform.http import worker_process as aside_module
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE

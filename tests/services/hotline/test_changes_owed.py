@@ -10,10 +10,10 @@ import httpx
 import pytest
 from pydantic_core import to_json
 
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
-from shared.runtime.admission.budgets import Budgets
-from shared.runtime.http.identity import Identity
+from shared.core.authority import Role
+from shared.core.ids import uuid7
+from shared.platform.admission.budgets import Budgets
+from shared.platform.http.identity import Identity
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.transferring import orphan, transfer

@@ -8,17 +8,17 @@ from uuid import UUID
 import pytest
 
 from services.hotline.store import transfers_waiting
-from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, ItemProgress, TransferOfferedClear
-from shared.contracts.base import Contract
-from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
-from shared.exchange.derived_referral import derived_from
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.authority import Role
+from shared.core.contracts.answers import ClaimGoneClear, ClaimGrantedClear, ItemProgress, TransferOfferedClear
+from shared.core.contracts.base import Contract
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.derived_referral import derived_from
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.referral import TransferReason
 from shared.party.attention_item import ListPlace
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.referral import TransferReason
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import asking
 from tests.services.hotline.hotlines import Hotlines, Prompt, an_offer

@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
+from shared.core.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
 from shared.party.origin import bus
 from shared.party.origin.records import LockedReferral
 from shared.party.origin.store import transfers

@@ -14,24 +14,24 @@ import pytest
 from deploy.accounting import views
 from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
-from shared.contracts.items import ItemAnswer
-from shared.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
-from shared.exchange.prepare import Prepared
-from shared.exchange.states import Event
-from shared.kernel.authority import Role
-from shared.kernel.clock import coarse
-from shared.kernel.ids import uuid7
+from shared.core.acts.states import Event
+from shared.core.authority import Role
+from shared.core.clock import coarse
+from shared.core.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
+from shared.core.contracts.items import ItemAnswer
+from shared.core.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
+from shared.core.ids import uuid7
+from shared.core.protocol.prepare import Prepared
+from shared.core.routing.clocks import Law, LawAt
+from shared.core.vocabulary.answers import NoticeAction
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.filing import FILED, FilingBatch, PostgresFiling
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.routing.clocks import Law, LawAt
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.transactions import Database, RowScope, write_late
-from shared.runtime.timers.store import list_timers
-from shared.runtime.timers.timers import Timers
-from shared.vocabulary.answers import NoticeAction
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.feed import note_acts
+from shared.platform.database.transactions import Database, RowScope, write_late
+from shared.platform.timers.store import list_timers
+from shared.platform.timers.timers import Timers
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import numbered, received
 from tests.services.doors import timers_of, until_idle

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
-from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
-from shared.exchange.message import Received
-from shared.kernel.ids import uuid4
+from shared.core.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
+from shared.core.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseDeclineReason
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.instance.delivery.unit import Unit
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.store.edges import PostgresEdges
-from shared.runtime.delivery.unit import Unit
-from shared.vocabulary.answers import CaseDeclineReason
-from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_duplicates import at, linked, spellings

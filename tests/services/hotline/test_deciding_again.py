@@ -13,18 +13,18 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
-from shared.contracts.directory import Directory
-from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
-from shared.exchange.accept import accept_batch
-from shared.exchange.message import Draft
-from shared.kernel.errors import CausewayError, Unavailable
+from shared.core.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
+from shared.core.contracts.directory import Directory
+from shared.core.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
+from shared.core.errors import CausewayError, Unavailable
+from shared.core.protocol.accept import accept_batch
+from shared.core.protocol.message import Draft
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.redecide import DUE_MAX, EdgeRedecider
-from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_attention import about

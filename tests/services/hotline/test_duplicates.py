@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from shared.exchange import locations
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
+from shared.core.protocol import locations
 from shared.party.failure_isolation import Isolation
 from shared.party.origin.store.filing import FilingBatch, PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.retry_backoff import RetryBackoff
+from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.doors import asking, until_idle
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE

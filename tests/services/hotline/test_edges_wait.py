@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from deploy.accounting.views import UNSENT
-from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_deciding_again import change_directory, unsealable

@@ -11,15 +11,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.envelope.content_proof import unpack_proof
-from shared.exchange.message import Draft
-from shared.kernel.authority import Role
-from shared.kernel.errors import Defect, Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.envelope.content_proof import unpack_proof
+from shared.core.errors import Defect, Refused
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft
 from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.use_cases.intake import TOGETHER
-from shared.runtime.database.transactions import RowScope
+from shared.platform.database.transactions import RowScope
 from tests.services.doors import ACTOR
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE

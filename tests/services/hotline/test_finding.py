@@ -9,10 +9,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.clock import SystemClock
+from shared.core.ids import uuid7
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store import referrals
-from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE, PROVIDER

@@ -9,12 +9,12 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures
-from shared.contracts.answers import NoticeAnsweredClear
-from shared.contracts.items import ItemAnswer
-from shared.contracts.registry import NOTICE_ANSWERED
-from shared.exchange.message import Received
-from shared.kernel.ids import uuid4
-from shared.vocabulary.answers import NoticeAction
+from shared.core.contracts.answers import NoticeAnsweredClear
+from shared.core.contracts.items import ItemAnswer
+from shared.core.contracts.registry import NOTICE_ANSWERED
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import NoticeAction
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, notice, pass_time, place, planned

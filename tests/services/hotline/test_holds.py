@@ -11,10 +11,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.contracts import registry
-from shared.contracts.answers import CaseDeclinedClear
-from shared.contracts.base import Contract
-from shared.contracts.holds import (
+from shared.core.authority import Role
+from shared.core.contracts import registry
+from shared.core.contracts.answers import CaseDeclinedClear
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import (
     HoldExtendedClear,
     HoldOverride,
     HoldPlacedClear,
@@ -22,17 +23,16 @@ from shared.contracts.holds import (
     NoObjectionClear,
     OverrideApproval,
 )
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4
+from shared.core.errors import Refused
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseDeclineReason
+from shared.core.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.bus import OriginTimers
 from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.use_cases import holds
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import CaseDeclineReason
-from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import received
 from tests.services.doors import until_idle, waiting
 from tests.services.hotline.origin import APPLYING, Origin, applied

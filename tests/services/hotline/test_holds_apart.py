@@ -11,10 +11,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.envelope.record_value import split_value
-from shared.exchange.message import Draft
-from shared.kernel.clock import coarse
-from shared.kernel.ids import uuid7
+from shared.core.clock import coarse
+from shared.core.envelope.record_value import split_value
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft
 from tests.services.doors import until_idle
 from tests.services.hotline.origin import Origin, applied
 from tests.services.hotline.test_amending import amended, filed, read, sent

@@ -8,13 +8,13 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.answers import NoticeAnsweredClear
-from shared.contracts.items import ItemAnswer
-from shared.contracts.registry import NOTICE_ANSWERED
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
-from shared.vocabulary.answers import NoticeAction
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.authority import Role
+from shared.core.contracts.answers import NoticeAnsweredClear
+from shared.core.contracts.items import ItemAnswer
+from shared.core.contracts.registry import NOTICE_ANSWERED
+from shared.core.ids import uuid4, uuid7
+from shared.core.vocabulary.answers import NoticeAction
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin

@@ -9,20 +9,26 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
-from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_ANSWERED, NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
-from shared.exchange.message import Draft, Received
-from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
-from shared.kernel.authority import Role
-from shared.kernel.errors import Unavailable
+from shared.core.authority import Role
+from shared.core.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
+from shared.core.contracts.registry import (
+    NOTICE_ACKNOWLEDGED,
+    NOTICE_ANSWERED,
+    NOTICE_ISSUED,
+    NOTICE_WITHDRAWN,
+    MessageType,
+)
+from shared.core.errors import Unavailable
+from shared.core.protocol.message import Draft, Received
+from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.core.vocabulary.routing import PartyStatus
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.routing import PartyStatus
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.services.hotline.test_attention import about

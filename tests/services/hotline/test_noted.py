@@ -8,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.registry import NOTICE_ISSUED
-from shared.exchange.message import Draft
-from shared.kernel.errors import Unavailable
+from shared.core.contracts.registry import NOTICE_ISSUED
+from shared.core.errors import Unavailable
+from shared.core.protocol.message import Draft
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin import bus
 from shared.party.origin.domain import PAUSES
-from shared.runtime.database.transactions import Database
-from shared.runtime.watch.retry_backoff import PAUSE_MAX
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.transactions import Database
+from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.hotline import test_moves as moves
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run

@@ -8,9 +8,9 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.api import offers_router
 from services.hotline.domain import HOTLINE as RECIPIENT
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.use_cases import list_items, show_item
 from tests.services.databases import stored_text

@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.base import Contract
-from shared.contracts.holds import ShownHold
-from shared.contracts.registry import MessageType
-from shared.exchange.origin import ANSWERS, ReferralState
-from shared.kernel.authority import Role
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import ShownHold
+from shared.core.contracts.registry import MessageType
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid7
+from shared.core.protocol.origin import ANSWERS, ReferralState
+from shared.core.vocabulary.answers import AnswerState, ReceiptOutcome
 from shared.party.origin.domain import AnswerDetail, Delivery, Request, SentEdge, Submission, Tick, ticks
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.questions.store import ShownQuestion
-from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.answers import CaseAcceptedClear, CaseRecord, OutcomeReportedClear, WithdrawalAcknowledgedClear
-from shared.contracts.base import Contract
-from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED, WITHDRAWAL_ACKNOWLEDGED, MessageType
-from shared.exchange.message import Received
-from shared.kernel.ids import uuid4
-from shared.vocabulary.answers import CaseOutcome, CloseReason, WithdrawalFate, YesNoUnknown
-from shared.vocabulary.referral import WithdrawalReason
+from shared.core.contracts.answers import (
+    CaseAcceptedClear,
+    CaseRecord,
+    OutcomeReportedClear,
+    WithdrawalAcknowledgedClear,
+)
+from shared.core.contracts.base import Contract
+from shared.core.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED, WITHDRAWAL_ACKNOWLEDGED, MessageType
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseOutcome, CloseReason, WithdrawalFate, YesNoUnknown
+from shared.core.vocabulary.referral import WithdrawalReason
 from tests.services.databases import stored_text
 from tests.services.deliveries import received
 from tests.services.hotline.origin import Origin

@@ -6,20 +6,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.items import ItemAnswer
-from shared.exchange.act import Subject
-from shared.kernel.authority import Role
+from shared.core.acts.act import Subject
+from shared.core.authority import Role
+from shared.core.contracts.items import ItemAnswer
+from shared.core.routing.clocks import Law
+from shared.core.vocabulary.answers import NoticeAction
 from shared.party.attention import AttentionRoutes, AttentionSource, overdue
 from shared.party.origin.store.holds import origin_waits
-from shared.routing.clocks import Law
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.timers.store import read_due
-from shared.vocabulary.answers import NoticeAction
+from shared.platform.database.transactions import RowScope
+from shared.platform.timers.store import read_due
 from tests.services.doors import attention_list, serving, timers_of, until_idle
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_attention import declined, notice_of
-from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.shared.core.routing.test_clocks import SAMPLE_LAW
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.manual_clock import ManualClock
 

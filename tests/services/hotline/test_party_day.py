@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.directory import Daily
-from shared.envelope.base64url import to_base64url
-from shared.guard import cost
-from shared.guard.charge import BYTE
-from shared.kernel.ids import uuid7
+from shared.core.contracts.directory import Daily
+from shared.core.envelope.base64url import to_base64url
+from shared.core.guard import cost
+from shared.core.guard.charge import BYTE
+from shared.core.ids import uuid7
+from shared.core.routing.directory_index import SMALLEST
 from shared.party.origin.domain import QuotaUsage
-from shared.routing.directory_index import SMALLEST
-from shared.runtime.watch.metrics import UNRELEASED
+from shared.platform.observability.metrics import UNRELEASED
 from tests.services.doors import asking
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_second_person import over_budget, review

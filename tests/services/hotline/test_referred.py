@@ -7,18 +7,18 @@ from uuid import UUID
 
 import httpx
 
-from shared.contracts.case_referral import CaseCameBackClear, CaseReferredClear
-from shared.contracts.questions import QuestionAskedClear
-from shared.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_ASKED
-from shared.exchange.message import Received
-from shared.exchange.questions import LAPSES_AFTER
-from shared.kernel.authority import Role
+from shared.core.authority import Role
+from shared.core.contracts.case_referral import CaseCameBackClear, CaseReferredClear
+from shared.core.contracts.questions import QuestionAskedClear
+from shared.core.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_ASKED
+from shared.core.protocol.message import Received
+from shared.core.protocol.questions import LAPSES_AFTER
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.questions import NeedsInfo
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store.edge_rows import referral_words
 from shared.party.origin.store.holds import PostgresHolds
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.questions import NeedsInfo
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.transactions import RowScope
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_asked import STATED, answer, waits

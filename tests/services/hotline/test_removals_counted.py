@@ -14,11 +14,11 @@ import pytest
 from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
-from shared.contracts.answers import NoticeAnsweredClear
-from shared.contracts.items import ItemAnswer
-from shared.contracts.registry import NOTICE_ANSWERED
-from shared.kernel.ids import uuid4
-from shared.vocabulary.answers import NoticeAction
+from shared.core.contracts.answers import NoticeAnsweredClear
+from shared.core.contracts.items import ItemAnswer
+from shared.core.contracts.registry import NOTICE_ANSWERED
+from shared.core.ids import uuid4
+from shared.core.vocabulary.answers import NoticeAction
 from tests.acceptance.programs import foreign
 from tests.services.deliveries import received
 from tests.services.hotline.origin import APPLYING, Origin

@@ -12,13 +12,13 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.envelope.base64url import to_base64url
-from shared.exchange.accept import accept
-from shared.exchange.message import Draft, Received
-from shared.guard.edition import passed
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.envelope.base64url import to_base64url
+from shared.core.errors import Refused
+from shared.core.guard.edition import passed
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Draft, Received
 from shared.party.origin.use_cases import questions
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid7
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE

@@ -13,12 +13,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.registry import NOTICE_WITHDRAWN
-from shared.exchange.message import Draft
-from shared.kernel.ids import uuid7
+from shared.core.contracts.registry import NOTICE_WITHDRAWN
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store.locations import OriginTracks
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow, removed

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid4, uuid7
+from shared.core.vocabulary.referral import TransferReason, WithdrawalReason
 from shared.party.origin.domain import TransferStatus
 from shared.party.origin.records import LockedReferral
 from shared.party.origin.store.holds import unclaimed_waits
 from shared.party.origin.use_cases.referrals import OriginSender
 from shared.party.origin.use_cases.transfers import told_again
-from shared.vocabulary.referral import TransferReason, WithdrawalReason
 from tests.services.doors import waiting
 from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer

@@ -20,22 +20,22 @@ from client.api import CausewayClient
 from client.cli.import_file import AcceptanceFile, ImportState, check_file, import_file, state_path
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
-from shared.contracts.directory import Directory
-from shared.exchange.accept import RECORD_BYTES_MAX
-from shared.exchange.message import Draft
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.contracts.directory import Directory
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import RECORD_BYTES_MAX
+from shared.core.protocol.message import Draft
 from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.party.origin.domain import PAUSES
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.server import serve_http
+from shared.platform.database.transactions import Database
+from shared.platform.http.edge import create_app
+from shared.platform.http.identity import Identity
+from shared.platform.http.server import serve_http
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, World, world

@@ -11,20 +11,20 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import RecordErasedClear, RetentionStatement, WithdrawalAcknowledgedClear
-from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
-from shared.exchange.message import Draft
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.core.authority import Role
+from shared.core.contracts.answers import RecordErasedClear, RetentionStatement, WithdrawalAcknowledgedClear
+from shared.core.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
+from shared.core.errors import Refused
+from shared.core.protocol.message import Draft
+from shared.core.vocabulary.answers import KeptBasis, WithdrawalFate
+from shared.core.vocabulary.judgement import RetentionClass
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.list_filter import EVERYTHING
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry
-from shared.vocabulary.answers import KeptBasis, WithdrawalFate
-from shared.vocabulary.judgement import RetentionClass
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database.transactions import RowScope
+from shared.platform.observability.telemetry import close_telemetry, configure_telemetry
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER

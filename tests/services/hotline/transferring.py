@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.answers import OfferClaimedClear
-from shared.contracts.registry import OFFER_CLAIMED
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
-from shared.vocabulary.routing import Mandate
+from shared.core.authority import Role
+from shared.core.contracts.answers import OfferClaimedClear
+from shared.core.contracts.registry import OFFER_CLAIMED
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.routing import Mandate
 from tests.services.deliveries import received
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin, applied

@@ -10,20 +10,20 @@ from uuid import UUID
 from services.industry.bus import industry_door
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
-from shared.contracts.answers import DisowningStatement, NoticeDisowning
-from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts.answers import DisowningStatement, NoticeDisowning
+from shared.core.contracts.base import Contract
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.instance.delivery.unit import Unit
 from shared.party.origin.bus import OriginHandler
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.redecide import EdgeRedecider
 from shared.party.recipient.use_cases import ItemActor
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import Unit
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts

@@ -7,22 +7,22 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import (
+from shared.core.authority import Role
+from shared.core.contracts.answers import (
     ItemsCheckedClear,
     ItemStatement,
     NoticeStatements,
     Reinstatement,
     ReinstateStatement,
 )
-from shared.contracts.base import Contract
-from shared.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX, ItemCheck
-from shared.contracts.registry import ITEMS_CHECKED
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.contracts.base import Contract
+from shared.core.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX, ItemCheck
+from shared.core.contracts.registry import ITEMS_CHECKED
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
 from shared.party.recipient.domain import ItemQuery
-from shared.vocabulary.answers import CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
 from tests.services.deliveries import (
     AT,
     HOTLINE,

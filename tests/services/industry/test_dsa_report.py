@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 from services.industry.api import statistics_router
-from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.decision import Edge
-from shared.contracts.referral import NoticeRecord
-from shared.exchange.message import Received, WireForm
+from shared.core.contracts.answers import ItemStatement, NoticeStatements
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.referral import NoticeRecord
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received, WireForm
+from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
+from shared.core.vocabulary.referral import IncidentKind
 from shared.formats.dsa_notices import CATEGORY, COLUMNS
-from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import NoticeAction, NoticeRejection
-from shared.vocabulary.referral import IncidentKind
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, edge, issued
 from tests.services.doors import door, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers

@@ -10,17 +10,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid7
+from shared.core.routing.clocks import Law
 from shared.party.webhooks import party_routers
-from shared.routing.clocks import Law
-from shared.runtime.timers.store import list_timers
-from shared.runtime.timers.timers import Timers
+from shared.platform.timers.store import list_timers
+from shared.platform.timers.timers import Timers
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import CLOCK, asking, door, serving, timers_of, until_idle
 from tests.services.industry.provider import APPLYING, KEK, Providers
-from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.shared.core.routing.test_clocks import SAMPLE_LAW
 from tests.support.manual_clock import ManualClock
 
 DESCRIBED = Described("industry")

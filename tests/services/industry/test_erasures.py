@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from services.industry.store import PostgresNotices
-from shared.kernel.errors import Defect, Refused, Unavailable
-from shared.kernel.ids import uuid7
-from shared.runtime.database.journal import KeptRecord
-from shared.runtime.database.transactions import gather
-from shared.runtime.watch.health import Check
+from shared.core.errors import Defect, Refused, Unavailable
+from shared.core.ids import uuid7
+from shared.platform.database.journal import KeptRecord
+from shared.platform.database.transactions import gather
+from shared.platform.observability.health import Check
 from tests.services.deliveries import ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import APPLYING, KEK
 from tests.services.industry.test_withdrawals import DAY_S, HELD_BY_LAW, LONG_H, REMOVED

@@ -19,21 +19,21 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
-from shared.contracts.referral import UrlLocator
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.locations import FORMS
-from shared.exchange.states import row
-from shared.guard.edition import own
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts.referral import UrlLocator
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Refused
+from shared.core.guard.edition import own
+from shared.core.ids import uuid7
+from shared.core.protocol.locations import FORMS
 from shared.party.bulk.store import BatchedAct
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.preservation.store.preservations import ProviderPreservations, tokens
 from shared.party.recipient.use_cases import ItemActor
-from shared.runtime.database.catalogue import find_differences, read_catalogue
-from shared.runtime.database.transactions import RowScope, Session
+from shared.platform.database.catalogue import find_differences, read_catalogue
+from shared.platform.database.transactions import RowScope, Session
 from tests.services.databases import connected
 from tests.services.deliveries import AT, LOCATION, OTHER_HOTLINE, PROVIDER, issued
 from tests.services.doors import ACTOR, asking

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.items import AnswerTrack
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import NoticeAction
+from shared.core.contracts.answers import ItemStatement, NoticeStatements
+from shared.core.contracts.items import AnswerTrack
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.vocabulary.answers import NoticeAction
 from tests.services.deliveries import OTHER_HOTLINE, issued, notice_withdrawn
 from tests.services.industry.provider import Providers
 

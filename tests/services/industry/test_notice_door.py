@@ -11,8 +11,8 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import build
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid7
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.doors import ACTOR, asking
 from tests.services.industry.provider import Providers

@@ -11,13 +11,13 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.api import notices_router
-from shared.exchange.accept import accept
-from shared.exchange.evidence import check_evidence, read_evidence
-from shared.exchange.message import Record
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Unit
+from shared.core.authority import Role
+from shared.core.evidence import check_evidence, read_evidence
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Record
+from shared.instance.delivery.unit import Unit
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import connected
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers

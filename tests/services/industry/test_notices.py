@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.answers import (
+from shared.core.acts.act import NoticeState
+from shared.core.authority import Role
+from shared.core.contracts.answers import (
     CaseAcceptedClear,
     ItemAnswers,
     ItemStatement,
@@ -17,18 +19,16 @@ from shared.contracts.answers import (
     RetentionStatement,
     WithdrawalAnswer,
 )
-from shared.contracts.registry import CASE_ACCEPTED
-from shared.exchange.act import NoticeState
-from shared.exchange.items import ItemLog, answered
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.contracts.registry import CASE_ACCEPTED
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.protocol.items import ItemLog, answered
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
+from shared.core.vocabulary.judgement import RetentionClass
+from shared.instance.delivery.unit import Unit
 from shared.party.recipient.domain import ItemAct
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Unit
-from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
-from shared.vocabulary.judgement import RetentionClass
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import stored_text
 from tests.services.deliveries import (
     AGENCY,

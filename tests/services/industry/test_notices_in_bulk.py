@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from services.industry.api import notices_router
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid7
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers

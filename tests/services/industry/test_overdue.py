@@ -8,19 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from deploy.policy import sample_policy
-from shared.exchange.act import Subject
-from shared.kernel.authority import Role
-from shared.kernel.clock import rfc3339
+from shared.core.acts.act import Subject
+from shared.core.authority import Role
+from shared.core.clock import rfc3339
+from shared.core.routing.clocks import Law
+from shared.core.routing.policy_index import PolicyIndex
 from shared.party.attention import AttentionRoutes, overdue
-from shared.routing.clocks import Law
-from shared.routing.policy_index import PolicyIndex
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.timers.store import read_due
+from shared.platform.database.transactions import RowScope
+from shared.platform.timers.store import read_due
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn
 from tests.services.doors import attention_list, serving, timers_of, until_idle
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
-from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
+from tests.shared.core.routing.test_clocks import SAMPLE_LAW, policy
 from tests.support.manual_clock import ManualClock
 
 #: The sample's clocks of a notice, in hours: every 24 again, then the site owner, the registrar, the regulator.

@@ -14,21 +14,21 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry import use_cases
 from services.industry.domain import AUTHORITY
-from shared.contracts.answers import NoticeStatements
-from shared.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
-from shared.contracts.preservation_api import PreservationAnswering, PreservationRecord
-from shared.contracts.referral import UrlLocator
-from shared.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
-from shared.exchange.act import Subject, Track
-from shared.exchange.message import Received
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.act import Subject, Track
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts.answers import NoticeStatements
+from shared.core.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
+from shared.core.contracts.preservation_api import PreservationAnswering, PreservationRecord
+from shared.core.contracts.referral import UrlLocator
+from shared.core.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.instance.delivery.unit import Unit
 from shared.party.preservation.store.preservations import ProviderPreservations, tokens
 from shared.party.preservation.use_cases import PreserveActor, act
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Unit
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import connected, until_one_waits_for_a_lock
 from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received
 from tests.services.doors import ACTOR

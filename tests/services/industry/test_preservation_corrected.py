@@ -8,21 +8,21 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.preservation import PreservationExtensionRequestedClear
-from shared.contracts.preservation_api import PreservationAnswering
-from shared.contracts.registry import PRESERVATION_EXTENSION_REQUESTED
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.preservation import acted, clock_steps, preserved, shown_state, told
-from shared.exchange.states import TrackState, row
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import TrackState, row
+from shared.core.authority import Role
+from shared.core.contracts.preservation import PreservationExtensionRequestedClear
+from shared.core.contracts.preservation_api import PreservationAnswering
+from shared.core.contracts.registry import PRESERVATION_EXTENSION_REQUESTED
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.preservation import acted, clock_steps, preserved, shown_state, told
+from shared.core.routing.clocks import Effect, Law, Step, runs
+from shared.core.vocabulary.law import ClockEvent
+from shared.core.vocabulary.preservation import PreservationKind
 from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.routing.clocks import Effect, Law, Step, runs
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.law import ClockEvent
-from shared.vocabulary.preservation import PreservationKind
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, issued, received
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_preservation_before_removal import (
@@ -34,7 +34,7 @@ from tests.services.industry.test_preservation_before_removal import (
     removing,
     withdrawn,
 )
-from tests.shared.routing.test_clocks import AT, DIRECTORY, SAMPLE_LAW
+from tests.shared.core.routing.test_clocks import AT, DIRECTORY, SAMPLE_LAW
 
 
 def extension(preservation_id: UUID) -> Received:

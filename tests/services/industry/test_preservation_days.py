@@ -10,23 +10,23 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.base import Contract
-from shared.contracts.preservation import (
+from shared.core.acts.act import Track
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.contracts.preservation import (
     PreservationAnsweredClear,
     PreservationExtensionRequestedClear,
     PreservationRequestedClear,
 )
-from shared.contracts.registry import PRESERVATION_ANSWERED
-from shared.exchange.act import Track
-from shared.exchange.message import Received
-from shared.exchange.preservation import check_told_day
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.contracts.registry import PRESERVATION_ANSWERED
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.preservation import check_told_day
 from shared.party.attention_item import ListPlace
 from shared.party.preservation.store.preservations import PostgresPreservations, refused_waits, unanswered_waits
 from shared.party.preservation.use_cases import receive
-from shared.runtime.database.transactions import RowScope
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received
 from tests.services.doors import BEGINNING
 from tests.services.industry.provider import KEK, Providers

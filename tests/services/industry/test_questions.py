@@ -11,7 +11,9 @@ import pytest
 
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
-from shared.contracts.questions import (
+from shared.core.authority import Role
+from shared.core.clock import rfc3339
+from shared.core.contracts.questions import (
     DecidedItem,
     Dispute,
     DisputeStatement,
@@ -20,18 +22,16 @@ from shared.contracts.questions import (
     Question,
     RepliedItem,
 )
-from shared.contracts.registry import NOTICE_DISPUTE_ANSWERED, NOTICE_QUESTION_REPLIED
-from shared.exchange.message import Received
-from shared.exchange.questions import LAPSES_AFTER
-from shared.kernel.authority import Role
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4
+from shared.core.contracts.registry import NOTICE_DISPUTE_ANSWERED, NOTICE_QUESTION_REPLIED
+from shared.core.errors import Refused
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Received
+from shared.core.protocol.questions import LAPSES_AFTER
+from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
+from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.automation import Automation, QuestionExpiry, own_questions
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.vocabulary.answers import ActionReason, ReceiptOutcome
-from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received
 from tests.services.doors import until_idle, waiting
 from tests.services.industry.provider import APPLYING, KEK, Providers

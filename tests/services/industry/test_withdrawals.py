@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from services.industry.store import PostgresNotices
-from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
-from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.database.journal import ErasedRecord
-from shared.runtime.watch.health import Check
-from shared.runtime.watch.retry_backoff import PAUSE_MAX
-from shared.vocabulary.answers import NoticeAction
+from shared.core.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
+from shared.core.errors import Refused, Unavailable
+from shared.core.vocabulary.answers import NoticeAction
+from shared.platform.database.journal import ErasedRecord
+from shared.platform.observability.health import Check
+from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.deliveries import AT, ERASED, HOTLINE, PROVIDER, directory
 from tests.services.doors import until_idle
 from tests.services.industry.withdrawing import World

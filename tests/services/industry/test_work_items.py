@@ -11,8 +11,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.ids import uuid7
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.doors import asking
 from tests.services.industry.provider import Providers

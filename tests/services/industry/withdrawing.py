@@ -12,11 +12,11 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import ERASES
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.party.automation import Automation, Withdrawals
-from shared.runtime.database.erasures import Erasures
-from shared.runtime.database.journal import Journal
-from shared.runtime.watch.retry_backoff import RetryBackoff
+from shared.platform.database.erasures import Erasures
+from shared.platform.database.journal import Journal
+from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import KEK, Providers
 from tests.support.manual_clock import ManualClock

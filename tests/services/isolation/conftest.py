@@ -13,8 +13,8 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.site.access import prepare_databases
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database
 from tests.services.isolation.matrix import EACH_ADDED
 from tests.services.isolation.tables import AUTHORITIES
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database, RowScope
+from shared.core.ids import uuid7
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.isolation import tables
 
 

@@ -10,10 +10,10 @@ from services.audit.domain.entries import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
 from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
-from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
-from shared.exchange.origin import ReferralState
-from shared.exchange.states import WebhookState
-from shared.kernel.authority import Authority, Role
+from shared.core.acts.act import CaseState, NoticeState, OfferState, PreservationState
+from shared.core.acts.states import WebhookState
+from shared.core.authority import Authority, Role
+from shared.core.protocol.origin import ReferralState
 from tests.services.isolation import inserts
 
 

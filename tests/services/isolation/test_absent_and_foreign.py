@@ -11,9 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock, rfc3339
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.authority import Role
+from shared.core.clock import SystemClock, rfc3339
+from shared.core.ids import uuid4, uuid7
 from tests.support import running
 
 #: A party at each service that is unrelated to the referrals of this module.

@@ -8,18 +8,18 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.protocol.message import Draft
+from shared.core.protocol.prepare import Documents
+from shared.core.routing.documents import read_directory, read_policy
+from shared.instance.delivery.control import ControlLetterWriter
+from shared.instance.delivery.sending import StreamSending, find_sealing_keys
+from shared.instance.keys import load_keys
 from shared.messaging.composition import SegmentComposer
 from shared.party.origin.store.filing import FilingBatch, PostgresFiling
-from shared.routing.documents import read_directory, read_policy
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
-from shared.runtime.instance.keys import load_keys
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.outgoing import subjects_of
 from tests.support.preparing import prepare
 from tests.support.running import HOTLINE, Exchange, referral

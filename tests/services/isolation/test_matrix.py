@@ -9,10 +9,10 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from shared.exchange.act import NoticeState, OfferState
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import RowScope
+from shared.core.acts.act import NoticeState, OfferState
+from shared.core.authority import Role
+from shared.core.ids import uuid7
+from shared.platform.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
 from tests.services.isolation.inserts import insert_received
 from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill

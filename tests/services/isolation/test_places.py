@@ -16,9 +16,9 @@ import pytest
 from services.hotline.store import PostgresOffers
 from services.industry.store import PostgresNotices
 from services.law_enforcement.store import PostgresCases, case_reference, protected_reference
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
-from shared.kernel.errors import Defect
-from shared.kernel.ids import uuid7
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
+from shared.core.errors import Defect
+from shared.core.ids import uuid7
 from shared.party.origin.store.filing import opened as opened_content
 from shared.party.origin.store.filing import places
 from shared.party.recipient.store.arriving import NewItem, new_items
@@ -128,7 +128,9 @@ def test_with_the_subject_alone_as_its_place_it_opened_at_another_party(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Control: with the earlier context, all rows of one subject were one place."""
-    monkeypatch.setattr("shared.envelope.datakeys.RowRef.column", lambda place, _: place.row.partition(".")[0].encode())
+    monkeypatch.setattr(
+        "shared.core.envelope.datakeys.RowRef.column", lambda place, _: place.row.partition(".")[0].encode()
+    )
     held = everything(uuid7())
     content, key, _ = held[f"received {HOTLINE} assessment"]
     assert opens(content, key, held[f"received {OTHER_HOTLINE} assessment"][2])

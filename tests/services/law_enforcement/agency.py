@@ -11,19 +11,19 @@ from uuid import UUID
 from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts.base import Contract
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.prepare import Documents
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.prepare import Documents
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary.jurisdiction import TREE
+from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.recipient.use_cases import ItemActor
-from shared.routing.policy_index import PolicyIndex
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import Settlement, Unit
-from shared.vocabulary.jurisdiction import TREE
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import about, clear_parts

@@ -14,13 +14,13 @@ import asyncpg
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.states import Event
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.states import Event
+from shared.core.authority import Role
+from shared.core.ids import uuid4, uuid7
 from shared.party.events import events_router
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database, RowScope
+from shared.platform.database.feed import note_acts
+from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import asking, door, serving

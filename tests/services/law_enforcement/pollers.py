@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from shared.runtime.database.transactions import Database
+from shared.platform.database.transactions import Database
 from tests.services.databases import migrated, running_postgres
 from tests.services.law_enforcement.feeds import PARTY, by_number, opened, polled
 

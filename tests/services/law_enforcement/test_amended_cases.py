@@ -12,24 +12,24 @@ import pytest
 
 from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.domain import further_purpose
-from shared.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
-from shared.contracts.base import Contract
-from shared.contracts.questions import Dispute, DisputeStatement, Question
-from shared.contracts.registry import REFERRAL_PASSED_ON, REFERRAL_WITHDRAWN
-from shared.exchange.act import CaseState
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.errors import Defect, Refused
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import CaseState
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
+from shared.core.contracts.base import Contract
+from shared.core.contracts.questions import Dispute, DisputeStatement, Question
+from shared.core.contracts.registry import REFERRAL_PASSED_ON, REFERRAL_WITHDRAWN
+from shared.core.errors import Defect, Refused
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.answers import CaseOutcome, YesNoUnknown
+from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
+from shared.instance.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
+from shared.instance.delivery.unit import Unit
 from shared.messaging.tracks import track_of
 from shared.party.recipient.domain import HeldItem, ItemAct
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.stores import ListedTracks
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
-from shared.runtime.delivery.unit import Unit
-from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
-from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, numbered, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.test_cases import ACCEPT

@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.states import Event
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.states import Event
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid4, uuid7
+from shared.instance.streams import begin_anew
 from shared.party.recipient.domain import ItemQuery
-from shared.runtime.database import feed
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.transactions import Database, RowScope, Session, write_late
-from shared.runtime.instance.streams import begin_anew
+from shared.platform.database import feed
+from shared.platform.database.feed import note_acts
+from shared.platform.database.transactions import Database, RowScope, Session, write_late
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import Agencies

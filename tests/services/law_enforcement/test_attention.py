@@ -8,18 +8,18 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptance, Declination
-from shared.exchange.act import CaseState, Subject
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import CaseState, Subject
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, Declination
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.attention_item import AttentionPage
 from shared.party.list_filter import ListFilter
 from shared.party.recipient.domain import ItemQuery
 from shared.party.recipient.store.listing import items_waiting
-from shared.runtime.http.identity import Identity
-from shared.vocabulary.answers import CaseDeclineReason
+from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
 from tests.services.doors import ACTOR, as_told, serving
 from tests.services.law_enforcement.agency import KEK, Agencies

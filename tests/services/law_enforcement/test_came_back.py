@@ -13,27 +13,27 @@ import pytest
 from services.law_enforcement.bus import AgencyHandler
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts.answers import CaseAcceptance
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import CaseReferral
-from shared.contracts.holds import CaseClaim, HoldEndedClear, HoldRequest
-from shared.contracts.preservation_api import PreservationRecord
-from shared.contracts.registry import HOLD_ENDED
-from shared.exchange.accept import accept
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import CaseReferral
+from shared.core.contracts.holds import CaseClaim, HoldEndedClear, HoldRequest
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.contracts.registry import HOLD_ENDED
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.agencies import CaseReferReason
+from shared.core.vocabulary.answers import ReceiptOutcome
+from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
+from shared.instance.delivery.unit import Unit
 from shared.party.recipient.domain import RequestedHold
 from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds
 from shared.party.recipient.use_cases import ItemActor
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Unit
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, received, withdrawn
 from tests.services.doors import ACTOR, as_told, waiting
 from tests.services.law_enforcement.agency import KEK, Agencies

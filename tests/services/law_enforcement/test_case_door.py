@@ -12,9 +12,9 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.app import build
 from services.law_enforcement.store import case_words
-from shared.contracts.answers import CaseAcceptance
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance
+from shared.core.ids import uuid7
 from shared.party.events import timelines_router
 from tests.contracts.described import Described
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered

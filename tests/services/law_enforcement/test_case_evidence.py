@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import AgencyHandler
-from shared.exchange.accept import accept
-from shared.exchange.evidence import check_evidence, read_evidence
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import Unit
+from shared.core.authority import Role
+from shared.core.evidence import check_evidence, read_evidence
+from shared.core.ids import uuid7
+from shared.core.protocol.accept import accept
+from shared.instance.delivery.unit import Unit
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, offered
 from tests.services.doors import asking, door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies

@@ -10,19 +10,15 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.use_cases import act_on_case
-from shared.contracts import answers
-from shared.contracts.registry import CASE_ACCEPTED
-from shared.exchange.act import CaseState, Subject
-from shared.exchange.message import seal_context
-from shared.exchange.states import row
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.domain import ItemAct
-from shared.party.recipient.store import arriving
-from shared.party.recipient.use_cases import ItemActor
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import (
+from shared.core.acts.act import CaseState, Subject
+from shared.core.acts.states import row
+from shared.core.authority import Role
+from shared.core.contracts import answers
+from shared.core.contracts.registry import CASE_ACCEPTED
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import seal_context
+from shared.core.vocabulary.answers import (
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
@@ -30,7 +26,11 @@ from shared.vocabulary.answers import (
     WithdrawalFate,
     YesNoUnknown,
 )
-from shared.vocabulary.judgement import RetentionClass
+from shared.core.vocabulary.judgement import RetentionClass
+from shared.party.recipient.domain import ItemAct
+from shared.party.recipient.store import arriving
+from shared.party.recipient.use_cases import ItemActor
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,

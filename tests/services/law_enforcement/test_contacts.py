@@ -6,17 +6,17 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptance, OutcomeReport
-from shared.contracts.case_referral import Contact, ContactSuggestedClear
-from shared.contracts.registry import CONTACT_SUGGESTED
-from shared.exchange.message import Received
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, OutcomeReport
+from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
+from shared.core.contracts.registry import CONTACT_SUGGESTED
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.core.vocabulary.agencies import ContactGround
+from shared.core.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from shared.party.attention_item import AttentionRow, ListPlace
 from shared.party.recipient.store.listing import contacts_waiting
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.agencies import ContactGround
-from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import BEGINNING
 from tests.services.law_enforcement.agency import Agencies

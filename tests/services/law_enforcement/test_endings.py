@@ -12,18 +12,18 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid4
-from shared.runtime.admission.key_table import KeyTable
-from shared.runtime.console.accounts import Person, Sessions, end_person, link_hash, make_link, permit, role_of
-from shared.runtime.database.erasures import journal_endings
-from shared.runtime.database.journal import Journal
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
-from shared.runtime.instance import parts
-from shared.runtime.instance.parts import hold
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid4
+from shared.instance import parts
+from shared.instance.parts import hold
+from shared.platform.admission.key_table import KeyTable
+from shared.platform.console.accounts import Person, Sessions, end_person, link_hash, make_link, permit, role_of
+from shared.platform.database.erasures import journal_endings
+from shared.platform.database.journal import Journal
+from shared.platform.database.transactions import Database
+from shared.platform.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
 from tests.services.deliveries import AGENCY, directory
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.webhook_fixtures import Party, party

@@ -12,14 +12,14 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.states import Event
-from shared.kernel.authority import Role
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.database import feed_reading
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database, RowScope
+from shared.core.acts.states import Event
+from shared.core.authority import Role
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid4, uuid7
+from shared.platform.database import feed_reading
+from shared.platform.database.feed import note_acts
+from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_AGENCY, offered
 from tests.services.doors import ENDED
@@ -243,7 +243,7 @@ async def test_a_connection_that_is_held_would_be_missed(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr("shared.runtime.database.transactions._POOL_S_MAX", 0.2)
+    monkeypatch.setattr("shared.platform.database.transactions._POOL_S_MAX", 0.2)
     async with opened(endpoint, pool_size=1) as feed, feed.database.transaction():
         with pytest.raises(Unavailable):
             await feed.note()

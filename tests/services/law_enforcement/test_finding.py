@@ -9,12 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.contracts.answers import CaseAcceptance, Declination
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import CaseDeclineReason
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.contracts.answers import CaseAcceptance, Declination
+from shared.core.ids import uuid7
+from shared.core.vocabulary.answers import CaseDeclineReason
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, OTHER_HOTLINE, offered
 from tests.services.doors import asking
 from tests.services.law_enforcement.agency import KEK, Agencies

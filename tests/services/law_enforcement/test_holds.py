@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptance
-from shared.contracts.holds import HoldActivatedClear, HoldEndedClear, HoldExtension, HoldRequest, HoldTooLateClear
-from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.contracts.answers import CaseAcceptance
+from shared.core.contracts.holds import HoldActivatedClear, HoldEndedClear, HoldExtension, HoldRequest, HoldTooLateClear
+from shared.core.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from shared.party.recipient.store.case_referrals import ended_holds
-from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received
 from tests.services.doors import waiting
 from tests.services.law_enforcement.agency import Agencies

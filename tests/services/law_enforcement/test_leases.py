@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptance
-from shared.contracts.holds import Assignment, CaseClaim
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.runtime.console.accounts import Person, end_person, permit
-from shared.runtime.http.identity import keep_key, key_hash, revoke_key
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance
+from shared.core.contracts.holds import Assignment, CaseClaim
+from shared.core.errors import Refused
+from shared.platform.console.accounts import Person, end_person, permit
+from shared.platform.http.identity import keep_key, key_hash, revoke_key
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.law_enforcement.agency import KEK, Agencies
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import CaseAcceptance, OutcomeReport
-from shared.kernel.ids import uuid7
-from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
+from shared.core.contracts.answers import CaseAcceptance, OutcomeReport
+from shared.core.ids import uuid7
+from shared.core.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, offered, withdrawn
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.law_enforcement.test_cases import KEPT, REFERENCE

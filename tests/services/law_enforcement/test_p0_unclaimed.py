@@ -8,22 +8,22 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import CaseAcceptance, Declination
-from shared.contracts.base import Contract
-from shared.contracts.holds import Assignment, CaseClaim
-from shared.exchange.act import CaseState
-from shared.kernel.authority import Role
+from shared.core.acts.act import CaseState
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, Declination
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import Assignment, CaseClaim
+from shared.core.routing.clocks import Law
+from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.party.attention import AttentionRoutes, AttentionSource
 from shared.party.attention_item import AttentionItem
 from shared.party.recipient.store.listing import cases_waiting
-from shared.routing.clocks import Law
-from shared.runtime.database.transactions import RowScope
-from shared.runtime.http.identity import Identity
-from shared.vocabulary.answers import CaseDeclineReason
+from shared.platform.database.transactions import RowScope
+from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.doors import ACTOR, serving, timers_of, until_idle
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.shared.core.routing.test_clocks import SAMPLE_LAW
 from tests.support.manual_clock import ManualClock
 
 P0, HOUR = "p0_child_at_risk", timedelta(hours=1)

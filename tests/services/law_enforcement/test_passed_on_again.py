@@ -10,12 +10,12 @@ import pytest
 
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.use_cases import pass_on_amended
-from shared.exchange.accept import accept
-from shared.exchange.case_referral import bound
-from shared.exchange.message import Draft, Received
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
+from shared.core.protocol.accept import accept
+from shared.core.protocol.case_referral import bound
+from shared.core.protocol.message import Draft, Received
+from shared.core.vocabulary.agencies import CaseReferReason
 from shared.party.recipient.domain import HeldItem, PassedCase, applied
-from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to
 from tests.support.exchange_world import World, world

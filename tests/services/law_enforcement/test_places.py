@@ -11,24 +11,24 @@ import httpx
 import pytest
 
 from services.law_enforcement.api import cases_router
-from shared.contracts.answers import Declination, WithdrawalAnswer
-from shared.contracts.holds import HoldEndedClear, HoldRequest
-from shared.contracts.referral import ReferralRecord
-from shared.contracts.registry import HOLD_ENDED
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Track
-from shared.exchange.message import Received
-from shared.exchange.prepare import Documents
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Track
+from shared.core.authority import Role
+from shared.core.contracts.answers import Declination, WithdrawalAnswer
+from shared.core.contracts.holds import HoldEndedClear, HoldRequest
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.contracts.registry import HOLD_ENDED
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.prepare import Documents
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary.answers import CaseDeclineReason, WithdrawalFate
+from shared.core.vocabulary.jurisdiction import TREE
+from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.store.arriving import HeldLocations
-from shared.routing.policy_index import PolicyIndex
-from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import CaseDeclineReason, WithdrawalFate
-from shared.vocabulary.jurisdiction import TREE
-from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import (
     AGENCY,
     AT,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from shared.exchange.states import WebhookState
-from shared.runtime.courier import courier
-from shared.runtime.courier.courier import WebhookDispatcher
-from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES, DeliveryLeases
-from shared.runtime.courier.sender import SendResult
+from shared.core.acts.states import WebhookState
+from shared.platform.courier import courier
+from shared.platform.courier.courier import WebhookDispatcher
+from shared.platform.courier.endpoints import ENDPOINTS_MAX
+from shared.platform.courier.leases import LEASE, NOTHING_LEFT, PAUSES, DeliveryLeases
+from shared.platform.courier.sender import SendResult
 from tests.services.law_enforcement.agency import KEK
 from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party
 from tests.support.manual_clock import ManualClock

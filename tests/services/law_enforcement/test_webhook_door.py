@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.states import WebhookState
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4
-from shared.runtime.courier.addresses import URL_CHARACTERS_MAX
-from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_A_DAY, ENDPOINTS_MAX, WebhookEndpoints
-from shared.runtime.courier.sender import SendResult
-from shared.runtime.database.transactions import RowScope
+from shared.core.acts.states import WebhookState
+from shared.core.authority import Role
+from shared.core.ids import uuid4
+from shared.platform.courier.addresses import URL_CHARACTERS_MAX
+from shared.platform.courier.endpoints import BOTH_SECRETS, ENDPOINTS_A_DAY, ENDPOINTS_MAX, WebhookEndpoints
+from shared.platform.courier.sender import SendResult
+from shared.platform.database.transactions import RowScope
 from tests.services.databases import stored_text
 from tests.services.doors import CLOCK
 from tests.services.law_enforcement.agency import KEK
@@ -191,7 +191,7 @@ async def test_every_attempt_is_in_the_log_newest_first(mine: Party) -> None:
 
 
 async def test_the_log_keeps_the_newest_alone(mine: Party, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.runtime.courier.leases.LOG_LINES_MAX", 4)
+    monkeypatch.setattr("shared.platform.courier.leases.LOG_LINES_MAX", 4)
     made = await mine.register()
     for count in (3, 3, 2):
         await mine.note(count)

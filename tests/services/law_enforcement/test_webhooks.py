@@ -17,18 +17,18 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.envelope.webhooks import new_secret, signed_headers
-from shared.exchange.states import WebhookState
-from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Unavailable
-from shared.runtime.courier import leases
-from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import WebhookDispatcher
-from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import LEASE, PAUSES, DeliveryLeases
-from shared.runtime.courier.sender import Sender, SendResult
-from shared.runtime.database.transactions import RowScope
+from shared.core.acts.states import WebhookState
+from shared.core.authority import Role
+from shared.core.clock import SystemClock
+from shared.core.envelope.webhooks import new_secret, signed_headers
+from shared.core.errors import Unavailable
+from shared.platform.courier import leases
+from shared.platform.courier.addresses import AddressRules
+from shared.platform.courier.courier import WebhookDispatcher
+from shared.platform.courier.endpoints import ENDPOINTS_MAX
+from shared.platform.courier.leases import LEASE, PAUSES, DeliveryLeases
+from shared.platform.courier.sender import Sender, SendResult
+from shared.platform.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party

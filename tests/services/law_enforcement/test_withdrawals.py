@@ -11,16 +11,16 @@ import pytest
 from services.law_enforcement.app import ERASES
 from services.law_enforcement.domain import AGENCY as KIND
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import CaseAcceptance, WithdrawalAnswer
-from shared.contracts.items import AnswerTrack
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.contracts.answers import CaseAcceptance, WithdrawalAnswer
+from shared.core.contracts.items import AnswerTrack
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.party.automation import Automation, Withdrawals
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
-from shared.runtime.database.erasures import Erasures
-from shared.runtime.database.journal import ErasedRecord, Journal
-from shared.runtime.database.transactions import RowScope
+from shared.platform.database.erasures import Erasures
+from shared.platform.database.journal import ErasedRecord, Journal
+from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.doors import until_idle
 from tests.services.law_enforcement.agency import KEK, Agencies

@@ -12,17 +12,17 @@ from typing import Any
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.envelope.webhooks import verify_webhook
-from shared.exchange.states import Event
-from shared.kernel.authority import Role
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.states import Event
+from shared.core.authority import Role
+from shared.core.envelope.webhooks import verify_webhook
+from shared.core.ids import uuid4, uuid7
 from shared.party.webhooks import party_routers
-from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.courier.courier import WebhookDispatcher
-from shared.runtime.courier.leases import DeliveryLeases, SendingPlaces
-from shared.runtime.courier.sender import Sender, SendResult
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.transactions import Database, RowScope
+from shared.platform.courier.addresses import AddressRules
+from shared.platform.courier.courier import WebhookDispatcher
+from shared.platform.courier.leases import DeliveryLeases, SendingPlaces
+from shared.platform.courier.sender import Sender, SendResult
+from shared.platform.database.feed import note_acts
+from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import CLOCK, asking, door, serving

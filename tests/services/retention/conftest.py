@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database
 from tests.services.databases import running_databases
 
 SERVICES = ("hotline", "law_enforcement", "industry")

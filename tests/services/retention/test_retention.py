@@ -15,17 +15,17 @@ from deploy.operator import retention
 from deploy.operator.retention import apply, show
 from deploy.operator.retention_policy import POLICY, PurgeMethod
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange import prepare
-from shared.exchange.states import Event
-from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
-from shared.runtime.database.feed import note_acts
-from shared.runtime.database.idempotency import ClaimKind, claim, store_many
-from shared.runtime.database.migrate import newest_schema, upgrade
-from shared.runtime.database.partitions import make_months, partitioned_tables
-from shared.runtime.database.transactions import Database, RowScope
-from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
+from shared.core.acts.states import Event
+from shared.core.clock import SystemClock
+from shared.core.errors import Unavailable
+from shared.core.ids import coarse_uuid7, uuid4, uuid7
+from shared.core.protocol import prepare
+from shared.core.vocabulary.judgement import KEPT_DAYS, RetentionClass
+from shared.platform.database.feed import note_acts
+from shared.platform.database.idempotency import ClaimKind, claim, store_many
+from shared.platform.database.migrate import newest_schema, upgrade
+from shared.platform.database.partitions import make_months, partitioned_tables
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.databases import connected
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin

@@ -10,10 +10,10 @@ import pytest
 
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange import prepare
-from shared.kernel.authority import Role
-from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.runtime.database.transactions import Database, RowScope
+from shared.core.authority import Role
+from shared.core.ids import coarse_uuid7, uuid7
+from shared.core.protocol import prepare
+from shared.platform.database.transactions import Database, RowScope
 from tests.services.databases import connected
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, offered
 from tests.services.hotline.origin import Origin

@@ -17,10 +17,10 @@ from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from deploy.site.settings import KINDS
 from services.hotline.app import build
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
-from shared.runtime.database import migrate
-from shared.runtime.database.catalogue import Catalogue, find_differences, read_catalogue, write_catalogue
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
+from shared.platform.database import migrate
+from shared.platform.database.catalogue import Catalogue, find_differences, read_catalogue, write_catalogue
 from tests.services.databases import connected
 from tests.services.installed import installation
 

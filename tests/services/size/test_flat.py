@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import make_url
 
 from deploy.operator import retention
-from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
-from shared.kernel.clock import EPOCH
-from shared.kernel.ids import first_uuid7
-from shared.runtime.database.migrate import upgrade
-from shared.runtime.database.transactions import Database, RowScope
+from shared.core.acts.states import WITHDRAWAL_NOTED, final_answers, finished
+from shared.core.clock import EPOCH
+from shared.core.ids import first_uuid7
+from shared.platform.database.migrate import upgrade
+from shared.platform.database.transactions import Database, RowScope
 from tests.benchmarks.filled import BIG, END, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
 from tests.services.databases import running_databases
 

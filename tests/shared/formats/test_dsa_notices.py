@@ -6,8 +6,8 @@ import csv
 import io
 from datetime import date
 
+from shared.core.vocabulary.referral import IncidentKind
 from shared.formats.dsa_notices import CATEGORY, COLUMNS, KEYWORDS, OTHER, ReportedNotice, written
-from shared.vocabulary.referral import IncidentKind
 
 #: The template's header as published, including its two names that end with a space.
 HEADER = (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
-from shared.envelope.segment_sealing import SealContext
-from shared.kernel.clock import EPOCH
-from shared.kernel.ids import uuid7
+from shared.core.clock import EPOCH
+from shared.core.envelope.keys import OpeningKey, SigningKey, VerifyKey
+from shared.core.envelope.segment_sealing import SealContext
+from shared.core.ids import uuid7
 from shared.messaging.composition import DraftBody, RecipientKey, SegmentComposer
 from shared.messaging.contract import ControlBody, encode_control
 from shared.messaging.placement import place_record

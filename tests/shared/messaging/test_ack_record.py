@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.keys import SigningKey, VerifyKey
-from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import EPOCH
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.canonical import canonical_json
+from shared.core.clock import EPOCH
+from shared.core.envelope.keys import SigningKey, VerifyKey
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.messaging.acks import ACK_BYTES_MAX, Ack, LaneAck, build_ack_record, parse_ack_record
 from shared.messaging.streams import LaneEnd
 from tests.shared.messaging.builders import PAIR

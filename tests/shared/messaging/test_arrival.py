@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.envelope.content_proof import pack_proof, unpack_proof
-from shared.envelope.keys import KEY_OPERATIONS, SigningKey
-from shared.exchange.message import Record
-from shared.kernel.ids import uuid7
+from shared.core.envelope.content_proof import pack_proof, unpack_proof
+from shared.core.envelope.keys import KEY_OPERATIONS, SigningKey
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Record
 from shared.messaging.acks import Ack, LaneAck, build_ack_record
 from shared.messaging.arrival import (
     CopyVerifier,

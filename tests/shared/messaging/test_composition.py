@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.envelope.content_proof import SALT_BYTES, message_proof, unpack_proof
-from shared.envelope.keys import KEY_OPERATIONS, OpeningKey
-from shared.envelope.record_value import split_value
-from shared.envelope.segment_sealing import GroupOpener
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.envelope.content_proof import SALT_BYTES, message_proof, unpack_proof
+from shared.core.envelope.keys import KEY_OPERATIONS, OpeningKey
+from shared.core.envelope.record_value import split_value
+from shared.core.envelope.segment_sealing import GroupOpener
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.messaging.composition import SHARED_GROUP_REFERRALS, DraftBody
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import SALT, covered_bytes, digest_record, read_hex

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.canonical import canonical_json
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.canonical import canonical_json
+from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.messaging.contract import ControlBody, decode_control, encode_control
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import DayDigest, Side, SubjectHolding

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.store import exceptions, incoming, outgoing, resync
-from shared.runtime.database.transactions import Database
-from tests.shared.runtime.plans import generic_plan
+from shared.platform.database.transactions import Database
+from tests.shared.platform.plans import generic_plan
 from tests.support.messaging_stores import messaging_database, opened_database
 
 #: Each statement, and the key by which it must find rows.

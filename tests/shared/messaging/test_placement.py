@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.envelope.keys import SigningKey
-from shared.kernel.clock import EPOCH
-from shared.kernel.errors import Refused
+from shared.core.clock import EPOCH
+from shared.core.envelope.keys import SigningKey
+from shared.core.errors import Refused
 from shared.messaging.placement import PLACE, SALT, build_proof_record, digest_record, parse_place, parse_proof_record
 from shared.messaging.segments import Segment, select_kept
 from shared.messaging.streams import Lane, StreamPlace, begin_chain

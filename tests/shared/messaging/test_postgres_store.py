@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.kernel.errors import Unavailable
+from shared.core.errors import Unavailable
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
-from shared.runtime.database.transactions import Database, Session, write_parts
-from tests.shared.runtime.plans import generic_plan
+from shared.platform.database.transactions import Database, Session, write_parts
+from tests.shared.platform.plans import generic_plan
 from tests.support.messaging_stores import (
     AT,
     OWN,

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.kernel.canonical import canonical_json
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.canonical import canonical_json
+from shared.core.errors import Refused, Unavailable
 from shared.messaging import resync_steps
 from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import MALFORMED, NamedMessage, Outcome, OutcomeKind, OutcomeList, RefusalCode

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.attributes import COVERED
-from shared.kernel.errors import Defect
-from shared.kernel.ids import uuid7
+from shared.core.envelope.attributes import COVERED
+from shared.core.errors import Defect
+from shared.core.ids import uuid7
 from shared.messaging.segments import (
     OutgoingMessage,
     PackedMessages,

@@ -13,13 +13,13 @@ from random import Random
 
 import pytest
 
-from shared.guard import RecordCost
-from shared.guard.charge import BYTE
-from shared.guard.tripwire import PART_BYTES, trips, trips_by_part
+from shared.core.guard import RecordCost
+from shared.core.guard.charge import BYTE
+from shared.core.guard.tripwire import PART_BYTES, trips, trips_by_part
 from shared.party.origin.use_cases import alarms as module
 from shared.party.origin.use_cases.alarms import AlarmKind, Alarms, RaisedAlarm
-from shared.runtime.watch.logs import configure_logs
-from shared.runtime.watch.metrics import ALARMS
+from shared.platform.observability.logs import configure_logs
+from shared.platform.observability.metrics import ALARMS
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
 from tests.support.manual_clock import ManualClock

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.use_cases.amend import CurrentReferral
-from shared.runtime.console.forms import read_inputs
+from shared.platform.console.forms import read_inputs
 
 
 def stands(**changes: Any) -> CurrentReferral:

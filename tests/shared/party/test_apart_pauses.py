@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
 from shared.party.failure_isolation import ClaimedBatch, Isolation
-from shared.runtime.watch.retry_backoff import FIRST_PAUSE, RetryBackoff
+from shared.platform.observability.retry_backoff import FIRST_PAUSE, RetryBackoff
 from tests.support.builders import AT
 from tests.support.manual_clock import ManualClock
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
 from shared.party import throttled_executor as module
 from shared.party.throttled_executor import REST, beside, beside_each
 

@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.industry.domain import PROVIDER as AS_PROVIDER
-from shared.contracts.answers import NoticeDisowning, NoticeStatements
-from shared.contracts.base import Contract
-from shared.exchange.act import Offering, Subject
-from shared.exchange.items import ItemLog
-from shared.exchange.message import Received
-from shared.exchange.origin import UNFINISHED, EdgeAnswer, answered_so_far
-from shared.exchange.states import TrackState, follow, row, shown
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.acts.act import Offering, Subject
+from shared.core.acts.states import TrackState, follow, row, shown
+from shared.core.contracts.answers import NoticeDisowning, NoticeStatements
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.message import Received
+from shared.core.protocol.origin import UNFINISHED, EdgeAnswer, answered_so_far
+from shared.core.vocabulary.answers import AnswerState
 from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases import answers
 from shared.party.recipient.domain import HeldItem, applied, words_of, written
-from shared.vocabulary.answers import AnswerState
 from tests.services.deliveries import HOTLINE, PROVIDER, issued, notice_withdrawn, received
 
 OLD, NEW = "industry", "industry_two"

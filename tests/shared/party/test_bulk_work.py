@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.exchange.act import Act, Subject
-from shared.exchange.states import personal
-from shared.kernel.ids import uuid7
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import personal
+from shared.core.ids import uuid7
 from shared.party.bulk.store import BatchedAct
 
 #: Statements about two items, for each act with statements about items.

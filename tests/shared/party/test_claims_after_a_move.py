@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.registry import OFFER_CLAIMED
-from shared.exchange.message import Received
-from shared.exchange.origin import EdgeAnswer
-from shared.kernel.ids import uuid4, uuid7
+from shared.core.contracts.registry import OFFER_CLAIMED
+from shared.core.ids import uuid4, uuid7
+from shared.core.protocol.message import Received
+from shared.core.protocol.origin import EdgeAnswer
+from shared.core.vocabulary.answers import AnswerState
 from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.vocabulary.answers import AnswerState
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, received
 
 OLD, NEW = "hotline", "hotline_two"

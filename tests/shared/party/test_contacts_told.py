@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from shared.exchange.message import Draft
-from shared.kernel.ids import uuid7
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft
+from shared.core.routing.directory_index import DirectoryIndex
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.records import CaseMatch
 from shared.party.origin.use_cases.transfers import suggest_contacts
-from shared.routing.directory_index import DirectoryIndex
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import world
 

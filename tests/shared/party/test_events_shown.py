@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.exchange.acts import ACTS
-from shared.exchange.states import PAUSED_EVENT, TEST_EVENT, event_type
-from shared.exchange.timers import TimerNotice
-from shared.kernel.ids import uuid4
+from shared.core.acts.states import PAUSED_EVENT, TEST_EVENT, event_type
+from shared.core.acts.table import ACTS
+from shared.core.ids import uuid4
+from shared.core.protocol.timers import TimerNotice
 from shared.party.events import ShownEvent
-from shared.runtime.database.feed_reading import FeedEvent
-from tests.shared.routing.test_clocks import AT
+from shared.platform.database.feed_reading import FeedEvent
+from tests.shared.core.routing.test_clocks import AT
 
 
 def stored() -> Iterator[tuple[str, str | None]]:

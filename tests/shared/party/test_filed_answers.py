@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.exchange.acceptance import Acceptor
-from shared.exchange.prepare import Filing, Prepared, prepare_batch
-from shared.guard import edition
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
+from shared.core.authority import Role
+from shared.core.errors import Refused
+from shared.core.guard import edition
+from shared.core.ids import uuid7
+from shared.core.protocol.acceptance import Acceptor
+from shared.core.protocol.prepare import Filing, Prepared, prepare_batch
 from shared.party.origin.api.bodies import BatchAccepted, BatchAnswer, BatchRefused, answer_filed
 from shared.party.origin.domain import AcceptedReferral, ExternalRefExists, Outcome, Request, Submission
 from tests.support.builders import AT, HOTLINE

@@ -11,14 +11,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.core.authority import Role
+from shared.core.errors import Refused
 from shared.party.origin.api.bodies import CheckRefused
 from shared.party.origin.console import imports
 from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, come_to, lines_of
 from shared.party.origin.domain import HttpReply
-from shared.runtime.console.forms import PageInput
-from shared.runtime.http.identity import Identity
+from shared.platform.console.forms import PageInput
+from shared.platform.http.identity import Identity
 
 PARTY = "hotline-be.example"
 HEAD = "external_ref,incident_kind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
+from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.party.origin.bus import LOOKED_AFTER, READS_PAUSE, RedecideRun
 from tests.support.builders import AT
 from tests.support.exchange_world import move, world

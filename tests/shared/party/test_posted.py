@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.errors import Refused
+from shared.core.errors import Refused
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
 from shared.party.throttled_executor import ReadList, RequestBody, read_list
-from shared.runtime.admission.budgets import REFUSED_BYTES_A_WORK, work_of
-from shared.runtime.http.acts import items_hash
+from shared.platform.admission.budgets import REFUSED_BYTES_A_WORK, work_of
+from shared.platform.http.acts import items_hash
 from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share
 from tests.support.costly_bodies import nested_items, nested_values
 

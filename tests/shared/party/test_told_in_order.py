@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from shared.core.vocabulary.answers import AnswerState
 from shared.party.origin.console.pages import in_order
 from shared.party.origin.domain import GivenAnswer, SentEdge, ShownReferral
-from shared.vocabulary.answers import AnswerState
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from shared.contracts.referral import ReferralSubmission
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.authority import Role
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused, Unavailable
+from shared.core.vocabulary.referral import PriorityLevel
 from shared.party.origin.domain import HttpReply, Request, Submission
 from shared.party.origin.use_cases import alarms
 from shared.party.origin.use_cases.alarms import (
@@ -21,8 +22,7 @@ from shared.party.origin.use_cases.alarms import (
     IntakeQueue,
 )
 from shared.party.throttled_executor import REST
-from shared.runtime.http.bodies import BATCH_ITEMS_MAX
-from shared.vocabulary.referral import PriorityLevel
+from shared.platform.http.bodies import BATCH_ITEMS_MAX
 from tests.support.exchange_world import submission, world
 
 DIRECTORY = world().documents.directory

@@ -22,7 +22,7 @@ from tests.simulation.mutants.sites import ROOM, ROOT, Mutant, draw
 
 UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
 #: Modules whose own tests are elsewhere; those of the others have their names.
-OWN = {"tracks": "tests/shared/runtime/delivery/test_track_keys.py"}
+OWN = {"tracks": "tests/shared/instance/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
 SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_store", "test_kept_plans"))
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)

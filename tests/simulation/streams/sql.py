@@ -22,8 +22,8 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
-from shared.runtime.database.columns import StatementPart
-from shared.runtime.database.transactions import Database, Session, write_parts
+from shared.platform.database.columns import StatementPart
+from shared.platform.database.transactions import Database, Session, write_parts
 from tests.services.databases import running_databases
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.run import Report, short_hours, simulate

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from shared.kernel.ids import uuid_of
+from shared.core.ids import uuid_of
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import NamedMessage
 from shared.messaging.ports import MessageDraft, PlacedRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.runtime.database.migrate import OF_ALL, run_files
+from shared.platform.database.migrate import OF_ALL, run_files
 
 revision = "0001"
 down_revision = None

@@ -56,7 +56,7 @@ CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id
 -- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
 -- id and digest: the same message in another incarnation has the same decisions. `entitled`: the sender may speak for
 -- the origin. `origin` is null if the decision could not be opened. `detail` is the content of the decision, as stored
--- text (shared/runtime/database/stored_text.py). `disposition` is null if only the referral's id could be read.
+-- text (shared/platform/database/stored_text.py). `disposition` is null if only the referral's id could be read.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
     referral_id uuid NOT NULL,

@@ -12,18 +12,19 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks, TransferRequest
-from shared.contracts.base import Contract
-from shared.contracts.holds import HoldOverride, OverrideApproval
-from shared.contracts.questions import Reply as Answer
-from shared.contracts.questions import Ruling
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import Act
-from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents
-from shared.guard import parse_body
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Act
+from shared.core.canonical import digest
+from shared.core.contracts.answers import ItemChecks, TransferRequest
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import HoldOverride, OverrideApproval
+from shared.core.contracts.questions import Reply as Answer
+from shared.core.contracts.questions import Ruling
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.guard import parse_body
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Documents
+from shared.core.vocabulary.routing import Disposition
 from shared.party.origin import domain
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.checking import Checking, CheckRequest
@@ -42,13 +43,12 @@ from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
 from shared.party.serving import RouteContext
 from shared.party.throttled_executor import ReadList, RequestBody, read_list, refused_is_owed
-from shared.runtime.database.transactions import Session
-from shared.runtime.http.acts import items_hash
-from shared.runtime.http.edge import read_json, read_key, read_model
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.problems import PROBLEM_JSON
-from shared.runtime.watch.telemetry import current_traceparent
-from shared.vocabulary.routing import Disposition
+from shared.platform.database.transactions import Session
+from shared.platform.http.acts import items_hash
+from shared.platform.http.edge import read_json, read_key, read_model
+from shared.platform.http.identity import Identity
+from shared.platform.http.problems import PROBLEM_JSON
+from shared.platform.observability.telemetry import current_traceparent
 
 #: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]

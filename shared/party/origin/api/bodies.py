@@ -10,20 +10,20 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 from pydantic_core import to_json
 
-from shared.contracts.base import Contract, JsonObject
-from shared.contracts.decision import NotSent
-from shared.contracts.fields import Url
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.acceptance import AcceptedItem, Acceptor
-from shared.exchange.prepare import Prepared
-from shared.kernel.clock import rfc3339
-from shared.kernel.errors import Refused
+from shared.core.clock import rfc3339
+from shared.core.contracts.base import Contract, JsonObject
+from shared.core.contracts.decision import NotSent
+from shared.core.contracts.fields import Url
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.protocol.acceptance import AcceptedItem, Acceptor
+from shared.core.protocol.prepare import Prepared
+from shared.core.vocabulary.routing import WorkReason
 from shared.party.origin import domain
 from shared.party.origin.domain import Request as Filed
-from shared.runtime.http.bodies import BATCH_ITEMS_MAX
-from shared.runtime.http.edge import read_model
-from shared.runtime.http.problems import Problem, problem_body
-from shared.vocabulary.routing import WorkReason
+from shared.platform.http.bodies import BATCH_ITEMS_MAX
+from shared.platform.http.edge import read_model
+from shared.platform.http.problems import Problem, problem_body
 
 #: The index of an item in the posted list, from 0.
 Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]

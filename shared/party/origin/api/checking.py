@@ -15,25 +15,25 @@ from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.base import JsonObject
-from shared.contracts.decision import NotSent
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, RoutingPreview, check
-from shared.guard import opens_list, parse_body, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.clock import parse_rfc3339, rfc3339
-from shared.kernel.errors import Refused, not_found
+from shared.core.clock import parse_rfc3339, rfc3339
+from shared.core.contracts.base import JsonObject
+from shared.core.contracts.decision import NotSent
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused, not_found
+from shared.core.guard import opens_list, parse_body, parse_list
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Documents, RoutingPreview, check
+from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.core.routing.policy_index import PolicyIndex
+from shared.core.vocabulary.jurisdiction import TREE
+from shared.core.vocabulary.routing import Purpose, Reason
 from shared.party.origin.api import bodies
 from shared.party.origin.domain import Recipient
-from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.routing.policy_index import PolicyIndex
-from shared.runtime.admission.budgets import work_of
-from shared.runtime.http.bodies import BATCH_ITEMS_MAX
-from shared.runtime.http.problems import problem_body
-from shared.runtime.http.worker_process import WorkerProcess, serve_questions
-from shared.vocabulary.jurisdiction import TREE
-from shared.vocabulary.routing import Purpose, Reason
+from shared.platform.admission.budgets import work_of
+from shared.platform.http.bodies import BATCH_ITEMS_MAX
+from shared.platform.http.problems import problem_body
+from shared.platform.http.worker_process import WorkerProcess, serve_questions
 
 
 @dataclass(frozen=True, slots=True)

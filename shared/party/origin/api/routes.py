@@ -13,16 +13,16 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks, TransferRequest
-from shared.contracts.base import Contract
-from shared.contracts.holds import HoldOverride, OverrideApproval
-from shared.contracts.questions import Reply, Ruling
-from shared.contracts.referral import ReferralSubmission
-from shared.exchange.act import Subject
-from shared.exchange.origin import ReferralState
-from shared.exchange.states import row
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Subject
+from shared.core.acts.states import row
+from shared.core.canonical import digest
+from shared.core.contracts.answers import ItemChecks, TransferRequest
+from shared.core.contracts.base import Contract
+from shared.core.contracts.holds import HoldOverride, OverrideApproval
+from shared.core.contracts.questions import Reply, Ruling
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.protocol.origin import ReferralState
 from shared.party.list_query import Finding
 from shared.party.origin import domain
 from shared.party.origin.api import bodies
@@ -33,11 +33,11 @@ from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
 from shared.party.origin.use_cases.questions import DROP, RELEASE
 from shared.party.origin.use_cases.referrals import Actor, Withdrawal, show_referral
 from shared.party.origin.use_cases.transfers import TRANSFER
-from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import IdentifiedRoute, Identity
-from shared.runtime.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
-from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.http.problems import Problem
+from shared.platform.http.edge import read_json, read_model
+from shared.platform.http.identity import IdentifiedRoute, Identity
+from shared.platform.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
+from shared.platform.http.paging import Cursor, Limit
+from shared.platform.http.problems import Problem
 
 #: Declarations for the filing routes, which each service mounts in its own `api` and passes to `OriginApi.file`.
 FILES_ONE: Final = does(

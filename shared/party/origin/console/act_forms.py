@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from shared.contracts.base import Contract
-from shared.contracts.items import DisownedItem
-from shared.exchange.act import Act, Subject
-from shared.exchange.states import may_come_in, row
-from shared.kernel.authority import Role
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import may_come_in, row
+from shared.core.authority import Role
+from shared.core.contracts.base import Contract
+from shared.core.contracts.items import DisownedItem
+from shared.core.vocabulary.questions import QuestionKind, QuestionState
+from shared.core.vocabulary.routing import PartyKind
 from shared.party.origin.domain import SentEdge, ShownReferral
 from shared.party.origin.records import ACTIVE
 from shared.party.origin.use_cases.amend import Rerouting
 from shared.party.origin.use_cases.referrals import Withdrawal
 from shared.party.questions.store import ShownQuestion
-from shared.runtime.console.forms import Choice, FieldGroup, Input, inputs_of
-from shared.vocabulary.questions import QuestionKind, QuestionState
-from shared.vocabulary.routing import PartyKind
+from shared.platform.console.forms import Choice, FieldGroup, Input, inputs_of
 
 
 def _row(name: str) -> Act:

@@ -9,18 +9,18 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 from pydantic_core import from_json, to_json
 
-from shared.contracts.base import PartyId, StatedJurisdiction
-from shared.contracts.fields import ExternalRef
-from shared.contracts.items import ITEMS_MAX, ItemNumber
-from shared.contracts.referral import ReferralSubmission
-from shared.kernel.errors import Refused
+from shared.core.contracts.base import PartyId, StatedJurisdiction
+from shared.core.contracts.fields import ExternalRef
+from shared.core.contracts.items import ITEMS_MAX, ItemNumber
+from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import Refused
+from shared.core.vocabulary import referral as codes
+from shared.core.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
 from shared.party.origin.api.bodies import CheckPassed, CheckRefused, ReferenceTaken
 from shared.party.origin.use_cases.amend import CurrentReferral
-from shared.runtime.console.forms import refused_as, said_of
-from shared.runtime.http.edge import read_model
-from shared.runtime.http.problems import FieldError, Problem
-from shared.vocabulary import referral as codes
-from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
+from shared.platform.console.forms import refused_as, said_of
+from shared.platform.http.edge import read_model
+from shared.platform.http.problems import FieldError, Problem
 
 #: Form fields by the beginning of an error's pointer into the submission.
 _FIELDS: Final = {

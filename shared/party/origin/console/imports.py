@@ -15,16 +15,16 @@ from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from shared.core.codes import find_remedy
+from shared.core.errors import Refused
 from shared.formats.referral_table import ReferralTable, column_at, submission
-from shared.kernel.codes import find_remedy
-from shared.kernel.errors import Refused
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
 from shared.party.origin.console.filing import Looked, read_problem
-from shared.runtime.console.forms import ONCE, PageInput, problems_of, said_of
-from shared.runtime.console.frame import ROOT, Frame
-from shared.runtime.http.edge import read_key
-from shared.runtime.http.problems import Problem
+from shared.platform.console.forms import ONCE, PageInput, problems_of, said_of
+from shared.platform.console.frame import ROOT, Frame
+from shared.platform.http.edge import read_key
+from shared.platform.http.problems import Problem
 
 #: The end of the path: such a body may be as large as a list of referrals.
 PLACE: Final = "import:batch"

@@ -11,11 +11,12 @@ from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
-from shared.exchange.act import Act
-from shared.exchange.origin import ReferralState
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Act
+from shared.core.canonical import digest
+from shared.core.contracts.base import Contract
+from shared.core.errors import Refused, not_found
+from shared.core.protocol.origin import ReferralState
+from shared.core.vocabulary.reveal import RevealReason
 from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
 from shared.party.list_query import sought_in
 from shared.party.origin.api.act_handlers import Doing, OriginApi
@@ -28,13 +29,12 @@ from shared.party.origin.domain import AcceptedReferral, AmendedReferral, GivenA
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
 from shared.party.origin.use_cases.referrals import Actor, compare_revisions, show_referral
 from shared.party.revision_diff import RevisionDiff
-from shared.runtime.console.forms import ONCE, Choice, FieldGroup, Input, PageInput, inputs_of, labels_of, read_inputs
-from shared.runtime.console.forms import problems_of as broken
-from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.http.edge import read_key
-from shared.runtime.http.identity import Identity
-from shared.runtime.http.problems import InvalidFields, problem_body
-from shared.vocabulary.reveal import RevealReason
+from shared.platform.console.forms import ONCE, Choice, FieldGroup, Input, PageInput, inputs_of, labels_of, read_inputs
+from shared.platform.console.forms import problems_of as broken
+from shared.platform.console.frame import ROOT, Frame, turned_to
+from shared.platform.http.edge import read_key
+from shared.platform.http.identity import Identity
+from shared.platform.http.problems import InvalidFields, problem_body
 
 PATH: Final = f"{ROOT}/referrals"
 ROWS_OF_A_PAGE: Final = 25

@@ -13,23 +13,23 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap
-from shared.exchange.amend import AmendmentResult, CurrentEdge
-from shared.exchange.items import ItemLog
-from shared.exchange.prepare import Redecision
-from shared.exchange.retention_grounds import after_amendment
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap
+from shared.core.protocol.amend import AmendmentResult, CurrentEdge
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.prepare import Redecision
+from shared.core.protocol.retention_grounds import after_amendment
+from shared.core.vocabulary.answers import AnswerState
+from shared.core.vocabulary.referral import AmendmentCause
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Addressee, AmendableReferral, PendingReview, RevisionContent, WrongProvider
 from shared.party.origin.store.edges import PostgresEdges, known_edge
 from shared.party.origin.store.filing import PostgresDays, opened, places
 from shared.party.stores import RecordStore
-from shared.runtime.database.columns import Statement
-from shared.runtime.database.journal import ErasedRecord, KeptRecord
-from shared.runtime.database.stored_text import compress
-from shared.runtime.database.transactions import gather
-from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.referral import AmendmentCause
+from shared.platform.database.columns import Statement
+from shared.platform.database.journal import ErasedRecord, KeptRecord
+from shared.platform.database.stored_text import compress
+from shared.platform.database.transactions import gather
 
 _FIND: Final = """
 SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,

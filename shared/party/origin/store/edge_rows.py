@@ -14,24 +14,24 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import RowRef
-from shared.exchange.clocks import EdgeClock
-from shared.exchange.origin import EdgeAnswer, ReferralState
-from shared.exchange.prepare import Prepared, Redecision, law_of
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Defect
+from shared.core.clock import coarse
+from shared.core.envelope.datakeys import RowRef
+from shared.core.errors import Defect
+from shared.core.protocol.clocks import EdgeClock
+from shared.core.protocol.origin import EdgeAnswer, ReferralState
+from shared.core.protocol.prepare import Prepared, Redecision, law_of
+from shared.core.routing.clocks import LawAt
+from shared.core.vocabulary.answers import AnswerState
+from shared.instance.delivery.tracks import TrackSide
 from shared.messaging.streams import StreamPlace
 from shared.messaging.tracks import edge_act, key_of
 from shared.party.origin.records import ActResult, AnswerAct, IssuedEdge, Recheck
 from shared.party.revision_diff import ActCodes
 from shared.party.stores import PartyStore
-from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import BoundRows, Columns, Json, Statement, insert
-from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
-from shared.runtime.delivery.tracks import TrackSide
-from shared.runtime.timers.store import OF_EDGE, columns_of_edge
-from shared.runtime.timers.timers import new_rows
-from shared.vocabulary.answers import AnswerState
+from shared.platform.database.columns import BoundRows, Columns, Json, Statement, insert
+from shared.platform.database.transactions import gather_part, gather_placed, take_placed
+from shared.platform.timers.store import OF_EDGE, columns_of_edge
+from shared.platform.timers.timers import new_rows
 
 _NO_TRACK: Final = UUID(int=0)
 

@@ -13,12 +13,13 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from shared.envelope.datakeys import protect, unwrap
-from shared.exchange.clocks import EdgeStep
-from shared.exchange.origin import UNFINISHED, EdgeAnswer, ReferralState
-from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
-from shared.exchange.prepare import Redecision
-from shared.exchange.second_review import SecondReview
+from shared.core.envelope.datakeys import protect, unwrap
+from shared.core.protocol.clocks import EdgeStep
+from shared.core.protocol.origin import UNFINISHED, EdgeAnswer, ReferralState
+from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge
+from shared.core.protocol.prepare import Redecision
+from shared.core.protocol.second_review import SecondReview
+from shared.instance.delivery.sending import send
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
@@ -26,11 +27,10 @@ from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, kee
 from shared.party.origin.store.filing import opened, places
 from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
 from shared.party.stores import RecordStore
-from shared.runtime.database.columns import BoundRows, Columns, Statement
-from shared.runtime.database.stored_text import decompress
-from shared.runtime.delivery.sending import send
-from shared.runtime.timers import store as deadlines
-from shared.runtime.timers.timers import clock, count_steps, end
+from shared.platform.database.columns import BoundRows, Columns, Statement
+from shared.platform.database.stored_text import decompress
+from shared.platform.timers import store as deadlines
+from shared.platform.timers.timers import clock, count_steps, end
 
 _TOLD: Final = TypeAdapter(tuple[EdgeAnswer, ...])
 _ADD = Statement(

@@ -17,24 +17,24 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
-from shared.exchange.act import Subject
-from shared.exchange.prepare import Prepared
-from shared.exchange.states import event_type
-from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Subject
+from shared.core.acts.states import event_type
+from shared.core.authority import Role
+from shared.core.contracts.referral import ReferralRecord
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
+from shared.core.errors import Refused
+from shared.core.protocol.prepare import Prepared
+from shared.core.routing.clocks import LawAt
 from shared.party.origin.domain import HttpReply, QuotaUsage, Request
 from shared.party.origin.records import Claimed, Repeat
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.party.stores import PartyStore, RecordStore
-from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import BoundRows, Columns, Statement
-from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
-from shared.runtime.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
-from shared.runtime.database.stored_text import compress
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.timers import find_law
+from shared.platform.database.columns import BoundRows, Columns, Statement
+from shared.platform.database.feed import BEGIN_ELSEWHERE, note_filing
+from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
+from shared.platform.database.stored_text import compress
+from shared.platform.database.transactions import Database, RowScope
+from shared.platform.timers.timers import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record_bits": "bigint", "hash_bits": "bigint"})
 #: Debits `spent` to a day. A caller may insert a condition between the two parts.

@@ -19,9 +19,11 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.holds import ShownHold
-from shared.exchange.act import Subject
-from shared.exchange.origin import UNFINISHED
+from shared.core.acts.act import Subject
+from shared.core.contracts.holds import ShownHold
+from shared.core.protocol.origin import UNFINISHED
+from shared.core.vocabulary.preservation import HoldEnd
+from shared.core.vocabulary.routing import WorkReason
 from shared.party.attention_item import (
     ANSWERED_NO,
     CAME_BACK,
@@ -37,10 +39,8 @@ from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.records import Hold, HoldAct, IssuedNotices, PlannedNotice, StaleReferral
 from shared.party.origin.store.edges import ALL, PostgresEdges
 from shared.party.stores import PartyStore
-from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.transactions import Database
-from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.routing import WorkReason
+from shared.platform.database.columns import Columns, Statement, insert
+from shared.platform.database.transactions import Database
 
 #: A restored origin lacks the latest holds. Agencies send them again; until then it sends no notice that an agency may
 #: hold. A restore closes the incarnations of the own streams. Closed incarnations of peers have ends.

@@ -25,21 +25,21 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.derived_referral import derived_from
-from shared.exchange.locations import FORMS, locations
-from shared.kernel.authority import Role
+from shared.core.authority import Role
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.derived_referral import derived_from
+from shared.core.protocol.locations import FORMS, locations
+from shared.core.vocabulary.referral import RelationKind
+from shared.instance.delivery.subjects import FeatureTracks, TrackItem
 from shared.messaging.streams import Lane, StreamPlace
 from shared.party.failure_isolation import ClaimedBatch, Isolation, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.origin.store.filing import revealed
 from shared.party.stores import list_items
-from shared.runtime.database.columns import Statement, pairs
-from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
-from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import RelationKind
+from shared.platform.database.columns import Statement, pairs
+from shared.platform.database.transactions import Database, RowScope
+from shared.platform.observability.logs import log
 
 #: Referrals of a party that one transaction examines.
 BATCH: Final = 200

@@ -12,10 +12,12 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.base import NextCursor
-from shared.envelope.datakeys import reveal, unwrap
-from shared.exchange.message import Draft
-from shared.exchange.origin import ReferralState
+from shared.core.contracts.base import NextCursor
+from shared.core.envelope.datakeys import reveal, unwrap
+from shared.core.protocol.message import Draft
+from shared.core.protocol.origin import ReferralState
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.instance.delivery.sending import send
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.list_filter import ListFilter
 from shared.party.origin.domain import (
@@ -35,10 +37,8 @@ from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.stores import PartyStore, RecordStore
-from shared.runtime.database import pages
-from shared.runtime.database.columns import Statement
-from shared.runtime.delivery.sending import send
-from shared.vocabulary.referral import WithdrawalReason
+from shared.platform.database import pages
+from shared.platform.database.columns import Statement
 
 #: Referrals that one page reads when the list is limited to one recipient. Rows that fit the other filters may be rare.
 LOOKED_AT_MAX: Final = 200

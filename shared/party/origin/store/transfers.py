@@ -14,14 +14,14 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.answers import ItemProgress
+from shared.core.contracts.answers import ItemProgress
+from shared.core.vocabulary.answers import AnswerState
+from shared.core.vocabulary.referral import TransferReason
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import TransferStatus
 from shared.party.origin.records import ActResult, CaseMatch, LockedReferral, ReferredCase, TransferOffer
 from shared.party.stores import PartyStore
-from shared.runtime.timers.timers import begin_like, end
-from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.referral import TransferReason
+from shared.platform.timers.timers import begin_like, end
 
 _STANDS: Final = "SELECT state FROM referral WHERE referral_id = $1"
 _LOCK: Final = """

@@ -20,17 +20,17 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final
 
-from shared.guard import RecordCost, trips, trips_by_part
-from shared.guard.charge import BYTE
-from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.clock import Clock
+from shared.core.errors import Refused, Unavailable
+from shared.core.guard import RecordCost, trips, trips_by_part
+from shared.core.guard.charge import BYTE
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
+from shared.core.vocabulary.referral import PriorityLevel
 from shared.party.origin.domain import HttpReply, Request
 from shared.party.origin.store.holds import RaisedAlarm
 from shared.party.throttled_executor import REST, beside_each
-from shared.runtime.watch.logs import log
-from shared.runtime.watch.metrics import ALARMS
-from shared.vocabulary.referral import PriorityLevel
+from shared.platform.observability.logs import log
+from shared.platform.observability.metrics import ALARMS
 
 
 class AlarmKind(StrEnum):

@@ -18,25 +18,32 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.base import Contract, PartyId, Uuid
-from shared.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
-from shared.exchange.act import Act, Subject
-from shared.exchange.amend import AmendmentInput, AmendmentResult, CurrentEdge, Revision, prepare_amended, renumbered
-from shared.exchange.facts import check_stated
-from shared.exchange.minimise import whole_record
-from shared.exchange.prepare import Filing, as_filed
-from shared.exchange.states import happened, row
-from shared.guard import ADDED, as_kept, check_budget, cuts
-from shared.kernel.canonical import digest
-from shared.kernel.errors import Refused, not_found
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import happened, row
+from shared.core.canonical import digest
+from shared.core.contracts.base import Contract, PartyId, Uuid
+from shared.core.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
+from shared.core.errors import Refused, not_found
+from shared.core.guard import ADDED, as_kept, check_budget, cuts
+from shared.core.protocol.amend import (
+    AmendmentInput,
+    AmendmentResult,
+    CurrentEdge,
+    Revision,
+    prepare_amended,
+    renumbered,
+)
+from shared.core.protocol.facts import check_stated
+from shared.core.protocol.minimise import whole_record
+from shared.core.protocol.prepare import Filing, as_filed
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
+from shared.core.vocabulary.routing import PartyKind
 from shared.party.origin.domain import AmendedReferral, Cut
 from shared.party.origin.records import AmendableReferral, StoredReferral, WrongProvider
 from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.referrals import Actor, debit_one, tell_taken_back
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
-from shared.vocabulary.routing import PartyKind
+from shared.platform.observability.logs import log
 
 AMEND: Final = row(Subject.REFERRAL, "amend")
 REROUTE: Final = row(Subject.REFERRAL, "reroute")

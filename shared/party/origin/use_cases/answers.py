@@ -14,18 +14,18 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
-from shared.contracts.case_referral import CaseCameBackClear, CaseReferredClear
-from shared.exchange.act import Act, Subject, Track
-from shared.exchange.acts import STAYING
-from shared.exchange.clocks import EdgeStep, began_again, reported, told_by
-from shared.exchange.items import ItemLog, check_times
-from shared.exchange.message import Received
-from shared.exchange.origin import EdgeAmendments, EdgeAnswer, answer_edge, said_in
-from shared.exchange.questions import steps as steps_of
-from shared.exchange.states import Event, event_type, rows_for, rows_of
-from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused
+from shared.core.acts.act import Act, Subject, Track
+from shared.core.acts.states import Event, event_type, rows_for, rows_of
+from shared.core.acts.table import STAYING
+from shared.core.clock import coarse
+from shared.core.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
+from shared.core.contracts.case_referral import CaseCameBackClear, CaseReferredClear
+from shared.core.errors import Refused
+from shared.core.protocol.clocks import EdgeStep, began_again, reported, told_by
+from shared.core.protocol.items import ItemLog, check_times
+from shared.core.protocol.message import Received
+from shared.core.protocol.origin import EdgeAmendments, EdgeAnswer, answer_edge, said_in
+from shared.core.protocol.questions import steps as steps_of
 from shared.party.origin.records import ActResult, AnswerAct, EdgeUpdate, OpenEdge, ReferredCase
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.holds import HoldAnswers, of_agencies

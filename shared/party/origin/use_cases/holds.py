@@ -13,9 +13,12 @@ from datetime import datetime
 from typing import Final, Self
 from uuid import UUID
 
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import CaseCameBackClear
-from shared.contracts.holds import (
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import Event, event_type, row
+from shared.core.authority import require_another
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import CaseCameBackClear
+from shared.core.contracts.holds import (
     OF_HOLDS,
     HoldActivatedClear,
     HoldEndedClear,
@@ -27,21 +30,18 @@ from shared.contracts.holds import (
     NoObjectionClear,
     OverrideApproval,
 )
-from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
-from shared.exchange.act import Act, Subject
-from shared.exchange.message import Draft, Received
-from shared.exchange.prepare import Documents
-from shared.exchange.preservation import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
-from shared.exchange.states import Event, event_type, row
-from shared.kernel.authority import require_another
-from shared.kernel.errors import Refused, not_found
+from shared.core.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
+from shared.core.errors import Refused, not_found
+from shared.core.protocol.message import Draft, Received
+from shared.core.protocol.prepare import Documents
+from shared.core.protocol.preservation import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
+from shared.core.vocabulary.answers import AnswerState
+from shared.core.vocabulary.preservation import HoldEnd
+from shared.core.vocabulary.routing import PartyKind
 from shared.party.origin.domain import OverrideResult
 from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedNotice
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.use_cases.referrals import Actor, OriginSender
-from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.routing import PartyKind
 
 _REVISION: Final = 1
 PROPOSE: Final = row(Subject.REFERRAL, "propose_override")

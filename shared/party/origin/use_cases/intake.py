@@ -20,14 +20,17 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.registry import REFERRAL_REFUSED
-from shared.exchange.message import Draft, compose_fact
-from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
-from shared.kernel.authority import Authority
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, Unavailable, not_found
-from shared.kernel.ids import uuid7
+from shared.core.authority import Authority
+from shared.core.clock import Clock
+from shared.core.contracts.registry import REFERRAL_REFUSED
+from shared.core.errors import Refused, Unavailable, not_found
+from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft, compose_fact
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Documents, Filing, Prepared, prepare_batch
+from shared.core.routing.directory_index import PartyEntry
+from shared.core.vocabulary.referral import PriorityLevel
+from shared.core.vocabulary.routing import Disposition, WorkReason
 from shared.party.origin.domain import ExternalRefExists, HttpReply, Outcome, QuotaExceeded, Request, Submission, day_of
 from shared.party.origin.records import Claimed, Repeat
 from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFilings
@@ -45,11 +48,8 @@ from shared.party.origin.use_cases.alarms import (
 )
 from shared.party.origin.use_cases.referrals import claiming, debit_of, fitting, rooms_of, sum_by_party
 from shared.party.throttled_executor import beside
-from shared.routing.directory_index import PartyEntry
-from shared.runtime.watch.logs import log
-from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
-from shared.vocabulary.referral import PriorityLevel
-from shared.vocabulary.routing import Disposition, WorkReason
+from shared.platform.observability.logs import log
+from shared.platform.observability.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
 
 #: Writes the answer to each request of a transaction, from the outcomes of its submissions and the acceptance time.
 AnswerWriter = Callable[[Sequence[Request], Sequence[Sequence[Outcome]], datetime], list[HttpReply]]

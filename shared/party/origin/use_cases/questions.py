@@ -17,33 +17,41 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from shared.contracts import registry
-from shared.contracts.answers import ItemChecks, ItemsCheckedClear
-from shared.contracts.facts import ReferralReviewedClear
-from shared.contracts.questions import AskedClear, DecidedItem, LapsedClear, RaisedClear, RepliedItem, Reply, Ruling
-from shared.exchange import items, questions
-from shared.exchange.act import Act, Subject
-from shared.exchange.clocks import EdgeStep, checked, rechecked
-from shared.exchange.items import ItemLog
-from shared.exchange.message import Draft, Received, compose_fact
-from shared.exchange.origin import EdgeAnswer, ReferralState
-from shared.exchange.prepare import Documents, prepare_again
-from shared.exchange.questions import RaisedQuestion
-from shared.exchange.second_review import SecondReview
-from shared.exchange.states import Event, event_type, happened, row
-from shared.guard import cost
-from shared.kernel.authority import require_another, state_forbids
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import uuid4
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.states import Event, event_type, happened, row
+from shared.core.authority import require_another, state_forbids
+from shared.core.contracts import registry
+from shared.core.contracts.answers import ItemChecks, ItemsCheckedClear
+from shared.core.contracts.facts import ReferralReviewedClear
+from shared.core.contracts.questions import (
+    AskedClear,
+    DecidedItem,
+    LapsedClear,
+    RaisedClear,
+    RepliedItem,
+    Reply,
+    Ruling,
+)
+from shared.core.errors import Refused, not_found
+from shared.core.guard import cost
+from shared.core.ids import uuid4
+from shared.core.protocol import items, questions
+from shared.core.protocol.clocks import EdgeStep, checked, rechecked
+from shared.core.protocol.items import ItemLog
+from shared.core.protocol.message import Draft, Received, compose_fact
+from shared.core.protocol.origin import EdgeAnswer, ReferralState
+from shared.core.protocol.prepare import Documents, prepare_again
+from shared.core.protocol.questions import RaisedQuestion
+from shared.core.protocol.second_review import SecondReview
+from shared.core.vocabulary.answers import AnswerState, ItemFound
+from shared.core.vocabulary.questions import QuestionKind, QuestionState
+from shared.core.vocabulary.referral import ReviewOutcome
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.records import IssuedEdge, OpenEdge, PendingReview, Recheck, StoredReferral
 from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.use_cases.referrals import Actor, debit_one
 from shared.party.questions.store import NewQuestion, OpenQuestion, PostgresQuestions, QuestionKey
-from shared.runtime.watch.logs import log
-from shared.vocabulary.answers import AnswerState, ItemFound
-from shared.vocabulary.questions import QuestionKind, QuestionState
-from shared.vocabulary.referral import ReviewOutcome
+from shared.platform.observability.logs import log
 
 #: The message of the answer, by the kind of point raised and whether it is about a notice.
 _TOLD: Final[Mapping[tuple[QuestionKind, bool], registry.MessageType]] = {

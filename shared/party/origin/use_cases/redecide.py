@@ -24,12 +24,15 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.decision_fact import FactBody, decided_fact
-from shared.exchange.message import Draft
-from shared.exchange.outgoing_messages import StaleEdge
-from shared.exchange.prepare import Documents, Redecision, prepare_again
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, Unavailable
+from shared.core.clock import Clock
+from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.decision_fact import FactBody, decided_fact
+from shared.core.protocol.message import Draft
+from shared.core.protocol.outgoing_messages import StaleEdge
+from shared.core.protocol.prepare import Documents, Redecision, prepare_again
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.preservation import HoldEnd
+from shared.core.vocabulary.routing import WorkReason
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import Hold, LockedReferral, MissedWithdrawal, Retry, StaleReferral
@@ -39,10 +42,7 @@ from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.referrals import OriginSender, reachable, tombstone
 from shared.party.origin.use_cases.transfers import told_again
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.watch.logs import log
-from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.routing import WorkReason
+from shared.platform.observability.logs import log
 
 #: Edges that one transaction takes.
 DUE_MAX: Final = 100

@@ -15,20 +15,24 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from shared.contracts.base import Contract
-from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.referral import ReferralContent
-from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
-from shared.exchange.act import Subject
-from shared.exchange.clocks import EdgeStep, taken_back
-from shared.exchange.message import Addressing, Draft, compose
-from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, Prepared
-from shared.exchange.states import follow, happened, row
-from shared.guard import RecordCost
-from shared.kernel.authority import Authority, Role
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import uuid4
+from shared.core.acts.act import Subject
+from shared.core.acts.states import follow, happened, row
+from shared.core.authority import Authority, Role
+from shared.core.contracts.base import Contract
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.contracts.referral import ReferralContent
+from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
+from shared.core.errors import Refused, not_found
+from shared.core.guard import RecordCost
+from shared.core.ids import uuid4
+from shared.core.protocol.clocks import EdgeStep, taken_back
+from shared.core.protocol.message import Addressing, Draft, compose
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Documents, Prepared
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.referral import PriorityLevel, WithdrawalReason
+from shared.core.vocabulary.reveal import RevealReason
+from shared.core.vocabulary.routing import Disposition
 from shared.party.origin.domain import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
 from shared.party.origin.records import Addressee, StoredReferral
 from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
@@ -40,11 +44,7 @@ from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.questions.store import PostgresQuestions
 from shared.party.revision_diff import RevisionDiff, compared
 from shared.party.stores import PartyStore, tell_opened
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import PriorityLevel, WithdrawalReason
-from shared.vocabulary.reveal import RevealReason
-from shared.vocabulary.routing import Disposition
+from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
 

@@ -14,10 +14,18 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, TransferRequest
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import Contact, ContactSuggestedClear
-from shared.contracts.registry import (
+from shared.core.acts.act import Offering, Subject
+from shared.core.acts.states import Event, event_type, follow, happened, may_come_in, row
+from shared.core.contracts.answers import (
+    Answer,
+    ClaimGoneClear,
+    ClaimGrantedClear,
+    TransferOfferedClear,
+    TransferRequest,
+)
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
+from shared.core.contracts.registry import (
     CLAIM_GONE,
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,
@@ -25,21 +33,19 @@ from shared.contracts.registry import (
     TRANSFER_OFFERED,
     MessageType,
 )
-from shared.exchange.act import Offering, Subject
-from shared.exchange.message import Draft, Received
-from shared.exchange.prepare import Documents
-from shared.exchange.states import Event, event_type, follow, happened, may_come_in, row
-from shared.kernel.errors import Refused, not_found
-from shared.kernel.ids import uuid4
+from shared.core.errors import Refused, not_found
+from shared.core.ids import uuid4
+from shared.core.protocol.message import Draft, Received
+from shared.core.protocol.prepare import Documents
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.preservation import HoldEnd
+from shared.core.vocabulary.routing import PartyKind
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import TransferredReferral, TransferStatus
 from shared.party.origin.records import CaseMatch, LockedReferral
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.referrals import Actor, OriginSender
-from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.routing import PartyKind
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")
 HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")

@@ -22,15 +22,17 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.preservation_api import PreservationRecord
-from shared.contracts.referral import Locator
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
-from shared.exchange.act import Subject, Track
-from shared.exchange.locations import FORMS, in_form
-from shared.exchange.states import TrackState, event_type
-from shared.guard import kept_locator
-from shared.kernel.authority import state_forbids
-from shared.kernel.errors import not_found
+from shared.core.acts.act import Subject, Track
+from shared.core.acts.states import TrackState, event_type
+from shared.core.authority import state_forbids
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.contracts.referral import Locator
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
+from shared.core.errors import not_found
+from shared.core.guard import kept_locator
+from shared.core.protocol.locations import FORMS, in_form
+from shared.core.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.core.vocabulary.routing import Instrument
 from shared.party.attention_item import (
     PRESERVATION_REFUSED,
     PRESERVATION_UNANSWERED,
@@ -43,10 +45,8 @@ from shared.party.attention_item import (
 from shared.party.preservation import domain
 from shared.party.revision_diff import ActCodes
 from shared.party.stores import RecordStore
-from shared.runtime.database.columns import Columns, insert
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.vocabulary.preservation import PreservationKind, PreservationTerm
-from shared.vocabulary.routing import Instrument
+from shared.platform.database.columns import Columns, insert
+from shared.platform.database.pages import place_cursor, read_place
 
 TABLE: Final = "preservation"
 _FIND: Final = """

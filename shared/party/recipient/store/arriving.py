@@ -19,28 +19,28 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import ReferralPassedOnClear
-from shared.contracts.decision import Edge
-from shared.contracts.policy import LegalBasis
-from shared.contracts.preservation_api import PreservationRecord
-from shared.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
-from shared.exchange.act import Offering, Subject
-from shared.exchange.message import Received
-from shared.exchange.states import TrackState, shown
-from shared.exchange.timers import Deadline
-from shared.kernel.errors import Defect
+from shared.core.acts.act import Offering, Subject
+from shared.core.acts.states import TrackState, shown
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import ReferralPassedOnClear
+from shared.core.contracts.decision import Edge
+from shared.core.contracts.policy import LegalBasis
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
+from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
+from shared.core.errors import Defect
+from shared.core.protocol.message import Received
+from shared.core.protocol.timers import Deadline
+from shared.core.vocabulary.routing import Instrument
+from shared.instance.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
+from shared.instance.delivery.judgement import read_edge
+from shared.instance.delivery.tracks import TrackSide, spell_edges
 from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import LocationToken, tokens
 from shared.party.recipient.domain import SimilarCase, numbers_of, revision_of
-from shared.runtime.database.columns import BoundRows, Columns, Json, Statement
-from shared.runtime.database.stored_text import compress
-from shared.runtime.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
-from shared.runtime.delivery.judgement import read_edge
-from shared.runtime.delivery.tracks import TrackSide, spell_edges
-from shared.runtime.timers.store import OF_EDGE, columns_of_edge
-from shared.vocabulary.routing import Instrument
+from shared.platform.database.columns import BoundRows, Columns, Json, Statement
+from shared.platform.database.stored_text import compress
+from shared.platform.timers.store import OF_EDGE, columns_of_edge
 
 RowT = TypeVar("RowT")
 

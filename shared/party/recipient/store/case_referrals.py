@@ -16,24 +16,24 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from shared.contracts import holds
-from shared.contracts.answers import CaseCodes
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import CaseProvenance, PassedAct, ReferralPassedOnSealed
-from shared.contracts.questions import AnsweredClear, AskedClear, DisputedClear, LapsedClear, RepliedClear
-from shared.contracts.registry import REFERRAL_PASSED_ON
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.case_referral import CaseFile
-from shared.exchange.message import Received, spelt_parts
-from shared.exchange.states import answer_of
+from shared.core.acts.act import Subject
+from shared.core.acts.states import answer_of
+from shared.core.contracts import holds
+from shared.core.contracts.answers import CaseCodes
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import CaseProvenance, PassedAct, ReferralPassedOnSealed
+from shared.core.contracts.questions import AnsweredClear, AskedClear, DisputedClear, LapsedClear, RepliedClear
+from shared.core.contracts.registry import REFERRAL_PASSED_ON
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.case_referral import CaseFile
+from shared.core.protocol.message import Received, spelt_parts
+from shared.core.vocabulary.answers import AnswerState
+from shared.core.vocabulary.questions import QuestionState
 from shared.party.attention_item import CAME_BACK, RANK_MAX, AttentionRow, ListPlace, Remedy, next_act, waits_of
 from shared.party.questions.store import NewQuestion, PostgresQuestions, QuestionKey
 from shared.party.recipient.domain import HeldItem, HoldPage, ItemAct, OpenHold, PassedCase, RequestedHold
 from shared.party.recipient.store.arriving import open_record
-from shared.runtime.database.pages import place_cursor, read_place
-from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.questions import QuestionState
+from shared.platform.database.pages import place_cursor, read_place
 
 _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)

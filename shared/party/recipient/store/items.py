@@ -14,13 +14,13 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.base import Contract
-from shared.contracts.questions import RaisedClear
-from shared.exchange.act import Subject
-from shared.exchange.message import Received, Record
-from shared.exchange.retention_grounds import folded
-from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Defect, Refused, not_found
+from shared.core.acts.act import Subject
+from shared.core.authority import state_forbids
+from shared.core.contracts.base import Contract
+from shared.core.contracts.questions import RaisedClear
+from shared.core.errors import Defect, Refused, not_found
+from shared.core.protocol.message import Received, Record
+from shared.core.protocol.retention_grounds import folded
 from shared.party.list_filter import ListFilter
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
@@ -28,12 +28,12 @@ from shared.party.recipient.store import arriving
 from shared.party.recipient.store.case_referrals import acted, heard
 from shared.party.recipient.store.listing import list_statement, read_page, view, words
 from shared.party.stores import RecordStore
-from shared.runtime.database.columns import Columns, Json, Statement, pairs
-from shared.runtime.database.journal import ErasedRecord, KeptRecord
-from shared.runtime.database.transactions import gather, gather_part, write_parts
-from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
-from shared.runtime.timers.store import write as write_counted
-from shared.runtime.timers.timers import count_steps, take_begun
+from shared.platform.database.columns import Columns, Json, Statement, pairs
+from shared.platform.database.journal import ErasedRecord, KeptRecord
+from shared.platform.database.transactions import gather, gather_part, write_parts
+from shared.platform.timers.store import COUNTED, SET_COUNTED, bind_counted
+from shared.platform.timers.store import write as write_counted
+from shared.platform.timers.timers import count_steps, take_begun
 
 _OTHERS: Final = """NOT EXISTS (
     SELECT FROM unnest($3::uuid[], $4::text[]) AS b (subject, party)

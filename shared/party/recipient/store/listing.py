@@ -21,14 +21,14 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from shared.contracts.base import Contract
-from shared.contracts.case_referral import Contact, SuggestedContact
-from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Subject
-from shared.exchange.message import Received
-from shared.exchange.states import finished
-from shared.kernel.authority import Role
-from shared.kernel.clock import EPOCH
+from shared.core.acts.act import Subject
+from shared.core.acts.states import finished
+from shared.core.authority import Role
+from shared.core.clock import EPOCH
+from shared.core.contracts.base import Contract
+from shared.core.contracts.case_referral import Contact, SuggestedContact
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.message import Received
 from shared.party.attention_item import (
     CONTACT_SUGGESTED,
     P0_OPEN,
@@ -41,9 +41,9 @@ from shared.party.attention_item import (
     waits_of,
 )
 from shared.party.recipient.domain import UNCLAIMED, CaseLease, HeldItem, ItemQuery
-from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.pages import read_row, row_cursor
-from shared.runtime.database.stored_text import decompress
+from shared.platform.database.columns import Columns, Statement, insert
+from shared.platform.database.pages import read_row, row_cursor
+from shared.platform.database.stored_text import decompress
 
 #: The place of an open row with a child at risk is this plus its time, so it is above all others.
 AT_RISK: Final = 2**62

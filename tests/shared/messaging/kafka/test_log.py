@@ -13,17 +13,17 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
-from shared.exchange.topics import inbox_topic
-from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.errors import Refused, Unavailable
+from shared.core.ids import uuid7
+from shared.core.protocol.topics import inbox_topic
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.kafka.log import APPEND_BYTES_MAX, KafkaLog
 from shared.messaging.relay import list_records
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.runtime.kafka.access import KafkaAccess
+from shared.platform.kafka.access import KafkaAccess
 from tests.shared.messaging.builders import COMPOSER, KEY, PAIR, draft, keys, letter, outgoing, place
-from tests.shared.runtime.conftest import access_as
+from tests.shared.platform.conftest import access_as
 
 SECONDS = 60
 

@@ -10,15 +10,15 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
-from shared.kernel.errors import Unavailable
-from shared.kernel.ids import uuid7
+from shared.core.errors import Unavailable
+from shared.core.ids import uuid7
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, Pair
-from shared.runtime.kafka.access import KafkaAccess
+from shared.platform.kafka.access import KafkaAccess
 from tests.shared.messaging.builders import KEY
 from tests.shared.messaging.kafka.test_log import access, admin, make_topic, pair, read
-from tests.shared.runtime.conftest import access_as
+from tests.shared.platform.conftest import access_as
 from tests.support.frozen import freeze, thaw
 
 __all__ = ["access", "admin", "pair"]
@@ -86,7 +86,7 @@ async def test_a_topic_that_is_missing_or_not_ours_to_write_is_refused_and_the_o
     stack: DevStack, addressee: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hotline's login must not write the topic from industry to the agencies."""
-    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
+    monkeypatch.setattr("shared.platform.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
     log = KafkaLog(access_as(stack, "hotline"), instance="hotline", key=KEY)
     refused = Pair("industry" if addressee == "law_enforcement" else "hotline", addressee)
     for _ in range(2):
@@ -117,7 +117,7 @@ async def test_after_an_outage_the_same_log_goes_on(
 async def test_a_log_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, admin: AdminClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
+    monkeypatch.setattr("shared.platform.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
     pair = Pair("industry", f"industry-{uuid7()}")
     await asyncio.to_thread(make_topic, admin, pair)
     log = KafkaLog(access, instance=pair.writer, key=KEY)

@@ -1,0 +1,1 @@
+"""The table of acts, and the states that follow from it."""

@@ -1,0 +1,178 @@
+"""Every message type. A new message is one class in its family's file and one line here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from shared.core.contracts import (
+    answers,
+    case_referral,
+    directory,
+    facts,
+    holds,
+    preservation,
+    preservation_api,
+    questions,
+    referral,
+)
+from shared.core.contracts.base import Contract
+
+#: The base URI of schemas, absolute as CloudEvents requires. It is a reserved name; the schemas are never fetched.
+SCHEMAS = "https://schemas.causeway.example"
+
+
+class Family(StrEnum):
+    """The families of messages. The family decides the key, the parties and the accounting."""
+
+    REFERRAL = "referral"  # between two parties, keyed by referral id
+    NOTICE = "notice"  # between two parties, keyed by notice id: industry never sees a referral id
+    PRESERVATION = "preservation"  # between an agency and a provider, keyed by preservation id
+    FACT = "fact"  # by an instance itself, to audit; read capabilities also go to each peer
+
+
+#: Between two parties.
+BETWEEN_PARTIES: Final = frozenset({Family.REFERRAL, Family.NOTICE, Family.PRESERVATION})
+#: The families that an instance states for itself.
+STATED_BY_INSTANCES: Final = frozenset({Family.FACT})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageType:
+    """One message type and version, one object each: `type` is the CloudEvents type, `schema` the data schema's URI.
+
+    A message with an edge, or a fact with a sealed part, always has the sealed part. An answer may omit it.
+    """
+
+    name: str
+    version: int
+    family: Family
+    clear: type[Contract]
+    sealed: type[Contract] | None = None
+    edge: bool = False
+
+    @property
+    def type(self) -> str:
+        return f"causeway.{self.name}.v{self.version}"
+
+    @property
+    def schema(self) -> str:
+        return schema_uri(f"{self.name}.v{self.version}")
+
+    @property
+    def needs_sealed(self) -> bool:
+        """Whether each message of this type has a sealed part."""
+        is_edge = self.sealed is not None and issubclass(self.sealed, referral.EdgeSealed)
+        return is_edge or (self.sealed is not None and self.family is Family.FACT)
+
+
+_ALL: list[MessageType] = []
+
+
+def _message(
+    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False, version: int = 1
+) -> MessageType:
+    """Register a message.
+
+    Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`.
+    """
+    name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
+    _ALL.append(MessageType(name, version, family, clear, sealed, edge))
+    return _ALL[-1]
+
+
+REFERRAL_OFFERED = _message(Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True)
+REFERRAL_WITHDRAWN = _message(Family.REFERRAL, referral.ReferralWithdrawnClear)
+WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, answers.WithdrawalAcknowledgedClear)
+NOTICE_ISSUED = _message(Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True)
+ITEMS_CHECKED = _message(Family.NOTICE, answers.ItemsCheckedClear)
+NOTICE_WITHDRAWN = _message(Family.NOTICE, referral.NoticeWithdrawnClear)
+NOTICE_WITHDRAWAL_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear)
+NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeAcknowledgedClear)
+NOTICE_ANSWERED = _message(Family.NOTICE, answers.NoticeAnsweredClear)
+NOTICE_NOT_OURS = _message(Family.NOTICE, answers.NoticeNotOursClear)
+NOTICE_REINSTATED = _message(Family.NOTICE, answers.NoticeReinstatedClear)
+CASE_ACCEPTED = _message(Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_DECLINED = _message(Family.REFERRAL, answers.CaseDeclinedClear)
+OUTCOME_REPORTED = _message(Family.REFERRAL, answers.OutcomeReportedClear)
+CASE_REFERRED = _message(Family.REFERRAL, case_referral.CaseReferredClear)
+CASE_CAME_BACK = _message(Family.REFERRAL, case_referral.CaseCameBackClear)
+REFERRAL_PASSED_ON = _message(
+    Family.REFERRAL, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
+)
+CONTACT_SUGGESTED = _message(Family.REFERRAL, case_referral.ContactSuggestedClear, case_referral.Contact)
+OFFER_ACCEPTED = _message(Family.REFERRAL, answers.OfferAcceptedClear)
+OFFER_DECLINED = _message(Family.REFERRAL, answers.OfferDeclinedClear)
+OFFER_ASSESSED = _message(Family.REFERRAL, answers.OfferAssessedClear)
+RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
+NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
+PRESERVATION_REQUESTED = _message(
+    Family.PRESERVATION, preservation.PreservationRequestedClear, preservation_api.PreservationRecord
+)
+PRESERVATION_EXTENSION_REQUESTED = _message(Family.PRESERVATION, preservation.PreservationExtensionRequestedClear)
+PRESERVATION_WITHDRAWN = _message(Family.PRESERVATION, preservation.PreservationWithdrawnClear)
+PRESERVATION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationAnsweredClear)
+PRESERVATION_CORRECTED = _message(Family.PRESERVATION, preservation.PreservationCorrectedClear)
+PRESERVATION_EXTENSION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear)
+PRESERVATION_ENDED = _message(Family.PRESERVATION, preservation.PreservationEndedClear)
+PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = _message(
+    Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
+)
+HOLD_PLACED = _message(Family.REFERRAL, holds.HoldPlacedClear)
+HOLD_EXTENDED = _message(Family.REFERRAL, holds.HoldExtendedClear)
+HOLD_RELEASED = _message(Family.REFERRAL, holds.HoldReleasedClear)
+NO_OBJECTION = _message(Family.REFERRAL, holds.NoObjectionClear)
+HOLD_ACTIVATED = _message(Family.REFERRAL, holds.HoldActivatedClear)
+HOLD_TOO_LATE = _message(Family.REFERRAL, holds.HoldTooLateClear)
+HOLD_ENDED = _message(Family.REFERRAL, holds.HoldEndedClear)
+TRANSFER_OFFERED = _message(Family.REFERRAL, answers.TransferOfferedClear)
+OFFER_CLAIMED = _message(Family.REFERRAL, answers.OfferClaimedClear)
+CLAIM_GRANTED = _message(Family.REFERRAL, answers.ClaimGrantedClear)
+CLAIM_GONE = _message(Family.REFERRAL, answers.ClaimGoneClear)
+QUESTION_ASKED = _message(Family.REFERRAL, questions.QuestionAskedClear)
+QUESTION_LAPSED = _message(Family.REFERRAL, questions.QuestionLapsedClear)
+QUESTION_REPLIED = _message(Family.REFERRAL, questions.QuestionRepliedClear)
+DISPUTE_RAISED = _message(Family.REFERRAL, questions.DisputeRaisedClear)
+DISPUTE_ANSWERED = _message(Family.REFERRAL, questions.DisputeAnsweredClear)
+NOTICE_QUESTION_ASKED = _message(Family.NOTICE, questions.NoticeQuestionAskedClear)
+NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, questions.NoticeQuestionLapsedClear)
+NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, questions.NoticeQuestionRepliedClear)
+NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, questions.NoticeDisputeRaisedClear)
+NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, questions.NoticeDisputeAnsweredClear)
+READS_ANNOUNCED = _message(Family.FACT, directory.ReadsAnnouncedClear)
+REFERRAL_DECIDED = _message(Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
+REFERRAL_REFUSED = _message(Family.FACT, facts.ReferralRefusedClear)
+REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)
+RECORD_REVEALED = _message(Family.FACT, facts.RecordRevealedClear)
+
+ALL: Final = tuple(_ALL)
+BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
+#: Withdrawals. Their format and codes never change, so they are never deferred and never wait.
+WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})
+#: Names without version, to distinguish an unknown version of a known message from an unknown message.
+NAMES: frozenset[str] = frozenset(message.name for message in ALL)
+
+
+@lru_cache(256)
+def newest(name: str) -> MessageType:
+    """Return the highest version of a message that this release reads.
+
+    Raises `KeyError` for an unknown name.
+    """
+    versions = [message for message in ALL if message.name == name]
+    if not versions:
+        raise KeyError(name)
+    return max(versions, key=lambda message: message.version)
+
+
+def name_of(type_text: str) -> str:
+    """Return the message's name in a CloudEvents type of any version."""
+    return type_text.removeprefix("causeway.").rpartition(".v")[0]
+
+
+def schema_uri(name: str) -> str:
+    """Return the absolute URI of the schema `name`."""
+    return f"{SCHEMAS}/{name}.json"

@@ -1,0 +1,47 @@
+"""Corresponding instances, derived from the allowed statements (`authority`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+from shared.core.contracts.registry import STATED_BY_INSTANCES
+from shared.core.protocol.authority import cells
+from shared.core.protocol.topics import AUDIT, inbox_topic
+from shared.core.vocabulary.routing import PartyKind
+
+
+class InstancePair(NamedTuple):
+    """Two instances, of which `sender` may write to `to`. They may be the same instance."""
+
+    to: str
+    sender: str
+
+    @property
+    def topic(self) -> str:
+        return inbox_topic(self.to, self.sender)
+
+
+def pairs_of(instances: Mapping[str, str]) -> tuple[InstancePair, ...]:
+    """Return the pairs among `instances` (id to kind) that may correspond, and those with audit; sorted."""
+    kinds = _corresponding()
+    pairs = {
+        InstancePair(to, sender)
+        for (to, to_kind), (sender, sender_kind) in product(instances.items(), repeat=2)
+        if (sender_kind, to_kind) in kinds
+    }
+    stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
+    facts = {InstancePair(AUDIT, name) for name in stating if AUDIT in instances}
+    acks = {InstancePair(pair.sender, AUDIT) for pair in facts}
+    return tuple(sorted(pairs | facts | acks))
+
+
+@cache
+def _corresponding() -> frozenset[tuple[str, str]]:
+    """Return (kind of sender, kind of recipient), in both directions for acknowledgements."""
+    there = {
+        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
+    }
+    return frozenset(there | {(to, sender) for sender, to in there})

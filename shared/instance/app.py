@@ -1,0 +1,37 @@
+"""An assembled service, as every `services/*/app.py` builds it, and the sign-in to its console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from shared.instance.delivery.unit import Handler
+from shared.instance.keys import read_key_file
+from shared.instance.machinery import InstanceParts
+from shared.instance.parts import Part
+from shared.platform.console.accounts import LinkSignIn, Sessions
+from shared.platform.console.frame import ConsoleAccess
+from shared.platform.sign_in.providers import Providers, read_clients
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of an instance by name. `causeway serve` runs all of them, or the named ones."""
+
+    machinery: InstanceParts
+    http: FastAPI
+    parts: dict[str, Part]
+    #: The handler of an inbox's messages. None for a service that reads topics but applies no message.
+    handler: Handler | None = None
+
+
+def gate_of(machinery: InstanceParts) -> ConsoleAccess:
+    """Return the access to a console: by the party's identity provider, or by a link if the party has none."""
+    database, clock, kek = machinery.database, machinery.clock, machinery.keys.kek
+    sessions = Sessions(database, machinery.instance, machinery.directory, clock, kek)
+    file = machinery.settings.sign_in_file
+    clients = () if file is None else read_clients(read_key_file(file))
+    elsewhere = Providers(clients, clock, kek)
+    machinery.api_keys.by_name = elsewhere.has
+    return ConsoleAccess(sessions, LinkSignIn(database, clock), machinery.budgets.charge, clock, elsewhere)

@@ -1,0 +1,1 @@
+"""The technical base of every service: HTTP, database, Kafka, pages, keys and observability."""

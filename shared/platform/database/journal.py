@@ -1,0 +1,197 @@
+"""The erasure journal: a file in the folder of the key-encryption key, outside the database and its backups.
+
+It has one line of JSON for each erasure and each ended access: number, time, party and subject. A digest covers the
+line and the previous digest, so that an altered or missing line is detected. A line is on disk before the erasure
+commits; an incomplete line never counted. A line `kept` cancels earlier lines of the record that never committed.
+
+Trust: a process that can write the file can cut off its end. The place that the database stores is then after the end,
+and the instance does not start. A restore of the database together with a cut of the file is not detected.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+from uuid import UUID
+
+from shared.core.clock import rfc3339
+from shared.core.errors import Refused
+
+#: The members of a line that its digest covers, after the digest of the line before it.
+_FIELDS: Final = ("n", "at", "fate", "kind", "subject", "party")
+
+
+class ErasedRecord(NamedTuple):
+    """One erased record: its kind (offer, case, notice, referral), the id of its subject, and its party."""
+
+    kind: str
+    subject: UUID
+    party: str
+
+
+class KeptRecord(NamedTuple):
+    """One record that is retained although a line states its erasure, because that erasure never committed."""
+
+    kind: str
+    subject: UUID
+    party: str
+
+
+class AccessEnd(NamedTuple):
+    """One access right that has ended: its kind (api_key, person, webhook), 128 bits that name it, and its party."""
+
+    kind: str
+    subject: UUID
+    party: str
+
+
+class ErasureNote(NamedTuple):
+    """One erased record, for the last step that sends messages. It is not a line of the journal."""
+
+    subject: UUID
+    party: str
+
+
+#: The type of a line, by its `fate`.
+Line = ErasedRecord | KeptRecord | AccessEnd
+_FATES: Final[dict[str, type[Line]]] = {"erased": ErasedRecord, "kept": KeptRecord, "ended": AccessEnd}
+
+
+class JournalEnd(NamedTuple):
+    """A place in the journal: the number of lines before it, and the last one's digest; 0 and "" at the beginning."""
+
+    lines: int
+    digest: str
+
+
+BEGINNING: Final = JournalEnd(0, "")
+
+
+class Journal:
+    """The journal of one instance. Several processes may write it. All methods block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def end(self) -> JournalEnd:
+        """Return the place of the last line. Raises `OSError`, and `Refused("erasure_journal_altered")` if invalid."""
+        with self._locked() as file:
+            return self._end(file)
+
+    def append(self, said: Sequence[Line], at: datetime) -> tuple[JournalEnd, JournalEnd]:
+        """Add lines and write them to disk; return the places before and after them.
+
+        Raises `OSError`, and `Refused("erasure_journal_altered")` if the last line is invalid.
+        """
+        with self._locked() as file:
+            before = self._end(file)
+            place, lines = before, list[bytes]()
+            for each in said:
+                place, line = _written(place, each, at)
+                lines.append(line)
+            file.seek(0, os.SEEK_END)
+            file.write(b"".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
+        return before, place
+
+    def after(self, place: JournalEnd) -> tuple[list[ErasedRecord | AccessEnd], JournalEnd]:
+        """Return the erasures after a place that no later line cancels, the endings after it, and the end's place.
+
+        Raises `Refused`: `erasure_journal_lost` if the journal ends before that place, `erasure_journal_altered` if a
+        line was changed.
+        """
+        found, end = dict[ErasedRecord | AccessEnd, None](), BEGINNING
+        with self._locked() as file:
+            for end, said in _read(file):
+                if end.lines == place.lines and end.digest != place.digest:
+                    raise _altered()
+                if end.lines <= place.lines:
+                    continue
+                if isinstance(said, KeptRecord):
+                    found.pop(ErasedRecord(*said), None)
+                else:
+                    found[said] = None
+        if end.lines < place.lines:
+            raise Refused("erasure_journal_lost", "it ends before the place that this database stores: restore it")
+        return list(found), end
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        """Open and lock the file; create it if it is missing, and cut off an incomplete last line."""
+        begun = not self._path.exists()
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if begun:
+                folder = os.open(self._path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+            _mend(file)
+            yield file
+
+    def _end(self, file: BinaryIO) -> JournalEnd:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return BEGINNING
+        file.seek(max(0, size - _LINE_MAX))
+        return _place(file.read().splitlines()[-1])
+
+
+#: Bytes of one line, at most.
+_LINE_MAX: Final = 1024
+
+
+def _mend(file: BinaryIO) -> None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LINE_MAX))
+    tail = file.read()
+    cut = len(tail) - (tail.rfind(b"\n") + 1)
+    if cut:
+        file.truncate(size - cut)
+    file.seek(0)
+
+
+def _written(before: JournalEnd, line: Line, at: datetime) -> tuple[JournalEnd, bytes]:
+    fate = next(fate for fate, of in _FATES.items() if isinstance(line, of))
+    values = (before.lines + 1, rfc3339(at), fate, line.kind, str(line.subject), line.party)
+    said = dict(zip(_FIELDS, values, strict=True))
+    place = JournalEnd(before.lines + 1, _digest(before.digest, said))
+    return place, json.dumps(said | {"digest": place.digest}, separators=(",", ":")).encode() + b"\n"
+
+
+def _read(file: BinaryIO) -> Iterator[tuple[JournalEnd, Line]]:
+    before = BEGINNING
+    for line in file:
+        place = _place(line)
+        said = json.loads(line)
+        covered = {name: said.get(name) for name in _FIELDS}
+        if place != (before.lines + 1, _digest(before.digest, covered)):
+            raise _altered()
+        yield place, _FATES[said["fate"]](said["kind"], UUID(said["subject"]), said["party"])
+        before = place
+
+
+def _place(line: bytes) -> JournalEnd:
+    try:
+        said = json.loads(line)
+        return JournalEnd(int(said["n"]), str(said["digest"]))
+    except (ValueError, KeyError, TypeError):
+        raise _altered() from None
+
+
+def _digest(before: str, said: dict[str, object]) -> str:
+    return sha256(f"{before}\n{json.dumps(said, separators=(',', ':'))}".encode()).hexdigest()
+
+
+def _altered() -> Refused:
+    return Refused("erasure_journal_altered", "a line of it was changed: restore the original journal")

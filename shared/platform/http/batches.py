@@ -1,0 +1,86 @@
+"""Bodies of several acts at once, and their answers. They are built from the body and answer of each single act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+
+from pydantic import Field, StringConstraints, create_model
+
+from shared.core.contracts.base import Contract, Uuid
+from shared.platform.http.bodies import BATCH_ITEMS_MAX
+from shared.platform.http.problems import Problem
+
+#: The list that is posted.
+LIST: Final = "answers"
+#: The index of a line in the list that was posted, from 0.
+Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]
+#: The line's own idempotency key: an act with the same key is not repeated, also in another batch.
+LineKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class BatchLine(Contract):
+    """The members that every line may have in addition to its act and the act's fields."""
+
+    key: LineKey | None = None
+
+
+class BatchResults(Contract):
+    """One result for each act, in their order."""
+
+    results: tuple[Contract, ...]
+
+
+class RefusedAct(Contract):
+    """A refused act, with the status and the problem of the same act outside a batch."""
+
+    index: Index
+    status: Annotated[int, Field(ge=400, le=499)]
+    problem: Problem
+
+
+class BatchModels(NamedTuple):
+    """The models of a batch: `lines` by the name of the act, `batch` as a list of them, `answer` for the whole answer.
+
+    `moved` is one successful act in the answer.
+    """
+
+    lines: Mapping[str, type[BatchLine]]
+    batch: type[Contract]
+    moved: type[Contract]
+    answer: type[BatchResults]
+
+
+def batched(
+    prefix: str, acts: Mapping[str, type[Contract] | None], *, named: str, moved: type[Contract], about: str
+) -> BatchModels:
+    """Build the models of a batch, with names that begin with `prefix`.
+
+    `acts` are the models of single acts, None for an act without fields. `named` is the field with the id of the
+    subject. `moved` is the model of an answer, and `about` names the subjects.
+    """
+    lines = {name: _line(prefix, name, takes, named=named) for name, takes in acts.items()}
+    every: Any = Annotated[reduce(or_, lines.values()), Field(discriminator="act")]
+    fields: Any = {LIST: Annotated[tuple[every, ...], Field(min_length=1, max_length=BATCH_ITEMS_MAX)]}
+    batch = create_model(
+        f"{prefix}Batch", __base__=Contract, __doc__=f"Several acts on {about}, each as in its own request.", **fields
+    )
+    placed: Any = {"index": Index, "status": Literal[202]}
+    done = create_model(
+        f"{prefix}BatchMoved", __base__=moved, __doc__="A successful act, with its answer as outside a batch.", **placed
+    )
+    results: Any = {"results": tuple[done | RefusedAct, ...]}
+    answer = create_model(f"{prefix}BatchAnswer", __base__=BatchResults, __doc__=BatchResults.__doc__, **results)
+    return BatchModels(lines, batch, done, answer)
+
+
+def _line(prefix: str, name: str, takes: type[Contract] | None, *, named: str) -> type[BatchLine]:
+    """Build the model of one line: the fields of the act, its name and its subject."""
+    called = "".join(word.capitalize() for word in name.split("_"))
+    fields: Any = {named: Uuid, "act": Literal[name]}
+    # The cast is for the type checker: only the members of `BatchLine` are used here.
+    bases = (BatchLine,) if takes is None else (BatchLine, cast("type[BatchLine]", takes))
+    said = "An act without fields of its own." if takes is None else takes.__doc__
+    return create_model(f"{prefix}{called}Line", __base__=bases, __doc__=said, **fields)

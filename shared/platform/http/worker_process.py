@@ -1,0 +1,136 @@
+"""A worker process for heavy work, with a bounded queue in front of it.
+
+Work that would block the event loop runs there, one question after the other. The process has no settings, no keys and
+no connections. It gets its data over a pipe and ends with the pipe. If it dies or takes too long, it is replaced, and
+the question fails with `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import struct
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import BinaryIO, Final
+
+from shared.core.errors import Defect, Unavailable
+
+#: The limits of waiting questions: of all askers, and of one asker.
+WAITING_MAX: Final = 64
+WAITING_MAX_OF_ONE: Final = 4
+ANSWER_S_MAX: Final = 30.0
+#: With few cores, the rest of the instance has priority. Niceness has an effect only within one session.
+NICENESS: Final = 10
+
+_HEAD: Final = struct.Struct(">cI")
+_LEARN, _ASK, _ANSWER, _FAILED = b"L", b"Q", b"A", b"F"
+_FRAME_BYTES_MAX: Final = 1 << 26
+
+
+class WorkerProcess:
+    """A client of the worker process of one module, which runs `serve_questions`. The first question starts it."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._process: asyncio.subprocess.Process | None = None
+        self._known: dict[str, str] = {}
+        self._turn = asyncio.Lock()
+        self._waiting: Counter[str] = Counter()
+
+    async def ask(self, question: bytes, *, asker: str, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
+        """Return the answer to a question. `known` is the data that the answer needs: name → (edition, its encoding).
+
+        Raises `Unavailable`: `aside_busy` if too many questions wait, `aside_failed` if no answer came.
+        """
+        if self._waiting.total() >= WAITING_MAX or self._waiting[asker] >= WAITING_MAX_OF_ONE:
+            raise Unavailable("aside_busy")
+        self._waiting[asker] += 1
+        try:
+            async with self._turn:
+                return await self._asked(question, known)
+        finally:
+            self._waiting[asker] -= 1
+            if not self._waiting[asker]:
+                del self._waiting[asker]
+
+    async def close(self) -> None:
+        """End the process, if there is one."""
+        process, self._process, self._known = self._process, None, {}
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _asked(self, question: bytes, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                process = self._process or await self._start()
+                for name, (which, spelt) in known.items():
+                    if self._known.get(name) != which:
+                        _write(process, _LEARN, name.encode() + b"\n" + spelt())
+                        self._known[name] = which
+                _write(process, _ASK, question)
+                kind, answer = await _read(process)
+        except BaseException as error:
+            # Half a question may be sent. The next question would otherwise get the answer to this one.
+            await self.close()
+            if isinstance(error, OSError | EOFError):  # a timeout is an `OSError`
+                raise Unavailable("aside_failed") from None
+            raise
+        if kind != _ANSWER:
+            raise Defect("aside_defect", answer.decode())
+        return answer
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            self._module,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+        )
+        return self._process
+
+
+def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes], bytes]) -> None:
+    """Answer questions from standard input until it ends. This is the main loop of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one; an interrupt does not
+    os.nice(NICENESS)
+    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    while head := asked.read(_HEAD.size):
+        kind, length = _HEAD.unpack(head)
+        frame = asked.read(length)
+        if kind == _LEARN:
+            name, _, spelt = frame.partition(b"\n")
+            learn(name.decode(), spelt)
+            continue
+        try:
+            _tell(told, _ANSWER, answer(frame))
+        except Exception as error:  # a defect, reported by name only, because its text may quote the question
+            _tell(told, _FAILED, type(error).__name__.encode())
+
+
+def _tell(told: BinaryIO, kind: bytes, frame: bytes) -> None:
+    told.write(_HEAD.pack(kind, len(frame)) + frame)
+    told.flush()
+
+
+def _write(process: asyncio.subprocess.Process, kind: bytes, frame: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(_HEAD.pack(kind, len(frame)) + frame)
+
+
+async def _read(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    await process.stdin.drain()
+    kind, length = _HEAD.unpack(await process.stdout.readexactly(_HEAD.size))
+    if length > _FRAME_BYTES_MAX:
+        raise EOFError
+    return kind, await process.stdout.readexactly(length)

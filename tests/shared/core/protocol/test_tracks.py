@@ -1,0 +1,164 @@
+"""Acts that cross: every order ends with both sides equal, and no act is refused because another crossed it.
+
+The test enumerates the rows of acts, so it includes rows that are added later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from shared.core.acts import states
+from shared.core.acts.act import Offering, Subject, Track
+from shared.core.acts.states import TrackState, shown
+from shared.core.errors import Refused
+from tests.shared.core.protocol.tracks import (
+    WRITES,
+    Deed,
+    Ends,
+    alike,
+    as_the_exchange_does,
+    beginning,
+    by_tracks,
+    deeds,
+    every_order,
+    kinds,
+    lawful,
+    random_order,
+    said,
+    subjects,
+)
+
+Record = Callable[[str, object], None]
+RANDOM_ORDERS = 10_000
+
+
+def test_the_subjects_that_two_sides_write_are_there() -> None:
+    assert {Subject.OFFER, Subject.CASE, Subject.NOTICE} <= set(subjects())
+
+
+@pytest.mark.parametrize("acts", [3, 4])
+@pytest.mark.parametrize("subject", subjects())
+def test_every_order_ends_alike_and_no_lawful_act_is_refused(
+    subject: Subject, acts: int, record_property: Record
+) -> None:
+    ends = every_order(subject, by_tracks, acts)
+    assert (ends.unequal, ends.refused) == (0, 0)
+    assert ends.equal > 1
+    assert every_order(subject, as_the_exchange_does(subject), acts) == ends
+    record_property("orders", ends.equal)
+    record_property("states", ends.states)
+
+
+def test_ten_thousand_longer_orders_of_several_subjects_at_once_end_alike(record_property: Record) -> None:
+    random, there, deliveries = Random(60), subjects(), 0
+    for _ in range(RANDOM_ORDERS):
+        chosen = random.choices(there, k=random.randint(1, 3))
+        ended, delivered = random_order(chosen, random, acts=random.randint(4, 12))
+        deliveries += delivered
+        assert all(alike(subject, both) for subject, both in zip(chosen, ended, strict=True))
+    record_property("deliveries", deliveries)
+
+
+@pytest.mark.parametrize("subject", subjects())
+def test_every_unlawful_act_has_its_code(subject: Subject, record_property: Record) -> None:
+    """Both the party that acts in such a state and the party that receives an impossible act get the code."""
+    refused = 0
+    for standing in states.standings(subject):
+        for deed in (each for track in Track for each in deeds(subject, track)):
+            if any(lawful(each, standing) for each in deeds(subject, deed.row.track) if alike_in_words(each, deed)):
+                continue
+            with pytest.raises(Refused, match="state_forbids"):
+                states.follow(deed.row, shown(subject, standing), said(deed))
+            refused += 1
+    record_property("unlawful", refused)
+    assert refused > 0
+
+
+def alike_in_words(one: Deed, other: Deed) -> bool:
+    return one.row is other.row and one.move.codes == other.move.codes
+
+
+class Side(NamedTuple):
+    """A side with one state of a subject, which every act moves: the control of `tracks`."""
+
+    state: str
+    sent: tuple[Deed, ...] = ()
+    done: int = 0
+
+
+Both = tuple[Side, Side]
+
+
+def every_order_of_one_state(subject: Subject, acts: int) -> Ends:
+    """Return the results of all orders of at most `acts` acts per side.
+
+    An act that is refused on arrival changes nothing.
+    """
+    first = states.shown(subject, beginning(subject).sender.standing)
+    now: Counter[Both] = Counter({(Side(first), Side(first)): 1})
+    ends, met = Counter[str](), 0
+    while now:
+        met += len(now)
+        following: Counter[Both] = Counter()
+        for both, orders in now.items():
+            if not both[0].sent and not both[1].sent:
+                ends["equal" if both[0].state == both[1].state else "unequal"] += orders
+            for after, ways, refused in _next(subject, both, acts):
+                following[after] += orders * ways
+                ends["refused"] += orders * refused
+        now = following
+    return Ends(ends["equal"], ends["unequal"], ends["refused"], met)
+
+
+def _next(subject: Subject, both: Both, acts: int) -> Iterator[tuple[Both, int, bool]]:
+    for place, side in enumerate(both):
+        if side.done < acts:
+            for kind in kinds(subject, WRITES[place]):
+                state = _follow(kind.first, side.state)
+                if state is not None:
+                    after = _put(both, place, Side(state, (*side.sent, kind.first), side.done + 1))
+                    yield after, len(kind.members), False
+        if side.sent:
+            deed, *later = side.sent
+            other = both[1 - place]
+            state = _follow(deed, other.state)
+            told = _put(both, place, side._replace(sent=tuple(later)))
+            yield _put(told, 1 - place, other if state is None else other._replace(state=state)), 1, state is None
+
+
+def _follow(deed: Deed, state: str) -> str | None:
+    try:
+        return states.follow(deed.row, state, said(deed))
+    except Refused:
+        return None
+
+
+def _put(both: Both, place: int, side: Side) -> Both:
+    return (side, both[1]) if place == 0 else (both[0], side)
+
+
+@pytest.mark.parametrize("subject", subjects())
+def test_with_one_shared_state_instead_of_tracks_orders_end_unequal(subject: Subject, record_property: Record) -> None:
+    """The control: each side has one state that any act moves, and the last act to arrive prevails."""
+    ends = every_order_of_one_state(subject, 3)
+    record_property("unequal", ends.unequal)
+    record_property("refused", ends.refused)
+    # If a subject can only be answered after its withdrawal, the two sides never act on it at the same time.
+    crossing = any(Offering.OPEN.value in deed.row.needs for deed in deeds(subject, Track.ANSWER))
+    assert (ends.unequal + ends.refused > 0) is crossing
+
+
+def test_an_act_that_its_receiver_holds_against_its_own_track_is_found() -> None:
+    """The control of "no lawful act is refused": the receiver also checks its own track."""
+
+    def strictly(standing: TrackState, deed: Deed) -> TrackState:
+        if not lawful(deed, standing):
+            raise Refused("state_forbids")
+        return by_tracks(standing, deed)
+
+    assert every_order(Subject.NOTICE, strictly, 2).refused > 0

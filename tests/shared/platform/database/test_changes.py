@@ -1,0 +1,35 @@
+"""Loops pause longer while the database is idle, and not longer than usual after a change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.platform.database import changes
+from shared.platform.database.changes import Changes
+
+
+@pytest.mark.timing
+async def test_a_loop_pauses_longer_while_idle_until_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "IDLE_AFTER_S", 0.0)
+    monkeypatch.setattr(changes, "IDLE_PAUSES_S", (60.0, 60.0))
+    noted, woken = Changes(hears_others=True), list[int]()
+    noted.wake = lambda: woken.append(1)
+    pausing = asyncio.create_task(noted.pause(0.01))
+    assert (await asyncio.wait([pausing], timeout=0.5))[1]
+    noted.note()
+    async with asyncio.timeout(30):
+        await pausing
+    assert woken == [1]
+
+
+@pytest.mark.timing
+async def test_without_word_of_other_processes_or_soon_after_a_change_no_pause_is_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "IDLE_PAUSES_S", (60.0, 60.0))
+    async with asyncio.timeout(30):
+        await Changes(hears_others=True).pause(0.01)  # this process has just begun
+        monkeypatch.setattr(changes, "IDLE_AFTER_S", 0.0)
+        await Changes().pause(0.01)
