@@ -1,7 +1,7 @@
 """`python -m tests.quick`: run the tests of the touched rooms, and `tests/architecture`.
 
 A file is touched if it differs from the merge base with the main branch, or is not committed. Its room is the folder
-of tests that mirrors its own folder: `shared/core/acts/table.py` belongs to `tests/shared/core/protocol`. Touched tests run
+of tests that mirrors its own folder: `shared/core/acts/table.py` belongs to `tests/shared/core/acts`. Touched tests run
 first, then those named after a touched module. Exit code 1 if a test fails.
 
 This module is also the pytest plugin that starts no test after `TIME_S_MAX`; it prints the number of tests left out.

@@ -39,7 +39,8 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "document_activated.v1": DocumentActivated,
     **OF_DIRECTORY,
 }
-#: Documents that are read leniently: a member that the schema does not list is ignored (`shared.core.contracts.directory`).
+#: Documents that are read leniently: a member that the schema does not list is ignored; see
+#: `shared.core.contracts.directory`.
 LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
 #: The part of them that stays closed, because its exact members are signed.
 _SIGNED = Beat.__name__

@@ -5,13 +5,13 @@
 Before the tag `format-1`, delete the files that a change of the format affects and write them again. After it, the
 files never change: every later release reads them.
 
-`shared/core/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat. It has
-a record of each message as stored in Kafka, after its proof record, with the values that its recipient and audit read.
-It also has a person's proofs (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each released
-schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). `reads.json` is the
-announcement of the first release, by which a peer that was never heard is written to. Further files have the codes of
-each vocabulary edition, the digest of the tree of jurisdictions of each engine, and the charges besides texts of each
-guard edition.
+`shared/core/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat.
+It has a record of each message as stored in Kafka, after its proof record, with the values that its recipient and
+audit read. It also has a person's proofs (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each
+released schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). `reads.json` is
+the announcement of the first release, by which a peer that was never heard is written to. Further files have the
+codes of each vocabulary edition, the digest of the tree of jurisdictions of each engine, and the charges besides
+texts of each guard edition.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A verifier of messages and acceptances that shares no code with the project: `cryptography` and the standard library.
 
-It is written from the descriptions of the formats (`shared/core/envelope`, docs/operations/proofs.md and RFC 6962 §2.1),
-not from the code. It shows whether an outsider with the public keys alone reaches the same answer.
+It is written from the descriptions of the formats (`shared/core/envelope`, docs/operations/proofs.md and RFC 6962
+§2.1), not from the code. It shows whether an outsider with the public keys alone reaches the same answer.
 
     python foreign_verifier.py < messages.json
 

@@ -1,7 +1,7 @@
 """Scalar types whose values could hold foreign bytes, with alphabet, length and `ValueKind`.
 
-A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. All of these are
-protection class S3 or S2, so only sealed parts contain them. All patterns run in linear time.
+A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. All of
+these are protection class S3 or S2, so only sealed parts contain them. All patterns run in linear time.
 """
 
 from __future__ import annotations
