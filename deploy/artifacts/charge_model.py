@@ -41,7 +41,7 @@ from shared.core.guard.canonical import canonical
 from shared.core.vocabulary.judgement import ASSESSMENT_VALUES
 
 _ROOT: Final = Path(__file__).parents[2]
-_MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{charge.NUMBER}.model"
+_MODEL: Final = _ROOT / "shared" / "core" / "guard" / "data" / f"charge-{charge.NUMBER}.model"
 #: Maximum number of entries of the model, and the maximum share of each order.
 _ENTRIES_MAX: Final = 64_000
 _SHARES: Final = (0.0, 0.10, 0.40, 0.50)
@@ -147,7 +147,7 @@ def texts(sources: Path) -> Texts:
     found += [("account", each, 1) for each in accounts(sources) if re.fullmatch(r"[A-Za-z0-9@._:+~#/-]+", each)]
     labels = [value for values in ASSESSMENT_VALUES.values() for value in values]
     parties = json.loads((_ROOT / "deploy" / "directory" / "parties.json").read_text("utf-8"))
-    places = json.loads((_ROOT / "shared" / "vocabulary" / "data" / "jurisdictions.json").read_text("utf-8"))
+    places = json.loads((_ROOT / "shared" / "core" / "vocabulary" / "data" / "jurisdictions.json").read_text("utf-8"))
     labels += re.findall(r'"([a-z0-9-]+\.example)"', json.dumps(parties))
     labels += re.findall(r'"([A-Z]{2}(?:-[A-Z0-9]{1,3})?)"', json.dumps(places))
     found += [("text", each, 20) for each in (*labels, "unknown")]

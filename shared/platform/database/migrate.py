@@ -44,7 +44,7 @@ _ENVIRONMENT = Path(__file__).with_name("alembic_environment")
 _SHARED = Path(__file__).resolve().parents[2]
 _SERVICES = _SHARED.parent / "services"
 #: Runs before the files of a revision, which grant and isolate with its functions.
-_RIGHTS: Final = "runtime/database/rights.sql"
+_RIGHTS: Final = "platform/database/rights.sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def run_revisions(service: str, owner_url: str) -> None:
 
 
 #: The files of every instance, and those of every instance of parties.
-OF_ALL: Final = "messaging/schema.sql", "runtime/database/schema.sql"
+OF_ALL: Final = "messaging/schema.sql", "platform/database/schema.sql"
 OF_PARTIES: Final = (
     *OF_ALL,
-    *("runtime/delivery/tracks.sql", "party/schema.sql", "runtime/timers/schema.sql", "runtime/courier/schema.sql"),
+    *("instance/delivery/tracks.sql", "party/schema.sql", "platform/timers/schema.sql", "platform/courier/schema.sql"),
     "party/questions/schema.sql",
 )
 

@@ -106,8 +106,7 @@ class Session:
         around.append(name := f"aside_{len(around)}")
         try:
             with _translated():
-                # Entries gathered before the savepoint are written first: they are visible in it and not undone with
-                # it.
+                # Entries gathered before the savepoint are written first, so it sees them and does not undo them.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
                 try:
