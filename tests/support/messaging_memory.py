@@ -54,11 +54,15 @@ class MemoryDatabase:
 
 
 class MemoryTx:
-    """The tables of messaging within one transaction in memory. `on_segments` receives each added segment."""
+    """The tables of messaging within one transaction in memory. `on_segments` receives each added segment.
+
+    Streams are saved only if this transaction has locked them, or has added them.
+    """
 
     def __init__(self, database: MemoryDatabase) -> None:
         self.tables = database.tables
         self.undo: list[tuple[Table, object, object]] = []
+        self.locked: set[str | streams.Pair] = set()
         self.on_segments: Callable[[Sequence[Segment]], None] | None = None
 
     def put(self, table: str, key: object, value: object) -> None:
@@ -91,10 +95,14 @@ class MemoryTx:
     # Own streams.
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, streams.Outgoing]:
         rows = self.tables["outgoing"]
+        if lock:
+            self.locked.update(rows if peers is None else peers)
         return {peer: copy_outgoing(rows[peer]) for peer in (sorted(rows) if peers is None else peers) if peer in rows}
 
     async def save_outgoing(self, outgoing: Sequence[streams.Outgoing], segments: Sequence[Segment] = ()) -> None:
         for each in outgoing:
+            assert each.pair.addressee in self.locked or each.pair.addressee not in self.tables["outgoing"]
+            self.locked.add(each.pair.addressee)
             self.put("outgoing", each.pair.addressee, copy_outgoing(each))
         self._add_segments(segments)
 
@@ -155,6 +163,8 @@ class MemoryTx:
 
     # Streams of others.
     async def load_incoming(self, pair: streams.Pair, *, lock: bool) -> streams.Incoming:
+        if lock:
+            self.locked.add(pair)
         found = self.tables["incoming"].get(pair)
         read = streams.Incoming(pair) if found is None else copy_incoming(found)
         counts, sizes = [0, 0], [0, 0]
@@ -169,6 +179,7 @@ class MemoryTx:
         return [await self.load_incoming(pair, lock=False) for pair in sorted(self.tables["incoming"])]
 
     async def save_incoming(self, incoming: streams.Incoming) -> None:
+        assert incoming.pair in self.locked or incoming.pair not in self.tables["incoming"]
         self.put("incoming", incoming.pair, copy_incoming(incoming))
 
     # Exceptions for messages of others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -168,7 +169,7 @@ def test_new_messages_stay_behind_those_that_are_still_carried() -> None:
     room = Room(db=room.db, composed=room.composed, last_id=5000)
     scope.tx.roll_back()  # type: ignore[attr-defined]
     scope = room.scope()
-    with_few = carry_limited(scope, old)
+    with_few = carry_limited(scope, run(scope.tx.load_outgoing([PEER], lock=True))[PEER])
     assert [lane.last for lane in with_few.lanes] == [1, 1]
     send(room, state(S1, is_p0=True), MessageDraft(PEER, WireRole.STATE, "state", S2, "late"))
     assert room.bodies(lane=ORDINARY) == [("state", S1)]
@@ -318,7 +319,7 @@ def test_the_limit_is_lifted_when_the_hour_is_over() -> None:
     room = Room()
     send(room, state(S1))
     outgoing = room.outgoing()
-    outgoing.opened_at[Reader.AUDIT] = NOW
+    outgoing.opened_at = {Reader.RECIPIENT: NOW - timedelta(minutes=5), Reader.AUDIT: NOW}
     lift_limit(outgoing, NOW)
     assert outgoing.awaited_since is None
     outgoing.is_limited = True

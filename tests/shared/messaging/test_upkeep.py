@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -25,6 +26,7 @@ from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Pair, StreamPlace, WireRole
 from shared.messaging.upkeep import check_pair, discard_dead, erase_exceptions, give_ack, retry_exceptions, tend_pair
 from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, run, state
+from tests.support.messaging_memory import MemoryTx
 
 S1, S2, S3, TOPIC, OTHER = (UUID(int=number) for number in range(1, 6))
 URGENT, ORDINARY = Lane.URGENT, Lane.ORDINARY
@@ -94,6 +96,18 @@ def test_an_acknowledgement_is_given_once() -> None:
     assert ack.nonce == room.outgoing().probe.nonce  # type: ignore[union-attr]
     room.later(59)
     assert run(give_ack(room.scope(), pair)) is None
+
+
+@pytest.mark.parametrize(("seconds", "asks"), [(59, False), (60, True)])
+def test_own_streams_are_locked_only_for_a_probe(seconds: int, asks: bool) -> None:
+    room, pair = room_with(1), Pair(PEER, HERE)
+    run(give_ack(room.scope(), pair))
+    room.outgoing().probe_pause_s = 60
+    room.later(seconds)
+    tx = MemoryTx(room.db)
+    ack = run(give_ack(replace(room.scope(), tx=tx), pair, is_wanted=True))
+    assert ack is not None
+    assert (ack.nonce is not None, PEER in tx.locked) == (asks, asks)
 
 
 def test_audit_acknowledges_streams_of_others_without_asking() -> None:
