@@ -171,8 +171,6 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[TakenMessage
     `room`: as in `plan_batch`. A withdrawal is always read, but is refused if it would become an exception without
     room.
     """
-    if not taken:
-        return
     outcomes = await apply_inbound(scope, taken)
     withdrawn = {
         each.named.subject
@@ -285,7 +283,7 @@ def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecor
     Return the messages that are taken. The caller loads and saves the receive state. Messages of a closed incarnation
     that follow its last one are taken too: their recipient may have taken them before audit entered the next one.
     """
-    plan = plan_batch(incoming, lane, records, room=len(records) + 1)
+    plan = plan_batch(incoming, lane, records, room=len(records))
     for ack in plan.acks:
         # The writer of the streams asks both readers with one record, in its topic.
         if ack.reader == incoming.pair.writer and ack.nonce is not None:

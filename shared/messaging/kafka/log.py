@@ -87,11 +87,9 @@ def find_heads(verifier: PartitionVerifier, records: Iterable[Record], topic_id:
         elif isinstance(found, StatedAck):
             ack = found.ack
             if ack.own_incarnation is not None and ack.heads is not None:
-                ends = zip(LANES, ack.heads, strict=True)
-                heads = [Head(ack.own_incarnation, lane, end.number, chain=end.chain) for lane, end in ends]
+                heads = [Head(ack.own_incarnation, lane, *ack.heads[lane]) for lane in LANES]
             if ack.incarnation is not None and ack.reader == ack.pair.addressee:
-                lanes = zip(LANES, ack.lanes, strict=True)
-                taken = [Head(ack.incarnation, lane, said.through, is_taken=True) for lane, said in lanes]
+                taken = [Head(ack.incarnation, lane, ack.lanes[lane].through, is_taken=True) for lane in LANES]
         elif verifier.proven is not None and verifier.proven is not proven:
             heads = [_head_of(verifier.proven)]
         proven = verifier.proven
@@ -185,7 +183,6 @@ class _Topic:
     async def append(self, lane: Lane, records: Sequence[RecordBytes]) -> AppendPosition:
         """Append records in as few record batches as hold them."""
         producer = await self._start()
-        await producer.partitions_for(self._name)  # a missing topic, or a missing right, is an error here
         topic_id = await self._find_id(producer)
         first: int | None = None
         end, broker_at = 0, None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,7 +19,9 @@ from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
 from shared.core.protocol.topics import inbox_topic
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
-from shared.messaging.kafka.log import APPEND_BYTES_MAX, KafkaLog
+from shared.messaging.incarnations import Head
+from shared.messaging.kafka import log as kafka_log
+from shared.messaging.kafka.log import APPEND_BYTES_MAX, KafkaLog, read_own_heads
 from shared.messaging.relay import list_records
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair
@@ -110,7 +114,9 @@ async def test_a_reader_verifies_what_was_appended_to_each_lane(
     at = await log.append(pair, lane, records)
 
     assert (at.offset, at.end) == (0, 6)
-    found = PartitionVerifier(pair, lane, keys).verify(await read(access, pair, lane, 6))
+    appended = await read(access, pair, lane, 6)
+    assert {each.broker_time for each in appended} == {at.broker_at}
+    found = PartitionVerifier(pair, lane, keys).verify(appended)
     assert [each.place.number for each in found if isinstance(each, PlacedMessage)] == [2, 3, 4, 5]
 
 
@@ -151,10 +157,36 @@ async def test_a_topic_that_is_too_small_or_missing_holds_up_no_other(
 
     with pytest.raises(Unavailable, match="broker_record_bound"):
         await log.append_bytes(small, Lane.ORDINARY, [RecordBytes(b"", (), bytes(2_000))])
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="broker_refuses"):
         await log.append_bytes(Pair(PAIR.writer, "nobody"), Lane.ORDINARY, [RecordBytes(b"", (), b"x")])
     assert (await log.append_bytes(pair, Lane.ORDINARY, [RecordBytes(b"", (), b"next")])).offset == 0
     assert (await log.append_bytes(small, Lane.ORDINARY, [RecordBytes(b"", (), b"fits")])).offset == 0
+
+
+async def test_each_lane_is_read_to_its_end_even_if_one_needs_several_fetches(
+    log: KafkaLog, access: KafkaAccess, pair: Pair
+) -> None:
+    large = [draft(replace(letter(), clear={"text": "x" * 150_000})) for _ in range(14)]
+    (unplaced,) = COMPOSER.compose(pair, {Lane.ORDINARY: large})
+    segments = [*segments_of(pair, Lane.URGENT, 1), place(unplaced)]
+    for segment in segments:
+        await log.append(pair, segment.lane, list_records([segment], above=0))
+
+    found = await read_own_heads(access, pair.writer, [pair.addressee], keys=keys)
+
+    assert sorted(found[pair.addressee], key=lambda head: head.lane) == [
+        Head(each.incarnation, each.lane, each.last, digest=each.messages[-1].digest) for each in segments
+    ]
+
+
+async def test_the_id_of_a_topic_is_looked_up_once_in_a_while(
+    log: KafkaLog, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_log, "TOPIC_ID_AGE_S", SECONDS)
+    with patch.object(kafka_log, "describe_topics", wraps=kafka_log.describe_topics) as described:
+        for _ in range(3):
+            await log.append_bytes(pair, Lane.URGENT, [RecordBytes(b"", (), b"value")])
+    assert described.call_count == 1
 
 
 async def test_a_topic_that_is_made_again_has_another_id(log: KafkaLog, admin: AdminClient, pair: Pair) -> None:
