@@ -137,6 +137,24 @@ async def test_the_pointer_moves_unless_its_stream_went_back(
     assert await load(stores) == outgoing
 
 
+async def test_segments_of_other_streams_may_begin_at_other_numbers(stores: MessagingStore) -> None:
+    """Another peer, an earlier incarnation and the other lane have a segment that begins within one of this stream."""
+    earlier, police, outgoing = begin_streams(), begin_streams("police"), begin_streams()
+    for each in (earlier, police):
+        await send(stores, each, 2, 2)
+    await send(stores, outgoing, 2, 2, lane=Lane.URGENT)
+    sent = await send(stores, outgoing, 3, 1)
+    assert await listed(stores, outgoing, above=2) == sent
+    async with stores.transaction() as tx:
+        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=3) == sent[0].chain
+        await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=3)
+    assert await listed(stores, outgoing, above=0) == sent[1:]
+    async with stores.transaction() as tx:
+        for each, lane in ((earlier, LANE), (police, LANE), (outgoing, Lane.URGENT)):
+            peer, incarnation = each.pair.addressee, each.incarnation
+            assert len(await tx.list_segments(peer, incarnation, lane, above=0, messages_max=9)) == 2
+
+
 def fill(outgoing: Outgoing) -> None:
     """Give every field another value."""
     outgoing.probe_pause_s, outgoing.is_limited = 480, True

@@ -138,6 +138,15 @@ def test_no_return(before: int, ack: Ack, seconds: int) -> None:
     assert outgoing.lanes[ORDINARY].sent == 9
 
 
+@pytest.mark.parametrize("reader", Reader)
+def test_an_answer_that_states_all_appended_numbers_moves_nothing_back(reader: Reader) -> None:
+    """A return is noted even if the relay stays where it is, and would delay the next one."""
+    outgoing = probed(streams(acked=9), 9)
+    apply(outgoing, statement(9, echo=NONCE), reader=reader, now=after(60))
+    lane = outgoing.lanes[ORDINARY]
+    assert (lane.moved_at, lane.returned_to, lane.returned_at, lane.copy_above) == (NOW, None, None, None)
+
+
 def test_a_gap_goes_back_at_once_and_seldom() -> None:
     outgoing = streams()
     lane = outgoing.lanes[ORDINARY]

@@ -122,6 +122,12 @@ def test_no_free_text_and_no_odd_number_fits_in(role: WireRole, path: tuple[Any,
         decode_control(role, json.dumps(changed).encode())
 
 
+@pytest.mark.parametrize("held", [0, 2**53 - 1])
+def test_the_lowest_and_the_highest_number_are_read(held: int) -> None:
+    body = with_outcomes(WireRole.OUTCOMES, (Outcome(NAMED, OutcomeKind.REFUSED, "behind", held),))
+    assert decode_control(WireRole.OUTCOMES, canonical_json(encode_control(WireRole.OUTCOMES, body))) == body
+
+
 @pytest.mark.parametrize("role", [WireRole.OUTCOMES, WireRole.RESYNC, WireRole.HOLDINGS])
 def test_a_code_that_no_list_has_is_not_kept(role: WireRole) -> None:
     stated = [Outcome(NAMED, OutcomeKind.REFUSED, code) for code in ("behind", "version_unknown", "case_unknown", None)]
