@@ -24,6 +24,8 @@ UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
 #: Modules whose own tests are elsewhere; those of the others have their names.
 OWN = {"tracks": "tests/shared/instance/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
+#: The heads that the log shows are tested without a broker.
+ARRIVAL = "tests/shared/messaging/test_arrival.py"
 SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_store", "test_kept_plans"))
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)
 #: A fault that makes a test endless is found, too. The limit is by work, so that a busy machine finds no false one.
@@ -69,7 +71,7 @@ def list_stages(path: Path, runs: int) -> list[tuple[str, tuple[str, ...]]]:
     """Return the tests that a mutant of this module meets, in order."""
     module = path.relative_to(ROOM).as_posix()
     if module.startswith("kafka/"):
-        return [("kafka", (*UNIT, KAFKA))]
+        return [("own", (*UNIT, ARRIVAL)), ("kafka", (*UNIT, KAFKA))]
     if module.startswith(("store/", "schema")):
         return [("stores", (*UNIT, *STORES)), ("unit", (*UNIT, "tests/shared/messaging", f"--ignore={KAFKA}"))]
     own = ROOT / OWN.get(path.stem, f"tests/shared/messaging/test_{path.stem}.py")

