@@ -70,6 +70,17 @@ def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
     assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
 
 
+def test_each_exception_is_stated_on_one_of_the_pages() -> None:
+    room = Room(outcome_of=lambda _: OutcomeKind.WAITING)
+    acts = tuple(UUID(int=10_000 + number) for number in range(1000))
+    receive(room, *(record(number, replace(named(number), acts=acts)) for number in range(1, 61)), exceptions_max=99)
+    receive(room, control(61, WireRole.RESYNC, ResyncRequest(NONCE)))
+    pages = [body for body in room.bodies() if isinstance(body, Holdings)]
+    assert len(pages) > 2
+    stated = [outcome.named.message_id.int for body in pages for outcome in body.exceptions or ()]
+    assert stated == [100 + number for number in range(1, 61)]
+
+
 def test_closed_incarnations_are_stated_in_pages() -> None:
     room = Room()
     receive(room, record(1, named(1)))
