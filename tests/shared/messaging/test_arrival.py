@@ -177,6 +177,12 @@ def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None
     assert taken == [Head(incarnation, Lane(lane), count, is_taken=True) for lane, count in enumerate((3, 5))]
 
 
+def test_a_proof_that_was_appended_without_its_messages_shows_the_end_of_its_segment() -> None:
+    for records in (appended(SECOND)[:1], [*appended(FIRST), *appended(SECOND)[:1]]):
+        heads = find_heads(verifier(), [_record(each) for each in raw(records)], TOPIC)
+        assert heads == [Head(SECOND.incarnation, SECOND.lane, SECOND.last, chain=SECOND.chain)]
+
+
 def _record(each: RawRecord) -> Record:
     return Record("t", 0, each.offset, each.broker_time, None, each.headers, each.value)
 
