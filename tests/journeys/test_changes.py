@@ -54,7 +54,7 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     provider.told("notice", "answer", notice_id, "removed")
     said = ("--child-identified", "yes", "--child-safeguarded", "unknown")
     agency.told("case", "outcome", referral_id, "ongoing-investigation", *said)
-    await exchange.until_taken()
+    await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
     assert [(r["revision"], r["cause"]) for r in shown["revisions"]] == [(1, "filed"), (2, "amended"), (3, "amended")]
     answers = {edge["recipient"]: edge["answer"] for edge in shown["edges"]}
