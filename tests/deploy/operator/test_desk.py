@@ -28,7 +28,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 
 def edited(edit: Edit) -> bytes:
-    policy = json.loads(json.dumps(example_world.policy()))
+    policy = json.loads(json.dumps(example_world.WORLD["policy"]()))
     edit(policy)
     return json.dumps(policy).encode()
 
@@ -221,7 +221,7 @@ def test_a_check_names_an_end_90_days_ahead_and_passes(run: Run, tmp_path: Path)
 
 
 def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -> None:
-    policy = Policy.model_validate(example_world.policy())
+    policy = Policy.model_validate(example_world.WORLD["policy"]())
     again = renewed(policy, on=policy.issued_on.replace(month=12, day=31))
     assert (again.version, again.valid_until.isoformat()) == (2, "2028-01-28")
     assert valid_until(policy.issued_on.replace(month=1)).isoformat() == "2027-02-01"
@@ -231,7 +231,7 @@ def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -
 def test_no_document_takes_effect_in_the_past(tmp_path: Path) -> None:
     """Otherwise messages in transit that were decided by the replaced documents would be refused."""
     nowhere: Any = SimpleNamespace(state=tmp_path, endpoints=None)
-    body = json.dumps(example_world.policy()).encode()
+    body = json.dumps(example_world.WORLD["policy"]()).encode()
     with pytest.raises(Refused, match="active_from_past"):
         publish_file(nowhere, "policy", body, active_from=SystemClock().now() - timedelta(minutes=6))
 
