@@ -44,7 +44,7 @@ NAMED: Final = (
     ("simulation", "architecture", "client"),
     ("deploy", "support"),
     ("acceptance", "contracts"),
-    ("shared/platform",),
+    ("shared/platform", "shared/instance"),
 )
 
 #: The JUnit report of each run, and the commit that all of them belong to.

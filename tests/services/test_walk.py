@@ -39,9 +39,12 @@ def test_a_referral_enters_no_more_files_than_the_bound(
     assert page_bounds()[BOUNDED[leg]].permits(BOUNDED[leg], len(entered)), "\n".join(entered)
 
 
-@pytest.mark.parametrize(("leg", "service"), [("filing", ORIGIN), ("answering", AGENCIES)])
-def test_behind_the_edge_a_request_comes_to_its_own_service_first(walked: Walk, leg: str, service: str) -> None:
-    assert walked.legs[leg].first_after_the_edge == f"services/{service}/api.py"
+@pytest.mark.parametrize(
+    ("leg", "routes"), [("filing", "services/hotline/api.py"), ("answering", "shared/party/recipient/api.py")]
+)
+def test_behind_the_edge_a_request_comes_to_its_routes_first(walked: Walk, leg: str, routes: str) -> None:
+    """The routes of acts on received subjects are the same for all recipients."""
+    assert walked.legs[leg].first_after_the_edge == routes
 
 
 def test_every_leg_passes_where_it_must(walked: Walk) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from tests.architecture.source import PRODUCT, ROOT
 
 #: Entered by everything that handles HTTP, and by its foundations. A reader does not stop there.
-_UNDERFOOT = ("shared/platform/", "shared/core/")
+_ROOTS = ("authority", "canonical", "clock", "codes/__init__", "errors", "ids")
+_UNDERFOOT = ("shared/platform/", "shared/instance/", *(f"shared/core/{root}.py" for root in _ROOTS))
 _GUARD = "shared/core/guard/"
 #: Code that is no function for a reader: a module's own body, and code within an expression.
 _NO_STEP = {"<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}
@@ -38,7 +39,7 @@ class Footsteps:
 
     @property
     def first_after_the_edge(self) -> str | None:
-        """Return the first file outside `shared/platform` and `shared/core`."""
+        """Return the first file outside `shared/platform`, `shared/instance` and the roots of `shared/core`."""
         return next((file for file in self.files if not file.startswith(_UNDERFOOT)), None)
 
     def figures(self) -> str:

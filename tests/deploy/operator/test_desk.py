@@ -237,7 +237,7 @@ def test_no_document_takes_effect_in_the_past(tmp_path: Path) -> None:
 
 
 def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -> None:
-    bodies = {kind: json.dumps(getattr(example_world, kind)()).encode() for kind in ("directory", "policy")}
+    bodies = {kind: json.dumps(example_world.WORLD[kind]()).encode() for kind in ("directory", "policy")}
     for kind, body in bodies.items():
         (tmp_path / f"{kind}.json").write_bytes(body)
     said = signed_beat(tmp_path, example_world.BEAT, example_world.AT)
