@@ -40,9 +40,9 @@ DAYS_KEPT: Final = 2
 _MAKE_DAYS: Final = "SELECT make_segment_days($1, $2)"
 _DROP_DAYS: Final = "SELECT drop_segment_days(least($1::date, (SELECT min(day) FROM segment) - 1))"
 #: Requests that may be answered now: at most one an hour.
-_ASKED: Final = """
+ASKED: Final = """
 SELECT peer FROM resync_state
-WHERE nonce IS NOT NULL AND (answered_at > $1 - $2::interval AND answered_at <= $1) IS NOT TRUE
+WHERE nonce IS NOT NULL AND (answered_at > $1::timestamptz - $2::interval AND answered_at <= $1) IS NOT TRUE
 """
 
 
@@ -96,7 +96,7 @@ class UpkeepLoop:
         """Do the due work of each pair."""
         async with self.scopes.read() as tx:
             found = await tx.load_outgoing(None, lock=False)
-        asked = {row["peer"] for row in await self.database.fetch(_ASKED, self.clock.now(), HOLDINGS_PAUSE)}
+        asked = {row["peer"] for row in await self.database.fetch(ASKED, self.clock.now(), HOLDINGS_PAUSE)}
         for peer in sorted({*found, *asked}):
             if peer in asked or _needs_tending(found.get(peer)):
                 await _report(self._tend_pair(peer), peer)

@@ -15,7 +15,10 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.errors import Unavailable
+from shared.core.ids import uuid7
+from shared.instance.delivery.upkeep_loop import ASKED
 from shared.messaging.ports import OperatorKind, OperatorLine
+from shared.messaging.resync import HOLDINGS_PAUSE
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
 from shared.platform.database.transactions import Database, Session, write_parts
@@ -368,3 +371,15 @@ async def test_the_open_lines_of_a_peer_are_counted_once_in_a_transaction(stores
                 await tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, PEERS[0], UUID(int=number))])
         assert driver.fetch.call_count == 1
         assert len(await tx.list_operator_lines()) == 3
+
+
+async def test_upkeep_reads_the_requests_that_may_be_answered_now(database: Database) -> None:
+    """One an hour. A time in the future is of a clock that was set back."""
+    ago = {"new": None, "hour": timedelta(hours=1), "minute": timedelta(minutes=1), "ahead": -timedelta(minutes=1)}
+    add = "INSERT INTO resync_state VALUES ($1, $2, false, $3, NULL, NULL, '', NULL, 0, '')"
+    async with database.transaction() as session:
+        for peer, since in ago.items():
+            await session.driver.execute(add, peer, uuid7(), None if since is None else AT - since)
+        await session.driver.execute(add, "unasked", None, None)
+    rows = await database.fetch(ASKED, AT, HOLDINGS_PAUSE)
+    assert {row["peer"] for row in rows} == {"new", "hour", "ahead"}
