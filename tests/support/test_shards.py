@@ -143,7 +143,7 @@ TESTS = (
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in (*TESTS, "shared/core/acts/table.py", "services/audit/migrations/versions/0001.sql"):
+    for name in (*TESTS, "shared/core/protocol/acts.py", "services/audit/migrations/versions/0001.sql"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("", encoding="utf-8")
     return tmp_path
@@ -152,10 +152,10 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("shared/core/acts/table.py", {"tests/shared/core/protocol"}),
+        ("shared/core/protocol/acts.py", {"tests/shared/core/protocol"}),
         ("shared/core/protocol/rows/holds.py", {"tests/shared/core/protocol/rows"}),
         ("shared/core/protocol/data/codes.json", {"tests/shared/core/protocol"}),
-        ("shared/core/contracts/fields.py", {"tests/contracts", "tests/shared"}),
+        ("shared/core/contracts/fields.py", {"tests/contracts", "tests/shared/core"}),
         ("services/audit/migrations/versions/0001.sql", {"tests/services/audit", "tests/services/schemas"}),
         ("client/api.py", set()),
         ("tests/support/builders.py", {"tests/support"}),
@@ -172,7 +172,7 @@ def test_a_file_belongs_to_the_room_that_mirrors_its_folder(tree: Path, path: st
 
 def test_the_modules_of_a_room_run_without_those_of_folders_below_it(tree: Path) -> None:
     tests = ["tests/shared/core/protocol/test_a.py", "tests/shared/core/protocol/test_b.py"]
-    assert touched_tests(["shared/core/acts/table.py"], tree) == tests
+    assert touched_tests(["shared/core/protocol/acts.py"], tree) == tests
     assert touched_tests(["shared/core/protocol/b.py"], tree) == tests[::-1]
     assert touched_tests(["shared/core/protocol/a.py", tests[1]], tree) == tests[::-1]
 
@@ -188,7 +188,7 @@ def test_files_of_the_branch_and_uncommitted_ones_are_touched(tree: Path) -> Non
     git(tree, "switch", "--quiet", "--create", "branch")
     (tree / "shared/core/protocol/committed.py").touch()
     commit(tree, "second")
-    (tree / "shared/core/acts/table.py").write_text("x = 1\n", encoding="utf-8")
+    (tree / "shared/core/protocol/acts.py").write_text("x = 1\n", encoding="utf-8")
     (tree / "shared/core/protocol/untracked.py").touch()
     names = ("acts", "committed", "untracked")
     assert touched_files(tree) == {f"shared/core/protocol/{name}.py" for name in names}

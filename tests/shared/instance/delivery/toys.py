@@ -14,9 +14,9 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.envelope.keys import SigningKey
 from shared.core.ids import uuid7
 from shared.messaging.streams import Pair
+from tests.shared.conftest import access_as
 from tests.shared.instance.delivery.toy_instances import MESSAGING, Toy, prepare
 from tests.shared.messaging.kafka.test_log import make_topic
-from tests.shared.platform.conftest import access_as
 
 KEYS = (SigningKey(bytes(range(32))), SigningKey(bytes(range(1, 33))))
 NAMES = ("toy_a", "toy_b")

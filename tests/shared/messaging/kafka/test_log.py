@@ -26,8 +26,8 @@ from shared.messaging.relay import list_records
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.platform.kafka.access import KafkaAccess
+from tests.shared.conftest import access_as
 from tests.shared.messaging.builders import COMPOSER, KEY, PAIR, draft, keys, letter, outgoing, place
-from tests.shared.platform.conftest import access_as
 
 SECONDS = 60
 

@@ -16,9 +16,9 @@ from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, Pair
 from shared.platform.kafka.access import KafkaAccess
+from tests.shared.conftest import access_as
 from tests.shared.messaging.builders import KEY
 from tests.shared.messaging.kafka.test_log import access, admin, make_topic, pair, read
-from tests.shared.platform.conftest import access_as
 from tests.support.frozen import freeze, thaw
 
 __all__ = ["access", "admin", "pair"]

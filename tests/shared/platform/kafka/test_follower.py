@@ -23,7 +23,7 @@ from shared.core.protocol.message import Record
 from shared.platform.kafka.access import KafkaAccess
 from shared.platform.kafka.follower import Following, LogFollower, TopicRefusal
 from shared.platform.kafka.topic_metadata import Coordinate
-from tests.shared.platform.conftest import access_as
+from tests.shared.conftest import access_as
 from tests.support.running import until
 
 

@@ -1,4 +1,4 @@
-"""A database with the runtime's tables, and topics, for these tests only, on the shared stack."""
+"""A database with the tables of every instance, topics and logs, for the tests of `shared`, on the shared stack."""
 
 from __future__ import annotations
 
