@@ -164,7 +164,7 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
         say_on_stderr("waiting for the parties to answer")
         await steps.until_settled()
         note("settled", monotonic())
-        referral_id = await steps.withdraw_one()
+        referral_id, withdrawn = await steps.withdraw_one()
         report = {
             "filed": {"count": len(sampled), "states": states},
             "recipients": await steps.recipients(),
@@ -173,7 +173,7 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
             "work_lists": await steps.work_lists(),
             "lists": await steps.lists_of_parties(),
             "feedback": await steps.feedback(of[PartyKind.LAW_ENFORCEMENT]),
-            "flow": {"referral_id": str(referral_id), "messages": await steps.flow_of(referral_id)},
+            "flow": {"referral_id": str(referral_id), "messages": await steps.flow_of(referral_id, withdrawn)},
             "accounting": (await reconciled(endpoints)).as_json(),
             "urls": endpoints.http,
             "input": {

@@ -139,8 +139,11 @@ class Steps:
 
         await _until(is_quiet)
 
-    async def withdraw_one(self) -> UUID:
-        """Withdraw the shown referral, as its origin, and wait until every recipient has acknowledged."""
+    async def withdraw_one(self) -> tuple[UUID, int]:
+        """Withdraw the shown referral, as its origin, and wait until every recipient has acknowledged.
+
+        Return its id and the number of its recipients.
+        """
         shown = (await self.read(_SHOWCASE, kinds=["hotline"]))[0]
         referral_id, client = UUID(str(shown["referral_id"])), self.client(shown["party"])
         await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -149,24 +152,23 @@ class Steps:
             return all(edge.answer == "withdrawal_acknowledged" for edge in (await client.show(referral_id)).edges)
 
         await _until(is_acknowledged)
-        return referral_id
+        return referral_id, len((await client.show(referral_id)).edges)
 
-    async def flow_of(self, referral_id: UUID) -> list[Any]:
-        """Return the flow as an auditor reads it, once audit has read the last acknowledgement."""
+    async def flow_of(self, referral_id: UUID, recipients: int) -> list[Any]:
+        """Return the flow as an auditor reads it, once audit has read the acknowledgement of each of the recipients."""
         auditor = next(party for party, key in self.keys.items() if key.url in self.instances_of(AUDIT))
         messages: list[Any] = []
 
         async def is_whole() -> bool:
             nonlocal messages
-            before = len(messages)
             try:
                 purpose = stated("demonstration of one flow")
                 found = await self.client(auditor).call("GET", f"/v1/flows/{referral_id}", headers=purpose)
             except ApiProblem:
                 found = {}
             listed = found.get("messages")
-            messages = listed if isinstance(listed, list) else []
-            return 0 < len(messages) == before
+            messages = list[Any](listed) if isinstance(listed, list) else []
+            return sum("withdrawal_acknowledged" in str(each.get("type")) for each in messages) >= recipients
 
         await _until(is_whole)
         return messages
