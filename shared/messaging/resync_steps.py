@@ -44,13 +44,14 @@ DAYS_MAX: Final = 4000
 DAYS_PAGE: Final = 20
 #: Rows of one side in an answer. No further days are queried then; a later answer begins with another day.
 ROWS_MAX: Final = 20_000
-#: Subjects that one page of holdings makes this side send again. The next resync finds the others.
+#: Subjects that one page of holdings makes this side send again. An answer an hour later finds the others.
 SENT_MAX: Final = 1000
 #: Closed incarnations on one page.
 CLOSED_MAX: Final = 400
-#: Subjects that one peer makes this side send again in this time, whatever it states. A later resync finds the others.
+#: Subjects that one peer makes this side send again in this time, whatever it states. The time is shorter than
+#: `HOLDINGS_PAUSE`, so that the peer's next answer finds the whole share.
 SHARE_MAX: Final = 10_000
-SHARE_PAUSE: Final = timedelta(hours=1)
+SHARE_PAUSE: Final = timedelta(minutes=50)
 
 
 async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[MessageDraft]:
@@ -175,8 +176,7 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
         await scope.tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, peer)])
     parts, through = select_parts(due, resync.taken_through)
     is_over = answer.is_last or through == max(asked) + "~"
-    asked_days = "" if is_over else resync.asked_days
-    await scope.tx.save_resync(replace(resync, taken_through=through, asked_days=asked_days))
+    await scope.tx.save_resync(replace(resync, taken_through=through, asked_days="" if is_over else resync.asked_days))
     await _take_parts(scope, peer, parts)
     if is_over:
         scope.answered[peer] = answer.nonce
@@ -209,8 +209,7 @@ async def _take_parts(scope: Scope, peer: str, parts: list[HoldingsPart]) -> Non
             for part in page:
                 rows = tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))
                 compare_part(actions, replace(part, rows=rows), own.get(part.of.day, ()))
-    actions.limit_sent(SENT_MAX)
-    await apply_actions(scope, actions)
+    await apply_actions(scope, actions, sent_max=SENT_MAX)
 
 
 async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *, is_begin: bool) -> None:
@@ -258,9 +257,9 @@ async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -
     await apply_actions(scope, actions)
 
 
-async def apply_actions(scope: Scope, actions: Actions) -> None:
+async def apply_actions(scope: Scope, actions: Actions, *, sent_max: int = SHARE_MAX) -> None:
     """Carry out actions: notes first, so that a withdrawal goes to each instance that ever got the subject."""
-    await _keep_share(scope, actions)
+    await _keep_share(scope, actions, sent_max)
     subjects, peer = scope.subjects, actions.peer
     if actions.sent:
         await subjects.note_sent(actions.sent, peer)
@@ -282,12 +281,19 @@ async def apply_actions(scope: Scope, actions: Actions) -> None:
         await scope.tx.add_operator_lines(list(actions.lines))
 
 
-async def _keep_share(scope: Scope, actions: Actions) -> None:
-    """Send no more subjects again than the peer's share of an hour, withdrawals first."""
-    if not actions.count_sent():
+async def _keep_share(scope: Scope, actions: Actions, sent_max: int) -> None:
+    """Send no more than this number of subjects again, nor more than the peer's share of an hour, withdrawals first.
+
+    If subjects are left, ask the peer again: it answers when the hour after its last answer is over. A peer that
+    answers sooner gets no further request once its share is used.
+    """
+    due_count = actions.count_sent()
+    if not due_count:
         return
     resync = await scope.tx.load_resync(actions.peer)
     if is_over(SHARE_PAUSE, since=resync.sent_since, now=scope.now):
         resync = replace(resync, sent_since=scope.now, sent_count=0)
-    actions.limit_sent(SHARE_MAX - resync.sent_count)
+    actions.limit_sent(min(sent_max, SHARE_MAX - resync.sent_count))
     await scope.tx.save_resync(replace(resync, sent_count=resync.sent_count + actions.count_sent()))
+    if 0 < actions.count_sent() < due_count:
+        await ask(scope, actions.peer, is_first=False)

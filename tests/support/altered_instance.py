@@ -50,9 +50,8 @@ def hasten() -> None:
     """Shorten all pauses that affect a time limit to a sixtieth, also where another module imported them."""
     for where, name, value in PAUSES:
         before = getattr(where, name)
-        for module in list(sys.modules.values()):
-            if vars(module).get(name) is before:
-                setattr(module, name, value)
+        for module in [each for each in sys.modules.values() if vars(each).get(name) is before]:
+            setattr(module, name, value)
 
 
 def with_clock(file: Path) -> tuple[str, ...]:

@@ -163,16 +163,18 @@ def test_only_days_that_were_asked_for_are_taken_with_few_queries_until_the_last
     assert run(room.scope().tx.load_resync(PEER)).asked_days == ""
 
 
-def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
+def test_one_page_of_holdings_sends_at_most_1000_subjects_and_the_peer_is_asked_again_for_the_others() -> None:
     subjects = [UUID(int=10_000 + number) for number in range(1500)]
     room = Room(own={(Side.HELD, subject): OwnTrack(subject, 1) for subject in subjects})
     room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
-    nonce = asked(room)
-    receive(room, control(1, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
-    parts = (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
-    receive(room, control(2, WireRole.HOLDINGS, Holdings(nonce, True, parts=parts)))
-    sent = [call[0] for call in room.calls]
-    assert (sent.count("send_withdrawal"), sent.count("send_state")) == (1, 999)
+    nonce, parts = asked(room), (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
+    for number, counts in ((1, (1, 999)), (3, (0, 501))):
+        receive(room, control(number, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
+        receive(room, control(number + 1, WireRole.HOLDINGS, Holdings(nonce, True, parts=parts)))
+        sent = [call[0] for call in room.calls if room.own.pop((Side.HELD, call[1]), None)]
+        assert (sent.count("send_withdrawal"), sent.count("send_state")) == counts
+        nonce = room.outgoing().resync_nonce or NONCE
+    assert room.outgoing().resync_nonce is None
 
 
 def asked(room: Room) -> UUID:
