@@ -39,7 +39,7 @@ PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (acks, "STILL_PAUSE", timedelta(seconds=1)),
     (acks, "INCARNATION_PAUSE", timedelta(seconds=60)),
     (resync, "HOLDINGS_PAUSE", timedelta(seconds=60)),
-    (resync_steps, "SHARE_PAUSE", timedelta(seconds=60)),
+    (resync_steps, "SHARE_PAUSE", timedelta(seconds=50)),
     (upkeep_loop, "TEND_S", 0.2),
     (bus, "LOOK_EVERY_S", 0.2),
     (redecide, "PAUSES", tuple(pause / 60 for pause in redecide.PAUSES)),

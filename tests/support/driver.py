@@ -90,6 +90,12 @@ async def list_edge_ids(exchange: Exchange) -> frozenset[UUID]:
     return frozenset(row[0] for row in await read_rows(exchange, "hotline", "SELECT edge_id FROM edge"))
 
 
+async def list_edge_messages(exchange: Exchange) -> frozenset[UUID]:
+    """List the messages that carried the hotline's edges: several for an edge that was sent again."""
+    query = "SELECT unnest(array_append(previous_message_ids, message_id)) FROM edge WHERE message_id IS NOT NULL"
+    return frozenset(row[0] for row in await read_rows(exchange, "hotline", query))
+
+
 async def count_replaced_messages(exchange: Exchange) -> int:
     """Count the messages that the hotline replaced by another one for the same edge."""
     query = "SELECT coalesce(sum(cardinality(previous_message_ids)), 0) FROM edge"
