@@ -1,10 +1,10 @@
 """The error tree. A class exists only where a program must act differently.
 
     CausewayError
-    ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
+    ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, outcome refused
     │   └── RetryLater     a budget is used up: the request may be sent again later          HTTP 429
-    ├── Unavailable        a dependency is unavailable: retry with back-off                  HTTP 503, no receipt
-    ├── Defect             the program is wrong: stop that partition, raise an alarm         HTTP 500, record parked
+    ├── Unavailable        a dependency is unavailable: retry with back-off                  HTTP 503, no outcome
+    ├── Defect             the program is wrong: raise an alarm                              HTTP 500, dead letter
     └── EvidenceRejected   a proof is invalid: the only error of a verifier                  exit code 1
 
 Every error carries a stable `code` in snake case and, where it concerns input, the JSON pointer

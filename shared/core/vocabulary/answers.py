@@ -1,4 +1,4 @@
-"""Codes with which recipients answer: receipts, notices, cases."""
+"""Codes with which recipients answer: outcomes, notices, cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
 class ReceiptOutcome(Code):
-    """The outcome of a message at a service, as in its receipt.
+    """The outcome of a message at its recipient, as parties see it. `parked` is a dead letter.
 
     Deferred, waiting and parked are not final.
     """

@@ -43,7 +43,7 @@ class Acts:
         status: int = 202,
         wanted: bytes | None = None,
     ) -> Response:
-        """Run `act` for this request's `Idempotency-PartyKey`, or return the stored answer of the same request.
+        """Run `act` for this request's `Idempotency-Key`, or return the stored answer of the same request.
 
         `wanted` is the hash of the request, if the body was read before.
 

@@ -126,7 +126,7 @@ def read_model(model: type[_Model], value: Any) -> _Model:
 
 
 def read_key(header: str | None) -> bytes:
-    """Return the SHA-256 of an `Idempotency-PartyKey` header. The key itself is never stored.
+    """Return the SHA-256 of an `Idempotency-Key` header. The key itself is never stored.
 
     Raises `Refused` with `idempotency_key_missing` or `idempotency_key_malformed`.
     """

@@ -74,7 +74,7 @@ def does(
     conflict: type[Problem] | None = Problem,
     location: bool = False,
 ) -> Described:
-    """Return the decorator's arguments for a route that acts, once per `Idempotency-PartyKey`.
+    """Return the decorator's arguments for a route that acts, once per `Idempotency-Key`.
 
     `location`: the answer names a new resource.
     """
