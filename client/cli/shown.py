@@ -79,9 +79,9 @@ def show_amended(answer: Item, options: ClientOptions) -> None:
         output.document(answer)
         return
     output.line(filled("{referral_id}: revision {revision}, {state}", answer))
-    told = {"told anew": "replaced", "told": "added", "taken back from": "taken_back"}
-    rows = [(what, " ".join(_texts(answer.get(name)))) for what, name in told.items()]
-    output.table(("", "who"), [row for row in rows if row[1]])
+    effects = {"replaced": "replaced", "added": "added", "withdrawn": "taken_back"}
+    rows = [(what, " ".join(_texts(answer.get(name)))) for what, name in effects.items()]
+    output.table(("effect", "parties"), [row for row in rows if row[1]])
 
 
 def filled(template: str, item: Item) -> str:

@@ -160,7 +160,7 @@ class ProofCheck:
 def verdicts(
     lines: Sequence[bytes], directory: DirectoryIndex, *, bodies: Sequence[bytes] | None, at: datetime
 ) -> list[ProofCheck]:
-    """Yield a verdict for each line as of `at`, by the directory and, if given, the posted bodies."""
+    """Return a verdict for each line as of `at`, by the directory and, if given, the posted bodies."""
     return [_verdict(line, directory, bodies, at=at) for line in lines]
 
 
