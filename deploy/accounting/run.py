@@ -110,7 +110,7 @@ async def topic_states(endpoints: Endpoints) -> list[dict[str, object]]:
     for url in _audits(endpoints):
         async with opened(url, kind=AUDIT) as book:
             rows = [dict(row) for row in await book.fetch(STATES)]
-        columns = ("topic", "partition", "state", "since", "next_offset", "losses", "holes")
+        columns = ("topic", "partition", "state", "since", "next_offset", "losses", "missing_count")
         rows = [row | {"since": rfc3339(row["since"]), "next_offset": row["next_offset"] or 0} for row in rows]
         found += [{name: row[name] for name in columns} for row in rows]
     return found
@@ -124,7 +124,7 @@ def _audits(endpoints: Endpoints) -> list[str]:
 
 audit_app = App(name="audit", help="Check the exchange from outside.")
 _DIFFERENCES_SHOWN_MAX: Final = 20
-_TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses", "holes")
+_TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses", "missing")
 
 
 @verb(audit_app)
@@ -164,7 +164,7 @@ async def topics(*, options: Options = OPTIONS) -> Output:
 
 def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
     """Print a reconciliation (`Reconciliation.as_json`): the equations, then the differences."""
-    table = Table(title="Accounting", title_justify="left")
+    table = Table(title="Reconciliation", title_justify="left")
     for column in ("equation", "terms", "difference"):
         table.add_column(column)
     for name in ("I", "II", "III"):

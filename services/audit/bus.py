@@ -239,11 +239,11 @@ class AuditConsumer:
         refused = work.following.refused()
         begun = await work.begin(seen, self._clock.now())
         # Queried only where records were lost: quiet topics cost the database nothing.
-        holes = await self._partitions.with_holes() if _LOST & set(self._states.values()) else frozenset()
+        incomplete = await self._partitions.list_incomplete() if _LOST & set(self._states.values()) else frozenset()
         states: dict[Coordinate, PartitionStatus] = {}
         for place in work.following.followed:
             before = self._states.get(place, PartitionStatus.READING)
-            healed = before not in _LOST or (tuple(place) not in holes and work.caught_up(place))
+            healed = before not in _LOST or (tuple(place) not in incomplete and work.caught_up(place))
             now = begun.get(place, PartitionStatus.READING)
             states[place] = now if now in _LOST or healed else before
         forbidden = {Coordinate(topic, lane) for topic in seen.forbidden for lane in LANES}

@@ -93,10 +93,10 @@ async def show_entries(place: Partition, look: Access, *, limit: int, entries: P
     return EntryPage(topic_ids=tuple(topic_ids) if told else (), items=tuple(items))
 
 
-async def show_looks(look: Access, *, cursor: str | None, limit: int, entries: PostgresEntries) -> AccessLogPage:
+async def show_accesses(look: Access, *, cursor: str | None, limit: int, entries: PostgresEntries) -> AccessLogPage:
     """Return the record accesses of the auditor's own organisation, within the scope. This access is recorded, too."""
-    await _noted(look, "looks", entries)
-    return await entries.looks(look, cursor=cursor, limit=limit)
+    await _noted(look, "accesses", entries)
+    return await entries.accesses(look, cursor=cursor, limit=limit)
 
 
 async def show_accounts(look: Access, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:

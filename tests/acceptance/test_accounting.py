@@ -103,7 +103,7 @@ async def test_the_counts_add_up(settled: Exchange, record_property: Record) -> 
 async def test_a_person_reads_the_same_as_a_table(settled: Exchange) -> None:
     ran = causeway(settled.state, "audit", "reconcile")
     assert ran.returncode == 0
-    assert "Accounting" in ran.stdout
+    assert "Reconciliation" in ran.stdout
     assert "submitted" in ran.stdout
 
 
@@ -220,7 +220,7 @@ async def test_an_operator_sees_how_audit_stands_to_each_topic(settled: Exchange
     states = json.loads(ran.stdout)
     assert {each["state"] for each in states} == {"reading"}
     assert {each["topic"] for each in states} >= {"causeway.inbox.law_enforcement.hotline.v1"}
-    assert sum(each["holes"] for each in states) == 0
+    assert sum(each["missing_count"] for each in states) == 0
 
 
 async def test_a_forged_outcome_is_named(settled: Exchange) -> None:

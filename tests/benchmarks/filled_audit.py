@@ -117,4 +117,4 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "the states of topics", entries.STATES, (), 40
-    yield "topics with holes", entries._HOLES, (), 4
+    yield "topics with missing numbers", entries._INCOMPLETE, (), 4

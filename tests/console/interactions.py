@@ -207,9 +207,9 @@ async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
     await page.get_by_label("Purpose").fill("look of looks")
     await page.get_by_role("button", name="Continue").click()
     await page.goto(f"{page.url.partition('/console')[0]}/console/flows/{subjects.referral}?purpose=a+fresh+look")
-    await page.goto(f"{page.url.partition('/console')[0]}/console/looks?purpose=look+of+looks")
+    await page.goto(f"{page.url.partition('/console')[0]}/console/accesses?purpose=look+of+looks")
     rows = page.locator("tbody tr")
-    await expect(rows.nth(0)).to_contain_text("looks")
+    await expect(rows.nth(0)).to_contain_text("accesses")
     await expect(rows.nth(1)).to_contain_text(subjects.referral[-8:])
     await expect(rows.nth(1)).to_contain_text("a fresh look")
 
@@ -290,7 +290,7 @@ INTERACTIONS: Final = (
     Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
     Interaction("an auditor keeps the proof of a message", *FLOW, keeps_a_proof),
     Interaction("an auditor sees whether the counts add up", AUDITOR, "reconciliation", sees_that_the_counts_add_up),
-    Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
+    Interaction("an auditor sees what was looked at", AUDITOR, "accesses", sees_who_has_looked),
     *OF_ORIGINS,
     *OF_AMENDMENTS,
     *OF_AGENCIES,

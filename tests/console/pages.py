@@ -94,8 +94,8 @@ PAGES: Final = (
     Kept(AUDITOR, f"flows/{{referral}}/{{digest}}?{WHY}", own=True),
     Kept(AUDITOR, f"reconciliation?{WHY}"),
     Kept(AUDITOR, f"topics?{WHY}"),
-    Kept(AUDITOR, "looks"),
-    Kept(AUDITOR, f"looks?{WHY}"),
+    Kept(AUDITOR, "accesses"),
+    Kept(AUDITOR, f"accesses?{WHY}"),
     Kept(AUDITOR, "blank"),
     Kept(AUDITOR, "nowhere"),
 )

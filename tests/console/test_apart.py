@@ -53,7 +53,7 @@ async def test_a_role_that_may_not_finds_no_page_and_no_form(exchange: Exchange,
         assert "/withdraw" not in shown
     async with signed_in(exchange, AUDITOR, role=Role.VIEWER, person="viewer") as client:
         absent = await client.get("/console/nothing-here")
-        for path in ("flows", f"flows?{WHY}", f"flows/{subjects.referral}?{WHY}", f"topics?{WHY}", f"looks?{WHY}"):
+        for path in ("flows", f"flows?{WHY}", f"flows/{subjects.referral}?{WHY}", f"topics?{WHY}", f"accesses?{WHY}"):
             assert (await client.get(f"/console/{path}")).content == absent.content, path
         home = await client.get("/console")
         assert (home.status_code, "Your role has no pages here" in home.text) == (403, True)

@@ -173,7 +173,7 @@ async def _sees_the_flow_and_who_looked(root: str, visit: Visit, own: Subjects) 
     await visit.go(f"{root}/flows/{own.referral}?{WHY}")
     assert await page.locator("svg.seq a").count() == await page.locator("tbody tr").count() >= 8
     assert own.place not in await page.content()
-    await visit.go(f"{root}/looks?{WHY}")
+    await visit.go(f"{root}/accesses?{WHY}")
     await expect(page.locator("tbody")).to_contain_text(own.referral[-8:])
 
 

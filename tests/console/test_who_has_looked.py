@@ -102,7 +102,7 @@ async def test_auditors_of_one_organisation_are_told_apart_by_opaque_names(excha
     ):
         for client in (first, second):
             await client.get("/console/flows?purpose=a+look+of+mine")
-        page = (await second.get("/console/looks?purpose=look+of+looks")).text
+        page = (await second.get("/console/accesses?purpose=look+of+looks")).text
     mine, theirs, *_ = dict.fromkeys(_WHO.findall(page))
     assert mine == "you"
     assert theirs != "you"

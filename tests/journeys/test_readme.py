@@ -47,4 +47,4 @@ async def test_the_commands_of_the_readme_do_what_they_say(exchange: Exchange, t
     shown = shell(tmp_path, *parties, *followed, **state)
     assert "state: routed" in shown
     assert "causeway.referral_decided.v1" in shown
-    assert "Accounting" in shown
+    assert "Reconciliation" in shown

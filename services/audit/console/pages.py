@@ -28,12 +28,12 @@ from shared.platform.http.identity import Identity
 
 PATH: Final = f"{ROOT}/flows"
 FOLDERS: Final = (__file__,)
-_LOOKING: Final = frozenset({Role.AUDITOR})
+_AUDITORS: Final = frozenset({Role.AUDITOR})
 MENU: Final = (
-    NavEntry("Flows", PATH, _LOOKING),
-    NavEntry("Record access", f"{ROOT}/looks", _LOOKING),
-    NavEntry("Reconciliation", f"{ROOT}/reconciliation", _LOOKING),
-    NavEntry("Topics", f"{ROOT}/topics", _LOOKING),
+    NavEntry("Flows", PATH, _AUDITORS),
+    NavEntry("Record access", f"{ROOT}/accesses", _AUDITORS),
+    NavEntry("Reconciliation", f"{ROOT}/reconciliation", _AUDITORS),
+    NavEntry("Topics", f"{ROOT}/topics", _AUDITORS),
 )
 _ROWS_OF_A_PAGE: Final = 50
 #: The number of pairs, and of differences, on one page.
@@ -76,7 +76,7 @@ class FlowPages:
         frame.get("/flows/{id}/{digest}/proof", self._kept_proof)
         self._get("/flows/{id}", "flow", self._flow)
         self._get("/flows/{id}/{digest}", "flow", self._proof)
-        self._get("/looks", "flow", self._looks)
+        self._get("/accesses", "flow", self._accesses)
         self._get("/reconciliation", "flow", self._reconciliation)
         self._get("/topics", "topic", self._topics)
 
@@ -147,7 +147,7 @@ class FlowPages:
         return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
 
     async def _kept_proof(self, asked: PageInput) -> Response:
-        """Return a proof as a file, for a check elsewhere."""
+        """Return the proof of one message as a file, for offline verification."""
         _, proof = await self._proven(asked)
         name = f"record-{proof.digest[:16]}-proof.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -157,11 +157,11 @@ class FlowPages:
         digest = str(asked.request.path_params["digest"])
         return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self._entries, keys=self._keys)
 
-    async def _looks(self, asked: PageInput) -> Response:
+    async def _accesses(self, asked: PageInput) -> Response:
         """Show the accesses of the auditor's organisation. Record accesses at a party are shown in the flow."""
         look, cursor = self._look(asked), asked.query("cursor")
-        found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
-        return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
+        found = await use_cases.show_accesses(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
+        return self._frame.page(asked, "accesses.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _reconciliation(self, asked: PageInput) -> Response:
         """Show the operator's comparison of all ledgers, within the scope. Differences come first."""

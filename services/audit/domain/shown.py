@@ -305,7 +305,8 @@ class TopicState(Contract):
     """The reading state of one partition: its status, since when, and the losses so far.
 
     `topic_id` and `next_offset` are absent before the first reading. `losses` counts how often the topic lost records
-    that audit had not read. `holes` counts numbers of this stream that its writer stated and audit has not seen.
+    that audit had not read. `missing_count` is the count of numbers of this stream that its writer stated and audit
+    has not seen.
     """
 
     topic: TopicName
@@ -315,7 +316,7 @@ class TopicState(Contract):
     topic_id: UUID | None = None
     next_offset: Count | None = None
     losses: Count
-    holes: Count
+    missing_count: Count
 
 
 class TopicStates(Contract):

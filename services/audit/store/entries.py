@@ -60,11 +60,11 @@ SELECT p.topic, p.partition, p.state, p.since, t.topic_id,
        CASE WHEN t.topic_id IS NOT NULL THEN t.next_offset END AS next_offset,
        (SELECT count(*) FROM entry AS e
         WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses,
-       coalesce(t.hole_count, 0) AS holes
+       coalesce(t.missing_count, 0) AS missing_count
 FROM partition_state AS p LEFT JOIN stream_read AS t USING (topic, partition)
 ORDER BY p.state = 'reading', p.topic, p.partition
 """
-_HOLES: Final = "SELECT topic, partition FROM stream_read WHERE hole_count > 0"
+_INCOMPLETE: Final = "SELECT topic, partition FROM stream_read WHERE missing_count > 0"
 
 
 class PostgresPartitions:
@@ -94,9 +94,9 @@ class PostgresPartitions:
         rows = await self._database.fetch("SELECT topic, partition, state FROM partition_state")
         return {(row["topic"], row["partition"]): PartitionStatus(row["state"]) for row in rows}
 
-    async def with_holes(self) -> frozenset[tuple[str, int]]:
-        """Return the partitions with gaps in the numbers of their stream."""
-        return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))
+    async def list_incomplete(self) -> frozenset[tuple[str, int]]:
+        """Return the partitions of whose stream audit has not seen every number."""
+        return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_INCOMPLETE))
 
 
 #: The different purposes that an organisation may state in a day (UTC): the guard does not charge their texts.
@@ -110,13 +110,13 @@ RETURNING id
 """
 # `$4` is the scope. Within it, a colleague's access is shown if it names no party, a party in scope, or a referral that
 # has a pair in scope. Its purpose is shown only together with it.
-_LOOKS = """
+_ACCESSES = """
 SELECT r.id AS arrival, r.actor, r.accessed_object AS what, r.purpose, r.at
 FROM audit_access_log AS r CROSS JOIN LATERAL (
     SELECT split_part(r.accessed_object, '/', 1) AS kind, split_part(r.accessed_object, '/', 2) AS named
 ) AS said
 WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
-  AND ($4::text[] IS NULL OR r.accessed_object IN ('looks', 'topics', 'accounts')
+  AND ($4::text[] IS NULL OR r.accessed_object IN ('accesses', 'topics', 'accounts')
        OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
        OR (said.kind IN ('flow', 'find') AND EXISTS (
            SELECT FROM decision AS d
@@ -282,10 +282,10 @@ class PostgresEntries:
                 reset_s = seconds_to_midnight(await session.driver.fetchval("SELECT now()"))
                 raise BudgetExceeded("purposes", limit=PURPOSES_A_DAY, reset_s=reset_s)
 
-    async def looks(self, look: Access, *, cursor: str | None, limit: int) -> AccessLogPage:
+    async def accesses(self, look: Access, *, cursor: str | None, limit: int) -> AccessLogPage:
         """Return the accesses of the auditor's organisation, the newest first, without those outside the scope."""
         where = look.auditor, read_cursor(cursor), limit + 1
-        rows = await self._fetch(_LOOKS, *where, _listed(look), look.exercise)
+        rows = await self._fetch(_ACCESSES, *where, _listed(look), look.exercise)
         items = [AccessLogEntry(**{name: each[name] for name in AccessLogEntry.model_fields}) for each in rows[:limit]]
         return AccessLogPage(items=tuple(items), next=next_cursor(rows, limit))
 

@@ -288,7 +288,7 @@ async def test_numbers_that_a_writer_has_stated_and_audit_has_not_seen_are_missi
     topic = FROM_HOTLINE["law_enforcement"]
     await log.partitions.note({(topic, lane): PartitionStatus.READING for lane in (0, 1)})
     states = {each.partition: each for each in await log.partitions.states() if each.topic == topic}
-    assert {lane: each.holes for lane, each in states.items()} == {0: 0, 1: 4}
+    assert {lane: each.missing_count for lane, each in states.items()} == {0: 0, 1: 4}
     assert states[0].topic_id == broker.topics[topic].topic_id
     assert states[0].next_offset == broker.topics[topic].partitions[0].end
     assert await log.partitions.with_holes() == {(topic, 1)}

@@ -97,7 +97,7 @@ async def test_an_organisation_states_a_limited_number_of_purposes_a_day(log: Lo
 
     async def note(number: int) -> int:
         try:
-            await log.entries.note_reading(auditor, f"purpose number {number}", "looks")
+            await log.entries.note_reading(auditor, f"purpose number {number}", "accesses")
         except BudgetExceeded as error:
             assert 0 < int(error.headers["Retry-After"]) <= 86_400
             return error.status
@@ -107,7 +107,7 @@ async def test_an_organisation_states_a_limited_number_of_purposes_a_day(log: Lo
     assert sorted(answers) == [200] * PURPOSES_A_DAY + [429] * 5
     assert await note(answers.index(200)) == 200
     assert await note(answers.index(429)) == 429
-    await log.entries.note_reading(f"other-{auditor}", "yet another purpose", "looks")
+    await log.entries.note_reading(f"other-{auditor}", "yet another purpose", "accesses")
 
 
 #: A result page has 50 flows. In the worst case each is in a database page of its own, with the index pages on top.

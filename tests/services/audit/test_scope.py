@@ -138,7 +138,7 @@ async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(l
     await log.entries.note_reading(AUDITOR, PURPOSE, "entries/causeway.inbox.law_enforcement.hotline.v1/0/0")
 
     async def told(seen: Access) -> set[str]:
-        looks = await use_cases.show_looks(seen, cursor=None, limit=500, entries=log.entries)
+        looks = await use_cases.show_accesses(seen, cursor=None, limit=500, entries=log.entries)
         return {each.what for each in looks.items}
 
     period = "2026-05-01/2026-05-31"

@@ -230,7 +230,7 @@ SELECT 'causeway.inbox.' || r.addressee || '.' || r.writer || '.v1' AS topic, la
        lanes.next_offset,
        CASE WHEN s.incarnation IS NULL OR i.incarnation IS NOT NULL THEN 0
             WHEN s.incarnation IS DISTINCT FROM r.incarnation THEN lanes.last
-            ELSE greatest(lanes.last - lanes.through, 0) END AS hole_count
+            ELSE greatest(lanes.last - lanes.through, 0) END AS missing_count
 FROM receive_state AS r
 LEFT JOIN stream_end AS s ON (s.writer, s.addressee) = (r.writer, r.addressee)
 LEFT JOIN incarnation AS i ON (i.writer, i.addressee, i.incarnation) = (s.writer, s.addressee, s.incarnation)
