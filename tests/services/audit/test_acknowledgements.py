@@ -291,14 +291,14 @@ async def test_numbers_that_a_writer_has_stated_and_audit_has_not_seen_are_missi
     assert {lane: each.missing_count for lane, each in states.items()} == {0: 0, 1: 4}
     assert states[0].topic_id == broker.topics[topic].topic_id
     assert states[0].next_offset == broker.topics[topic].partitions[0].end
-    assert await log.partitions.with_holes() == {(topic, 1)}
+    assert await log.partitions.list_incomplete() == {(topic, 1)}
 
 
 async def test_all_numbers_of_an_incarnation_that_audit_has_not_entered_are_missing(log: Log) -> None:
     broker = Broker()
     broker.append(*opening(log, TO_POLICE), stated(log, "hotline", "law_enforcement", heads=(uuid7(), 2, 3)))
     await log.take(broker)
-    assert await log.partitions.with_holes() == {(FROM_HOTLINE["law_enforcement"], lane) for lane in (0, 1)}
+    assert await log.partitions.list_incomplete() == {(FROM_HOTLINE["law_enforcement"], lane) for lane in (0, 1)}
 
 
 async def test_a_message_is_found_in_a_flow_by_what_was_reported_of_it(log: Log) -> None:
