@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli.output import hidden
+from client.cli.output import hide_values
 from client.cli.verb_table import table
 from deploy import __version__
 from deploy.devstack.cli import dev_app
-from deploy.site.options import OPTIONS, Listing, Options, Output, ending, verb
+from deploy.site.options import OPTIONS, Listing, Options, Output, exit_on_coded_error, verb
 from shared.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ app = App(
     name="causeway",
     help="Exchange referrals between hotlines, law enforcement and industry.",
     version=__version__,
-    error_formatter=hidden,
+    error_formatter=hide_values,
 )
 
 
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
     words = site_last(sys.argv[1:])
-    with ending(OPTIONS):
+    with exit_on_coded_error(OPTIONS):
         try:
             code = app(words)
         finally:
@@ -108,7 +108,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
     """
     from deploy.serve import serve as run
 
-    with ending(OPTIONS):
+    with exit_on_coded_error(OPTIONS):
         return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
 
 
@@ -133,7 +133,7 @@ def sample(
     """
     from deploy.sample.generator import sample_referrals, write_jsonl
 
-    with ending(OPTIONS):
+    with exit_on_coded_error(OPTIONS):
         share = _share(dirty)
         if count < 0:
             raise Refused("count_malformed", "0 or more", field="--count", status=400)

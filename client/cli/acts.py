@@ -189,7 +189,7 @@ def _verb_of(subject: str) -> object:
 
             answers = AnswerFile(file, Subject(subject))
             again = "a repeated command does nothing twice"
-            with output.interrupted(again), progress("answered", answers.lines) as on_progress:
+            with output.exit_on_interrupt(again), progress("answered", answers.lines) as on_progress:
                 ended = await answer_file(answers, client, on_progress=on_progress)
             _print_answered(answers, ended, options)
             return output.DONE if ended.stopped is None and not ended.errors else output.FAILED
@@ -209,7 +209,7 @@ def _print_answered(file: AnswerFile, ended: FileResult, options: ClientOptions)
         output.document(told | ({} if ended.stopped is None else {"stopped": ended.stopped.code}))
         return
     if ended.stopped is not None:
-        output.failure(ended.stopped, as_json=False)
+        output.print_error(ended.stopped, as_json=False)
         output.line("sent lines are done: repeat the command to continue; it does nothing twice")
         return
     output.line(f"{ended.lines} lines: {taken} accepted, {len(ended.refused)} refused")

@@ -23,7 +23,7 @@ def login(*, options: ClientOptions = _OPTIONS) -> int:
     Without --key or CAUSEWAY_API_KEY, the command asks for the key or reads it from standard input. --url and --key, or
     the variables, override the file, but only together: a stored key goes to no other service.
     """
-    with output.ending(options):
+    with output.exit_on_error(options):
         from client.transport import Transport
 
         found = given(options)
@@ -38,7 +38,7 @@ def login(*, options: ClientOptions = _OPTIONS) -> int:
 
 def logout(*, options: ClientOptions = _OPTIONS) -> int:
     """Remove the file. The key stays valid: have it revoked if others may have it."""
-    with output.ending(options):
+    with output.exit_on_error(options):
         path = login_file()
         there = path.exists()
         path.unlink(missing_ok=True)
@@ -58,7 +58,7 @@ async def whoami(*, offline: bool = False, options: ClientOptions = _OPTIONS) ->
         Send nothing, and omit party and roles.
     """
     if offline:
-        with output.ending(options):
+        with output.exit_on_error(options):
             return _said(access(options), options)
     async with output.service(options) as client:
         from client.views import IdentityView

@@ -53,7 +53,7 @@ def document(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def kept(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read, in one step; then print its path."""
     line(str(write_private(path, content)))
 
@@ -125,7 +125,7 @@ async def service(options: ClientOptions) -> AsyncIterator[CausewayClient]:
 
     A failure ends the program with a coded line.
     """
-    with ending(options):
+    with exit_on_error(options):
         found = access(options)
         from client.api import CausewayClient
 
@@ -134,9 +134,9 @@ async def service(options: ClientOptions) -> AsyncIterator[CausewayClient]:
 
 
 @contextmanager
-def ending(options: OutputOptions) -> Iterator[None]:
+def exit_on_error(options: OutputOptions) -> Iterator[None]:
     """Turn a coded error inside it, or a file error, into a message and an exit code."""
-    with coded(options):
+    with exit_on_coded_error(options):
         try:
             yield
         except BrokenPipeError:
@@ -146,21 +146,21 @@ def ending(options: OutputOptions) -> Iterator[None]:
 
 
 @contextmanager
-def coded(options: OutputOptions) -> Iterator[None]:
+def exit_on_coded_error(options: OutputOptions) -> Iterator[None]:
     """Turn a coded error inside it, or an invalid body of its options, into a message and an exit code."""
     try:
         yield
     except CausewayError as error:
         _end(error, options)
     except BrokenPipeError:
-        unread()
+        exit_quietly()
     except ValueError as error:
         if (refused := options_refused(error)) is None:
             raise
         _end(refused, options)
 
 
-def unread() -> NoReturn:
+def exit_quietly() -> NoReturn:
     """End the program quietly: the reader of its output has ended, so Python must not print an error either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(FAILED) from None
@@ -168,16 +168,16 @@ def unread() -> NoReturn:
 
 def _end(error: CausewayError, options: OutputOptions) -> NoReturn:
     try:
-        failure(error, as_json=options.json)
+        print_error(error, as_json=options.json)
     except BrokenPipeError:
-        unread()
+        exit_quietly()
     # 400 comes only from this program: a service's refusal is an ApiProblem with any status.
     wrong_call = isinstance(error, Refused) and error.status == 400
     raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
 
 
 @contextmanager
-def interrupted(going_on: str) -> Iterator[None]:
+def exit_on_interrupt(going_on: str) -> Iterator[None]:
     """End the program on Ctrl-C with a hint on how to continue, and exit code 130, like shells."""
     from asyncio import CancelledError
 
@@ -188,12 +188,12 @@ def interrupted(going_on: str) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
 
 
-def aside(text: str) -> None:
+def print_hint(text: str) -> None:
     """Print a hint in addition to an error."""
     print(text, file=sys.stderr)
 
 
-def failure(error: CausewayError, *, as_json: bool) -> None:
+def print_error(error: CausewayError, *, as_json: bool) -> None:
     """Print the reason: for programs on standard output, for people on standard error."""
     listed = _listed(error) if isinstance(error, ApiProblem | OptionsRefused) else []
     earlier = error.referral_id if isinstance(error, ApiProblem) else None
@@ -259,7 +259,7 @@ def _option(pointer: str) -> str:
     return _WORDS.get(name, f"--{name.replace('_', '-')}") + number
 
 
-def hidden(error: CycloptsError) -> Panel:
+def hide_values(error: CycloptsError) -> Panel:
     """Return the program's message for an unreadable call, with every value of the call left out."""
     from cyclopts import CycloptsPanel
 

@@ -119,7 +119,7 @@ async def import_(
         found = access(options)
         going_on = "" if dry_run else f"finished rows are stored: causeway referral import {file} continues from there"
         verb = "checked" if dry_run else "imported"
-        with output.interrupted(going_on), files.progress(verb, rows.lines) as on_progress:
+        with output.exit_on_interrupt(going_on), files.progress(verb, rows.lines) as on_progress:
             if dry_run:
                 summary = await files.check_file(rows, client, origin=origin, on_progress=on_progress)
             else:
@@ -203,7 +203,7 @@ def _print_counts(summary: Summary, verb: str) -> None:
     if summary.left_out:
         output.line(f"{summary.left_out} left out: they name another origin")
     if summary.stopped is not None:
-        output.failure(summary.stopped, as_json=False)
+        output.print_error(summary.stopped, as_json=False)
         output.line("stopped before the last row: repeat the command to continue")
 
 

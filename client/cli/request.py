@@ -184,4 +184,4 @@ async def _name_unanswered(client: CausewayClient) -> None:
         for each in page.items:
             asked = each.model_dump(mode="json")
             since = f"{str(asked.get('asked_at'))[:10]} by {asked.get('counterpart')} ({asked.get('instrument')})"
-            output.aside(f"unanswered since {since}: causeway preservation show {asked.get('preservation_id')}")
+            output.print_hint(f"unanswered since {since}: causeway preservation show {asked.get('preservation_id')}")

@@ -87,7 +87,7 @@ def keep(path: Path, login: ServiceAccess) -> None:
     write_private(path, json.dumps(kept).encode())
 
 
-def kept(path: Path) -> ServiceAccess | None:
+def read_login(path: Path) -> ServiceAccess | None:
     """Return the stored access data, if there is any.
 
     Raises `Refused`: `login_file_exposed` if others can read it, `login_file_malformed` for another content.
@@ -145,7 +145,7 @@ def access(options: ClientOptions) -> ServiceAccess:
     a value. The transport checks the address.
     """
     found = given(options)
-    if not found.url and not found.key and (login := kept(login_file())) is not None:
+    if not found.url and not found.key and (login := read_login(login_file())) is not None:
         return login._replace(ca_file=found.ca_file or login.ca_file)
     if not found.url:
         raise Refused("url_missing", f"causeway login, give --url or set {URL_VARIABLE}", status=400)

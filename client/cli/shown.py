@@ -36,12 +36,12 @@ _BREAKABLE: Final = re.compile(
 def show(verb: VerbRow, answer: Answer, said: Said, *, options: ClientOptions) -> int:
     """Print an answer as its command shows it, or as JSON. Raises `ApiProblem("unexpected_answer")`."""
     if isinstance(answer, bytes):
-        output.kept(Path(str(said["out"])), answer)
+        output.write_file(Path(str(said["out"])), answer)
         return output.DONE
     name = verb.get("shows", "listed" if "columns" in verb else "state")
     _check(verb, name, answer)
     if name == "file":
-        output.kept(Path(str(said["out"])), json.dumps(answer, indent=2, ensure_ascii=False).encode())
+        output.write_file(Path(str(said["out"])), json.dumps(answer, indent=2, ensure_ascii=False).encode())
     elif name == "draft":
         output.document(answer | ({} if said["reference"] is None else {"external_ref": said["reference"]}))
     elif name == "state":
@@ -132,7 +132,7 @@ def _show_list(verb: VerbRow, answer: Item, _: ClientOptions) -> None:
         output.line(filled(line, answer))
     output.table([*verb["columns"]], rows)
     if answer.get("next"):
-        output.aside(f"there are more: --cursor {answer['next']}")
+        output.print_hint(f"there are more: --cursor {answer['next']}")
 
 
 def _show_flow(verb: VerbRow, answer: Item, options: ClientOptions) -> None:

@@ -54,7 +54,7 @@ async def acceptance(
     at
         Judge dates and the merge delay at this time; default now. UTC if it names no zone.
     """
-    with output.ending(options):
+    with output.exit_on_error(options):
         from client.cli.verdicts import bodies_of, read_entries, verdicts
         from shared.core.routing.documents import read_directory
 
@@ -83,7 +83,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: ClientO
     directory
         The directory document with the keys.
     """
-    with output.ending(options):
+    with output.exit_on_error(options):
         from shared.core.evidence import check_evidence, read_evidence
         from shared.core.routing.documents import read_directory
 
@@ -159,7 +159,7 @@ async def verify(
     at
         Judge its time at this one; default now. UTC if it names no zone.
     """
-    with output.ending(options):
+    with output.exit_on_error(options):
         from shared.core.envelope.webhooks import verify_webhook
 
         headers = {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": signature}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from deploy.site.options import Options, ending
+from deploy.site.options import Options, exit_on_coded_error
 from shared.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | 
         secure
             Accept Kafka clients over SASL_SSL only, with a certificate of the stack's own authority.
         """
-        with ending(Options()):
+        with exit_on_coded_error(Options()):
             return _up(children, fill_databases, detach=detach, secure=secure)
 
     for verb in (down, logs, reset):
@@ -89,7 +89,7 @@ def _say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
 
 def down(*, as_json: AsJson = False) -> int:
     """Stop a running stack; its data stays."""
-    with ending(Options(json=as_json)):
+    with exit_on_coded_error(Options(json=as_json)):
         state, _ = _state()
         pid = state.supervisor_pid()
         if pid is None:
@@ -107,7 +107,7 @@ def down(*, as_json: AsJson = False) -> int:
 
 def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Print the end of the logs, of all parts or the named ones; with --follow, continue to print."""
-    with ending(Options()):
+    with exit_on_coded_error(Options()):
         state, _ = _state()
         found = sorted(state.part("logs").glob("*.log"))
         chosen = [log for log in found if not names or log.stem in names]
@@ -121,7 +121,7 @@ def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -
 
 def reset(*, as_json: AsJson = False) -> int:
     """Delete the data, logs and passwords of a stopped stack. External servers and files are not touched."""
-    with ending(Options(json=as_json)):
+    with exit_on_coded_error(Options(json=as_json)):
         state, _ = _state()
         state.acquire()
         try:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 
 from client.api import CausewayClient
 from deploy.sandbox.party_agents import LOOKS_AT_ONCE_MAX, AgentScheduler, PartyAgent, RunStatistics, say, work_of
-from deploy.site.options import PLAIN, ending
+from deploy.site.options import PLAIN, exit_on_coded_error
 from shared.core.clock import SystemClock
 from shared.core.contracts.base import PartyId
 from shared.core.errors import Refused
@@ -78,7 +78,7 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
     seed
         The same seed gives the same answers to the same ids.
     """
-    with ending(PLAIN):
+    with exit_on_coded_error(PLAIN):
         tally = RunStatistics()
         asyncio.run(_until_stopped(read_parties(parties), tally, seed=seed))
     say("stopped", **tally.counts())

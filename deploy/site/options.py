@@ -37,7 +37,7 @@ class Options(PlainOptions):
 OPTIONS: Final = Options()
 PLAIN: Final = PlainOptions()
 #: Turns a coded error into a message and an exit code.
-ending = output.coded
+exit_on_coded_error = output.exit_on_coded_error
 
 
 class Listing(NamedTuple):
@@ -68,7 +68,7 @@ def framed(act: Verb) -> Callable[..., int]:
 
     @wraps(act)
     def ended(*words: object, options: PlainOptions = OPTIONS, **named: object) -> int:
-        with ending(options):
+        with exit_on_coded_error(options):
             made = act(*words, options=options, **named)
             printed = made if isinstance(made, Output) else asyncio.run(made)
             if options.json and printed.document is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from cyclopts import App
 
-from client.cli.output import hidden
+from client.cli.output import hide_values
 from client.cli.verb_table import table
 from client.cli.verbs import group
 from tests.client.fake_service import FakeService
@@ -38,7 +38,7 @@ Run = Callable[..., Ended]
 
 def program() -> App:
     """Return `causeway` with the verbs of a party."""
-    app = App(name="causeway", error_formatter=hidden)
+    app = App(name="causeway", error_formatter=hide_values)
     for name in table()["groups"]:
         app.command(group(name))
     return app
