@@ -42,7 +42,7 @@ class Ledger:
 
 
 @asynccontextmanager
-async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Ledger]:
+async def open_ledger(url: str, *, kind: str, name: str = "") -> AsyncIterator[Ledger]:
     """Open the database of the instance `name` as its accountant. Raises `Unavailable`."""
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
@@ -55,7 +55,7 @@ async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Ledger
         await connection.close()
 
 
-async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], UUID]) -> AsyncIterator[Sequence[_Row]]:
+async def group(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], UUID]) -> AsyncIterator[Sequence[_Row]]:
     """Yield the rows of one key at a time, from streams that are each in the order of the key."""
     heads = {stream: row for stream in streams if (row := await anext(stream, None)) is not None}
     while heads:

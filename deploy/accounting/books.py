@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting import edges, views
-from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff, Reconciliation, grouped, opened
+from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff, Reconciliation, group, open_ledger
 from deploy.accounting.edges import Carrier, EdgeCheck, IntakeCheck, SealedDays, id_at, sealable
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
 from deploy.accounting.streams import AuditRow, HeldMessage, ReadEnd, SentEnd, Sides, Stream, StreamCheck, Streams
@@ -86,7 +86,7 @@ class Ledgers:
         for row in await self._unread_filings():
             if not row["refused"]:
                 self._unread.setdefault(row["sender"], []).append(UUID(row["subject"]))
-        async for rows in grouped(self._carriers(), key=lambda row: row.message_id):
+        async for rows in group(self._carriers(), key=lambda row: row.message_id):
             self.differences += account.add(rows)
             if len(account.untold) >= _ASKED_AT_ONCE:
                 await self._ask(account)
@@ -154,7 +154,7 @@ class Ledgers:
             )
             await check.compare(await reader.topic_ids(), self.sealed.log)
             if not keys:
-                self.notes.append("sealed parts of facts were not compared: the site has no key of audit's")
+                self.notes.append("sealed parts of facts were not compared: the site does not have audit's key")
             self.notes += check.notes
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
@@ -167,7 +167,7 @@ class Ledgers:
             for writer, addressee in await book.fetch(views.UNKNOWN_ENDS):
                 what = f"{addressee} states that it took messages of incarnations that audit never had"
                 self.differences += [LedgerDiff("II", what, f"{writer} → {addressee}", (addressee,))]
-            for notes in (views.SAID, views.UNREAD, views.NOBODYS):
+            for notes in (views.NOTES_OF_ENTRIES, views.NOTES_OF_UNREAD, views.NOTES_OF_UNPROVEN):
                 self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared
         return compared
@@ -192,7 +192,7 @@ class Ledgers:
         self.differences += account.told(links)
 
 
-async def read_books(endpoints: Endpoints, sealed: SealedDays, *, before: SealedDays | None = None) -> Findings:
+async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: SealedDays | None = None) -> Findings:
     """Compare everything that is not sealed. A message in transit may be in only one of two databases.
 
     `before`: seals that must still hold. Raises `Refused`, before any database is read, if the site lacks an instance
@@ -202,7 +202,7 @@ async def read_books(endpoints: Endpoints, sealed: SealedDays, *, before: Sealed
     async with AsyncExitStack() as stack:
         kinds = _kinds(endpoints)
         found = [
-            await stack.enter_async_context(opened(endpoints.database(name).accountant_url, kind=kind, name=name))
+            await stack.enter_async_context(open_ledger(endpoints.database(name).accountant_url, kind=kind, name=name))
             for name, kind in sorted(kinds.items(), key=lambda each: each[1] == AUDIT)
         ]
         services = [book for book in found if book.kind != AUDIT]

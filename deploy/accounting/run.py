@@ -14,8 +14,8 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, opened
-from deploy.accounting.books import read_books
+from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, open_ledger
+from deploy.accounting.books import compare_all
 from deploy.accounting.edges import SealedDays, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
@@ -38,10 +38,10 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
     """
     sealed = read_sealed(endpoints.state) if endpoints.state else SealedDays()
     begun, before = (SealedDays(), sealed) if everything else (sealed, SealedDays())
-    found = await read_books(endpoints, begun, before=before)
+    found = await compare_all(endpoints, begun, before=before)
     if found.result.differences:
         await asyncio.sleep(pause_s)
-        second = await read_books(endpoints, begun, before=before)
+        second = await compare_all(endpoints, begun, before=before)
         lasting = set(found.result.differences) & set(second.result.differences)
         second.result = replace(second.result, differences=tuple(sorted(lasting)))
         found = second
@@ -108,7 +108,7 @@ async def topic_states(endpoints: Endpoints) -> list[dict[str, object]]:
     """Return audit's reading state of every partition, those with a problem first. Raises `Unavailable`."""
     found: list[dict[str, object]] = []
     for url in _audits(endpoints):
-        async with opened(url, kind=AUDIT) as book:
+        async with open_ledger(url, kind=AUDIT) as book:
             rows = [dict(row) for row in await book.fetch(STATES)]
         columns = ("topic", "partition", "state", "since", "next_offset", "losses", "missing_count")
         rows = [row | {"since": rfc3339(row["since"]), "next_offset": row["next_offset"] or 0} for row in rows]

@@ -90,9 +90,9 @@ WHERE (e.verified AND (e.number IS NULL OR e.message_id IS NULL))
 ORDER BY 1, 2, 3 LIMIT 1000
 """
 #: Losses of topics, conflicts, and statements of instances without the right to make them: notes, not differences.
-SAID: Final = """
+NOTES_OF_ENTRIES: Final = """
 SELECT topic || '/' || partition || '/' || "offset" || ': ' || CASE kind
-           WHEN 'not_entitled' THEN coalesce(sender, 'None') || ' had no right to say ' || coalesce(type, 'None')
+           WHEN 'not_entitled' THEN coalesce(sender, 'None') || ' was not entitled to state ' || coalesce(type, 'None')
            ELSE kind || ' (' || problem || ')' END AS note FROM (
     SELECT topic, partition, "offset", kind, sender, type, problem FROM entry
     WHERE kind IN ('loss', 'conflict', 'not_entitled')
@@ -109,16 +109,16 @@ WHERE known GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 #: Pairs whose recipient states that it left incarnations that their writer has not stated to audit.
 UNKNOWN_ENDS: Final = "SELECT DISTINCT writer, addressee FROM loss WHERE NOT known ORDER BY 1, 2"
 #: Messages of a later release than audit's, as notes.
-UNREAD: Final = """
+NOTES_OF_UNREAD: Final = """
 SELECT topic || '/' || partition || '/' || min("offset") || ' to ' || max("offset") || ': ' || count(*) || ' of '
        || type || ' that audit could not read (' || problem || ')' AS note
 FROM entry WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
 GROUP BY topic, topic_id, partition, type, problem ORDER BY topic, partition, type, problem LIMIT 1000
 """
 #: Records without a proven writer, as notes.
-NOBODYS: Final = """
+NOTES_OF_UNPROVEN: Final = """
 SELECT topic || '/' || partition || '/' || min(first_offset) || ' to ' || max(last_offset) || ': ' || sum(count)
-       || ' that nobody has proven to have written (' || reason || ')' AS note
+       || ' without a proven writer (' || reason || ')' AS note
 FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY topic, partition, reason LIMIT 1000
 """
 INTAKE: Final = "SELECT party, submitted, accepted, refused FROM intake_count"

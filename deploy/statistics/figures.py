@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from deploy.accounting.book import Ledger, opened
+from deploy.accounting.book import Ledger, open_ledger
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
 from shared.core.errors import Refused
@@ -208,7 +208,7 @@ async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -
         kind = endpoints.kind(instance)
         if not keeps_referrals(kind):
             continue
-        async with opened(endpoints.database(instance).accountant_url, kind=kind) as book:
+        async with open_ledger(endpoints.database(instance).accountant_url, kind=kind) as book:
             await count_book(book, month, found, exercises=exercises)
     return found
 

@@ -100,16 +100,16 @@ async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: 
     with monkeypatch.context() as patch:
         fewer = {name: kind for name, kind in INSTANCES.items() if name != "industry_two"}
         patch.setattr(books, "_kinds", lambda _: fewer)
-        found = (await books.read_books(two.endpoints, SealedDays())).result.differences
+        found = (await books.compare_all(two.endpoints, SealedDays())).result.differences
     assert {each.equation for each in found} >= {"II"}
     lacking = two.endpoints.model_copy(
         update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in fewer}}
     )
     lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in fewer}})
     with pytest.raises(Refused, match="instance_not_in_site"):
-        await books.read_books(lacking, SealedDays())
+        await books.compare_all(lacking, SealedDays())
     with pytest.raises(Refused, match="instance_of_another_kind"):
-        await books.read_books(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}), SealedDays())
+        await books.compare_all(two.endpoints.model_copy(update={"kinds": {"industry_two": "hotline"}}), SealedDays())
 
 
 def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> None:

@@ -126,8 +126,8 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     await log.keep(*records)
     assert await database.fetch(views.LINKS, [edge_id], [HOTLINE]) == []
     at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
-    noted = [row["note"] for row in await database.fetch(views.SAID)]
-    assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
+    noted = [row["note"] for row in await database.fetch(views.NOTES_OF_ENTRIES)]
+    assert f"{at}: industry was not entitled to state {REFERRAL_REFUSED.type}" in noted
     account = EdgeCheck(Sides())
     nowhere = (None, None, None, None)
     assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, *nowhere, "hotline", EDGE)])) == [

@@ -91,7 +91,7 @@ async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tu
         await check.compare(lives, {})
         rows = []
         for topic_id in lives.values():
-            rows += await book.fetch(views.NOBODYS.replace("GROUP", f"WHERE topic_id = '{topic_id}' GROUP"))
+            rows += await book.fetch(views.NOTES_OF_UNPROVEN.replace("GROUP", f"WHERE topic_id = '{topic_id}' GROUP"))
     return [each.what for each in found.sorted()], [row["note"] for row in rows]
 
 
@@ -140,7 +140,7 @@ async def test_reconciling_finds_every_place_and_counts_nobodys(log: Log, audit_
     found, notes = await reconciled(audit_endpoint, log, broker)
     assert found == []
     assert notes == [
-        f"{topic.name}/1/{first} to {last}: {count} that nobody has proven to have written ({reason})"
+        f"{topic.name}/1/{first} to {last}: {count} without a proven writer ({reason})"
         for reason, first, last, count in await counts(log, topic)
     ]
     partition = topic.partitions[ORDINARY]

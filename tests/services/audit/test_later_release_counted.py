@@ -65,7 +65,7 @@ def topic_with(log: Log, make: Callable[[Log], Record], *, version: int = 1) -> 
 
 
 def test_what_is_counted_is_what_audit_calls_unread() -> None:
-    for query in (views.UNREAD, views.UNREAD_FILINGS):
+    for query in (views.NOTES_OF_UNREAD, views.UNREAD_FILINGS):
         assert frozenset(re.findall(r"'(\w+_unknown)'", query)) == UNREAD
 
 
@@ -95,7 +95,7 @@ def grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
 
 async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
     [*ids] = [str(topic.topic_id) for topic in broker.topics.values()]
-    query = views.UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
+    query = views.NOTES_OF_UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
     async with accountant(endpoint) as connection:
         return [row["note"] for row in await Ledger(connection, kind="audit").fetch(query)]
 

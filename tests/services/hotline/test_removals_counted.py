@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from deploy.accounting.book import opened
+from deploy.accounting.book import open_ledger
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
 from shared.core.contracts.answers import NoticeAnsweredClear
@@ -41,7 +41,7 @@ async def answered(origin: Origin, referral_id: UUID, action: NoticeAction, *, a
 async def counted_twice(endpoint: DatabaseEndpoint) -> tuple[dict[str, Figures], dict[str, Any]]:
     """Return each provider's month as two independent programs count it."""
     month, ours = Month(AT.year, AT.month), dict[str, Figures]()
-    async with opened(endpoint.accountant_url, kind="hotline") as book:
+    async with open_ledger(endpoint.accountant_url, kind="hotline") as book:
         await count_book(book, month, ours, exercises=True)
     asked = {"urls": {endpoint.accountant_url: "hotline"}, "exercises": True}
     asked |= {"first": month.first.isoformat(), "after": month.after.isoformat()}

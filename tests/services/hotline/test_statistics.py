@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import asyncpg
 import pytest
 
-from deploy.accounting.book import opened
+from deploy.accounting.book import open_ledger
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
 from tests.services.hotline.origin import Origin
@@ -20,7 +20,7 @@ MONTH = Month(AT.year, AT.month)
 
 async def counted(endpoint: DatabaseEndpoint, month: Month, *, exercises: bool = True) -> Mapping[str, Figures]:
     found: dict[str, Figures] = {}
-    async with opened(endpoint.accountant_url, kind="hotline") as book:
+    async with open_ledger(endpoint.accountant_url, kind="hotline") as book:
         await count_book(book, month, found, exercises=exercises)
     return found
 
@@ -55,6 +55,6 @@ async def test_a_month_before_has_nothing(endpoint: DatabaseEndpoint) -> None:
 
 @pytest.mark.parametrize("unread", ["details", "case_reference"])
 async def test_the_accountant_reads_no_words(endpoint: DatabaseEndpoint, unread: str) -> None:
-    async with opened(endpoint.accountant_url, kind="hotline") as book:
+    async with open_ledger(endpoint.accountant_url, kind="hotline") as book:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
             await book.fetch(f"SELECT {unread} FROM answer_act")
