@@ -151,7 +151,7 @@ class Transport:
         content: bytes | None = None
         body, key = said.get("body"), said.get("key")
         if body is not None:
-            content = spelt(body)
+            content = encode_body(body)
             sent["Content-Type"] = "application/json"
         if key is not None:
             sent["Idempotency-Key"] = key
@@ -190,7 +190,7 @@ class Transport:
             return None
 
 
-def spelt(body: Mapping[str, object]) -> bytes:
+def encode_body(body: Mapping[str, object]) -> bytes:
     """Return the bytes of a body, or of an item in a list: an acceptance states their SHA-256."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue, ValidationError, model_validator
 from client.cli.rows import RowFile, RowFormat
 from client.cli.settings import ClientOptions, access
 from client.problem import ApiProblem
-from client.transport import spelt
+from client.transport import encode_body
 from client.views import View, read_in
 from shared.core.contracts.evidence import SignedAcceptance
 from shared.core.errors import Refused
@@ -169,7 +169,7 @@ def bodies_of(file: Path) -> list[bytes]:
     bodies = [file.read_bytes()]
     if file.suffix.lower().removeprefix(".") in list(RowFormat):
         # The rows of every origin: the acceptances show which of them were posted.
-        bodies += [spelt(row.referral) for row in RowFile(file).every_row() if row.referral is not None]
+        bodies += [encode_body(row.referral) for row in RowFile(file).every_row() if row.referral is not None]
     return bodies
 
 

@@ -24,7 +24,7 @@ OF_KEYS = {"key", "key_or_session"}
 #: Each bounded pool, and the constant with its limit.
 POOLS: Final[Mapping[str, str]] = {
     "connections": "shared.platform.http.server:CONNECTIONS_MAX",
-    "connections_at_rest": "shared.platform.http.server:RESTING_MAX",
+    "connections_at_rest": "shared.platform.http.server:IDLE_OF_ADDRESS_MAX",
     "bodies": "shared.platform.http.bodies:BODIES",
     "sign_in": "shared.platform.admission.budgets:SIGN_IN",
     "api_keys": "shared.platform.admission.key_table:KEYS_MAX",

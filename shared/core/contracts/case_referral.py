@@ -43,9 +43,9 @@ class CaseReferredClear(CaseEdge, ReferralAnswer):
 
 
 def _passed_on_from(stands: AnswerState) -> AnswerState:
-    """Raise `ValueError` if the answer cannot be passed on.
+    """Return the answer. Raises `ValueError` unless an agency may pass a case on after it.
 
-    This is not in the type, so new codes are deferred.
+    The field's type lists every answer, so that a message with a later code is deferred and not refused.
     """
     if stands not in _PASSED_ON_FROM:
         raise ValueError("never_passed_on")

@@ -136,7 +136,7 @@ class Journal:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
-            _mend(file)
+            _cut_incomplete_line(file)
             yield file
 
     def _end(self, file: BinaryIO) -> JournalEnd:
@@ -151,7 +151,7 @@ class Journal:
 _LINE_MAX: Final = 1024
 
 
-def _mend(file: BinaryIO) -> None:
+def _cut_incomplete_line(file: BinaryIO) -> None:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LINE_MAX))
     tail = file.read()

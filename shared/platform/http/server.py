@@ -35,8 +35,8 @@ OVER_BUDGET_S: Final = 1.0
 
 CONNECTIONS_MAX: Final = 1_000
 #: The limits of idle connections, of one address and of all. A proxy before the service keeps fewer open.
-RESTING_MAX: Final = 256
-ALL_RESTING_MAX: Final = CONNECTIONS_MAX // 2
+IDLE_OF_ADDRESS_MAX: Final = 256
+IDLE_MAX: Final = CONNECTIONS_MAX // 2
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
@@ -111,7 +111,7 @@ class IdleConnections:
         """Add a connection that became idle."""
         mine = self._by_address.setdefault(connection.address, {})
         mine[connection] = self._all[connection] = None
-        crowd = mine if len(mine) > RESTING_MAX else self._all if len(self._all) > ALL_RESTING_MAX else {}
+        crowd = mine if len(mine) > IDLE_OF_ADDRESS_MAX else self._all if len(self._all) > IDLE_MAX else {}
         if crowd:
             first = next(iter(crowd))
             self.remove(first)

@@ -1,8 +1,9 @@
 """A reader of many topics at once, independently of each other. The caller stores the cursors.
 
-A partition that the broker refuses raises no error. The reader stops following it, and `refused` names it. A life of a
-partition ends when its topic is created again, and when its leader may have changed. Only then can other records
-replace those that were read. A caller that begins again at the last record that it has read can detect this.
+A partition that the broker refuses raises no error. The reader stops following it, and `refused` names it. An
+incarnation of a partition's log ends when its topic is created again, and when its leader may have changed. Only then
+can other records replace those that were read. A caller that begins again at the last record that it has read can
+detect this.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Following:
 
     @property
     def followed(self) -> Mapping[Coordinate, LogIncarnation]:
-        """The partitions that are read, with the life in which the reading of each began."""
+        """The partitions that are read, with the incarnation in which the reading of each began."""
         return self._followed
 
     async def look(self, named: Iterable[str]) -> VisibleTopics:
@@ -119,7 +120,7 @@ class Following:
             self._assign()
 
     async def batch(self, wait_s: float = POLL_S) -> list[Record]:
-        """Return the next records, or none after `wait_s` without any. Records of an ended life are dropped."""
+        """Return the next records, or none after `wait_s` without any. Records of an ended incarnation are dropped."""
         if not self._followed:
             await asyncio.sleep(wait_s)
             return []
@@ -133,7 +134,7 @@ class Following:
         self._positions |= {Coordinate(each.topic, each.partition): each.offset + 1 for each in records}
         # Checked after reading: the client reads on at the same offset of a recreated topic, if that has the offset.
         lives = _lives(await describe_topics(self._client, {each.topic for each in records})) if records else {}
-        return [record for record in records if self._still_lives(record, lives)]
+        return [record for record in records if self._is_of_present_log(record, lives)]
 
     @property
     def any_refused(self) -> bool:
@@ -145,7 +146,7 @@ class Following:
         refused, self._refused = self._refused, {}
         return refused
 
-    def _still_lives(self, record: Record, lives: Mapping[Coordinate, LogIncarnation]) -> bool:
+    def _is_of_present_log(self, record: Record, lives: Mapping[Coordinate, LogIncarnation]) -> bool:
         place = Coordinate(record.topic, record.partition)
         if place not in self._followed:
             return False

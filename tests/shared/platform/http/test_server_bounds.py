@@ -144,7 +144,7 @@ async def test_a_thousand_idle_connections_take_nobodys_place(monkeypatch: pytes
             closed = sum(reader.at_eof() for reader in readers)
             # The longest idle ones were closed; the newest may wait for their time-out.
             assert not readers[-1].at_eof()
-    assert 1_005 - server.RESTING_MAX <= closed <= 1_005 - server.RESTING_MAX + 2
+    assert 1_005 - server.IDLE_OF_ADDRESS_MAX <= closed <= 1_005 - server.IDLE_OF_ADDRESS_MAX + 2
 
 
 @pytest.mark.timing
@@ -152,8 +152,8 @@ async def test_a_thousand_idle_connections_take_nobodys_place(monkeypatch: pytes
 async def test_without_the_bound_they_would_take_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: no connection is closed, and the next client gets 503."""
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 600)
-    monkeypatch.setattr(server, "RESTING_MAX", 2_000)
-    monkeypatch.setattr(server, "ALL_RESTING_MAX", 2_000)
+    monkeypatch.setattr(server, "IDLE_OF_ADDRESS_MAX", 2_000)
+    monkeypatch.setattr(server, "IDLE_MAX", 2_000)
     async with served(app_of()) as port, httpx.AsyncClient(timeout=60) as client, idle(port, 1_005):
         assert (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 503
 
@@ -174,7 +174,7 @@ def slow_app() -> tuple[FastAPI, asyncio.Event, asyncio.Event]:
 
 @pytest.mark.timing
 async def test_a_connection_on_which_a_request_runs_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "RESTING_MAX", 2)
+    monkeypatch.setattr(server, "IDLE_OF_ADDRESS_MAX", 2)
     app, begun, release = slow_app()
     async with served(app) as port, httpx.AsyncClient(timeout=60) as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
