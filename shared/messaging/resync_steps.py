@@ -287,8 +287,7 @@ async def _keep_share(scope: Scope, actions: Actions, sent_max: int) -> None:
     If subjects are left, ask the peer again: it answers when the hour after its last answer is over. A peer that
     answers sooner gets no further request once its share is used.
     """
-    due_count = actions.count_sent()
-    if not due_count:
+    if not (due_count := actions.count_sent()):
         return
     resync = await scope.tx.load_resync(actions.peer)
     if is_over(SHARE_PAUSE, since=resync.sent_since, now=scope.now):

@@ -88,12 +88,12 @@ async def receive(
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
     before = {} if are_new else await items.lock([message.subject_id for message in incoming])
-    now, refusals = dict[domain.ItemKey, domain.HeldItem](before), dict[UUID, str]()
-    came, events, taken = _InboundChanges(), list[Event](), list[Received]()
-    if any(map(_tells_forgotten, incoming)) and not await items.restored():
-        # Another party may replay our own answers only after our database was restored.
-        refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
-        incoming = [message for message in incoming if message.message_id not in refusals]
+    now, came, events, taken = dict(before), _InboundChanges(), list[Event](), list[Received]()
+    refusals = {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each, before)}
+    if refusals and await items.restored():
+        # Only after our database was restored may another party replay our own answers.
+        refusals = {}
+    incoming = [message for message in incoming if message.message_id not in refusals]
     for message in incoming:
         key = (message.subject_id, message.recipient)
         if message.moved and key not in now:
@@ -223,9 +223,14 @@ def _steps(message: Received, steps: Iterable[Step]) -> list[clocks.EdgeStep]:
     return [clocks.EdgeStep.by(*of, step=step) for step in steps]
 
 
-def _tells_forgotten(message: Received) -> bool:
-    """Return whether the message reports answers that its recipient has lost in a restore."""
-    return message.again is not None and message.again.restored and message.again.number > 0
+def _tells_forgotten(message: Received, before: Mapping[domain.ItemKey, domain.HeldItem]) -> bool:
+    """Return whether the message reports answers that its recipient has lost in a restore.
+
+    An item that has as many acts of its own has lost none: its sender missed it while it was in transit.
+    """
+    item, again = before.get(_key(message)), message.again
+    has_own = item is not None and again is not None and item.told < item.acts >= again.number
+    return again is not None and again.restored and again.number > 0 and not has_own
 
 
 async def list_items(recipient: domain.RecipientKind, page: domain.ItemQuery, acting: ItemActor) -> Contract:

@@ -60,6 +60,8 @@ async def test_what_was_done_here_and_forgotten_counts_again(providers: Provider
     """The database was restored: it knows the first act but not the second. The next act gets the next number."""
     notice_id = await providers.issue(items=2)
     await providers.act("acknowledge", None, notice_id)
+    known = so_far("acknowledged", 1, moved=False).model_copy(update={"restored": True})
+    assert await providers.receive(issued(notice_id, items=2, again=known)) == [None], "sent again while in transit"
     again = so_far("in_part", 2, moved=False, removed=(1,))
     assert await providers.receive(issued(notice_id, items=2, again=again)) == [None]
     assert await state(providers, notice_id) == "acknowledged", "control: a late answer from elsewhere"
