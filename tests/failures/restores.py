@@ -127,10 +127,8 @@ async def restore_through(
 async def _put_back(exchange: Exchange, found: Restored, backup: Backup, known: frozenset[UUID], later: int) -> None:
     """Lose the database and restore the backup, while others submit without a pause; wait until all is recovered."""
     if found.instance == ORIGIN:
-        tracks = await driver.list_edge_tracks(exchange)
-        found.held_elsewhere = {
-            edge: each for edge, each in (found.held_elsewhere | tracks).items() if edge not in known
-        }
+        tracks = found.held_elsewhere | await driver.list_edge_tracks(exchange)
+        found.held_elsewhere = {edge: track for edge, track in tracks.items() if edge not in known}
         found.edges_forgotten = (found.edges_forgotten | await driver.list_edge_ids(exchange)) - known
         found.messages_forgotten |= await driver.list_edge_messages(exchange)
     exchange.stop(found.instance)
@@ -191,11 +189,10 @@ async def _forget_all(exchange: Exchange, topic: str) -> None:
 
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
-    cases = await driver.list_cases(exchange, AGENCY)
-    if not {*found.before, *found.after, *found.later} <= cases.keys():
-        return False
-    is_named = found.accepted in await _forgotten_acts(exchange, found)
-    return (is_named or cases.get(found.accepted) == "accepted") and cases.get(found.withdrawn) == "withdrawn"
+    cases, named = await driver.list_cases(exchange, AGENCY), await _forgotten_acts(exchange, found)
+    are_there = {*found.before, *found.after, *found.later} <= cases.keys()
+    is_back = found.accepted in named or cases.get(found.accepted) == "accepted"
+    return are_there and is_back and cases.get(found.withdrawn) == "withdrawn"
 
 
 async def _forgotten_acts(exchange: Exchange, found: Restored) -> frozenset[UUID]:

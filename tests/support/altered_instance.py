@@ -1,10 +1,10 @@
-"""An instance with one difference, as a program of its own: shorter pauses, or a wrong clock.
+"""An instance with shorter pauses, and a wrong clock if one is given, as a program of its own.
 
-    python -m tests.support.altered_instance [--hasty] [--clock FILE] [--nights FILE] KIND --instance NAME …
+    python -m tests.support.altered_instance [--clock FILE] [--nights FILE] KIND --instance NAME …
 
-`--hasty` shortens pauses of minutes to seconds. `--clock` shifts the machine's clock by the seconds in the file, which
-is read at each use. It also makes a document heartbeat late after five seconds. `--nights`
-for the nightly check of each pair, as many more nights have passed as its file says.
+Pauses of minutes take seconds. `--clock` shifts the machine's clock by the seconds in the file, which is read at each
+use. It also makes a document heartbeat late after five seconds. `--nights` for the nightly check of each pair, as many
+more nights have passed as its file says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.party.origin.use_cases import redecide
 from shared.platform.kafka import documents
 from tests.support.faults import serving_arguments
 
-HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
+HASTY: Final = ("-m", "tests.support.altered_instance")
 #: The pauses that affect a time limit, and a sixtieth of each.
 PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (acks, "ACK_PAUSE", timedelta(seconds=1 / 6)),
@@ -49,8 +49,7 @@ PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
 def hasten() -> None:
     """Shorten all pauses that affect a time limit to a sixtieth, also where another module imported them."""
     for where, name, value in PAUSES:
-        before = getattr(where, name)
-        for module in [each for each in sys.modules.values() if vars(each).get(name) is before]:
+        for module in [each for each in sys.modules.values() if vars(each).get(name) is getattr(where, name)]:
             setattr(module, name, value)
 
 
@@ -86,12 +85,10 @@ def count_nights(file: Path) -> None:
 
 def main() -> int:
     arguments = serving_arguments()
-    arguments.add_argument("--hasty", action="store_true")
     arguments.add_argument("--clock", type=Path)
     arguments.add_argument("--nights", type=Path)
     given = arguments.parse_args()
-    if given.hasty:
-        hasten()
+    hasten()
     if given.clock is not None:
         shift(given.clock)
     if given.nights is not None:

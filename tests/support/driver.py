@@ -122,14 +122,13 @@ async def count_edges_issued_while_held(exchange: Exchange) -> int:
     return int(await read_value(exchange, "hotline", query))
 
 
-async def list_edge_tracks(exchange: Exchange) -> dict[UUID, UUID]:
+async def list_edge_tracks(exchange: Exchange) -> dict[UUID, UUID | None]:
     """Map each edge that another instance holds to the subject by which that instance names it."""
     query = "SELECT edge_id, party, recipient, referral_id, notice_id FROM edge WHERE instance <> 'hotline'"
-    tracks = {
+    return {
         row["edge_id"]: edge_track(row["party"], row["recipient"], row["referral_id"], notice_id=row["notice_id"])
         for row in await read_rows(exchange, "hotline", query)
     }
-    return {edge: track for edge, track in tracks.items() if track is not None}
 
 
 async def list_lost_edges(exchange: Exchange, tracks: Mapping[UUID, UUID]) -> frozenset[UUID]:

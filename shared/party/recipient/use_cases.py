@@ -229,8 +229,7 @@ def _tells_forgotten(message: Received, before: Mapping[domain.ItemKey, domain.H
     An item that has as many acts of its own has lost none: its sender missed it while it was in transit.
     """
     item, again = before.get(_key(message)), message.again
-    has_own = item is not None and again is not None and item.told < item.acts >= again.number
-    return again is not None and again.restored and again.number > 0 and not has_own
+    return bool(again and again.restored and again.number and not (item and item.told < item.acts >= again.number))
 
 
 async def list_items(recipient: domain.RecipientKind, page: domain.ItemQuery, acting: ItemActor) -> Contract:

@@ -164,8 +164,7 @@ def test_only_days_that_were_asked_for_are_taken_with_few_queries_until_the_last
 
 
 def test_one_page_of_holdings_sends_at_most_1000_subjects_and_the_peer_is_asked_again_for_the_others() -> None:
-    subjects = [UUID(int=10_000 + number) for number in range(1500)]
-    room = Room(own={(Side.HELD, subject): OwnTrack(subject, 1) for subject in subjects})
+    room = Room(own={(Side.HELD, each): OwnTrack(each, 1) for each in (UUID(int=10_000 + at) for at in range(1500))})
     room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
     nonce, parts = asked(room), (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
     for number, counts in ((1, (1, 999)), (3, (0, 501))):
