@@ -24,11 +24,10 @@ from shared.core.protocol.message import Record
 from shared.core.protocol.topics import inbox_prefix, inbox_topic
 from shared.instance.delivery.arriving import read_arrival
 from shared.instance.delivery.scopes import ScopeFactory
-from shared.messaging.acks import Ack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, UnreadableRecord, Verified
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.placement import PlaceKeys
-from shared.messaging.reception import ArrivedMessage, ArrivedRecord, receive_batch
+from shared.messaging.reception import ArrivedRecord, receive_batch
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.platform.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
@@ -81,28 +80,21 @@ class _Partition:
         """Return the records that are not yet taken, each verified or unreadable."""
         arrived = []
         for record in records:
-            if record.time_stated:
-                found: Verified = UnreadableRecord(self._to_raw(record), "broker_time_stated")
-            else:
-                (found,) = self.verifier.verify([self._to_raw(record)])
+            raw = RawRecord(self.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
+            stated = [UnreadableRecord(raw, "broker_time_stated")] if record.time_stated else ()
+            (found,) = stated or self.verifier.verify([raw])
             if record.offset >= self.next_offset:
                 arrived.append(self._arrive(record, found))
         if arrived:
             self.next_offset = arrived[-1].offset + 1
         return arrived
 
-    def _to_raw(self, record: Record) -> RawRecord:
-        return RawRecord(self.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
-
     def _arrive(self, record: Record, found: Verified) -> ArrivedRecord:
         if isinstance(found, UnreadableRecord) and found.code is not None:
             topic, partition = self.where
             log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
-        content: ArrivedMessage | Ack | None = None
-        if isinstance(found, PlacedMessage):
-            content = read_arrival(record, found)
-        elif isinstance(found, StatedAck):
-            content = found.ack
+        stated = found.ack if isinstance(found, StatedAck) else None
+        content = read_arrival(record, found) if isinstance(found, PlacedMessage) else stated
         return ArrivedRecord(self.topic_id, record.offset, record.broker_time, content)
 
 
