@@ -70,15 +70,22 @@ class _Turn:
         self._options = options
         self._has_news = asyncio.Event()
         self.waits_for = ""
-        self.is_working = False
+        self.is_working = self._is_ended = False
         self.task = asyncio.create_task(self._run())
 
     def wake(self) -> None:
         self._has_news.set()
 
+    def end(self) -> asyncio.Task[None]:
+        """End the task after its running work, and return it."""
+        self._is_ended = True
+        if not self.is_working:
+            self.task.cancel()
+        return self.task
+
     async def _run(self) -> None:
         options, failed_s, refused_s = self._options, 0.0, 0.0
-        while True:
+        while not self._is_ended:
             await self._has_news.wait()
             self._has_news.clear()
             self.is_working = True
@@ -182,10 +189,11 @@ class StreamRelay:
                         await self._has_news.wait()
         finally:
             self._is_running = False
-            tasks = [turn.task for turn in self._turns.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Noted appends are not repeated after a restart. A second cancellation ends running ones, too.
+            await asyncio.gather(*(turn.end() for turn in self._turns.values()), return_exceptions=True)
+            for peer, lane in [*self._unnoted]:
+                with suppress(CausewayError):
+                    await self._note(peer, lane)
 
     def _poll_s(self) -> float:
         is_idle = self._is_idle() and not self._waiting_streams
@@ -287,8 +295,7 @@ class StreamRelay:
             self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before, since=before.since)
             self._handed.appended[peer, lane] = records[-1].place
             self.last_progress = self._clock.now()
-            noted_s = self._noted_s.get((peer, lane), -self._options.look_s)
-            is_due = monotonic() - noted_s >= self._options.look_s
+            is_due = monotonic() - self._noted_s.get((peer, lane), -self._options.look_s) >= self._options.look_s
             self.wake()  # an append that is not noted here is noted after the next query
             if (is_due or reason or has_lost or not is_handed) and not await self._note(peer, lane, has_lost=has_lost):
                 return True
@@ -335,9 +342,8 @@ class StreamRelay:
         has_lost = await relay.append(self, self._watch, batch)
         async with self._scopes.open() as scope:
             await relay.note_copied(scope.tx, peer, lane, batch=batch)
-            if has_lost:
-                self._forget(AUDIT, batch.lane)
-                await relay.note_lost_tail(scope.tx, AUDIT, batch.lane)
+        if has_lost:
+            await self._go_back(AUDIT, batch.lane)
         return bool(batch.records)
 
     async def append_ack(self, peer: str) -> bool:
@@ -355,12 +361,16 @@ class StreamRelay:
         record = build_ack_record(ack, self._key)
         appended = await self._measure(self._kafka_log.append_bytes(topic, Lane.URGENT, [record]))
         if self._watch.note(topic, Lane.URGENT, appended):
-            log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
-            self._forget(peer, Lane.URGENT)  # appends that are not noted may be lost, too
-            async with self._scopes.open() as scope:
-                await relay.note_lost_tail(scope.tx, peer, Lane.URGENT)
+            await self._go_back(peer, Lane.URGENT)
         self.wake()
         return False
+
+    async def _go_back(self, peer: str, lane: Lane) -> None:
+        """Append a stream's tail again, because the partition has lost its end."""
+        log("topic_lost_its_end", peer=peer, partition=int(lane))
+        self._forget(peer, lane)  # appends that are not noted may be lost, too
+        async with self._scopes.open() as scope:
+            await relay.note_lost_tail(scope.tx, peer, lane)
 
     async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         """Append records to the log, as `relay.append` asks."""
