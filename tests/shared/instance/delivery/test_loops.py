@@ -199,28 +199,16 @@ async def test_segments_that_are_handed_over_are_not_read_again_and_more_than_th
 
 
 @pytest.mark.timing
-async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -> None:
+@pytest.mark.parametrize("told", [[[2], [1], [0]], [[0, 2], [1]]], ids=["backwards", "one too early"])
+async def test_commits_that_are_told_in_another_order_are_appended_in_theirs(told: list[list[int]]) -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         first = await hand_over_first(streams)
         sent = await streams.send(WireRole.STATE, count=3)
-        streams.scopes.finished.reverse()
-        for each in list(streams.scopes.finished):
-            streams.relay.hand_over([each])
-            await asyncio.sleep(0.01)
-        await until(lambda: streams.held() == [first, *sent])
-
-
-@pytest.mark.timing
-async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_before_it() -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600))
-    async with streams.at_work():
-        first = await hand_over_first(streams)
-        sent = await streams.send(WireRole.STATE, count=3)
-        second, third, fourth = streams.scopes.finished
-        streams.relay.hand_over([second, fourth])
-        await asyncio.sleep(0.05)
-        streams.relay.hand_over([third])
+        segments = [*streams.scopes.finished]
+        for each in told:
+            streams.relay.hand_over([segments[at] for at in each])
+            await asyncio.sleep(0.05)
         await until(lambda: streams.held() == [first, *sent], seconds=5)
 
 
