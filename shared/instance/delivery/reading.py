@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -31,7 +31,7 @@ from shared.messaging.reception import ArrivedRecord, receive_batch
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.platform.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.platform.kafka.inbox_door import PartitionReader
+from shared.platform.kafka.inbox_door import BATCH_RECORDS_MAX, PartitionReader
 from shared.platform.kafka.topic_metadata import (
     Coordinate,
     TopicDescription,
@@ -40,7 +40,7 @@ from shared.platform.kafka.topic_metadata import (
     metadata_client,
 )
 from shared.platform.observability.health import Check
-from shared.platform.observability.logs import Fields, log
+from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span, traceparents
 
 #: A batch that takes longer hangs.
@@ -64,7 +64,8 @@ _Found = Mapping[str, TopicDescription]
 class _Partition:
     """The reading state of one partition. Records below `next_offset` were read; those in `held` are not yet taken.
 
-    `defect` is the code of the last error on taking `held`.
+    `unread`: by topic, the records of both lanes that existed when reading began and are not read yet. `defect` is the
+    code of the last error on taking `held`.
     """
 
     where: Coordinate
@@ -73,6 +74,7 @@ class _Partition:
     topic_id: UUID
     next_offset: int
     verifier: PartitionVerifier
+    unread: dict[str, int]
     held: list[ArrivedRecord] = field(default_factory=list)
     defect: str = ""
 
@@ -86,14 +88,17 @@ class _Partition:
             if record.offset >= self.next_offset:
                 arrived.append(self._arrive(record, found))
         if arrived:
+            self.unread[self.where.topic] -= arrived[-1].offset + 1 - self.next_offset
             self.next_offset = arrived[-1].offset + 1
         return arrived
 
     def _arrive(self, record: Record, found: Verified) -> ArrivedRecord:
         if isinstance(found, UnreadableRecord) and found.code is not None:
-            topic, partition = self.where
-            log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
+            log("record_alarm", code=found.code, offset=record.offset, **self.where._asdict())
         stated = found.ack if isinstance(found, StatedAck) else None
+        if stated is not None and self.unread[self.where.topic] > BATCH_RECORDS_MAX:
+            # An answer now would make the writer append the unread records again. It asks again later.
+            stated = replace(stated, nonce=None)
         content = read_arrival(record, found) if isinstance(found, PlacedMessage) else stated
         return ArrivedRecord(self.topic_id, record.offset, record.broker_time, content)
 
@@ -198,6 +203,7 @@ class InboxReader:
         bounds = await bounds_of(client, found)
         at: dict[Coordinate, int] = {}
         partitions: dict[Coordinate, _Partition] = {}
+        unread = dict.fromkeys(found, 0)
         async with self._scopes.read() as tx:
             for topic, described in found.items():
                 pair = self._pair_of(topic)
@@ -212,8 +218,9 @@ class InboxReader:
                     offset = incoming.seek(lane, described.topic_id, first=first, end=end)
                     if before[0] is not None and before != (described.topic_id, offset):
                         log("topic_read_again", topic=topic, partition=where.partition, offset=offset)
+                    unread[topic] += end - offset
                     verifier = PartitionVerifier(pair, lane, self._keys)
-                    partitions[where] = _Partition(where, pair, lane, described.topic_id, offset, verifier)
+                    partitions[where] = _Partition(where, pair, lane, described.topic_id, offset, verifier, unread)
                     at[where] = max(first, offset - _SEGMENT_RECORDS)
         self._partitions = partitions
         return at
@@ -355,7 +362,5 @@ def _code_of(error: Exception) -> str:
 
 
 def _report(error: Exception, *, count: int, where: Coordinate | None = None) -> None:
-    line: Fields = {"code": _code_of(error), "error": type(error).__name__, "count": count}
-    if where is not None:
-        line["topic"], line["partition"] = where
-    log("batch_failed", **line)
+    place = where._asdict() if where else {}
+    log("batch_failed", code=_code_of(error), error=type(error).__name__, count=count, **place)

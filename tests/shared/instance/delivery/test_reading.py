@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -19,6 +20,8 @@ from shared.core.protocol.topics import inbox_topic
 from shared.instance.delivery import reading
 from shared.instance.delivery.exception_desk import ExceptionDesk
 from shared.instance.delivery.reading import _Partition
+from shared.messaging.acks import Ack
+from shared.messaging.arrival import StatedAck
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.reception import ArrivedRecord, receive_batch
 from shared.messaging.scope import Scope
@@ -27,6 +30,7 @@ from shared.platform.kafka.topic_metadata import Coordinate
 from tests.shared.instance.delivery.toy_instances import Toy, until, until_taken, until_taken_in_any_order
 from tests.shared.instance.delivery.toys import admin, toy_endpoints, toys
 from tests.shared.messaging.kafka.test_log import make_topic
+from tests.shared.messaging.test_ack_record import AT, FULL, PAIR
 from tests.support.topics import configure
 
 __all__ = ["admin", "toy_endpoints", "toys"]
@@ -42,6 +46,14 @@ def write(stack: DevStack) -> Callable[..., None]:
         producer.flush()
 
     return to
+
+
+@pytest.mark.parametrize(("unread", "is_answered"), [(500, True), (501, False)])
+def test_a_probe_is_never_answered_before_a_backlog_is_read(unread: int, is_answered: bool) -> None:
+    found = SimpleNamespace(verify=lambda raws: [StatedAck(raws[0], FULL)])
+    state = Coordinate("inbox", 0), PAIR, Lane.URGENT, UUID(int=7), 5, cast(Any, found), {"inbox": unread}
+    (arrived,) = _Partition(*state).verify([Record("inbox", 0, 5, AT, None, (), b"")])
+    assert cast(Ack, arrived.content).nonce == (FULL.nonce if is_answered else None)
 
 
 @pytest.mark.timing
