@@ -48,7 +48,6 @@ LOOPS: Final = {
     "shared/platform/database/lease.py:ProcessLease.wait": "one row, of the process itself",
     "shared/platform/database/lease.py:ProcessLease.keep": "one row, of the process itself",
     "shared/instance/delivery/loops.py:StreamRelay.run": _RELAY,
-    "shared/instance/delivery/loops.py:_Turn._run": _RELAY,
     "shared/instance/delivery/reading.py:InboxReader.run": _DEAD,
     "shared/instance/delivery/reading.py:InboxReader._commit": "waits for the database alone",
     "shared/instance/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
