@@ -54,20 +54,14 @@ class MemoryScopes:
 
 @dataclass
 class MemoryLog:
-    """A log that stores message ids by peer and lane. `shut`: the error that an append to a peer raises.
-
-    `pause_s`: the time that an append takes.
-    """
+    """A log that stores message ids by peer and lane. `shut`: the error that an append to a peer raises."""
 
     broker_clock: ManualClock
     held: dict[tuple[str, Lane], list[bytes]] = field(default_factory=dict)
     acks: list[str] = field(default_factory=list)
     shut: dict[str, Exception] = field(default_factory=dict)
-    pause_s: float = 0
 
     async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
-        if self.pause_s:
-            await asyncio.sleep(self.pause_s)
         if topic.addressee in self.shut:
             raise self.shut[topic.addressee]
         held = self.held.setdefault((topic.addressee, lane), [])
@@ -117,12 +111,6 @@ class Streams:
         self.relay.wake()
         new = [message_id for message_id in self.room.composed if message_id not in before]
         return [each.bytes for each in new if self.room.composed[each] and isinstance(self.room.composed[each], tuple)]
-
-    async def commit(self, *, count: int = 1, is_p0: bool = False) -> list[bytes]:
-        """Send states and hand their segments over; return their values."""
-        sent = await self.send(WireRole.STATE, count=count, is_p0=is_p0)
-        self.hand_over()
-        return sent
 
     def hand_over(self) -> None:
         """Hand the segments of all transactions so far to the relay, as their commits do."""

@@ -14,7 +14,7 @@ from shared.core.errors import Unavailable
 from shared.instance.delivery.gate import CLOCK_TOLERANCE
 from shared.instance.delivery.loops import MENDED_BY_HAND, RelayOptions
 from shared.messaging.incarnations import CARRIED_MAX, open_incarnation
-from shared.messaging.ports import MessageDraft
+from shared.messaging.ports import AppendPosition, MessageDraft
 from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, WireRole
@@ -168,10 +168,17 @@ class Loads:
         monkeypatch.setattr(MemoryTx, "list_segments", counted)
 
 
+async def commit(streams: Streams, *, count: int = 1, is_p0: bool = False) -> list[UUID]:
+    """Send states and hand their segments over."""
+    sent = await streams.send(WireRole.STATE, count=count, is_p0=is_p0)
+    streams.hand_over()
+    return sent
+
+
 async def hand_over_first(streams: Streams) -> UUID:
     """Hand over the first message of a relay that has begun its work, and wait until it is appended."""
     await asyncio.sleep(0.01)
-    (first,) = await streams.commit()
+    (first,) = await commit(streams)
     await until(lambda: streams.held() == [first])
     return first
 
@@ -189,11 +196,17 @@ async def test_segments_that_are_handed_over_are_not_read_again_and_more_than_th
         # The place of the last append is unknown before the first one. The tables contain it, and show that nothing
         # follows.
         await until(lambda: loads.count == 1)
-        sent = await streams.commit(count=3)
+        sent = await commit(streams, count=3)
         await until(lambda: streams.held() == [first, *sent])
         assert loads.count == reads
-        streams.log.pause_s = 0.1
-        sent += await streams.commit()
+        append = streams.log.append
+
+        async def append_late(*given: Any) -> AppendPosition:
+            await asyncio.sleep(0.1)
+            return await append(*given)
+
+        monkeypatch.setattr(streams.log, "append", append_late)
+        sent += await commit(streams)
         await asyncio.sleep(0.05)
     assert (streams.held(), await find_sent(streams)) == ([first, *sent], 5), "the end finishes and notes the appends"
 
@@ -227,7 +240,7 @@ async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> Non
             new = await open_incarnation(scope, PEER, (await scope.tx.load_outgoing([PEER], lock=True))[PEER])
             await scope.save([new])
         assert new.sources
-        (late,) = await streams.commit()
+        (late,) = await commit(streams)
         await asyncio.sleep(0.05)
         assert late not in streams.held()
 
@@ -238,14 +251,14 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
     async with streams.at_work():
         await asyncio.sleep(0.01)
         for _ in range(2):
-            sent = await streams.commit()
+            sent = await commit(streams)
             await until(lambda: sent[0] in streams.held())  # noqa: B023 - awaited here
         async with streams.scopes.read() as tx:
             outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
             outgoing.lanes[Lane.ORDINARY].sent = 0
             await tx.save_outgoing([outgoing])
         before = streams.held()
-        (third,) = await streams.commit()
+        (third,) = await commit(streams)
         await until(lambda: streams.held() == [*before, third])
         streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
         await until(lambda: streams.held() == [*before, third, *before, third])
@@ -259,7 +272,7 @@ async def find_sent(streams: Streams) -> int:
 async def append_one(streams: Streams) -> int:
     """Hand over one more message, append it, and return the pointer."""
     streams.relay._is_running = True
-    await streams.commit()
+    await commit(streams)
     await streams.relay.append_next(PEER, Lane.ORDINARY)
     return await find_sent(streams)
 
@@ -292,7 +305,7 @@ async def test_a_late_note_does_not_pass_over_a_tail_that_an_acknowledgement_fin
     streams.relay._is_running = True
     sent = []
     for _ in range(3):
-        sent += await streams.commit(is_p0=True)
+        sent += await commit(streams, is_p0=True)
         await streams.relay.append_next(PEER, Lane.URGENT)
     async with streams.scopes.read() as tx:
         outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
@@ -314,10 +327,10 @@ async def test_what_was_appended_before_a_failed_append_is_not_appended_again() 
         await asyncio.sleep(0.01)
         sent = []
         for _ in range(2):
-            sent += await streams.commit()
+            sent += await commit(streams)
             await until(lambda: streams.held() == sent)  # noqa: B023 - awaited here
         streams.log.shut[PEER] = Unavailable("broker_unavailable")
-        sent += await streams.commit()
+        sent += await commit(streams)
         await until(lambda: streams.relay.check().reason == "broker_unavailable")
         streams.log.shut.clear()
         await until(lambda: len(streams.held()) >= len(sent))
@@ -335,7 +348,7 @@ async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypat
             streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
             await until(lambda: streams.relay.check().reason == "database_unavailable")
         before = copy.deepcopy(streams.room.db.tables)
-        await streams.commit()
+        await commit(streams)
         streams.room.db.tables = before
         await asyncio.sleep(0.2)
         assert streams.held() == [first]
@@ -348,6 +361,6 @@ async def fail_unavailable(*_: Any, **__: Any) -> None:
 @pytest.mark.timing
 async def test_nothing_is_appended_before_the_relay_runs() -> None:
     streams = Streams()
-    await streams.commit()
+    await commit(streams)
     await asyncio.sleep(0.01)
     assert streams.held() == []
