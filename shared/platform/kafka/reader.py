@@ -186,7 +186,7 @@ class LogReader:
         async with self._reading() as consumer:
             _assign(consumer, {where: first})
             while await consumer.position(TopicPartition(*where)) < end:
-                if batch := [record for record in await _batch(consumer) if record.offset < end]:
+                if batch := [record for record in await next_batch(consumer, POLL_S) if record.offset < end]:
                     yield batch
 
     async def bounds(self) -> dict[Coordinate, Offsets]:
@@ -287,7 +287,8 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
 
 async def next_batch(consumer: AIOKafkaConsumer, wait_s: float) -> list[Record]:
     """Return the next batch of records, or none after `wait_s` without any."""
-    return _read(await gathered(consumer.getmany, wait_ms=int(1000 * wait_s), records_max=READ_RECORDS_MAX))
+    fetched = await gathered(consumer.getmany, wait_ms=int(1000 * wait_s), records_max=READ_RECORDS_MAX)
+    return [to_record(raw) for raw in chain.from_iterable(fetched.values())]
 
 
 async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
@@ -301,11 +302,3 @@ async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
             # If the position went back in between, the first records are read again.
             batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
-
-
-async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
-    return _read(await consumer.getmany(timeout_ms=int(1000 * POLL_S), max_records=READ_RECORDS_MAX))
-
-
-def _read(fetched: Fetched) -> list[Record]:
-    return [to_record(raw) for raw in chain.from_iterable(fetched.values())]
