@@ -14,7 +14,7 @@ from shared.messaging.ports import MessageDraft
 from shared.messaging.resync import exception_bytes, paginate
 from shared.messaging.scope import Scope
 from shared.messaging.segments import NewMessages, Segment, place_segment
-from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reader, StreamPlace, WireRole
+from shared.messaging.streams import LANES, Lane, Outgoing, Reader, StreamPlace, WireRole
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
@@ -22,7 +22,8 @@ SEGMENT_MESSAGES_MAX: Final = 500
 ACKS_MAX: Final = 3
 #: Messages of a transaction above which they are sealed off the event loop.
 APART_MIN: Final = 100
-_FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, WireRole.WITHDRAWAL})
+#: Only edges and withdrawals have places: an answer is repeated by nobody.
+_FEATURE_ROLES: Final = frozenset({WireRole.STATE, WireRole.WITHDRAWAL})
 
 
 async def finish(scope: Scope) -> list[Segment]:
