@@ -23,7 +23,7 @@ from shared.platform.database.transactions import Database
 from shared.platform.http.identity import REVOKE_AGAIN, REVOKED
 from shared.platform.observability.cancellation import raise_if_cancelling
 from shared.platform.observability.logs import log
-from shared.platform.observability.watchdog import end_tasks
+from shared.platform.observability.watchdog import end_tasks, until_turn
 
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 10.0
@@ -103,8 +103,7 @@ async def keep_journalling(database: Database) -> None:
     while True:
         try:
             await journal_endings(database)
-        except CausewayError as error:
-            log("endings_wait", code=error.code)
         except Exception as error:  # logged by name only, because its text may quote input
-            log("endings_wait", code="internal_error", error=type(error).__name__)
-        await asyncio.sleep(LOOK_EVERY_S)
+            code = error.code if isinstance(error, CausewayError) else "internal_error"
+            log("endings_wait", code=code, error=type(error).__name__)
+        await asyncio.sleep(until_turn(LOOK_EVERY_S))

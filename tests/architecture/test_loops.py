@@ -45,7 +45,6 @@ LOOPS: Final = {
     "shared/platform/admission/key_table.py:KeyTable._follow": (
         "tests/shared/platform/admission/test_key_table.py::test_following_begins_again_after_any_failure"
     ),
-    "shared/platform/database/lease.py:ProcessLease.wait": "one row, of the process itself",
     "shared/platform/database/lease.py:ProcessLease.keep": "one row, of the process itself",
     "shared/instance/delivery/loops.py:StreamRelay.run": _RELAY,
     "shared/instance/delivery/reading.py:InboxReader.run": _DEAD,
@@ -73,7 +72,7 @@ LOOPS: Final = {
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),
-    "shared/platform/kafka/topic_metadata.py:bounds_of": "asks the broker where topics begin and end",
+    "shared/platform/kafka/topic_metadata.py:ends_of": "asks the broker where topics begin and end",
     "shared/platform/kafka/documents.py:DocumentFeed.run": (
         "tests/shared/platform/kafka/test_documents.py::"
         "test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken"

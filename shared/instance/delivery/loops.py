@@ -34,6 +34,7 @@ from shared.platform.database.changes import IDLE_PAUSES_S
 from shared.platform.observability.health import Check
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span, traceparents
+from shared.platform.observability.watchdog import until_turn
 
 #: Codes of an operator's fault: the topic is missing, forbidden, or too small for a record.
 MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
@@ -49,7 +50,7 @@ class RelayOptions:
     """
 
     poll_s: float = 1.0
-    look_s: float = 0.25
+    look_s: float = 1.0
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
@@ -93,12 +94,9 @@ class _Turn:
                 if await self._work():
                     self._has_news.set()
                 self.waits_for, failed_s, refused_s = "", 0.0, 0.0
-            except CausewayError as error:
-                self.waits_for = error.code
-                log("relay_waits", code=error.code, topic=self._name)
             except Exception as error:  # a defect stops this stream for a while, and no other
-                self.waits_for = "relay_defect"
-                log("relay_waits", code="relay_defect", topic=self._name, error=type(error).__name__)
+                self.waits_for = error.code if isinstance(error, CausewayError) else "relay_defect"
+                log("relay_waits", code=self.waits_for, topic=self._name, error=type(error).__name__)
             finally:
                 self.is_working = False
             if not self.waits_for:
@@ -197,7 +195,7 @@ class StreamRelay:
 
     def _poll_s(self) -> float:
         is_idle = self._is_idle() and not self._waiting_streams
-        return IDLE_PAUSES_S[0] if is_idle else self._options.poll_s
+        return until_turn(IDLE_PAUSES_S[0]) if is_idle else self._options.poll_s
 
     async def _look(self) -> None:
         """Wake the tasks that have due work."""

@@ -37,11 +37,13 @@ from shared.platform.kafka.topic_metadata import (
     TopicDescription,
     bounds_of,
     describe_topics_under,
+    ends_of,
     metadata_client,
 )
 from shared.platform.observability.health import Check
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span, traceparents
+from shared.platform.observability.watchdog import until_turn
 
 #: A batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
@@ -245,12 +247,12 @@ class InboxReader:
         """Return when there are other topics, when one was recreated, or when one ends before its position."""
         known = {topic: (each.topic_id, each.partitions) for topic, each in found.items()}
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(until_turn(LOOK_S))
             now = await self._describe(client)
             if {topic: (each.topic_id, each.partitions) for topic, each in now.items()} != known:
                 return
-            bounds = await bounds_of(client, now)
-            if any(bounds[where].end < each.next_offset for where, each in self._partitions.items()):
+            ends = await ends_of(client, now)
+            if any(ends[where] < each.next_offset for where, each in self._partitions.items()):
                 return
 
     # -- records read -----------------------------------------------------------------------------------------

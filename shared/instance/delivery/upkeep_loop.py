@@ -167,10 +167,8 @@ async def _report(step: Awaitable[None], peer: str = "") -> bool:
     """Await a step and return whether it succeeded. A failure is reported by its code, or by the name of its error."""
     try:
         await step
-    except CausewayError as error:
-        log("upkeep_waits", code=error.code, peer=peer)
-        return False
     except Exception as error:  # the other peers and steps are not affected
-        log("upkeep_waits", code="upkeep_defect", peer=peer, error=type(error).__name__)
+        code = error.code if isinstance(error, CausewayError) else "upkeep_defect"
+        log("upkeep_waits", code=code, peer=peer, error=type(error).__name__)
         return False
     return True

@@ -20,6 +20,7 @@ from shared.platform.admission.budgets import scope_of
 from shared.platform.database.transactions import Database
 from shared.platform.observability.cancellation import raise_if_cancelling
 from shared.platform.observability.logs import log
+from shared.platform.observability.watchdog import until_turn
 
 #: Valid keys of one instance, at most. `keep_key` refuses one more.
 KEYS_MAX: Final = 20_000
@@ -29,7 +30,7 @@ REVOKED_S: Final = 5.0
 OUTDATED_S: Final = 60.0
 #: Rows of one query: reading them holds the event loop for a few milliseconds.
 PAGE_ROWS: Final = 500
-POLL_S: Final = 2.0
+POLL_S: Final = 2.5
 RETRY_S: Final = 0.5
 #: A connection that gives no answer within this time is ended. One hang, then a new connection, then one read on it.
 ANSWER_S_MAX: Final = (REVOKED_S - POLL_S - RETRY_S) / 3
@@ -131,7 +132,7 @@ class KeyTable:
                         self._changed.clear()
                         await self._read(connection)
                         with suppress(TimeoutError):
-                            async with asyncio.timeout(POLL_S):
+                            async with asyncio.timeout(until_turn(POLL_S)):
                                 await self._changed.wait()
             except (Exception, asyncio.CancelledError) as error:  # by its name only; the age of the table decides
                 raise_if_cancelling()

@@ -107,10 +107,9 @@ class WebhookDispatcher:
         """Deliver to one address and log a failure. A failed address is tried again when its lease ends."""
         try:
             await self._carry(one)
-        except CausewayError as error:
-            log("webhook_waits", code=error.code, party=self._name_of(one.party))
         except Exception as error:  # logged by name only, because its text may quote the event
-            log("webhook_waits", code="courier_defect", party=self._name_of(one.party), error=type(error).__name__)
+            code = error.code if isinstance(error, CausewayError) else "courier_defect"
+            log("webhook_waits", code=code, party=self._name_of(one.party), error=type(error).__name__)
 
     async def _carry(self, one: DueHook) -> None:
         """Send the next events in order up to the first unconfirmed one, and store the result."""

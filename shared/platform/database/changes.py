@@ -8,6 +8,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from shared.platform.observability.watchdog import until_turn
+
 #: Seconds after a change until the longer pauses begin: longer than any delay by which messages are gathered.
 IDLE_AFTER_S: Final = 15.0
 #: The longer pauses: of loops that otherwise pause for less than 5 s, and of the others.
@@ -22,7 +24,7 @@ class Changes:
 
     def __init__(self, *, hears_others: bool = False) -> None:
         self.hears_others = hears_others
-        self._begun_s = self._last_s = monotonic()
+        self._last_s = monotonic()
         self._noted = asyncio.Event()
         #: Called at each change: it wakes the relay of this process.
         self.wake: Callable[[], None] = lambda: None
@@ -46,8 +48,7 @@ class Changes:
             await asyncio.sleep(pause_s)
             return
         self._noted.clear()
-        idle_s = IDLE_PAUSES_S[pause_s >= IDLE_PAUSES_S[0]]
         with suppress(TimeoutError):
-            async with asyncio.timeout(idle_s - (monotonic() - self._begun_s) % idle_s):
+            async with asyncio.timeout(until_turn(IDLE_PAUSES_S[pause_s >= IDLE_PAUSES_S[0]])):
                 await self._noted.wait()
                 await asyncio.sleep(pause_s)

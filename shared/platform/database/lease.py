@@ -10,10 +10,13 @@ import asyncio
 from typing import Final, Literal
 from uuid import UUID
 
+import asyncpg
+
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid4
 from shared.platform.database.transactions import Database
 from shared.platform.observability.logs import log
+from shared.platform.observability.watchdog import until_turn
 
 #: The tasks that only one process does: publishing, and reading of topics.
 Sole = Literal["relay", "reader"]
@@ -53,13 +56,9 @@ class ProcessLease:
 
     async def wait(self) -> int:
         """Wait until this process has the lease, and return the fence."""
-        while True:
-            try:
-                if (fence := await self.take()) is not None:
-                    return fence
-            except Unavailable as error:
-                self._say(error)
+        while not (rows := await self._try(_TAKE)):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(TAKE_S)
+        return int(rows[0]["fencing_token"])
 
     async def keep(self, fence: int) -> None:
         """Renew the lease until another process has taken it: then raises `Unavailable("lease_lost")`.
@@ -67,21 +66,18 @@ class ProcessLease:
         An unavailable database does not end the lease; the renewal is tried again.
         """
         while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                renewed = await self._database.fetch(_RENEW, self._name, self._holder, fence)
-            except Unavailable as error:
-                self._say(error)
-                continue
-            if not renewed:
+            await asyncio.sleep(until_turn(RENEW_S))
+            if await self._try(_RENEW, fence) == []:
                 raise Unavailable("lease_lost")
 
     async def release(self) -> None:
         """Let another process take it at once."""
-        try:
-            await self._database.fetch(_RELEASE, self._name, self._holder)
-        except Unavailable as error:
-            self._say(error)
+        await self._try(_RELEASE)
 
-    def _say(self, error: Unavailable) -> None:
-        log("lease_waits", kind=self._name, code=error.code)
+    async def _try(self, statement: str, *arguments: int) -> list[asyncpg.Record] | None:
+        """Run a statement on the lease and return its rows; None, with a log line, if the database is unavailable."""
+        try:
+            return await self._database.fetch(statement, self._name, self._holder, *arguments)
+        except Unavailable as error:
+            log("lease_waits", kind=self._name, code=error.code)
+            return None

@@ -190,16 +190,21 @@ class Offsets(NamedTuple):
     end: int
 
 
-async def bounds_of(
-    client: AIOKafkaClient, described: Mapping[str, TopicDescription], *, patience_s: float = SETTLED_S_MAX
-) -> dict[Coordinate, Offsets]:
+async def bounds_of(client: AIOKafkaClient, described: Mapping[str, TopicDescription]) -> dict[Coordinate, Offsets]:
     """Return the present offsets of these topics' partitions. Raises aiokafka's errors."""
-    deadline_s = asyncio.get_running_loop().time() + patience_s
+    firsts = await ends_of(client, described, OffsetResetStrategy.EARLIEST)
+    ends = await ends_of(client, described)
+    return {where: Offsets(first, ends[where]) for where, first in firsts.items()}
+
+
+async def ends_of(
+    client: AIOKafkaClient, described: Mapping[str, TopicDescription], which: int = OffsetResetStrategy.LATEST
+) -> dict[Coordinate, int]:
+    """Return the offset at which each partition ends, or begins (`EARLIEST`). Raises aiokafka's errors."""
+    deadline_s = asyncio.get_running_loop().time() + SETTLED_S_MAX
     while True:
         try:
-            firsts = await _offsets(client, described, OffsetResetStrategy.EARLIEST)
-            ends = await _offsets(client, described, OffsetResetStrategy.LATEST)
-            return {where: Offsets(first, ends[where]) for where, first in firsts.items()}
+            return await _offsets(client, described, which)
         except KafkaError as error:
             if not error.retriable or asyncio.get_running_loop().time() > deadline_s:
                 raise

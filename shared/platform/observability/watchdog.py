@@ -24,6 +24,12 @@ CANCELLED_S: Final = 5.0
 TICK_S: Final = 1.0
 #: The interval at which the loop states that it runs, and the thread checks that.
 CHECKED_EVERY_S: Final = 5.0
+_BEGUN_S: Final = monotonic()
+
+
+def until_turn(pause_s: float) -> float:
+    """Return the seconds to the next multiple of `pause_s`: loops of one process wake it together."""
+    return pause_s - (monotonic() - _BEGUN_S) % pause_s
 
 
 def end_process(code: str, part: str) -> None:
@@ -72,14 +78,14 @@ class LoopWatch:
         threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
         try:
             while True:
-                await asyncio.sleep(self.tick_s)
+                await asyncio.sleep(until_turn(self.tick_s))
                 self._ticked_at = monotonic()
         finally:
             self._stopped.set()
 
     def _watch(self) -> None:
         looked_at, used_s = monotonic(), process_time()
-        while not self._stopped.wait(self.tick_s):
+        while not self._stopped.wait(until_turn(self.tick_s)):
             now, used_now_s = monotonic(), process_time()
             was_stopped = now - looked_at > self.blocked_s / 2 and used_now_s - used_s < (now - looked_at) / 2
             if was_stopped:
