@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from services.audit.store.entries import open_detail
 
 #: Own streams; received streams, also of former incarnations; exceptions on both sides.
-SENT: Final = "SELECT peer, incarnation, lane, numbered, chain, taken FROM stream_account"
+SENT: Final = "SELECT peer, incarnation, lane, last AS numbered, chain, acked AS taken FROM stream"
 TAKEN: Final = "SELECT writer, addressee, incarnation, lane, taken, chain FROM receive_account"
 HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception"
 TOLD_OPEN: Final = "SELECT peer, message_id, outcome FROM outcome_open"
@@ -161,7 +161,8 @@ EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND 
 _ENTRY: Final = """
 SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
        writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
-       edge_id, encode(commitment, 'hex') AS commitment, key_id, signature, tree_size, leaf_position, path, salt,
+       edge_id, encode(commitment, 'hex') AS commitment, proof_id, salt,
+       (SELECT packed FROM content_proof AS p WHERE p.proof_id = entry.proof_id) AS proof,
        (SELECT jsonb_agg(jsonb_build_object(
             'referral_id', d.referral_id, 'exercise', d.exercise, 'entitled', d.entitled, 'origin', d.origin,
             'disposition', d.disposition, 'detail', encode(d.detail, 'hex'), 'problem', d.problem, 'links', (

@@ -37,7 +37,7 @@ SETTLED_S_MAX: Final = 240.0
 #: The number of fully answered referrals whose ticks are read as their origins see them.
 SHOWN_MAX: Final = 20
 
-_IN_FLIGHT = "SELECT coalesce(sum(in_flight), 0)::bigint AS n FROM stream_account"
+_IN_FLIGHT = "SELECT coalesce(sum(last - acked), 0)::bigint AS n FROM stream"
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
 _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose

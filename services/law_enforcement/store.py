@@ -137,7 +137,7 @@ class PostgresCases(PostgresItems):
         further = sorted(
             (await self._edges([subject_id]))[subject_id], key=lambda row: (row["received_at"], row["purpose"])
         )
-        return [self._evidence(row) for row in (first, *further)]
+        return [await self._evidence(row) for row in (first, *further)]
 
     async def page(self, party: str, page: ItemQuery) -> ports.CasePage:
         rows, following = await self._page(party, page)

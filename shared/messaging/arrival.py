@@ -66,7 +66,8 @@ class PlacedMessage(NamedTuple):
         proof = self.proven.prove(self.place.number, self.salt) if self.is_signed else None
         proven = self.raw.topic_id, self.proven.pair.writer, self.wrap, proof, self.salt
         decoded = None if self.envelope is None else DecodedHeaders(self.envelope, self.digest.hex())
-        return Record(*as_read, record.time_stated, *proven, decoded)
+        shared = self.proven.proof.shared if self.is_signed else None
+        return Record(*as_read, record.time_stated, *proven, decoded, shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,14 @@ CREATE TABLE incarnation (
 );
 COMMENT ON TABLE incarnation IS 'Retention: one row a restore, as long as its writer is in the directory.';
 
+-- The content proofs of segments that were read here: records and audit's entries name them. They have no data keys.
+CREATE TABLE content_proof (
+    proof_id uuid PRIMARY KEY,
+    -- `SharedProof` of shared/core/envelope/content_proof.py: signatures and leaf hashes, which cannot be compressed.
+    packed bytea STORAGE EXTERNAL NOT NULL
+);
+COMMENT ON TABLE content_proof IS 'Retention: without limit, like the rows that name it.';
+
 -- Messages of others that were taken and are not applied. `record` is tried again; a dead letter only by a person.
 CREATE TABLE exception (
     message_id uuid NOT NULL,
@@ -180,12 +188,6 @@ CREATE TABLE operator_line (
 -- A peer's open lines are counted in the index alone.
 CREATE INDEX operator_line_open ON operator_line (peer) WHERE closed_at IS NULL;
 COMMENT ON TABLE operator_line IS 'Retention: a year after a person closed it.';
-
--- Accounting, own streams: numbered = taken + in flight. Of the taken messages, the peer holds those of `outcome_open`.
-CREATE VIEW stream_account AS
-SELECT s.peer, s.lane, s.incarnation, s.last AS numbered, s.chain, s.acked AS taken, s.last - s.acked AS in_flight,
-       s.audit_acked AS taken_by_audit, s.kept_above AS dropped
-FROM stream AS s;
 
 -- Accounting, streams read here: taken = rows of `exception` + settled (applied, refused or moved). Closed incarnations
 -- end where they were left.
@@ -267,8 +269,11 @@ BEGIN
         'GRANT SELECT, INSERT, UPDATE, DELETE ON stream_pair, stream, receive_state, incarnation, exception,
          outcome_open, resync_state, operator_line TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
+    EXECUTE format('GRANT SELECT, INSERT ON content_proof TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
-    EXECUTE format('GRANT SELECT ON stream_account, receive_account TO %I', accountant);
+    EXECUTE format('GRANT SELECT ON receive_account TO %I', accountant);
+    -- Own streams: numbered (`last`) = taken (`acked`) + in flight. Of these the peer holds those of `outcome_open`.
+    EXECUTE format('GRANT SELECT (peer, incarnation, lane, last, chain, acked) ON stream TO %I', accountant);
     EXECUTE format('GRANT SELECT (peer, message_id, outcome, code) ON outcome_open TO %I', accountant);
     EXECUTE format(
         'GRANT SELECT (writer, incarnation, lane, number, message_id, outcome, code) ON exception TO %I', accountant);

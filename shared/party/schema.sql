@@ -47,8 +47,8 @@ CREATE TABLE act (
 CREATE TABLE act_default PARTITION OF act DEFAULT;
 -- Without free space: acts of a party come in the order of their numbers.
 CREATE INDEX act_by_party ON act (party, number) WITH (fillfactor = 100);
--- The timeline of one subject.
-CREATE INDEX act_by_subject ON act (party, subject, number);
+-- The timeline of one subject. Few parties of an instance know the same one.
+CREATE INDEX act_by_subject ON act (subject, number);
 
 -- The last number of each party. A transaction locks the rows of its parties, in their order, when it adds to `act`.
 CREATE TABLE feed (

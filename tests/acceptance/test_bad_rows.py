@@ -19,8 +19,8 @@ QUIET_S_MAX = 300.0
 
 _APPLIED = """
 SELECT count(DISTINCT e.referral_id) AS n FROM edge AS e
-JOIN stream_account AS s ON (s.peer, s.incarnation, s.lane) = (e.instance, e.incarnation, e.lane)
-WHERE e.referral_id = ANY($1::uuid[]) AND e.number <= s.taken
+JOIN stream AS s ON (s.peer, s.incarnation, s.lane) = (e.instance, e.incarnation, e.lane)
+WHERE e.referral_id = ANY($1::uuid[]) AND e.number <= s.acked
   AND NOT EXISTS (SELECT FROM outcome_open AS o WHERE o.message_id = e.message_id)
 """
 _OFFERS = "SELECT count(*) AS n FROM received WHERE subject = ANY($1::uuid[]) AND party = $2"

@@ -104,7 +104,7 @@ async def find_end_read(
 
 async def count_unacknowledged_messages(connection: asyncpg.Connection) -> int:
     """Count the messages to other parties' instances without an acknowledgement, as accountant over this connection."""
-    query = "SELECT coalesce(sum(in_flight), 0) FROM stream_account WHERE peer <> $1"
+    query = "SELECT coalesce(sum(last - acked), 0) FROM stream WHERE peer <> $1"
     return int(await connection.fetchval(query, AUDIT))
 
 

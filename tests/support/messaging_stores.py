@@ -30,7 +30,7 @@ TODAY: Final = AT.date()
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 TABLES: Final = (
     *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
-    *("outcome_open", "resync_state", "operator_line"),
+    *("content_proof", "outcome_open", "resync_state", "operator_line"),
 )
 
 

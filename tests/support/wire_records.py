@@ -149,6 +149,7 @@ def accepted(placed: PlacedMessage, written: Written) -> Record:
         wrap=placed.wrap,
         proof=message_proof(proven.proof, index, salt) if placed.is_signed else None,
         salt=salt,
+        shared=proven.proof.shared if placed.is_signed else None,
     )
 
 

@@ -80,10 +80,10 @@ class AuditEntry(NamedTuple):
     hexadecimal digits. `writer` to `chain` are the place of a message in the streams of its pair and the chain after
     it (32 bytes). They are None for a record without a number. `exercise` is the record's claim, None if it cannot be
     read. `detail` is the JSON of a fact. `edge_id` and `commitment` are those of a message that carries an edge. An
-    entry `not_entitled` was signed by its sender, which may not make the statement. `key_id` to `salt` are the content
-    proof without the record (`MessageProof`); `path` has 0 to 8 hashes of 32 bytes. `decisions` are those of the
-    message, in its order. `problem` is then one for which a later release must read the message again, or one that
-    applies to all decisions.
+    entry `not_entitled` was signed by its sender, which may not make the statement. `salt` is the start of its leaf,
+    `proof_id` and `proof` are the content proof of its segment (`SharedProof`). `decisions` are those of the message,
+    in its order. `problem` is then one for which a later release must read the message again, or one that applies to
+    all decisions.
     """
 
     topic: str
@@ -110,12 +110,9 @@ class AuditEntry(NamedTuple):
     detail: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
-    key_id: str | None = None
-    signature: bytes | None = None
-    tree_size: int | None = None
-    leaf_position: int | None = None
-    path: bytes | None = None
     salt: bytes | None = None
+    proof_id: UUID | None = None
+    proof: bytes | None = None
     decisions: tuple[AuditDecision, ...] = ()
 
 

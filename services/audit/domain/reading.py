@@ -186,7 +186,6 @@ def _entry(
     else:
         digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
     attributes = None if envelope is None else envelope.attributes
-    proof = None if place is None else record.proof
     return AuditEntry._make(
         (
             *(record.topic, record.topic_id, record.partition, record.offset, record.broker_time),
@@ -194,7 +193,7 @@ def _entry(
             *((None,) * 6 if place is None else (*pair, place.incarnation, int(place.lane), place.number, chain)),
             *((None,) * 6 if attributes is None else _CLAIMS(attributes)),
             *(said.detail, said.edge_id, said.commitment),
-            *((None,) * 6 if proof is None else (*proof[:4], b"".join(proof.path), proof.salt)),
+            *((None,) * 3 if place is None or record.shared is None else (record.salt, *record.shared)),
             said.decisions,
         )
     )

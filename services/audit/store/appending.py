@@ -19,8 +19,10 @@ from services.audit.domain.entries import (
     folded_as,
 )
 from services.audit.domain.partitions import PartitionId
+from shared.core.envelope.content_proof import SharedProof
 from shared.core.protocol.topics import AUDIT
 from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.store.incoming import gather_proofs
 from shared.platform.database.columns import BoundRows, Columns, Statement
 from shared.platform.database.stored_text import compress
 from shared.platform.database.transactions import Session
@@ -33,7 +35,7 @@ _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
     "edge_rules": ("text[]", lambda link: link.rules),
     "edge_commitments": ("bytea[]", lambda link: f"\\x{link.commitment}"),
 }
-_ENTRY = Columns.of(AuditEntry, without=("decisions",), detail="jsonb", digest="bytea", commitment="bytea")
+_ENTRY = Columns.of(AuditEntry, without=("proof", "decisions"), detail="jsonb", digest="bytea", commitment="bytea")
 _DECISION = Columns.of(
     AuditDecision,
     without=("links",),
@@ -230,6 +232,8 @@ class EntryTables:
 
         A different record at a stored coordinate is stored in addition, and an entry `conflict` names both.
         """
+        proofs = ((each.proof_id, each.proof) for each in read.entries)
+        gather_proofs(self._session.driver, [SharedProof(key, packed) for key, packed in proofs if key and packed])
         reasons = [folded_as(each) for each in read.entries]
         bound = _APPEND.bind(
             entries=_entry_rows(read.entries),

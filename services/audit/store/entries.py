@@ -28,9 +28,8 @@ from services.audit.domain.shown import (
 from services.audit.store import flow_search
 from services.audit.store.appending import EntryTables
 from shared.core.clock import seconds_to_midnight
-from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.content_proof import MessageProof, SharedProof
 from shared.core.errors import Defect
-from shared.core.ledger.tree import HASH_BYTES
 from shared.core.protocol.topics import AUDIT
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.messaging.exceptions import OutcomeKind
@@ -193,8 +192,8 @@ SELECT id AS arrival, report FROM reconciliation WHERE $1::bigint IS NULL OR id 
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
-SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
-WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND signature IS NOT NULL
+SELECT writer, salt, proof_id, packed FROM entry JOIN content_proof USING (proof_id)
+WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5
 """
 # Outcomes, unreadable records and losses belong neither to live nor to sandbox traffic, and name no referral. The first
 # record of a day without a proven writer has the count of such records on that day for the same reason.
@@ -255,9 +254,9 @@ class PostgresEntries:
     async def proof(self, of: EntryView) -> tuple[str, MessageProof] | None:
         """Return the writer of a record and the proof that came with it; None if it had none."""
         where = of.topic, of.topic_id, of.partition, of.offset, bytes.fromhex(of.digest)
-        for writer, *proof, path, salt in await self._fetch(_PROOF, *where):
-            hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
-            return writer, MessageProof._make((*proof, hashes, salt))
+        for writer, salt, *shared in await self._fetch(_PROOF, *where):
+            proof = SharedProof._make(shared).prove(where[-1], salt)
+            return None if proof is None else (writer, proof)
         return None
 
     async def find(self, sought: FlowFilter, look: Access, *, limit: int, cursor: str | None = None) -> FlowPage:

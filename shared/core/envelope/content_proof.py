@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from random import SystemRandom
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from shared.core.contracts.evidence import LeafProof
 from shared.core.envelope.base64url import from_base64url, to_base64url
@@ -71,6 +72,25 @@ class GroupProof:
     wrap: bytes = b""
 
 
+class SharedProof(NamedTuple):
+    """The packed proof of a segment without its data keys: stored once, for all messages that it proves.
+
+    `proof_id`: the first half of its SHA-256.
+    """
+
+    proof_id: UUID
+    packed: bytes
+
+    def prove(self, digest: bytes, salt: bytes) -> MessageProof | None:
+        """Return the proof of the message with this leaf, or None if the bytes prove no such message."""
+        try:
+            proof = unpack_proof(self.packed)
+            found = [index for index, leaf in enumerate(proof.leaves) if leaf.digest == digest]
+            return message_proof(proof, found[0], salt) if found else None
+        except Refused:
+            return None
+
+
 class Leaf(NamedTuple):
     """The leaf of one message: the index of its group, its position in that group's tree, and its digest."""
 
@@ -101,6 +121,12 @@ class ContentProof:
         if sum(map(len, members)) != len(self.leaves):
             raise Refused("proof_malformed")
         return [levels(_fill(each, group.seed, group.size)) for group, each in zip(self.groups, members, strict=True)]
+
+    @cached_property
+    def shared(self) -> SharedProof:
+        """The proof as its readers store it."""
+        packed = pack_proof(replace(self, groups=tuple(replace(group, wrap=b"") for group in self.groups)))
+        return SharedProof(UUID(bytes=sha256(packed).digest()[:16]), packed)
 
     def roots(self) -> list[bytes]:
         """Return the root of each group. Raises `Refused("proof_malformed")` if two leaves share a position."""

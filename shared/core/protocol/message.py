@@ -23,7 +23,7 @@ from shared.core.contracts.items import AnswerTrack
 from shared.core.contracts.referral import EdgeSealed
 from shared.core.contracts.registry import RECORD_REVEALED, STATED_BY_INSTANCES, MessageType
 from shared.core.envelope.attributes import Attributes, Envelope, Tier
-from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.content_proof import MessageProof, SharedProof
 from shared.core.envelope.headers import covered_headers
 from shared.core.envelope.segment_sealing import OpenedPart, SealContext, check_sealable
 from shared.core.errors import Refused, not_found
@@ -125,7 +125,8 @@ class Record:
     With `time_stated`, the broker time was stated by the producer and is not used. `topic_id` is that of the topic when
     the record was read, if known. `writer` is the instance that wrote the stream, proven by the place signature. `wrap`
     is the encapsulated data key of the record's group, `salt` the start of its leaf. `proof` is its content proof, None
-    if the content signature is invalid. `decoded` has its headers, if the reader has decoded them.
+    if the content signature is invalid. `decoded` has its headers, if the reader has decoded them, and `shared` the
+    proof of its segment, if it has just arrived.
     """
 
     topic: str
@@ -142,6 +143,7 @@ class Record:
     proof: MessageProof | None = None
     salt: bytes = b""
     decoded: DecodedHeaders | None = field(default=None, repr=False, compare=False)
+    shared: SharedProof | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)

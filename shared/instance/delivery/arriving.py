@@ -9,20 +9,20 @@ A verified record as bytes is kept encrypted for exceptions, and for evidence:
 
 Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
 then the name and value of each header, then wrap, salt and proof. The name is absent where the header is at the place
-that `COVERED` gives it. The sealed part stays sealed.
+that `COVERED` gives it. The sealed part stays sealed. A proof of 16 bytes is the id of a stored `SharedProof`.
 
     version · wrapped data key · encrypted record
 
 An exception stores this form, because its clear part may have passed no check. The row, with its data key, is deleted
 when the exception ends.
 
-    message key · nonce · length (4) and stored text · wrap, salt and proof
+    message key · nonce · length (4) and stored text · no wrap, salt and proof
 
     text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record
 
 A recipient stores this form of a received record, encrypted: the record without its sealed part, and the opened part.
-Wrap, salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key,
-it has the same bytes.
+Salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key, it has
+the same bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from uuid import UUID, uuid5
 from pydantic_core import from_json
 
 from shared.core.envelope.attributes import COVERED
-from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.content_proof import MessageProof, SharedProof
 from shared.core.envelope.datakeys import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -86,17 +86,19 @@ _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
 _HAS_TOPIC_ID: Final = 2
 _PROOF: Final = Struct(">HHB")
+_ID_BYTES: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def pack(record: Record) -> bytes:
     """Return the bytes of a record and of its proof."""
-    return b"".join(_pack_halves(record, record.value))
+    proof = None if record.proof is None else _pack_proof(record.proof)
+    return _pack_head(record, record.value) + _join_parts((record.wrap, record.salt, proof))
 
 
-def _pack_halves(record: Record, value: bytes | None) -> tuple[bytes, bytes]:
-    """Return the bytes up to the headers, and those of wrap, salt and proof."""
+def _pack_head(record: Record, value: bytes | None) -> bytes:
+    """Return the bytes up to the headers."""
     flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
     topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
     broker_time = (record.broker_time - _EPOCH) // _MICROSECOND
@@ -104,8 +106,7 @@ def _pack_halves(record: Record, value: bytes | None) -> tuple[bytes, bytes]:
     for usual, (name, text) in zip(chain(COVERED, repeat(None)), record.headers, strict=False):
         parts += [None if name == usual else name.encode(), text]
     head = _HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)
-    proof = None if record.proof is None else _pack_proof(record.proof)
-    return head + _join_parts(parts), _join_parts((record.wrap, record.salt, proof))
+    return head + _join_parts(parts)
 
 
 def unpack(packed: bytes | Record) -> Record:
@@ -132,8 +133,9 @@ def unpack(packed: bytes | Record) -> Record:
             topic_id=UUID(bytes=topic_id) if flags & _HAS_TOPIC_ID else None,
             writer=(writer or b"").decode(),
             wrap=wrap or b"",
-            proof=None if proof is None else _unpack_proof(proof, salt or b""),
+            proof=None if proof is None or len(proof) == _ID_BYTES else _unpack_proof(proof, salt or b""),
             salt=salt or b"",
+            shared=SharedProof(UUID(bytes=proof), b"") if proof is not None and len(proof) == _ID_BYTES else None,
         )
     except (StructError, ValueError, IndexError):
         raise Defect("record_malformed") from None
@@ -147,18 +149,19 @@ class OpenedRecord(NamedTuple):
 
     @property
     def record(self) -> Record:
-        """The record as it arrived."""
+        """The record as it arrived, without its wrap."""
         clear, _ = split_value(self.rest.value or b"")
         return replace(self.rest, value=join_value(clear, self.part.seal_again()))
 
 
 def pack_opened(record: Record, part: OpenedPart) -> bytes:
-    """Return the bytes of a record whose sealed part was opened."""
+    """Return the bytes of a record whose sealed part was opened. Its shared proof, if any, is stored apart."""
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
-    rest, proven = _pack_halves(record, join_value(clear, None))
+    rest = _pack_head(record, join_value(clear, None))
     stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)))
-    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, proven))
+    proof = record.shared.proof_id.bytes if record.shared else record.proof and _pack_proof(record.proof)
+    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, _join_parts((None, record.salt, proof))))
 
 
 def unpack_opened(packed: bytes) -> OpenedRecord:

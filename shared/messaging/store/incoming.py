@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from shared.core.envelope.content_proof import SharedProof
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.store.outgoing import Tables, list_assignments, superseded
 from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
@@ -96,6 +97,22 @@ ON CONFLICT (writer, addressee, incarnation) DO UPDATE SET
     {list_assignments(_CLOSED, "excluded", without=["writer", "addressee", "incarnation"])}
 """,
 )
+
+
+_PROOF: Columns[SharedProof] = Columns.of(SharedProof)
+_ADD_PROOFS = insert("content_proof", _PROOF, end="ON CONFLICT DO NOTHING")
+_READ_PROOF: Final = "SELECT packed FROM content_proof WHERE proof_id = $1"
+
+
+def gather_proofs(driver: asyncpg.Connection, proofs: Iterable[SharedProof | None]) -> None:
+    """Have proofs added with the next statement of the last step, each once."""
+    if new := list({each.proof_id: each for each in proofs if each is not None}.values()):
+        gather_part(driver, _ADD_PROOFS.part(rows=_PROOF.rows(new)))
+
+
+async def read_proof(driver: asyncpg.Connection, proof_id: UUID) -> SharedProof:
+    """Return a stored proof."""
+    return SharedProof(proof_id, await driver.fetchval(_READ_PROOF, proof_id))
 
 
 class IncomingTables(Tables):

@@ -211,7 +211,7 @@ CREATE TABLE edge (
 ) INHERITS (track, deadline);
 ALTER TABLE edge ALTER peer SET DEFAULT '', ALTER side SET DEFAULT 2,
     ALTER track SET DEFAULT '00000000-0000-0000-0000-000000000000';
-CREATE INDEX edge_track ON edge (peer, side, track);
+CREATE INDEX edge_track ON edge (track);
 CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
 CREATE INDEX edge_known ON edge (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX edge_due ON edge (due_at) WHERE due_at IS NOT NULL;

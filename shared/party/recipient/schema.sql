@@ -57,9 +57,10 @@ CREATE TABLE received (
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
 ) INHERITS (track, deadline) WITH (toast_tuple_target = 1600);
-CREATE UNIQUE INDEX received_track ON received (peer, side, track);
+-- A track's id is a digest of its subject and parties, and an edge's id is random: no further column is needed.
+CREATE UNIQUE INDEX received_track ON received (track);
 -- The deadline of its edge, as shared/platform/timers/schema.sql finds it.
-CREATE INDEX received_deadline ON received (edge_id, party);
+CREATE INDEX received_deadline ON received (edge_id);
 CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)

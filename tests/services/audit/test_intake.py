@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.envelope.content_proof import MessageProof
+from shared.core.envelope.content_proof import SharedProof
 from shared.core.envelope.keys import SigningKey, VerifyKey
 from shared.core.envelope.record_value import split_value
 from shared.core.ids import uuid7
@@ -67,14 +67,16 @@ async def test_a_message_is_kept_at_its_place_with_its_chain_and_its_proof_and_n
     assert rows[-1]["chain"] == streams.lanes[ORDINARY].chain == (await taken(log)).lanes[ORDINARY].chain
     for row, record in zip(rows, (each.record for each in written[1:]), strict=True):
         covered = covered_bytes(record.headers, record.value)
-        path = tuple(row["path"][at : at + 32] for at in range(0, len(row["path"]), 32))
-        proof = MessageProof(row["key_id"], row["signature"], row["tree_size"], row["leaf_position"], path, row["salt"])
-        key = log.world.documents.directory.signing_key(row["key_id"])
+        [shared] = await log.database.fetch("SELECT * FROM content_proof WHERE proof_id = $1", row["proof_id"])
+        proof = SharedProof(*shared).prove(row["digest"], row["salt"])
+        assert proof is not None
+        key = log.world.documents.directory.signing_key(proof.key_id)
         assert key is not None
         proof.check(covered, VerifyKey(key.public))
         sealed = split_value(record.value)[1]
         assert sealed
-        assert not [value for value in row.values() if isinstance(value, bytes) and sealed[:32] in value]
+        values = *row.values(), *shared.values()
+        assert not [value for value in values if isinstance(value, bytes) and sealed[:32] in value]
 
 
 async def test_what_is_appended_again_leaves_no_row_and_what_skips_a_number_waits_for_it(log: Log) -> None:

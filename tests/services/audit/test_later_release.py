@@ -77,8 +77,7 @@ def test_an_unread_version_is_marked_and_its_proof_is_whole(log: Log, make: Call
     [entry] = entries_of(log, [record])
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "version_unknown")
     assert (entry.message_id, entry.digest) == identity(record)
-    assert None not in (entry.number, entry.incarnation, entry.chain, entry.key_id)
-    assert None not in (entry.signature, entry.tree_size, entry.leaf_position, entry.path, entry.salt)
+    assert None not in (entry.number, entry.incarnation, entry.chain, entry.salt, entry.proof_id, entry.proof)
 
 
 def test_so_is_a_message_that_audit_has_never_heard_of(log: Log) -> None:

@@ -41,7 +41,7 @@ LONG_AGO = NOW - timedelta(days=500)
 _BOOKS = (
     "SELECT referral_id, party, disposition, state, unrouted_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
-    "SELECT * FROM stream_account ORDER BY peer, lane",
+    "SELECT peer, lane, incarnation, last, chain, acked FROM stream ORDER BY peer, lane",
     "SELECT peer, message_id, outcome, code FROM outcome_open ORDER BY peer, message_id",
     "SELECT * FROM receive_account ORDER BY writer, lane",
     "SELECT * FROM intake_count ORDER BY party",

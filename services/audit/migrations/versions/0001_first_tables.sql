@@ -28,12 +28,8 @@ CREATE TABLE entry (
     detail jsonb,
     edge_id uuid,
     commitment bytea,
-    -- The content proof of a message: together with the record it proves the signer to outsiders.
-    key_id text,
-    signature bytea,
-    tree_size smallint,
-    leaf_position smallint,
-    path bytea,
+    -- The content proof of a message (`content_proof`): together with the record it proves the signer to outsiders.
+    proof_id uuid,
     salt bytea,
     -- Two records at one place are two rows. Neither replaces the other. A topic id belongs to one topic.
     PRIMARY KEY (topic_id, partition, "offset", digest) WITH (fillfactor = 100)
@@ -285,7 +281,7 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'folded_record, acknowledgement, stream_end, partition_state');
 SELECT pg_temp.grant_accountant('SELECT',
     'document, entry, decision, folded_record, flow_edge, statement, outcome, acknowledgement, stream_end, closed_end,
-     loss, topic_life, partition_state, stream_read, audit_access_log');
+     loss, content_proof, topic_life, partition_state, stream_read, audit_access_log');
 -- Rows of audit's own tables are read and added, never changed or removed. The accountant adds reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, audit_access_log');
 SELECT pg_temp.grant_service('SELECT', 'flow_edge, statement, flow_message, known_incarnation, loss, stream_read,

@@ -18,9 +18,12 @@ from shared.core.acts.act import Subject
 from shared.core.authority import state_forbids
 from shared.core.contracts.base import Contract
 from shared.core.contracts.questions import RaisedClear
+from shared.core.envelope.content_proof import leaf_digest
 from shared.core.errors import Defect, Refused, not_found
 from shared.core.protocol.message import Received, Record
 from shared.core.protocol.retention_grounds import folded
+from shared.messaging.placement import covered_bytes
+from shared.messaging.store.incoming import gather_proofs, read_proof
 from shared.party.list_filter import ListFilter
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
@@ -186,12 +189,17 @@ class PostgresItems(RecordStore):
     def add(self, messages: Sequence[Received]) -> None:
         """Gather the rows of new items. `write_new` or the next statement with gathered parts writes them."""
         if messages:
-            items = arriving.new_items(messages, self._kek, kind=self.kind)
+            items = self._new(messages)
             begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
             tracks = frozenset((each.peer, each.side, each.track) for each in items)
             new = arriving.bind_items(items, begun)
             gather_part(self._driver, arriving.INSERT_ITEMS.part(new=new)._replace(tracks=tracks))
             self._locate(messages)
+
+    def _new(self, messages: Sequence[Received]) -> list[arriving.NewItem]:
+        """Return the rows of new records, and gather the proofs that they share."""
+        gather_proofs(self._driver, [each.record.shared for each in messages])
+        return arriving.new_items(messages, self._kek, kind=self.kind)
 
     async def write_new(self) -> None:
         """Write the rows of new items, because later statements change or read them."""
@@ -199,7 +207,7 @@ class PostgresItems(RecordStore):
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = arriving.bind_items(arriving.new_items(messages, self._kek, kind=self.kind), {})
+            new = arriving.bind_items(self._new(messages), {})
             await self._driver.execute(*arriving.INSERT_EDGES.bind(new=new))
             self._locate(messages)
 
@@ -223,7 +231,7 @@ class PostgresItems(RecordStore):
             await self._driver.execute(_RESUME, *map(list, zip(*rows, strict=True)))
 
     async def amend(self, messages: Sequence[Received], items: Sequence[HeldItem]) -> None:
-        for each in arriving.new_items(messages, self._kek, kind=self.kind):
+        for each in self._new(messages):
             await self._driver.execute(*arriving.REPLACE.bind(new=arriving.bind_items([each], {})))
         self._locate(messages)
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
@@ -252,7 +260,7 @@ class PostgresItems(RecordStore):
         return PostgresQuestions(self._driver)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
-        return [self._evidence(await self._one(subject_id))]
+        return [await self._evidence(await self._one(subject_id))]
 
     async def erase(self, item: HeldItem) -> None:
         await self._driver.execute(self.erases, [item.subject_id], [item.party])
@@ -317,11 +325,15 @@ class PostgresItems(RecordStore):
         opened = arriving.open_record(row, self._kek)
         return None if opened is None else json.loads(opened.part.plaintext)["record"]
 
-    def _evidence(self, row: asyncpg.Record) -> Record:
+    async def _evidence(self, row: asyncpg.Record) -> Record:
         opened = arriving.open_record(row, self._kek)
         if opened is None:
             raise Refused("evidence_erased", "the evidence was erased with the record", status=410)
-        return opened.record
+        record, shared = opened.record, opened.rest.shared
+        if shared is not None:
+            digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b""))
+            record.proof = (await read_proof(self._driver, shared.proof_id)).prove(digest, record.salt)
+        return record
 
 
 def _item(row: asyncpg.Record) -> HeldItem:

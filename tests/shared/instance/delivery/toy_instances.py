@@ -45,7 +45,7 @@ from shared.platform.kafka.access import KafkaAccess
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 MESSAGING: Final = (
     *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
-    *("outcome_open", "resync_state", "operator_line"),
+    *("content_proof", "outcome_open", "resync_state", "operator_line"),
 )
 TOY: Final = """
 CREATE TABLE toy (position bigint GENERATED ALWAYS AS IDENTITY, message_id uuid NOT NULL UNIQUE, outcome text NOT NULL);
