@@ -78,7 +78,7 @@ class DayCheck:
 #: Columns of an entry that are the same for every reader at any time.
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
 #: Columns of an entry whose record's proof holds: that proof, and the record's statements.
-_PROOF: Final = ("salt", "proof_id", "proof")
+_PROOF: Final = ("salt", "proof")
 _STATED: Final = ("kind", "edge_id", "commitment", "detail")
 #: Columns that only audit's key can open.
 _SEALED: Final = frozenset({"kind", "detail"})

@@ -161,7 +161,7 @@ EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND 
 _ENTRY: Final = """
 SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
        writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
-       edge_id, encode(commitment, 'hex') AS commitment, proof_id, salt,
+       edge_id, encode(commitment, 'hex') AS commitment, salt,
        (SELECT packed FROM content_proof AS p WHERE p.proof_id = entry.proof_id) AS proof,
        (SELECT jsonb_agg(jsonb_build_object(
             'referral_id', d.referral_id, 'exercise', d.exercise, 'entitled', d.entitled, 'origin', d.origin,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, cast
 from uuid import UUID
 
@@ -190,21 +191,14 @@ def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Obse
     ]
 
 
+_coordinates_of: Final = attrgetter("topic", "partition", "offset", "broker_time")
+
+
 def _list_dropped(batch: StreamBatch, observed: Iterable[ObservedRecord]) -> list[DroppedMessage]:
     """Return the numbered messages of a batch that audit did not take, copies included."""
     taken = {each.record.offset for each in observed if each.place is not None}
     return [
-        DroppedMessage(
-            *pair,
-            arrived.place.incarnation,
-            int(arrived.place.lane),
-            arrived.place.number,
-            arrived.digest.hex(),
-            record.topic,
-            record.partition,
-            record.offset,
-            record.broker_time,
-        )
+        DroppedMessage._make((*pair, *arrived.place, arrived.digest.hex(), *_coordinates_of(record)))
         for pair, arrived, record in batch.numbered
         if record.offset not in taken
     ]

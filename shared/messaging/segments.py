@@ -129,17 +129,8 @@ class NewMessages(NamedTuple):
 
 def place_segment(unplaced: NewMessages, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
     """Number the messages after the last number of the lane, and move the lane's end to the last of them."""
-    segment = Segment(
-        pair=unplaced.pair,
-        incarnation=incarnation,
-        lane=unplaced.lane,
-        first=lane.last + 1,
-        chain_before=lane.chain,
-        messages=unplaced.messages,
-        proof=unplaced.proof,
-        day=day,
-        packed=unplaced.packed,
-    )
+    place = incarnation, unplaced.lane, lane.last + 1, lane.chain
+    segment = Segment(unplaced.pair, *place, unplaced.messages, unplaced.proof, day, unplaced.packed)
     lane.last, lane.chain = segment.last, segment.chain
     if any(message.is_p0 for message in segment.messages):
         lane.p0_last = segment.last

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.core.envelope.content_proof import (
-    SALT_BYTES,
     draw_salt,
     leaf_digest,
-    message_proof,
     pack_proof,
     prove_content,
 )
@@ -27,7 +25,7 @@ from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import DraftBody, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
-from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record, read_hex, write_hex
+from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record, write_hex
 from shared.messaging.relay import list_records
 from shared.messaging.segments import NewMessages, OutgoingMessage, RecordBytes, Segment, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, WireRole, begin_outgoing, find_lane
@@ -133,24 +131,9 @@ def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: 
 
 def accepted(placed: PlacedMessage, written: Written) -> Record:
     """Return a verified record as `accept` gets it."""
-    raw, proven = placed.raw, placed.proven
-    salt = read_hex(dict(raw.headers)[SALT], SALT_BYTES) or b""
-    index = proven.members[placed.place.number - proven.first]
-    return Record(
-        topic=written.topic,
-        partition=int(written.lane),
-        offset=raw.offset,
-        broker_time=raw.broker_time,
-        key=written.record.key,
-        headers=raw.headers,
-        value=raw.value,
-        topic_id=raw.topic_id,
-        writer=written.pair.writer,
-        wrap=placed.wrap,
-        proof=message_proof(proven.proof, index, salt) if placed.is_signed else None,
-        salt=salt,
-        shared=proven.proof.shared if placed.is_signed else None,
-    )
+    raw, lane = placed.raw, int(written.lane)
+    record = Record(written.topic, lane, raw.offset, raw.broker_time, written.record.key, raw.headers, raw.value)
+    return replace(placed.know(record, raw.headers), decoded=None)
 
 
 def _no_letter(peer: str, role: WireRole, body: ControlBody) -> DraftBody:

@@ -208,19 +208,10 @@ def _note_body(observed: ObservedRecord, envelope: Envelope, read: AuditBatch) -
     place, at, (by, to) = observed.place, observed.record.broker_time, observed.pair
     assert place is not None
     if isinstance(body, OutcomeList):
+        report_id, number = envelope.attributes.id, place.number
         read.outcomes += [
-            ReportedOutcome(
-                outcome.named.message_id,
-                to,
-                by,
-                outcome.kind.value,
-                outcome.code,
-                envelope.attributes.id,
-                position,
-                place.number,
-                at,
-            )
-            for position, outcome in enumerate(body.outcomes)
+            ReportedOutcome(each.named.message_id, to, by, each.kind.value, each.code, report_id, position, number, at)
+            for position, each in enumerate(body.outcomes)
         ]
         return StatedFacts(EntryKind.OUTCOMES)
     if isinstance(body, Holdings):

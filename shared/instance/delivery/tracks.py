@@ -246,20 +246,9 @@ def list_told_once(acts: Iterable[UUID]) -> frozenset[UUID]:
 
 def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:
     """Return a row of `track` with its key."""
-    side = TrackSide(row["side"])
-    found = TrackRow(
-        peer=row["peer"],
-        side=side,
-        subject=row["track"],
-        item=row["subject"],
-        owner=row["owner"],
-        other=row["other"],
-        acts=tuple(row["track_acts"]),
-        edges=row["track_edges"],
-        is_withdrawn=row["is_withdrawn"],
-        is_erased=row["is_erased"],
-    )
-    return TrackKey(found.peer, side, found.subject), found
+    key = TrackKey(row["peer"], TrackSide(row["side"]), row["track"])
+    named, acts = (row["subject"], row["owner"], row["other"]), tuple(row["track_acts"])
+    return key, TrackRow(*key, *named, acts, row["track_edges"], row["is_withdrawn"], row["is_erased"])
 
 
 def _change(each: TrackChange) -> _Change:

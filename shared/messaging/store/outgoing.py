@@ -123,16 +123,9 @@ def bind_segments(segments: Sequence[Segment]) -> BoundRows[Segment]:
 
 
 def _parse_segment(own: str, row: asyncpg.Record) -> Segment:
-    return Segment(
-        pair=Pair(own, row["peer"]),
-        incarnation=row["incarnation"],
-        lane=Lane(row["lane"]),
-        first=row["first"],
-        chain_before=row["chain_before"],
-        messages=parse_messages(PackedMessages(row["message_ids"], row["digests"], row["content"])),
-        proof=row["proof"],
-        day=row["day"],
-    )
+    messages = parse_messages(PackedMessages(row["message_ids"], row["digests"], row["content"]))
+    place = row["incarnation"], Lane(row["lane"]), row["first"], row["chain_before"]
+    return Segment(Pair(own, row["peer"]), *place, messages, row["proof"], row["day"])
 
 
 class _PairState(BaseModel):
