@@ -43,6 +43,7 @@ from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.platform.console.accounts import link_hash, opaque_actor
 from shared.platform.courier.leases import HookKey
 from shared.platform.database.journal import BEGINNING, AccessEnd, ErasedRecord, Journal, KeptRecord
+from shared.platform.database.stored_text import compress
 from shared.platform.http.acts import body_hash, items_hash
 from shared.platform.http.identity import key_hash
 from shared.platform.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key
@@ -185,8 +186,9 @@ def _received(here: World, record: Record) -> Received:
 
 def _item_row(received: Received, record: bytes, wrapped: bytes) -> Any:
     assert received.edge is not None
+    assert received.spelt is not None
     of = {"subject": UUID(received.subject), "party": received.recipient, "purpose": received.edge.purpose.value}
-    return of | {"record": record, "wrapped_key": wrapped}
+    return of | {"edge": compress(received.spelt.edge), "record": record, "wrapped_key": wrapped}
 
 
 def _track(received: Received) -> UUID | None:

@@ -18,7 +18,8 @@ when the exception ends.
 
     message key · nonce · length (4) and stored text · no wrap, salt and proof
 
-    text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record
+    text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record;
+          compressed against the edge, which its row has
 
 A recipient stores this form of a received record, encrypted: the record without its sealed part, and the opened part.
 Salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key, it has
@@ -154,22 +155,22 @@ class OpenedRecord(NamedTuple):
         return replace(self.rest, value=join_value(clear, self.part.seal_again()))
 
 
-def pack_opened(record: Record, part: OpenedPart) -> bytes:
-    """Return the bytes of a record whose sealed part was opened. Its shared proof, if any, is stored apart."""
+def pack_opened(record: Record, part: OpenedPart, edge: bytes) -> bytes:
+    """Return the bytes of a record whose sealed part was opened. Its shared proof and its edge are stored apart."""
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
     rest = _pack_head(record, join_value(clear, None))
-    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)))
+    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)), edge)
     proof = record.shared.proof_id.bytes if record.shared else record.proof and _pack_proof(record.proof)
     return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, _join_parts((None, record.salt, proof))))
 
 
-def unpack_opened(packed: bytes) -> OpenedRecord:
+def unpack_opened(packed: bytes, edge: bytes) -> OpenedRecord:
     """Return the record of `pack_opened`. Raises `Defect("record_malformed")` for other bytes."""
     try:
         (stored_bytes,) = _LENGTH.unpack_from(packed, _NONCE_END)
         stored_end = _TEXT_START + stored_bytes
-        text = decompress(packed[_TEXT_START:stored_end])
+        text = decompress(packed[_TEXT_START:stored_end], edge)
         associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
     except StructError:
         raise Defect("record_malformed") from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from zlib import DEFLATED, compressobj, decompressobj
+from zlib import DEFLATED, Z_SYNC_FLUSH, compressobj, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from shared.core.errors import Defect
@@ -29,16 +29,19 @@ _WINDOW_BITS: Final = -13
 _READY: Final = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
 
 
-def compress(text: bytes) -> bytes:
-    """Return the text as it is stored."""
+def compress(text: bytes, known: bytes = b"") -> bytes:
+    """Return the text as it is stored. Its reader needs `known`, which has parts of the text."""
     assert len(text) <= TEXT_BYTES_MAX
     deflating = _READY.copy()
+    if known:
+        deflating.compress(known)
+        deflating.flush(Z_SYNC_FLUSH)
     return b"".join((bytes([_NUMBER]), deflating.compress(text), deflating.flush()))
 
 
-def decompress(stored: bytes) -> bytes:
+def decompress(stored: bytes, known: bytes = b"") -> bytes:
     """Return the text of stored bytes. Raises `Defect("record_malformed")` for other bytes."""
-    inflating = decompressobj(_WINDOW_BITS, _DICTIONARY)
+    inflating = decompressobj(_WINDOW_BITS, _DICTIONARY + known)
     try:
         text = inflating.decompress(stored[1:], TEXT_BYTES_MAX)
     except ZlibError:

@@ -39,7 +39,7 @@ from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import LocationToken, tokens
 from shared.party.recipient.domain import SimilarCase, numbers_of, revision_of
 from shared.platform.database.columns import BoundRows, Columns, Json, Statement
-from shared.platform.database.stored_text import compress
+from shared.platform.database.stored_text import compress, decompress
 from shared.platform.timers.store import OF_EDGE, columns_of_edge
 
 RowT = TypeVar("RowT")
@@ -240,11 +240,11 @@ def record_place(subject: UUID, *, party: str, purpose: str) -> RowRef:
 
 def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
     """Return a message as it came, protected, and its wrapped key, both bound to its place."""
-    if message.opened is None or message.edge is None:
+    if message.opened is None or message.edge is None or message.spelt is None:
         raise Defect("sealed_part_missing")
     key = DataKey.generate()
     place = record_place(message.subject_id, party=message.recipient, purpose=message.edge.purpose.value)
-    protected = protect(pack_opened(message.record, message.opened), key, place.column("record"))
+    protected = protect(pack_opened(message.record, message.opened, message.spelt.edge), key, place.column("record"))
     return protected, wrap(key, kek, place.column("wrapped_key"))
 
 
@@ -254,7 +254,7 @@ def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | No
         return None
     place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])
     key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
-    return unpack_opened(reveal(row["record"], key, place.column("record")))
+    return unpack_opened(reveal(row["record"], key, place.column("record")), decompress(row["edge"]))
 
 
 _GIVEN: Final = "unnest($1::uuid[], $2::text[]) AS e (subject, party)"

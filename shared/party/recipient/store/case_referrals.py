@@ -47,10 +47,10 @@ VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING
 """
 _PASSABLE: Final = """
 SELECT * FROM (
-    SELECT subject, purpose, party, edge_revision AS revision, received_at, record, wrapped_key, edge_id
+    SELECT subject, purpose, party, edge_revision AS revision, received_at, edge, record, wrapped_key, edge_id
     FROM received WHERE subject = $1
     UNION ALL
-    SELECT subject, purpose, party, revision, received_at, record, wrapped_key, edge_id
+    SELECT subject, purpose, party, revision, received_at, edge, record, wrapped_key, edge_id
     FROM received_edge WHERE subject = $1
 ) AS edges WHERE wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
 """
