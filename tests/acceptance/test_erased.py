@@ -32,7 +32,7 @@ REST_S_MAX = 300.0
 #: By then an origin keeps nothing of what everybody has erased.
 LATER = timedelta(days=400)
 _RECORDS = "SELECT referral_id AS id, referral_id, party, content, wrapped_key FROM referral"
-_RECEIVED = "SELECT subject AS id, subject, party, purpose, edge, record, wrapped_key FROM {} WHERE record <> ''"
+_RECEIVED = "SELECT subject AS id, * FROM {} WHERE wrapped_key IS NOT NULL"
 
 
 @pytest.fixture
