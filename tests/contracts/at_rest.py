@@ -109,6 +109,9 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
     received = _received(here, records[0])
     item = open_record(_item_row(received, record, wrapped), KEK)
     assert item is not None
+    shared = received.record.shared
+    assert item.rest.shared == shared._replace(packed=b"")
+    proof = shared.prove(bytes.fromhex(received.digest), item.record.salt)
     at_origin = {
         name: reveal(b64decode(text), unwrap(b64decode(under), KEK, ORIGINS[name][0]), ORIGINS[name][1]).decode()
         for name, (under, text) in kept["origin"].items()
@@ -116,7 +119,7 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
     under, url = map(b64decode, kept["address"])
     return {
         "content": ReferralRecord.model_validate(from_json(item.part.plaintext)["record"]),
-        "evidence": item.record,
+        "evidence": replace(item.record, wrap=received.record.wrap, proof=proof),
         "origin": at_origin,
         "preservation": opened_record(_row(kept["preservation"], "content", "wrapped_key"), KEK),
         "case": case_reference(_row(kept["case"], "case_reference", "reference_key"), KEK),
