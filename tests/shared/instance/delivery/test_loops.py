@@ -85,7 +85,9 @@ async def test_a_defect_in_one_stream_stops_no_other(failure: Exception) -> None
 async def test_an_operators_fault_is_tried_ever_more_rarely(
     failure: Exception, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = Streams(RelayOptions(poll_s=0.01, back_off_s=1, back_off_s_max=2, refused_s=3, refused_s_max=10))
+    streams = Streams(
+        RelayOptions(poll_s=0.01, look_s=0.1, back_off_s=1, back_off_s_max=2, refused_s=3, refused_s_max=10)
+    )
     slept, sleep = list[float](), asyncio.sleep
 
     async def counted(pause_s: float) -> None:
