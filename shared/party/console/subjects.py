@@ -248,7 +248,6 @@ class SubjectPages:
             for row in self._acts.values()
             if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in found.closed
         ]
-        done = asked.query("done")
         views: dict[str, object] = {
             "kind": self._kind,
             "it": found.it,
@@ -257,7 +256,7 @@ class SubjectPages:
             "looks": found.looks,
             "acts": open_acts,
             "reasons": list(RevealReason),
-            "done": done if done in self._acts else None,
+            "done": self._acts.get(asked.query("done") or ""),
             "opened": None,
             "compared": (),
             "refused": None,
