@@ -116,7 +116,7 @@ async def test_a_cookie_counts_on_pages_alone_and_a_key_on_the_api_alone(exchang
 
 async def test_the_cookie_is_bound_to_its_host_where_there_is_tls(exchange: Exchange) -> None:
     plain = (await come_in(await link(exchange, AGENCY))).headers["set-cookie"]
-    assert re.match(r"causeway=[A-Za-z0-9_-]{59}; HttpOnly; Max-Age=28800; Path=/; SameSite=strict$", plain)
+    assert re.match(r"causeway-[0-9]+=[A-Za-z0-9_-]{59}; HttpOnly; Max-Age=28800; Path=/; SameSite=strict$", plain)
     outside = {"Host": "console.police.example", "Origin": "https://console.police.example"}
     bound = (await come_in(await link(exchange, AGENCY), **outside)).headers["set-cookie"]
     assert bound.startswith("__Host-causeway=")
@@ -168,7 +168,7 @@ async def test_signing_out_ends_the_session(exchange: Exchange) -> None:
 async def test_nothing_that_opens_is_stored(exchange: Exchange) -> None:
     url = await link(exchange, AGENCY)
     async with signed_in(exchange, AGENCY) as client:
-        session = client.cookies["causeway"]
+        session = client.cookies[f"causeway-{client.base_url.port}"]
     admin = await exchange.admin("law_enforcement")
     for table in ("console_link", "console_session", "console_account"):
         rows = await admin.fetch(f"SELECT t::text AS row FROM {table} AS t")

@@ -28,6 +28,10 @@ def here(exchange: Exchange) -> Iterator[Signing]:
         yield running
 
 
+def cookie_of(here: Signing, party: str, kind: str = "") -> str:
+    return f"causeway{kind}-{urlsplit(here.console(party)).port}"
+
+
 @pytest.mark.parametrize("party", FIRST_PAGE)
 async def test_a_person_comes_in_over_their_provider(party: str, here: Signing, browser: Browser) -> None:
     role = Role.AUDITOR if party == AUDITOR else Role.ANALYST
@@ -37,8 +41,8 @@ async def test_a_person_comes_in_over_their_provider(party: str, here: Signing, 
         assert urlsplit(page.url).path == f"/console/{FIRST_PAGE[party]}"
         assert party in await page.locator(".who").inner_text()
         kept = {each["name"]: each for each in await page.context.cookies(here.console(party))}
-        assert kept["causeway"]["sameSite"] == "Strict"
-        assert "causeway-coming" not in kept
+        assert kept[cookie_of(here, party)]["sameSite"] == "Strict"
+        assert cookie_of(here, party, "-coming") not in kept
 
 
 async def test_a_sign_in_of_another_person_asks_first(here: Signing, browser: Browser) -> None:
@@ -60,7 +64,7 @@ async def test_somebody_without_a_role_sees_their_own_opaque_name_and_has_no_ses
         answer = await here.come(client, POLICE, "stranger@named.example")
         assert answer.status_code == 403
         assert "stranger" not in answer.text
-        assert "causeway" not in client.cookies
+        assert cookie_of(here, POLICE) not in client.cookies
     assert await here.actor(POLICE, "stranger@named.example") != await here.actor(
         OTHER_POLICE, "stranger@named.example"
     )
@@ -71,15 +75,14 @@ async def test_what_is_asked_of_a_provider_is_bound_to_this_attempt(here: Signin
         answer = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}")
         assert answer.status_code == 303
         asked = parse_qs(urlsplit(answer.headers["location"]).query)
-        assert asked["code_challenge_method"] == ["S256"]
-        assert asked["scope"] == ["openid"]
+        assert (asked["code_challenge_method"], asked["scope"]) == (["S256"], ["openid"])
         other = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}")
         again = parse_qs(urlsplit(other.headers["location"]).query)
         for name in ("state", "nonce", "code_challenge"):
             assert len(asked[name][0]) == 43
             assert asked[name] != again[name]
         cookie = answer.headers["set-cookie"]
-        assert re.match(r"causeway-coming=[^;]+; HttpOnly; Max-Age=600; Path=/; SameSite=lax$", cookie)
+        assert re.match(r"causeway-coming-[0-9]+=[^;]+; HttpOnly; Max-Age=600; Path=/; SameSite=lax$", cookie)
         outside = {"Host": "console.police.example"}
         bound = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}", headers=outside)
         assert bound.headers["set-cookie"].startswith("__Host-causeway-coming=")
@@ -93,14 +96,14 @@ async def test_an_answer_is_taken_once_and_by_who_began(here: Signing) -> None:
         address = stopped.headers["location"]
         elsewhere = await other.get(address)
         assert (elsewhere.status_code, "sign_in_expired" in elsewhere.text) == (400, True)
-        kept = client.cookies["causeway-coming"]
+        kept = client.cookies[cookie_of(here, POLICE, "-coming")]
         assert (await client.get(address)).status_code == 200
-        for cookies in ({}, {"causeway-coming": kept}):
+        for cookies in ({}, {cookie_of(here, POLICE, "-coming"): kept}):
             other.cookies.clear()
             other.cookies.update(cookies)
             again = await other.get(address)
             assert again.status_code in (400, 403)
-            assert "causeway" not in other.cookies
+            assert cookie_of(here, POLICE) not in other.cookies
 
 
 @pytest.mark.parametrize("changed", ["state", "code", "iss"])
@@ -113,16 +116,16 @@ async def test_an_answer_that_was_changed_opens_nothing(changed: str, here: Sign
         broken = urlencode(said | {changed: said[changed][::-1]})
         answer = await client.get(parts._replace(query=broken).geturl())
         assert answer.status_code in (400, 403)
-        assert "causeway" not in client.cookies
+        assert cookie_of(here, POLICE) not in client.cookies
 
 
 async def test_an_attempt_at_one_party_is_no_way_into_another(here: Signing) -> None:
     """The cookie names the party, and state, nonce and verifier are hashes of it."""
     async with here.bare() as client:
         stopped = await here.come(client, POLICE, "once@named.example", stop_at="/console/signed-in")
-        kept = client.cookies["causeway-coming"]
+        kept = client.cookies[cookie_of(here, POLICE, "-coming")]
         client.cookies.clear()
-        client.cookies.set("causeway-coming", kept.replace(POLICE, OTHER_POLICE))
+        client.cookies.set(cookie_of(here, POLICE, "-coming"), kept.replace(POLICE, OTHER_POLICE))
         answer = await client.get(stopped.headers["location"])
         assert (answer.status_code, "sign_in_expired" in answer.text) == (400, True)
 
@@ -134,7 +137,7 @@ async def test_a_party_with_a_provider_has_no_other_way_in(here: Signing, exchan
         base = here.console(POLICE)
         answer = await client.post(f"{base}{path}", headers={"Origin": base})
         assert answer.status_code == 401
-        assert "causeway" not in client.cookies
+        assert cookie_of(here, POLICE) not in client.cookies
 
 
 async def test_a_role_that_changes_or_ends_counts_from_the_next_request_on(here: Signing) -> None:

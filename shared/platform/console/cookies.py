@@ -74,8 +74,8 @@ class BreakReminder:
 
 
 def bound(request: Request, name: str) -> str:
-    """Return the cookie's name: with the prefix, except for a request to a loopback host."""
-    return name if is_loopback(request) else f"__Host-{name}"
+    """Return the cookie's name: with the prefix; on a loopback host with its port, as all ports share cookies."""
+    return f"{name}-{request.url.port}".removesuffix("-None") if is_loopback(request) else f"__Host-{name}"
 
 
 def put(
@@ -99,8 +99,7 @@ def drop(answer: Response, request: Request, name: str) -> None:
 
 def put_arrival(answer: Response, request: Request, arrival: PendingSession) -> None:
     """Store a new session in the browser, in addition to the session that it uses."""
-    name = bound(request, ARRIVAL_COOKIE)
-    put(answer, request, name, value=arrival.kept, seconds=COMING_MINUTES * 60)
+    put(answer, request, bound(request, ARRIVAL_COOKIE), value=arrival.kept, seconds=COMING_MINUTES * 60)
 
 
 def read_arrival(request: Request) -> PendingSession | None:

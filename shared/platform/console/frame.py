@@ -325,8 +325,7 @@ class Frame:
 
     def _open_to(self, answer: Response, request: Request, session: str) -> None:
         """Set the session's cookie, for this host only."""
-        name = cookies.bound(request, COOKIE)
-        cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
+        cookies.put(answer, request, cookies.bound(request, COOKIE), value=session, seconds=SESSION_HOURS * 3600)
         if (rest := self._rest(request)) is not None:
             self._keep_rest(answer, request, replace(rest, since=self._gate.clock.now()))
 

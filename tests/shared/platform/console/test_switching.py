@@ -117,6 +117,8 @@ async def test_staying_ends_the_new_session() -> None:
         assert people.sessions == {"session-0": VICTIM}
         assert session_of(client) == "session-0"
         assert client.cookies.get("causeway-arrival") is None
+        # Another port of this machine has other cookies.
+        assert (await client.get("/console/settings", headers={"Host": "localhost:8001"})).status_code == 401
 
 
 async def test_switching_ends_the_old_session_and_leads_on() -> None:
