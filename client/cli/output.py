@@ -241,10 +241,7 @@ def options_refused(error: ValueError) -> OptionsRefused | None:
 
     if not isinstance(error, ValidationError):
         return None
-    found = error.errors(include_url=False, include_input=False)
-    # A rule about several members has the name that the contract raises.
-    named = [one | {"type": str(one["ctx"]["error"])} if one["type"] == "value_error" else one for one in found]
-    listed = error_locations(named)
+    listed = error_locations(error.errors(include_url=False, include_input=False))
     return OptionsRefused(
         tuple((_option(each["field"]), each["rule"]) for each in listed), tuple(each.get("expected") for each in listed)
     )

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.core.clock import rfc3339
+from shared.core.codes import RULES
 from shared.core.ids import spelt_uuid
 from shared.core.vocabulary.referral import LocatorKind
 
@@ -191,10 +192,16 @@ def error_locations(errors: list[Any]) -> list[dict[str, str]]:
     """
     found = [(_pointer(error["loc"]), error) for error in errors]
     return [
-        {"field": field, "rule": str(error["type"])} | _expected(error.get("ctx", {}))
+        {"field": field, "rule": _rule(error)} | _expected(error.get("ctx", {}))
         for field, error in found
         if error["type"] != "too_short" or not any(other.startswith(f"{field}/") for other, _ in found)
     ]
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    """Return the name of the rule. A contract raises its rules over several members as `ValueError`."""
+    raised = str(error.get("ctx", {}).get("error"))
+    return raised if error["type"] == "value_error" and raised in RULES else str(error["type"])
 
 
 def _expected(context: Mapping[str, object]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, JsonValue
 from starlette.requests import Request
 
-from shared.core.codes import ERRORS, find_remedy
+from shared.core.codes import ERRORS, RULES, find_remedy
 from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused, not_found
 from shared.platform.console.rendering import written_code
@@ -280,7 +280,8 @@ def said_of(rule: str, expected: str | None) -> str:
         return _SAID[rule]
     if (entry := ERRORS.get(rule)) is not None:
         return f"{entry.cause} {entry.remedy}"
-    return f"{written_code(rule).capitalize()}: expected {expected}" if expected else written_code(rule).capitalize()
+    named = written_code(rule).capitalize()
+    return f"{named}: expected {expected}" if expected else RULES.get(rule, named)
 
 
 def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | FieldGroup]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, StringConstraints
 
 from shared.core.codes import find_remedy
+from shared.core.contracts.answers import WithdrawalAnswer
 from shared.core.contracts.base import Contract
 from shared.core.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable
 from shared.platform.http.edge import read_model
@@ -70,10 +71,13 @@ def test_a_model_that_does_not_validate_names_each_place_and_rule() -> None:
     ]
 
 
-def test_a_name_that_no_model_has_is_not_repeated() -> None:
+def test_an_unknown_name_is_not_repeated_and_a_rule_over_members_is_named() -> None:
     with pytest.raises(InvalidFields) as refused:
         read_model(Outer, {"items": [{"code": "NL", "visible-name": 1}]})
     assert problem_body(refused.value).errors == (FieldError(field="/items/0", rule="extra_forbidden"),)
+    with pytest.raises(InvalidFields) as refused:
+        read_model(WithdrawalAnswer, {"fate": "kept"})
+    assert problem_body(refused.value).errors == (FieldError(field="", rule="kept_needs_reason"),)
 
 
 marked = st.text(max_size=20).map(lambda text: f"§{text}")
