@@ -45,7 +45,7 @@ DAYS_PAGE: Final = 20
 #: Rows of one side in an answer. No further days are queried then; a later answer begins with another day.
 ROWS_MAX: Final = 20_000
 #: Subjects that one page of holdings makes this side send again. An answer an hour later finds the others.
-SENT_MAX: Final = 1000
+SENT_MAX: Final = 5000
 #: Closed incarnations on one page.
 CLOSED_MAX: Final = 400
 #: Subjects that one peer makes this side send again in this time, whatever it states. The time is shorter than

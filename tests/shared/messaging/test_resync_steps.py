@@ -163,11 +163,11 @@ def test_only_days_that_were_asked_for_are_taken_with_few_queries_until_the_last
     assert run(room.scope().tx.load_resync(PEER)).asked_days == ""
 
 
-def test_one_page_of_holdings_sends_at_most_1000_subjects_and_the_peer_is_asked_again_for_the_others() -> None:
-    room = Room(own={(Side.HELD, each): OwnTrack(each, 1) for each in (UUID(int=10_000 + at) for at in range(1500))})
+def test_one_page_of_holdings_sends_at_most_5000_subjects_and_the_peer_is_asked_again_for_the_others() -> None:
+    room = Room(own={(Side.HELD, each): OwnTrack(each, 1) for each in (UUID(int=10_000 + at) for at in range(5500))})
     room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
     nonce, parts = asked(room), (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
-    for number, counts in ((1, (1, 999)), (3, (0, 501))):
+    for number, counts in ((1, (1, 4999)), (3, (0, 501))):
         receive(room, control(number, WireRole.HOLDINGS, Holdings(nonce, True, exceptions=())))
         receive(room, control(number + 1, WireRole.HOLDINGS, Holdings(nonce, True, parts=parts)))
         sent = [call[0] for call in room.calls if room.own.pop((Side.HELD, call[1]), None)]
