@@ -177,10 +177,12 @@ class SqlDatabase:
 
     def restore(self, dump: dict[str, Any]) -> None:
         with self.transaction():
-            text = "; ".join(f"DELETE FROM {table}" for table in TABLES)
+            # A service cannot delete content proofs. Each has the id of its content, so later ones do no harm.
+            tables = [table for table in TABLES if table != "content_proof"]
+            text = "; ".join(f"DELETE FROM {table}" for table in tables)
             connection = drive(self._driver.begin(text))
             drive(connection.execute(text))
-            for table in TABLES:
+            for table in tables:
                 if rows := dump[table]:
                     columns = sorted({*rows[0].keys()} - _GENERATED)
                     records = [tuple(row[name] for name in columns) for row in rows]
