@@ -33,6 +33,12 @@ KEEP_ALIVE_S: Final = 30
 #: A connection whose request was over budget begins the next one after this time: one refusal a second.
 OVER_BUDGET_S: Final = 1.0
 
+#: The requests of one connection that wait for its present answer. A client that sends more is cut off.
+WAITING_MAX: Final = 8
+
+#: The kernel cuts off a client that takes nothing of what waits for it during this time, also at the end of a service.
+TAKE_TIMEOUT_S: Final = 10
+
 CONNECTIONS_MAX: Final = 1_000
 #: The limits of idle connections, of one address and of all. A proxy before the service keeps fewer open.
 IDLE_OF_ADDRESS_MAX: Final = 256
@@ -50,12 +56,13 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKE_TIMEOUT_S * 1_000)  # of all it accepts
     except OSError:
         raise Unavailable("http_address_taken", "another process uses it, or it is not a local address") from None
     server = _Server(
         uvicorn.Config(
             app,
-            http=cast(Any, partial(BoundedProtocol, IdleConnections())),
+            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, IdleConnections())),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -166,6 +173,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) == WAITING_MAX:
+            self.transport.close()  # then none that waits is begun
+            raise _Refused
         super().on_message_begin()
         self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         self._fields = self._field_bytes = self._loose_bytes = 0
@@ -194,10 +204,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._loose_bytes = 0
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._loose_bytes = 0
-        super().on_message_complete()
 
     def rest(self) -> None:
         """Begin no further request for a while after the present answer, because its principal is over budget."""

@@ -6,12 +6,12 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from shared.core.errors import Unavailable
 from shared.platform.http import server
@@ -106,6 +106,39 @@ async def test_a_trailer_that_is_small_is_thrown_away() -> None:
     async with served(app_of()) as port:
         answer = await exchanged(port, CHUNKED + b"x-checksum: 1\r\n\r\n" + GET + b"connection: close\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize(("asked", "answers"), [(1 + server.WAITING_MAX, 9), (1_000, 0)])
+async def test_a_client_with_many_requests_in_one_read_is_cut_off(asked: int, answers: int) -> None:
+    """Earlier, all requests of a read waited in memory, and the process answered nobody else while it parsed them."""
+    async with served(app_of()) as port:
+        answer = await exchanged(port, (GET + b"\r\n") * (asked - 1) + GET + b"connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 ") == answers
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_takes_no_answer_is_cut_off(reads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier, it kept its connection for ever. A client that reads slowly gets everything."""
+    monkeypatch.setattr(server, "TAKE_TIMEOUT_S", 1)
+    app, size = app_of(), 32 * MIB
+
+    @app.get("/v1/large")
+    async def large() -> Response:
+        return Response(bytes(size))
+
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v1/large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        taken = 0
+        for _ in range(30):
+            taken += len(await reader.read(MIB)) if reads else 0
+            await asyncio.sleep(0.1)
+        with suppress(ConnectionResetError):
+            while block := await reader.read(MIB):
+                taken += len(block)
+        writer.close()
+    assert (taken > size) == reads
 
 
 @asynccontextmanager
