@@ -103,7 +103,7 @@ async def amend_referral(
         raise not_found()
     content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
     check_budget(spent, added=ADDED)  # an amendment that would need a second person has to be filed as a new referral
-    await debit_one(acting.amendments, content, spent, acting=acting)
+    await debit_one(acting.amendments, spent, acting=acting)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
 

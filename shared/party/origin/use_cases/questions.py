@@ -45,7 +45,7 @@ from shared.core.protocol.questions import RaisedQuestion
 from shared.core.protocol.second_review import SecondReview
 from shared.core.vocabulary.answers import AnswerState, ItemFound
 from shared.core.vocabulary.questions import QuestionKind, QuestionState
-from shared.core.vocabulary.referral import ReviewOutcome
+from shared.core.vocabulary.referral import PriorityLevel, ReviewOutcome
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.records import IssuedEdge, OpenEdge, PendingReview, Recheck, StoredReferral
 from shared.party.origin.store.amendments import PostgresReviews
@@ -246,7 +246,8 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
     origin, filed_by, content = documents.directory.party(found.party), found.filed_by, found.content
     if origin is None or filed_by is None or content is None:
         raise not_found()
-    await debit_one(acting.reviews, content, cost(content), acting=acting)
+    urgent = content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
+    await debit_one(acting.reviews, cost(content), acting=acting, released=urgent)
     again = prepare_again(
         content,
         referral_id=referral_id,

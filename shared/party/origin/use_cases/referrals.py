@@ -20,7 +20,6 @@ from shared.core.acts.states import follow, happened, row
 from shared.core.authority import Authority, Role
 from shared.core.contracts.base import Contract
 from shared.core.contracts.facts import RecordRevealedClear
-from shared.core.contracts.referral import ReferralContent
 from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.core.errors import Refused, not_found
 from shared.core.guard import RecordCost
@@ -30,7 +29,7 @@ from shared.core.protocol.message import Addressing, Draft, compose
 from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.prepare import Documents, Prepared
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.vocabulary.referral import PriorityLevel, WithdrawalReason
+from shared.core.vocabulary.referral import WithdrawalReason
 from shared.core.vocabulary.reveal import RevealReason
 from shared.core.vocabulary.routing import Disposition
 from shared.party.origin.domain import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
@@ -270,17 +269,17 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit_one(days: PostgresDays, content: ReferralContent, spent: RecordCost, *, acting: Actor) -> None:
-    """Debit one record. Raises `QuotaExceeded` if the daily quota has no room, except for a child at risk.
+async def debit_one(days: PostgresDays, spent: RecordCost, *, acting: Actor, released: bool = False) -> None:
+    """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
 
-    A p0 record cannot wait, so it is debited even above the quota.
+    A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
     """
     each, day = Debit.of(acting.party, spent), day_of(acting.at)
     after = await days.debit(day, {each.party: each.spent})
     if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
         return
     acting.day_filled()
-    if content.priority.level is not PriorityLevel.P0_CHILD_AT_RISK:
+    if not released:
         await days.debit(day, {each.party: QuotaUsage().less(each.spent)})
         raise QuotaExceeded(acting.at)
 
