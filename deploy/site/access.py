@@ -134,8 +134,8 @@ READER_CONNECTIONS_MAX: Final = 10
 #: One service has at most this part of a server's connections, so that others can connect too: 50 of 100 are the pools
 #: (`DATABASE_POOL_SIZE`, 8) of six processes.
 SERVICE_PART: Final = 2
-#: The functions that store a large object. PostgreSQL lets every role call them by default.
-_STORE_LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
+#: The functions that store a large object or take an advisory lock. PostgreSQL lets every role call them by default.
+_FORBIDDEN: Final = "^(lo_(creat|create|from_bytea)|pg_(try_)?advisory_(xact_)?lock(_shared)?)$"
 
 
 def prepare_databases(
@@ -146,7 +146,8 @@ def prepare_databases(
     `alone`: the server has no other users, so PostgreSQL's own databases are closed to all roles.
 
     The administrator needs only CREATEDB, CREATEROLE and access to the database in its URL. Only a superuser can
-    prevent the roles from storing large objects. Raises `Unavailable` without that access or those rights.
+    prevent the roles from storing large objects and from taking the service's advisory locks. Raises `Unavailable`
+    without that access or those rights.
     """
     return in_own_thread(_prepare(admin_url, list(instances), password, alone=alone))
 
@@ -198,7 +199,7 @@ async def _prepare_one(
     await connection.execute(f'REVOKE "{owner}" FROM CURRENT_USER')
     await _limit(connection, service, accountant)
     if await connection.fetchval("SELECT current_setting('is_superuser')::boolean"):
-        await _forbid_large_objects(urlsplit(admin_url)._replace(path=f"/{database}").geturl())
+        await _forbid(urlsplit(admin_url)._replace(path=f"/{database}").geturl(), service)
 
     urls = (_url(admin_url, role, password(role), database=database) for role in (service, owner, accountant))
     return DatabaseEndpoint(**dict(zip(("service_url", "owner_url", "accountant_url"), urls, strict=True)))
@@ -214,11 +215,15 @@ async def _limit(connection: asyncpg.Connection, service: str, accountant: str) 
             await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
 
 
-async def _forbid_large_objects(url: str) -> None:
-    """Forbid all roles but superusers to store large objects, which no grant and no retention here covers."""
+async def _forbid(url: str, service: str) -> None:
+    """Forbid all roles but superusers to store large objects, which no grant and no retention here covers.
+
+    Only the service may take advisory locks, and only until its transaction ends.
+    """
     async with connected(url) as connection:
-        for function in _STORE_LARGE_OBJECTS:
-            await connection.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
+        for one in await connection.fetch("SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ $1", _FORBIDDEN):
+            await connection.execute(f"REVOKE EXECUTE ON FUNCTION {one['oid']} FROM PUBLIC")
+        await connection.execute(f'GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO "{service}"')
 
 
 def scram_verifier(password: str) -> str:

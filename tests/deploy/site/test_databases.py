@@ -17,7 +17,8 @@ from deploy.site.endpoints import DatabaseEndpoint, Endpoints, KafkaEndpoint, Ow
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
 from shared.platform.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
-from tests.services.databases import running_postgres
+from tests.services.databases import connected, running_postgres
+from tests.support.privileges import may_not
 from tests.support.running import rows_of
 
 #: Lengths are in characters, and capitals and digits are known beyond ASCII.
@@ -90,6 +91,12 @@ def test_a_database_that_was_made_otherwise_is_named_with_the_mend(stack: DevSta
 
 
 LARGE_OBJECTS = ("SELECT lo_from_bytea(0, 'content')", "SELECT lo_create(0)", "SELECT lo_creat(-1)")
+#: Earlier, an accountant could stop the looks of an auditor, or fill the lock table of the server.
+LOCKS = (
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_try_advisory_lock_shared(1, 2)",
+    "SELECT pg_try_advisory_xact_lock(1)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,23 +105,19 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpo
         yield made
 
 
-@pytest.mark.parametrize("role", ["accountant_url", "service_url", "owner_url"])
-@pytest.mark.parametrize("statement", LARGE_OBJECTS)
-async def test_no_role_stores_a_large_object(role: str, statement: str, endpoint: DatabaseEndpoint) -> None:
-    connection = await asyncpg.connect(getattr(endpoint, role))
-    await connection.execute("SET default_transaction_read_only = off")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await connection.execute(statement)
-    await connection.close()
-
-
-@pytest.mark.parametrize("role", ["accountant_url", "service_url"])
-async def test_no_reader_or_service_makes_a_temporary_table(role: str, endpoint: DatabaseEndpoint) -> None:
-    connection = await asyncpg.connect(getattr(endpoint, role))
-    await connection.execute("SET default_transaction_read_only = off")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await connection.execute("CREATE TEMPORARY TABLE kept (content bytea)")
-    await connection.close()
+@pytest.mark.parametrize(
+    ("role", "more"),
+    [
+        ("accountant_url", ("CREATE TEMPORARY TABLE kept (content bytea)", "SELECT pg_advisory_xact_lock(1)")),
+        ("service_url", ("CREATE TEMPORARY TABLE kept (content bytea)",)),
+        ("owner_url", ()),
+    ],
+)
+async def test_no_role_stores_objects_of_no_table_or_takes_a_lasting_lock(
+    role: str, more: tuple[str, ...], endpoint: DatabaseEndpoint
+) -> None:
+    async with connected(getattr(endpoint, role)) as connection:
+        await may_not(connection, *LARGE_OBJECTS, *LOCKS, *more)
 
 
 async def test_a_reader_reads_by_default_and_for_a_limited_time(endpoint: DatabaseEndpoint) -> None:

@@ -20,13 +20,12 @@ from shared.core.authority import Role
 from shared.core.contracts.answers import NoticeStatements
 from shared.core.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
 from shared.core.contracts.preservation_api import PreservationAnswering, PreservationRecord
-from shared.core.contracts.referral import UrlLocator
 from shared.core.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
 from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.instance.delivery.unit import Unit
-from shared.party.preservation.store.preservations import ProviderPreservations, tokens
+from shared.party.preservation.store.preservations import ProviderPreservations
 from shared.party.preservation.use_cases import PreserveActor, act
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import connected, until_one_waits_for_a_lock
@@ -38,10 +37,6 @@ from tests.support.privileges import may_not
 
 REMOVED = {"action": "removed", "effective_at": AT}
 PRESERVED = {"answer": "preserved", "until": "2026-07-03"}
-#: The earlier lock on a place, which any login role of the database could hold.
-_ADVISORY_LOCK = """
-SELECT pg_advisory_lock(hashtextextended(encode(token, 'hex'), 0)) FROM unnest($1::bytea[]) AS token
-"""
 NOT_POSSIBLE = {"answer": "not_possible", "impossible": "never_stored"}
 REFUSED = {"answer": "refused", "reason": "conflicting_law"}
 
@@ -157,22 +152,17 @@ async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(provid
     await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
 
 
-@pytest.mark.timing
-async def test_whoever_counts_can_stop_neither_side(endpoint: DatabaseEndpoint, providers: Providers) -> None:
+@pytest.mark.usefixtures("providers")
+async def test_whoever_counts_can_stop_neither_side(endpoint: DatabaseEndpoint) -> None:
     """Earlier the accountant could hold the advisory lock of a place, whose number `pg_locks` shows, and block both."""
-    notice_id, preservation_id = uuid7(), uuid7()
     async with connected(endpoint.accountant_url) as accountant:
-        lying = [each.token for each in tokens(UrlLocator(kind="url", value=LOCATION), KEK, PROVIDER)]
-        await accountant.execute(_ADVISORY_LOCK, lying)
         await may_not(
             accountant,
             "SELECT * FROM location_lock_slot FOR UPDATE",
             "INSERT INTO location_lock_slot VALUES (1)",
             "BEGIN; LOCK TABLE location_lock_slot IN ACCESS SHARE MODE",
+            "SELECT pg_advisory_lock(1)",
         )
-        async with asyncio.timeout(60):
-            assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]
-            await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
 
 
 async def walk(providers: Providers, random: Random) -> list[UUID]:
