@@ -41,7 +41,7 @@ Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
 
 
 def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes], object]:
-    row = {"subject": item.subject, "party": item.party, "purpose": item.purpose}
+    row = {"subject": item.subject, "party": item.party, "purpose": item.purpose, "edge": item.edge}
 
     def opened(record: bytes, key: bytes) -> object:
         held: Any = row | {"record": record, "wrapped_key": key}
