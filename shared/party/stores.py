@@ -77,6 +77,11 @@ class PartyStore:
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
 
+    @property
+    def driver(self) -> asyncpg.Connection:
+        """Return the connection, for a store of another feature in the same transaction."""
+        return self._driver
+
     async def send(self, drafts: Sequence[Draft]) -> None:
         """Send messages when this transaction commits."""
         send(self._driver, drafts)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from shared.core.acts.act import Subject
 from shared.core.acts.states import LOOKING, row
 from shared.instance.app import gate_of
 from shared.instance.machinery import InstanceParts
 from shared.party.attention import AttentionRoutes, AttentionSource
+from shared.party.console import subjects
 from shared.party.console.lists import ListPages, LiveStream, WebhookPages
 from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
@@ -23,8 +24,6 @@ from shared.party.serving import RouteContext
 from shared.party.webhooks import WebhookRoutes
 from shared.platform.console.frame import ROOT, Frame, NavEntry
 from shared.platform.console.rendering import folders_of
-
-_HERE: Final = __file__
 
 
 class ConsoleRouter(NamedTuple):
@@ -51,7 +50,7 @@ def party_door(
     `folders` are modules with a template folder. `sources` are the sources of the attention list. `places` are the
     paths of further kinds of subjects below /console. `preservations` is set for agencies and providers only.
     """
-    frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
+    frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, subjects.__file__]))
     live = LiveStream(frame, Events(serving))
     for kind in kinds:
         SubjectPages(frame, kind, live=live)

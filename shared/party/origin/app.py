@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Final
 
+import asyncpg
 from fastapi import FastAPI
 
 from shared.core.errors import Unavailable
 from shared.core.guard import edition
 from shared.core.protocol.acceptance import Acceptor
+from shared.core.protocol.prepare import Documents
 from shared.instance.app import App
 from shared.instance.delivery.unit import Handler
 from shared.instance.machinery import InstanceParts
@@ -19,14 +24,36 @@ from shared.party.failure_isolation import Isolation
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import CheckWorker
-from shared.party.origin.bus import OriginHandler, OriginTimers
+from shared.party.origin.api.routes import AMENDMENTS, HOLDS, QUESTIONS, RECHECKS, TRANSFERS
+from shared.party.origin.bus import OriginHandler, OriginTimers, suggest
+from shared.party.origin.records import AnswerFollower
 from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.store.holds import keep_alarm
+from shared.party.origin.store.holds import PostgresHolds, keep_alarm
 from shared.party.origin.store.locations import Locations
+from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.alarms import Alarms
+from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.redecide import CurrentDocuments
+from shared.party.origin.use_cases.questions import QuestionBatch
+from shared.party.origin.use_cases.redecide import CurrentDocuments, SentAgain
+from shared.party.origin.use_cases.transfers import ClaimGrants, ContactQueue, suggest_again, tell_transfers_again
+from shared.party.questions.store import PostgresQuestions
 from shared.party.serving import RouteContext
+
+#: The features that add routes and acts on referrals, in this order.
+FEATURES: Final = (AMENDMENTS, RECHECKS, HOLDS, TRANSFERS, QUESTIONS)
+#: The steps of features for edges that are sent again.
+SENT_AGAIN: Final[Sequence[SentAgain]] = (tell_transfers_again, suggest_again)
+
+
+def answer_followers(
+    driver: asyncpg.Connection, instance: str, documents: Callable[[], Documents], at: datetime
+) -> Sequence[AnswerFollower]:
+    """Return the features that follow the answers of one transaction."""
+    holding = HoldAnswers(PostgresHolds(driver), documents, instance, at)
+    claiming = ClaimGrants(PostgresTransfers(driver), documents, instance, at, holding.lapse)
+    asked = QuestionBatch(PostgresQuestions(driver), at)
+    return holding, claiming, asked, ContactQueue(PostgresContacts(driver))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +143,7 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         documents=machinery.documents,
         then=machinery.law.documents_at,
         instance=machinery.instance,
+        features=FEATURES,
     )
     bus = OriginHandler(
         machinery.database,
@@ -125,5 +153,8 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
         aside=machinery.aside,
+        followers=answer_followers,
+        sent_again=SENT_AGAIN,
+        works=[suggest],
     )
     return Origin(api, bus, intake, alarms, checking, OriginTimers(bus, machinery.speaking_scope))

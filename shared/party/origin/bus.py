@@ -9,6 +9,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from shared.core.clock import Clock
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Unavailable
@@ -19,18 +21,24 @@ from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import PartyKind
 from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.failure_isolation import ClaimedBatch, Isolation, Key, apart_from_others
-from shared.party.origin.records import Receipt
+from shared.party.origin.records import AnswerFollower, Receipt
 from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
+from shared.party.origin.store.holds import PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
-from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
+from shared.party.origin.store.transfers import PostgresContacts
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import HoldAnswers
-from shared.party.origin.use_cases.questions import EXPIRED_MAX, QuestionBatch, expire_referrals
-from shared.party.origin.use_cases.redecide import BATCH, DUE_MAX, CurrentDocuments, EdgeRedecider, IssuePlanned
-from shared.party.origin.use_cases.transfers import ClaimGrants, suggest_contacts
-from shared.party.questions.store import PostgresQuestions
+from shared.party.origin.use_cases.questions import EXPIRED_MAX, expire_referrals
+from shared.party.origin.use_cases.redecide import (
+    BATCH,
+    DUE_MAX,
+    CurrentDocuments,
+    EdgeRedecider,
+    IssuePlanned,
+    SentAgain,
+)
+from shared.party.origin.use_cases.transfers import suggest_contacts
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.observability.logs import log
 from shared.platform.observability.retry_backoff import RetryBackoff
@@ -54,6 +62,12 @@ ISSUE_POLL_S: Final = 2.0
 READS_PAUSE: Final = timedelta(seconds=30)
 #: A pass runs after this time in any case, because another transaction may have locked an edge in each earlier pass.
 LOOKED_AFTER: Final = timedelta(minutes=10)
+
+
+#: The features that follow the answers of a transaction: of its connection, at an instance, by these documents, now.
+Followers = Callable[[asyncpg.Connection, str, Callable[[], Documents], datetime], Sequence[AnswerFollower]]
+#: Periodic work of a feature for an origin, within a scope. It returns the number of rows.
+PeriodicWork = Callable[["OriginHandler", RowScope], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,8 @@ class OriginHandler:
     """The receiver of answers and settlements in an originating service.
 
     `unreleased_days`: days that a referral waits for a second person. `aside`: the retry backoff of this process.
+    `followers` gives the features that follow the answers of a transaction, by the documents now and the time.
+    `sent_again` are the steps of features for edges that are sent again. `works` is the periodic work of features.
     """
 
     database: Database
@@ -99,23 +115,22 @@ class OriginHandler:
     clock: Clock
     unreleased_days: int
     aside: RetryBackoff = field(default_factory=RetryBackoff)
+    followers: Followers = lambda *_: ()
+    sent_again: Sequence[SentAgain] = ()
+    works: Sequence[PeriodicWork] = ()
 
     def __post_init__(self) -> None:
-        self._again = EdgeRedecider(law=self.law, instance=self.instance, clock=self.clock)
+        self.redecider = EdgeRedecider(self.law, self.instance, self.clock, self.sent_again)
         self._apart = Isolation(self.aside, self.clock)
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """Return the edges that answers change, within the batch's transaction."""
         driver, now = unit.connection.driver, self.clock.now()
-        holding = HoldAnswers(PostgresHolds(driver), lambda: self.law.at(now), self.instance, now)
-        claiming = ClaimGrants(PostgresTransfers(driver), lambda: self.law.at(now), self.instance, now, holding)
         return EdgeAnswers(
             PostgresEdges(driver, self.kek),
             now,
-            holding=holding,
-            claiming=claiming,
-            asked=QuestionBatch(PostgresQuestions(driver), now),
             agency=lambda party: self._agency(party, now),
+            followers=self.followers(driver, self.instance, lambda: self.law.at(now), now),
         )
 
     def _agency(self, party: str, at: datetime) -> str | None:
@@ -130,7 +145,7 @@ class OriginHandler:
         heard = await edges.note_outcomes(outcomes, self.clock.now())
         stale = [message_id for message_id in heard if outcomes[message_id].code in DECIDE_AGAIN]
         if stale:
-            await self._again.refused(edges, stale)
+            await self.redecider.refused(edges, stale)
 
     async def follow_moves(self) -> None:
         """Send the edges of moved recipients to their new instances, at the start and for each new directory.
@@ -161,7 +176,7 @@ class OriginHandler:
         for party in directory.moved:
             for instance in party.instances_before:
                 left = partial(self._left_behind, recipient=party.id, instance=instance, tried=tried)
-                await self._all("follow", scope, left, whole=False)
+                await self.process_all("follow", scope, left, whole=False)
         for key in again:
             if key not in tried:  # not found any more: another process has sent it
                 aside.done("follow", key)
@@ -171,7 +186,7 @@ class OriginHandler:
     ) -> None:
         edges = PostgresEdges(session.driver, self.kek)
         try:
-            await self._again.left_behind(edges, taking, recipient=recipient, instance=instance)
+            await self.redecider.left_behind(edges, taking, recipient=recipient, instance=instance)
         finally:
             tried.update(taking.taken)
 
@@ -191,7 +206,7 @@ class OriginHandler:
 
     async def issue(self, scope: RowScope) -> None:
         """Send the waiting edges that can be read now, once. Raises `Unavailable`."""
-        for work, issue in (("issue", self._again.issue), ("issue_anew", self._again.issue_anew)):
+        for work, issue in (("issue", self.redecider.issue), ("issue_anew", self.redecider.issue_anew)):
             after: UUID | None = UUID(int=0)
 
             async def of_these(taking: ClaimedBatch, issue: Issue = issue) -> None:
@@ -208,29 +223,22 @@ class OriginHandler:
         """Decide the due edges again, and forward late answers. Return the number of edges. Raises `Unavailable`."""
 
         async def decide(session: Session, taking: ClaimedBatch) -> None:
-            await self._again.due(PostgresEdges(session.driver, self.kek), taking)
+            await self.redecider.due(PostgresEdges(session.driver, self.kek), taking)
 
-        return await self._all("decide_again", scope, decide)
+        return await self.process_all("decide_again", scope, decide)
 
     async def missing(self, scope: RowScope) -> int:
         """Send edges and withdrawals again that their recipients lack. Return the number. Raises `Unavailable`."""
 
         async def untold(session: Session, taking: ClaimedBatch) -> None:
-            await self._again.untold(PostgresMissing(session.driver), taking)
+            await self.redecider.untold(PostgresMissing(session.driver), taking)
 
         async def missing(session: Session, taking: ClaimedBatch) -> None:
-            await self._again.missing(PostgresEdges(session.driver, self.kek), taking)
+            await self.redecider.missing(PostgresEdges(session.driver, self.kek), taking)
 
-        return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
-
-    async def suggest(self, scope: RowScope) -> int:
-        """Suggest contact to agencies with a common case or location. Return the count. Raises `Unavailable`."""
-
-        async def suggest(session: Session, taking: ClaimedBatch) -> None:
-            contacts, directory = PostgresContacts(session.driver), self.law.now().directory
-            await suggest_contacts(contacts, taking, directory, instance=self.instance, at=self.clock.now())
-
-        return await self._all("suggest_contact", scope, suggest)
+        return await self.process_all("withdraw_again", scope, untold) + await self.process_all(
+            "issue_missing", scope, missing
+        )
 
     async def expire(self, scope: RowScope) -> int:
         """Erase referrals that have waited too long for a second person. Return the number. Raises `Unavailable`."""
@@ -245,30 +253,37 @@ class OriginHandler:
                 at=self.clock.now(),
             )
 
-        return await self._batch("expire", scope, expire, limit=EXPIRED_MAX)
+        return await self.process("expire", scope, expire, limit=EXPIRED_MAX)
 
     async def run(self, scope: Callable[[], RowScope], *, erasing: Callable[[], RowScope]) -> None:
-        """Run the periodic work endlessly: due decisions, missing edges, expired referrals, contact suggestions.
+        """Run the periodic work endlessly: due decisions, missing edges, expired referrals, and that of features.
 
         A failure of one kind of work does not stop the others. `scope`: the instance with all parties that are not
         suspended. `erasing`: the instance with all parties that it serves. The instance itself reports erasures to
         audit.
         """
-        works = ((self.due, scope), (self.missing, scope), (self.expire, erasing), (self.suggest, scope))
+        works: list[tuple[Callable[[RowScope], Awaitable[int]], Callable[[], RowScope]]] = [
+            (self.due, scope),
+            (self.missing, scope),
+            (self.expire, erasing),
+            *((partial(each, self), scope) for each in self.works),
+        ]
         while True:
             for work, within in works:
                 async with apart_from_others("decisions", lambda code: log("decision_waits", code=code)):
                     await work(within())
             await self.database.changes.pause(LOOK_EVERY_S)
 
-    async def _all(self, work: str, scope: RowScope, act: InSession, *, whole: bool = True) -> int:
+    async def process_all(self, work: str, scope: RowScope, act: InSession, *, whole: bool = True) -> int:
         """Process batches until only rows in retry backoff are left. Return the number of rows."""
         count = 0
-        while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
+        while found := await self.process(work, scope, act, limit=DUE_MAX, whole=whole):
             count += found
         return count
 
-    async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int, whole: bool = True) -> int:
+    async def process(self, work: str, scope: RowScope, act: InSession, *, limit: int, whole: bool = True) -> int:
+        """Process one batch in a transaction of `scope`. Return the number of rows."""
+
         async def in_transaction(taking: ClaimedBatch) -> None:
             async with self.database.transaction(scope) as session:
                 await act(session, taking)
@@ -301,7 +316,7 @@ class OriginTimers:
 
     async def look(self, limit: int = BATCH) -> int:
         """Process at most `limit` due notices once. Return their number. Raises `Unavailable`."""
-        return await self._bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
+        return await self._bus.process("issue_planned", self._scope(), self._issue, limit=limit)
 
     async def _issue(self, session: Session, taking: ClaimedBatch) -> None:
         bus, now = self._bus, self._bus.clock.now()
@@ -311,4 +326,14 @@ class OriginTimers:
         edges = PostgresEdges(session.driver, bus.kek)
         planned = self.store(session.driver, edges)
         holding = HoldAnswers(planned, lambda: documents, bus.instance, now)
-        await IssuePlanned(planned, edges, bus._again, holding).issue(taking)
+        await IssuePlanned(planned, edges, bus.redecider, holding).issue(taking)
+
+
+async def suggest(bus: OriginHandler, scope: RowScope) -> int:
+    """Suggest contact to agencies with a common case or location. Return the count. Raises `Unavailable`."""
+
+    async def suggest(session: Session, taking: ClaimedBatch) -> None:
+        contacts, directory = PostgresContacts(session.driver), bus.law.now().directory
+        await suggest_contacts(contacts, taking, directory, instance=bus.instance, at=bus.clock.now())
+
+    return await bus.process_all("suggest_contact", scope, suggest)

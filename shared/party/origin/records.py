@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.core.acts.states import Event
 from shared.core.contracts.base import JsonObject
 from shared.core.contracts.referral import ReferralRecord
 from shared.core.errors import Refused
 from shared.core.protocol.amend import CurrentEdge
 from shared.core.protocol.items import ItemLog
+from shared.core.protocol.message import Received
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.protocol.outgoing_messages import StaleEdge
 from shared.core.protocol.second_review import SecondReview
@@ -123,6 +125,37 @@ class ActResult:
     answered: EdgeAnswer | None = None
     said: Mapping[str, object] | None = None
     reference: str | None = None
+
+
+class AppliedAnswers(NamedTuple):
+    """The answers of one batch: those `applied`, those of them that are `moving` an edge, and the `results` of acts.
+
+    An answer from a recipient's old instance moves nothing after the new one has answered.
+    """
+
+    applied: Sequence[Received]
+    moving: Sequence[Received]
+    results: Collection[ActResult]
+
+
+class AnswerFollower:
+    """A feature that follows the answers of one batch, in their transaction. By default it does nothing."""
+
+    async def lock(self, messages: Sequence[Received]) -> None:
+        """Lock rows of the feature before the edges are locked."""
+
+    async def read(self, messages: Sequence[Received]) -> None:
+        """Read rows of the feature after the edges are locked."""
+
+    def check(self, message: Received) -> None:
+        """Check a message before its edges change. Raises `Refused`."""
+
+    def take(self, message: Received, edge: OpenEdge) -> None:
+        """Record a message that nothing else refuses; `edge` is as before it. Raises `Refused`."""
+
+    async def apply(self, answers: AppliedAnswers) -> Sequence[Event]:
+        """Apply the batch after its edges were stored. Return events for the origin's parties."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

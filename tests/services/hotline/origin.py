@@ -29,6 +29,7 @@ from shared.instance.delivery.unit import Settlement, Unit
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
+from shared.party.origin.app import FEATURES, SENT_AGAIN, answer_followers
 from shared.party.origin.bus import OriginHandler
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.amendments import ERASE_AGAIN
@@ -78,10 +79,18 @@ class Origin:
             documents=self._documents,
             then=lambda at: self.world.documents_at(at),
             instance="hotline",
+            features=FEATURES,
         )
         keep_sent(self.database, "hotline", signing=signing, clock=self.clock)
         self.bus = OriginHandler(
-            self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
+            self.database,
+            law=self.law(),
+            instance="hotline",
+            kek=KEK,
+            clock=self.clock,
+            unreleased_days=7,
+            followers=answer_followers,
+            sent_again=SENT_AGAIN,
         )
 
     def intake_of(self, **bounds: Any) -> Intake:

@@ -58,7 +58,7 @@ async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: 
 async def test_what_fails_beside_others_waits_longer_each_time(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock advances while a directory is followed, so the failure is later than the beginning."""
     pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
-    again, begun = type(origin.bus._again), origin.clock.now()
+    again, begun = type(origin.bus.redecider), origin.clock.now()
     left_behind = again.left_behind
 
     async def slowly(self: Any, edges: Any, taking: ClaimedBatch, **place: str) -> None:

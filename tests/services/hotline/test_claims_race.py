@@ -19,7 +19,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
-from shared.party.origin import bus
+from shared.party.origin import app
 from shared.party.origin.records import LockedReferral
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
@@ -133,6 +133,6 @@ async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest
     """Negative control with the lock off: both claims are granted."""
     referral_id, (one, other, *_) = await transferred(origin)
     monkeypatch.setattr(transfers, "_LOCK", transfers._LOCK.replace("FOR UPDATE", ""))
-    monkeypatch.setattr(bus, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
+    monkeypatch.setattr(app, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
     await asyncio.gather(applied(origin, claim(referral_id, one)), applied(origin, claim(referral_id, other)))
     assert await told(origin, "claim_granted") == sorted((one, other))

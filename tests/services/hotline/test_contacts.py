@@ -15,6 +15,7 @@ from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.instance.delivery.unit import Unit
 from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.bus import suggest
 from shared.party.origin.store.edges import PostgresEdges
 from tests.services.deliveries import received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
@@ -38,7 +39,7 @@ class Told(NamedTuple):
 
 @pytest.fixture(autouse=True)
 async def empty(origin: Origin) -> None:
-    await origin.bus.suggest(APPLYING)
+    await suggest(origin.bus, APPLYING)
     await origin.forget()
 
 
@@ -68,7 +69,7 @@ async def answered(origin: Origin, *messages: Received) -> None:
 
 async def told(origin: Origin) -> set[Told]:
     """Return the suggestions that one run sends, as the agencies open them. No name is in the clear part."""
-    await origin.bus.suggest(APPLYING)
+    await suggest(origin.bus, APPLYING)
     found = set()
     for draft in await origin.waiting():
         if draft.message is CONTACT_SUGGESTED:
@@ -210,6 +211,6 @@ async def test_who_has_moved_is_told_again_where_it_is(origin: Origin) -> None:
         elsewhere = "UPDATE edge SET instance = 'left' WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(elsewhere, referral_id, BE)
         edges = PostgresEdges(session.driver, KEK)
-        await origin.bus._again.left_behind(edges, taking := ClaimedBatch(9), recipient=BE, instance="left")
+        await origin.bus.redecider.left_behind(edges, taking := ClaimedBatch(9), recipient=BE, instance="left")
     assert taking.rows == 1
     assert await told(origin) == {each for each in pair if each.agency == BE}

@@ -320,5 +320,5 @@ async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> Non
         edges = PostgresEdges(session.driver, KEK)
         takings = ClaimedBatch(2), ClaimedBatch(2)
         for each in takings:
-            await origin.bus._again.left_behind(edges, each, recipient=PROVIDER, instance=OLD)
+            await origin.bus.redecider.left_behind(edges, each, recipient=PROVIDER, instance=OLD)
     assert takings[0].rows == 2

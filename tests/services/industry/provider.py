@@ -61,7 +61,7 @@ class Providers:
         self.bus = OriginHandler(
             database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT), unreleased_days=7
         )
-        self.bus._again = self.again
+        self.bus.redecider = self.again
         self.door = industry_door(kek=KEK, origin=self.bus)
 
     async def receive(self, *messages: Received) -> list[str | None]:

@@ -16,8 +16,9 @@ import pytest
 from shared.core.guard import RecordCost
 from shared.core.guard.charge import BYTE
 from shared.core.guard.tripwire import PART_BYTES, trips, trips_by_part
+from shared.party.origin.store.holds import RaisedAlarm
 from shared.party.origin.use_cases import alarms as module
-from shared.party.origin.use_cases.alarms import AlarmKind, Alarms, RaisedAlarm
+from shared.party.origin.use_cases.alarms import AlarmKind, Alarms
 from shared.platform.observability.logs import configure_logs
 from shared.platform.observability.metrics import ALARMS
 from tests.guard_report.legitimate import submissions

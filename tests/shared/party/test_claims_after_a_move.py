@@ -13,7 +13,7 @@ from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState
-from shared.party.origin.records import OpenEdge
+from shared.party.origin.records import AnswerFollower, AppliedAnswers, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, received
 
@@ -39,20 +39,14 @@ class Edges:
         return done
 
 
-class Claiming:
+class Claiming(AnswerFollower):
     """Records the claims that it is asked to grant."""
 
     def __init__(self) -> None:
         self.granted: list[Received] = []
 
-    async def lock(self, messages: Any) -> None:
-        return None
-
-    def check(self, message: Received) -> None:
-        return None
-
-    async def apply(self, messages: Sequence[Received]) -> list[Any]:
-        self.granted += messages
+    async def apply(self, answers: AppliedAnswers) -> list[Any]:
+        self.granted += answers.moving
         return []
 
 
@@ -63,7 +57,7 @@ async def test_it_counts_until_the_new_place_has_answered(told: tuple[EdgeAnswer
     edge = OpenEdge(uuid4(), referral_id, HOTLINE, OTHER_HOTLINE, referral_id, answer, False, (1,), NEW, (OLD,), told)
     clear = OFFER_CLAIMED.clear.model_validate({"referral_id": referral_id, "revision": 1, "act": uuid4(), "number": 1})
     claim = received(OFFER_CLAIMED, clear, subject=referral_id, sender=OTHER_HOTLINE, recipient=HOTLINE, instance=OLD)
-    claiming: Any = Claiming()
+    claiming = Claiming()
     edges: Any = Edges(edge)
-    assert await EdgeAnswers(edges, AT, claiming=claiming).apply([claim]) == {}
+    assert await EdgeAnswers(edges, AT, followers=[claiming]).apply([claim]) == {}
     assert claiming.granted == ([claim] if granted else [])

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from shared.core.acts.act import Act
 from shared.core.canonical import digest
-from shared.core.contracts.answers import ItemChecks, TransferRequest
 from shared.core.contracts.base import Contract
-from shared.core.contracts.holds import HoldOverride, OverrideApproval
-from shared.core.contracts.questions import Reply as Answer
-from shared.core.contracts.questions import Ruling
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
 from shared.core.guard import parse_body
@@ -29,18 +26,11 @@ from shared.party.origin import domain
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.checking import Checking, CheckRequest
 from shared.party.origin.domain import Request as Filed
-from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
-from shared.party.origin.store.edge_rows import PostgresIssued
-from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
-from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases import questions
 from shared.party.origin.use_cases.alarms import AlarmKind, Alarms
-from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Actor, Withdrawal, withdraw_referral
-from shared.party.origin.use_cases.transfers import transfer_referral
-from shared.party.questions.store import PostgresQuestions
+from shared.party.origin.use_cases.referrals import Actor, EdgesChanged, Withdrawal, withdraw_referral
 from shared.party.serving import RouteContext
 from shared.party.throttled_executor import ReadList, RequestBody, read_list, refused_is_owed
 from shared.platform.database.transactions import Session
@@ -56,11 +46,27 @@ Doing = Callable[[Session], Awaitable[Contract]]
 Changed = Callable[[Actor], Awaitable[domain.AmendedReferral]]
 
 
+async def no_act(*_: object) -> None:
+    """Do nothing: the act of a feature that has none of its own."""
+
+
+class OriginFeature(NamedTuple):
+    """The parts that a feature adds to an origin: its routes, its acts, and its step after an amendment.
+
+    An act gets a referral, the body and the actor. It returns None if a body of this type is not its own.
+    """
+
+    routes: Callable[[APIRouter, OriginApi, Identity], None]
+    act: Callable[[UUID, Contract | None, Actor], Awaitable[Contract | None]] = no_act
+    edges_changed: EdgesChanged | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginApi:
     """The handlers of an origin's requests, the same for HTTP and the console of every service.
 
     `then` returns the documents in force at a given time, as known now. Without it, the current documents are used.
+    `features` add their routes and acts on referrals.
     """
 
     serving: RouteContext
@@ -70,6 +76,7 @@ class OriginApi:
     documents: Callable[[], Documents]
     instance: str
     then: Callable[[datetime], Documents] | None = None
+    features: Sequence[OriginFeature] = ()
 
     async def file(self, request: Request, identity: Identity) -> Response:
         """File the posted body: a list if the path says so, else one referral."""
@@ -105,7 +112,11 @@ class OriginApi:
         self, act: Act, referral_id: UUID, session: Session, *, said: Contract | None, identity: Identity
     ) -> Contract:
         """Do this act within a transaction, with the body `said`."""
-        return await _do(act, referral_id, said, acting=self.acting(identity, session))
+        acting = self.acting(identity, session)
+        for feature in self.features:
+            if (done := await feature.act(referral_id, said, acting)) is not None:
+                return done
+        return await _do(act, referral_id, said, acting=acting)
 
     async def changed(self, wanted: Changed, identity: Identity, session: Session) -> Contract:
         """Change a referral within a transaction."""
@@ -142,18 +153,12 @@ class OriginApi:
 
     def acting(self, identity: Identity, session: Session) -> Actor:
         """Return the actor and stores of a transaction."""
-        driver = session.driver
         return Actor(
             party=identity.party,
             role=identity.role,
             actor=identity.actor,
-            referrals=PostgresReferrals(driver, self.serving.kek),
-            amendments=PostgresAmendments(driver, self.serving.kek),
-            reviews=PostgresReviews(driver, self.serving.kek),
-            issued=PostgresIssued(driver),
-            holds=PostgresHolds(driver),
-            transfers=PostgresTransfers(driver),
-            questions=PostgresQuestions(driver),
+            referrals=PostgresReferrals(session.driver, self.serving.kek),
+            kek=self.serving.kek,
             authority=self.serving.authority,
             directory=self.serving.directory,
             documents=self.documents,
@@ -162,6 +167,7 @@ class OriginApi:
             at=self.serving.clock.now(),
             day_filled=partial(self.alarms.alarm, identity.party, AlarmKind.DAY_FILLED),
             owe=partial(self.serving.owe, identity.party),
+            edges_changed=[each.edges_changed for each in self.features if each.edges_changed is not None],
         )
 
     async def _filed(self, identity: Identity, posted: RequestBody, *, key: bytes, route: str) -> domain.HttpReply:
@@ -189,23 +195,11 @@ class OriginApi:
 
 
 async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Actor) -> Contract:
-    """Do an act. An act without a body is a release or a drop by a second person."""
+    """Do an act of filing. An act without a body is a release or a drop by a second person."""
     match said:
         case Withdrawal():
             await withdraw_referral(referral_id, said.reason, acting)
             return domain.WithdrawnReferral(referral_id=referral_id, state="withdrawn")
-        case ItemChecks():
-            state = await questions.check_items(referral_id, said, acting)
-            return domain.CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
-        case Answer() | Ruling():
-            state = await questions.answer_question(referral_id, said, acting)
-            return domain.AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
-        case HoldOverride():
-            return await propose_override(referral_id, said, acting)
-        case OverrideApproval():
-            return await confirm_override(referral_id, said, acting)
-        case TransferRequest():
-            return await transfer_referral(referral_id, said, acting)
         case _:
             review = {questions.RELEASE: questions.release_referral, questions.DROP: questions.drop_referral}[act]
             return domain.ReviewedReferral(

@@ -26,13 +26,13 @@ from shared.core.protocol.origin import ReferralState
 from shared.party.list_query import Finding
 from shared.party.origin import domain
 from shared.party.origin.api import bodies
-from shared.party.origin.api.act_handlers import OriginApi
+from shared.party.origin.api.act_handlers import OriginApi, OriginFeature
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
-from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
-from shared.party.origin.use_cases.questions import DROP, RELEASE
+from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE, confirm_override, follow_edges, propose_override
+from shared.party.origin.use_cases.questions import DROP, RELEASE, answer_question, check_items
 from shared.party.origin.use_cases.referrals import Actor, Withdrawal, show_referral
-from shared.party.origin.use_cases.transfers import TRANSFER
+from shared.party.origin.use_cases.transfers import TRANSFER, transfer_referral
 from shared.platform.http.edge import read_json, read_model
 from shared.platform.http.identity import IdentifiedRoute, Identity
 from shared.platform.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
@@ -124,8 +124,8 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
         return await origin.act(act, referral_id, request, identity=identity, takes=Withdrawal)
 
     _add_reviews(router, origin, who)
-    _add_changes(router, origin, who)
-    _add_answers(router, origin, who)
+    for feature in origin.features:
+        feature.routes(router, origin, who)
     return router
 
 
@@ -143,28 +143,69 @@ def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         return await origin.act(DROP, referral_id, request, identity=identity)
 
 
-def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """Add the routes for rechecks, holds, transfers, questions and disputes."""
+def add_recheck_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+    """Add the route for rechecks."""
 
     @router.post("/referrals/{referral_id}:check", **does(domain.CheckedReferral, takes=[ItemChecks]))
     async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Report the recheck of items that notices were sent about. A removed item may be available again."""
         return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
+
+async def recheck(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
+    """Store a recheck of items."""
+    if not isinstance(said, ItemChecks):
+        return None
+    state = await check_items(referral_id, said, acting)
+    return domain.CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+
+
+RECHECKS: Final = OriginFeature(add_recheck_routes, recheck)
+
+
+def add_hold_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+    """Add the routes by which two people override a hold."""
+
     @router.post("/referrals/{referral_id}:propose-override", **does(domain.OverrideResult, takes=[HoldOverride]))
-    async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+    async def propose(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Propose to override a hold, with the reason. It takes effect when another person confirms it."""
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(domain.OverrideResult, takes=[OverrideApproval]))
-    async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+    async def confirm(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that another person has proposed to override."""
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
+
+
+async def act_on_hold(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
+    """Propose or confirm the override of a hold."""
+    if isinstance(said, HoldOverride):
+        return await propose_override(referral_id, said, acting)
+    return await confirm_override(referral_id, said, acting) if isinstance(said, OverrideApproval) else None
+
+
+HOLDS: Final = OriginFeature(add_hold_routes, act_on_hold, follow_edges)
+
+
+def add_transfer_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+    """Add the route for transfers."""
 
     @router.post("/referrals/{referral_id}:transfer", **does(domain.TransferredReferral, takes=[TransferRequest]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Permit one hotline, or all with an orphan's mandate, to claim the referral. The first claim is granted."""
         return await origin.act(TRANSFER, referral_id, request, identity=identity)
+
+
+async def transfer(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
+    """Permit hotlines to claim a referral."""
+    return await transfer_referral(referral_id, said, acting) if isinstance(said, TransferRequest) else None
+
+
+TRANSFERS: Final = OriginFeature(add_transfer_routes, transfer)
+
+
+def add_question_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+    """Add the routes for answers to questions and disputes."""
 
     @router.post("/referrals/{referral_id}:reply", **does(domain.AnsweredQuestion, takes=[Reply]))
     async def reply(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
@@ -177,7 +218,18 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
 
 
-def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+async def answer(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
+    """Answer a question or decide a dispute."""
+    if not isinstance(said, Reply | Ruling):
+        return None
+    state = await answer_question(referral_id, said, acting)
+    return domain.AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
+
+
+QUESTIONS: Final = OriginFeature(add_question_routes, answer)
+
+
+def add_amendment_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     """Add the routes that change the content of a referral."""
 
     @router.post(
@@ -206,6 +258,9 @@ def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
             return await reroute_referral(referral_id, where, acting, body_sha256=posted)
 
         return await origin.change(REROUTE, request, identity, wanted=wanted)
+
+
+AMENDMENTS: Final = OriginFeature(add_amendment_routes)
 
 
 def _with_if_match(said: Described) -> Described:

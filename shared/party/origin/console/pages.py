@@ -26,8 +26,9 @@ from shared.party.origin.console.act_forms import AMEND, FORMS, may_amend
 from shared.party.origin.console.act_forms import forms_of as acting_forms
 from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, GivenAnswer, ShownReferral
-from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
-from shared.party.origin.use_cases.referrals import Actor, compare_revisions, show_referral
+from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, compare_revisions, reroute_referral
+from shared.party.origin.use_cases.referrals import Actor, show_referral
+from shared.party.questions.store import PostgresQuestions
 from shared.party.revision_diff import RevisionDiff
 from shared.platform.console.forms import ONCE, Choice, FieldGroup, Input, PageInput, inputs_of, labels_of, read_inputs
 from shared.platform.console.forms import problems_of as broken
@@ -95,7 +96,7 @@ class ReferralPages:
         async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
             directory = acting.directory()
-            raised = await acting.questions.about(acting.party, asked.id())
+            raised = await PostgresQuestions(acting.referrals.driver).about(acting.party, asked.id())
             looks = await acting.referrals.looks_at(acting.party, asked.id())
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
         forms = acting_forms(found, raised, asked.identity.role, kinds=kinds)

@@ -24,7 +24,7 @@ from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Addressee, AmendableReferral, PendingReview, RevisionContent, WrongProvider
 from shared.party.origin.store.edges import PostgresEdges, known_edge
-from shared.party.origin.store.filing import PostgresDays, opened, places
+from shared.party.origin.store.filing import opened, places
 from shared.party.stores import RecordStore
 from shared.platform.database.columns import Statement
 from shared.platform.database.journal import ErasedRecord, KeptRecord
@@ -110,7 +110,7 @@ ORDER BY revision
 """
 
 
-class PostgresAmendments(PostgresDays, RecordStore):
+class PostgresAmendments(RecordStore):
     """The acting party's referrals for amendments. Absent and foreign ones are not found."""
 
     async def find(self, referral_id: UUID) -> AmendableReferral | None:
@@ -281,7 +281,7 @@ WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT N
 """)
 
 
-class PostgresReviews(PostgresDays, RecordStore):
+class PostgresReviews(RecordStore):
     """The referrals that wait for a second person. Absent and foreign ones are not found."""
 
     async def find(self, referral_id: UUID) -> PendingReview | None:

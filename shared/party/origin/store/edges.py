@@ -25,8 +25,7 @@ from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
 from shared.party.origin.store.filing import opened, places
-from shared.party.origin.store.transfers import ReferredEdges, SentTransfers, meet_again, note_accepted
-from shared.party.stores import RecordStore
+from shared.party.origin.store.referred_edges import ReferredEdges
 from shared.platform.database.columns import BoundRows, Columns, Statement
 from shared.platform.database.stored_text import decompress
 from shared.platform.timers import store as deadlines
@@ -211,7 +210,7 @@ WHERE r.referral_id = ANY($1::uuid[]) AND r.unrouted_reason IN ('deferred', 'wai
 """
 
 
-class PostgresEdges(SentTransfers, ReferredEdges, RecordStore):
+class PostgresEdges(ReferredEdges):
     """The edges of the parties that the instance serves, for the instance itself."""
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
@@ -249,7 +248,6 @@ class PostgresEdges(SentTransfers, ReferredEdges, RecordStore):
     ) -> None:
         if judged:
             await keep_acts(self._driver, judged, await self._references(judged), at=at)
-            await note_accepted(self._driver, judged.values())
         counted = await count_steps(self._driver, steps)
         await deadlines.write(self._driver, [each for each in counted if each.edge.edge_id not in taken])
         if taken:
@@ -267,9 +265,6 @@ class PostgresEdges(SentTransfers, ReferredEdges, RecordStore):
             stay = await self._driver.fetch(*bound)
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
-
-    async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
-        await meet_again(self._driver, cases)
 
     async def refused(self, message_ids: Sequence[UUID]) -> list[StaleEdge]:
         return [StaleEdge(**row) for row in await self._driver.fetch(_REFUSED, list(message_ids))]

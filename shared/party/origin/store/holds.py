@@ -20,7 +20,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.core.acts.act import Subject
-from shared.core.contracts.holds import ShownHold
 from shared.core.protocol.origin import UNFINISHED
 from shared.core.vocabulary.preservation import HoldEnd
 from shared.core.vocabulary.routing import WorkReason
@@ -71,13 +70,6 @@ WHERE referral_id = ANY($1::uuid[]) AND state = 'active' ORDER BY referral_id, h
 _FIND: Final = """
 SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, expires_at, state, exercise FROM hold
 WHERE referral_id = $1 AND hold_id = $2 LIMIT 1
-"""
-_SHOWN: Final = """
-SELECT h.hold_id AS hold, h.agency, h.scope, h.basis, h.placed_at, h.expires_at AS not_after, h.state, h.ended_at, (
-    SELECT count(*) FROM edge AS e, jsonb_path_query(e.answer_detail, '$.items[*] ? (@.action == "already_gone")')
-    WHERE e.referral_id = h.referral_id AND e.notice_id IS NOT NULL AND e.state = 'emitted'
-      AND e.decided_at >= h.placed_at AND h.state <> 'too_late') AS gone
-FROM hold AS h WHERE h.referral_id = $1 ORDER BY h.placed_at, h.hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge
@@ -170,10 +162,6 @@ class PostgresHolds(PartyStore):
         """Return one hold of a referral in any state."""
         row = await self._driver.fetchrow(_FIND, referral_id, hold_id)
         return None if row is None else Hold(**dict(row))
-
-    async def shown(self, referral_id: UUID) -> list[ShownHold]:
-        """Return the holds of a referral as its party sees them, oldest first."""
-        return [ShownHold.model_validate(dict(row)) for row in await self._driver.fetch(_SHOWN, referral_id)]
 
     async def told(self, referral_id: UUID) -> Mapping[str, str]:
         """Return the answer so far of each recipient of the referral itself, including waiting edges."""

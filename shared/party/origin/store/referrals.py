@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.core.contracts.base import NextCursor
+from shared.core.contracts.holds import ShownHold
 from shared.core.envelope.datakeys import reveal, unwrap
 from shared.core.protocol.message import Draft
 from shared.core.protocol.origin import ReferralState
@@ -35,7 +36,6 @@ from shared.party.origin.records import Addressee, MissedWithdrawal, StoredRefer
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
-from shared.party.origin.store.holds import PostgresHolds
 from shared.party.stores import PartyStore, RecordStore
 from shared.platform.database import pages
 from shared.platform.database.columns import Statement
@@ -193,6 +193,13 @@ SELECT other_referral_id AS referral_id, kind FROM referral_relation WHERE refer
 UNION SELECT referral_id, kind FROM referral_relation WHERE other_referral_id = $1 AND party = ANY (
     string_to_array(current_setting('causeway.parties', true), ',')) ORDER BY 1, 2 LIMIT 100
 """
+_HOLDS = """
+SELECT h.hold_id AS hold, h.agency, h.scope, h.basis, h.placed_at, h.expires_at AS not_after, h.state, h.ended_at, (
+    SELECT count(*) FROM edge AS e, jsonb_path_query(e.answer_detail, '$.items[*] ? (@.action == "already_gone")')
+    WHERE e.referral_id = h.referral_id AND e.notice_id IS NOT NULL AND e.state = 'emitted'
+      AND e.decided_at >= h.placed_at AND h.state <> 'too_late') AS gone
+FROM hold AS h WHERE h.referral_id = $1 ORDER BY h.placed_at, h.hold_id
+"""
 _WORK = """
 SELECT referral_id, external_ref, state, unrouted_reason AS work_reason, accepted_at AS since, arrival FROM referral
 WHERE party = $1 AND unrouted_reason IS NOT NULL AND state <> 'withdrawn'
@@ -243,7 +250,7 @@ class PostgresReferrals(RecordStore):
             self._edge(referral_id, edge, [each for each in told if _answers(each, referral_id, edge)])
             for edge in await self._driver.fetch(_EDGES, referral_id)
         )
-        holds = await PostgresHolds(self._driver).shown(referral_id)
+        holds = [ShownHold.model_validate(dict(each)) for each in await self._driver.fetch(_HOLDS, referral_id)]
         related = [dict(each) for each in await self._driver.fetch(_RELATED, referral_id)]
         further = {
             "ticks": ticks(ReferralState(row["state"]), edges),

@@ -1,4 +1,4 @@
-"""Transfers to hotlines, case referrals to agencies, and contact suggestions, in PostgreSQL.
+"""Transfers to hotlines and contact suggestions to agencies, in PostgreSQL.
 
 Trust: a writer of `transfer` can let a hotline that has the referral claim it without being asked. Each grant is a
 numbered message that audit keeps, so a second grant cannot go unseen. A writer of `contact` can suppress or repeat a
@@ -12,16 +12,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from shared.core.contracts.answers import ItemProgress
 from shared.core.vocabulary.answers import AnswerState
 from shared.core.vocabulary.referral import TransferReason
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import TransferStatus
-from shared.party.origin.records import ActResult, CaseMatch, LockedReferral, ReferredCase, TransferOffer
+from shared.party.origin.records import ActResult, CaseMatch, LockedReferral, TransferOffer
 from shared.party.stores import PartyStore
-from shared.platform.timers.timers import begin_like, end
+from shared.platform.timers.timers import end
 
 _STANDS: Final = "SELECT state FROM referral WHERE referral_id = $1"
 _LOCK: Final = """
@@ -67,17 +65,13 @@ WHERE t.referral_id = ANY($1::uuid[]) AND r.state IN ('routed', 'orphaned', 'tra
 """
 
 
-class SentTransfers(PartyStore):
-    """The transfer messages that hotlines have received, needed when their edges are sent again."""
+class PostgresTransfers(PartyStore):
+    """The permissions to claim referrals, and the claims."""
 
     async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStatus]:
         """Return the transfer messages that hotlines have received about these referrals."""
         rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
         return [TransferStatus(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
-
-
-class PostgresTransfers(PartyStore):
-    """The permissions to claim referrals, and the claims."""
 
     async def stands(self, referral_id: UUID) -> str | None:
         """Return the state of a referral of the bound parties, None for absent and foreign ones."""
@@ -110,47 +104,6 @@ class PostgresTransfers(PartyStore):
         """Return the progress on a recipient's items: for each, the number of notices, and of those acted on."""
         rows = await self._driver.fetch(_DONE, referral_id, recipient)
         return tuple(ItemProgress(**dict(row)) for row in rows)
-
-
-# An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
-# meanwhile, the withdrawal is sent to the agency (`missing`).
-_REFER: Final = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, dropped_items,
-                  revision, document_digests, decided_at, priority_rank, is_retracted, is_missing, state)
-SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.dropped_items, e.revision,
-       e.document_digests, e.decided_at, e.priority_rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
-FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
-    SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
-      AND had.state IN ('emitted', 'waiting', 'referred'))
-ON CONFLICT DO NOTHING RETURNING NOT is_retracted
-"""
-_EXIST: Final = "SELECT edge_id FROM edge WHERE edge_id = ANY($1::uuid[])"
-_UNREFER: Final = """
-UPDATE edge SET state = 'dropped'
-WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred' AND acts = 0 RETURNING true
-"""
-
-
-class ReferredEdges(PartyStore):
-    """The edges on which agencies answer that a case was referred to."""
-
-    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
-        """Return the existing ones of these edges, of any party and in any state."""
-        return frozenset(row["edge_id"] for row in await self._driver.fetch(_EXIST, list(edge_ids)))
-
-    async def refer(self, referred: ReferredCase) -> None:
-        """Add an edge for another agency, like that of the first. Its deadlines begin now.
-
-        An agency that already has the referral answers as before.
-        """
-        of = referred.of, referred.edge, referred.agency
-        if await self._driver.fetchval(_REFER, *of, referred.instance):  # a withdrawn referral has no deadlines
-            await begin_like(self._driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
-
-    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
-        """End the edge of an agency that could not take a referred case, with its deadlines."""
-        if await self._driver.fetchval(_UNREFER, edge, referral_id, agency):
-            await end(self._driver, [edge])
 
 
 #: Answers of an agency that has a case of the referral.
@@ -222,22 +175,20 @@ FROM first AS f JOIN kept USING (referral_id, agency, other_agency)
 """
 
 
-async def note_accepted(driver: asyncpg.Connection, judged: Collection[ActResult]) -> None:
-    """Record the referrals that these acts have accepted. Their agencies may share a case or location with others."""
-    states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
-    found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
-    if found:
-        await driver.execute(_ACCEPTED, *map(list, zip(*found, strict=True)))
-
-
-async def meet_again(driver: asyncpg.Connection, cases: Collection[tuple[UUID, str]]) -> None:
-    """Record that these agencies get their suggestions again, because their edges are sent again."""
-    if cases:
-        await driver.execute(_AGAIN, *map(list, zip(*sorted(cases), strict=True)))
-
-
 class PostgresContacts(PartyStore):
     """The contact suggestions that are due or were made."""
+
+    async def note_accepted(self, judged: Collection[ActResult]) -> None:
+        """Record the referrals that these acts have accepted."""
+        states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
+        found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
+        if found:
+            await self._driver.execute(_ACCEPTED, *map(list, zip(*found, strict=True)))
+
+    async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
+        """Record that these agencies get their suggestions again, because their edges are sent again."""
+        if cases:
+            await self._driver.execute(_AGAIN, *map(list, zip(*sorted(cases), strict=True)))
 
     async def due(self, taking: ClaimedBatch) -> Sequence[UUID]:
         """Take referrals that an agency has accepted since, or that were found to name a known location."""

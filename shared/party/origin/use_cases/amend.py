@@ -22,6 +22,7 @@ from shared.core.acts.act import Act, Subject
 from shared.core.acts.states import happened, row
 from shared.core.canonical import digest
 from shared.core.contracts.base import Contract, PartyId, Uuid
+from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.core.errors import Refused, not_found
 from shared.core.guard import ADDED, as_kept, check_budget, cuts
@@ -38,11 +39,14 @@ from shared.core.protocol.minimise import whole_record
 from shared.core.protocol.prepare import Filing, as_filed
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
+from shared.core.vocabulary.reveal import RevealReason
 from shared.core.vocabulary.routing import PartyKind
 from shared.party.origin.domain import AmendedReferral, Cut
 from shared.party.origin.records import AmendableReferral, StoredReferral, WrongProvider
-from shared.party.origin.use_cases.holds import HoldAnswers
+from shared.party.origin.store.amendments import PostgresAmendments
 from shared.party.origin.use_cases.referrals import Actor, debit_one, tell_taken_back
+from shared.party.revision_diff import RevisionDiff, compared
+from shared.party.stores import tell_opened
 from shared.platform.observability.logs import log
 
 AMEND: Final = row(Subject.REFERRAL, "amend")
@@ -71,10 +75,23 @@ class Change:
     cut: tuple[Cut, ...] = ()
 
 
+async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealReason) -> Sequence[RevisionDiff]:
+    """Return the changes of each amendment. Audit gets a fact about the access in the same transaction.
+
+    Raises `Refused("not_found")` for absent and foreign referrals.
+    """
+    filed = await acting.filed(referral_id, "read")
+    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
+    directory, at, amendments = acting.directory(), acting.at, PostgresAmendments(acting.referrals.driver, acting.kek)
+    await tell_opened(referral_id, opened, amendments, exercise=filed.exercise, directory=directory, at=at)
+    said = await amendments.said(referral_id)
+    return compared([(f"revision {each.revision}", from_json(each.content)) for each in said])
+
+
 async def find_amendable(referral_id: UUID, act: Act, acting: Actor) -> AmendableReferral:
     """Lock the referral to amend. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
     acting.require(act.name)
-    found = await acting.amendments.find(referral_id)
+    found = await PostgresAmendments(acting.referrals.driver, acting.kek).find(referral_id)
     if found is None:
         raise not_found()
     acting.require(act.name, found.state)
@@ -103,7 +120,7 @@ async def amend_referral(
         raise not_found()
     content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
     check_budget(spent, added=ADDED)  # an amendment that would need a second person has to be filed as a new referral
-    await debit_one(acting.amendments, spent, acting=acting)
+    await debit_one(spent, acting)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
 
@@ -139,7 +156,7 @@ async def reroute_referral(referral_id: UUID, wanted: Rerouting, acting: Actor, 
     """
     directory = acting.documents().directory
     found = await find_amendable(referral_id, REROUTE, acting)
-    disowned = await acting.amendments.disowned(referral_id, wanted.notice_id)
+    disowned = await PostgresAmendments(acting.referrals.driver, acting.kek).disowned(referral_id, wanted.notice_id)
     if disowned is None:
         raise Refused("notice_unknown", "the referral has no such notice", field="/notice_id")
     hosts = _hosts(disowned, wanted.provider, directory)
@@ -192,10 +209,11 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
         raise Refused(
             "nobody_left", "no recipient would remain; correct the fields, or withdraw the referral", status=409
         )
-    store = acting.amendments
+    store = PostgresAmendments(acting.referrals.driver, acting.kek)
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, acting)
-    await HoldAnswers.of(acting).follow(found.referral_id)
+    for follow in acting.edges_changed:
+        await follow(found.referral_id, acting)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
@@ -208,7 +226,7 @@ async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], act
     """
     if not edges:
         return
-    store = acting.amendments
+    store = PostgresAmendments(acting.referrals.driver, acting.kek)
     there = await tell_taken_back(
         found.referral_id,
         await store.told(edges),

@@ -26,11 +26,16 @@ from shared.core.protocol.items import ItemLog, check_times
 from shared.core.protocol.message import Received
 from shared.core.protocol.origin import EdgeAmendments, EdgeAnswer, answer_edge, said_in
 from shared.core.protocol.questions import steps as steps_of
-from shared.party.origin.records import ActResult, AnswerAct, EdgeUpdate, OpenEdge, ReferredCase
+from shared.party.origin.records import (
+    ActResult,
+    AnswerAct,
+    AnswerFollower,
+    AppliedAnswers,
+    EdgeUpdate,
+    OpenEdge,
+    ReferredCase,
+)
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.holds import HoldAnswers, of_agencies
-from shared.party.origin.use_cases.questions import QuestionBatch
-from shared.party.origin.use_cases.transfers import ClaimGrants
 
 _UNMATCHED: Final = "answer_unmatched"
 _EXISTS: Final = "edge_exists"
@@ -44,15 +49,13 @@ class EdgeAnswers:
     """The answers of one transaction, and the edges that they change; `at` is when they are applied.
 
     `events` are the events for the origin's parties. `agency` returns the instance that serves an agency, None for
-    other parties.
+    other parties. `followers` are the features that follow the answers, in this order.
     """
 
     edges: PostgresEdges
     at: datetime
-    holding: HoldAnswers | None = None
     agency: Callable[[str], str | None] = lambda _: None
-    claiming: ClaimGrants | None = None
-    asked: QuestionBatch | None = None
+    followers: Sequence[AnswerFollower] = ()
     events: list[Event] = field(default_factory=list)
     _steps: list[EdgeStep] = field(default_factory=list)
     _exist: Collection[UUID] = frozenset()
@@ -69,8 +72,8 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
-        if self.claiming is not None:
-            await self.claiming.lock(messages)
+        for each in self.followers:
+            await each.lock(messages)
         edges = await self.edges.answerable([UUID(message.subject) for message in messages])
         # Read after the edges are locked, so that no other transaction decides about an act on them.
         judged = await self.edges.judged([act for message in messages if (act := _act_of(message)) is not None])
@@ -98,20 +101,17 @@ class EdgeAnswers:
                 refusals[message.message_id] = code
         await self.edges.answer(taken, new, self.at, steps=self._steps)
         await self._pass_on(applied)
-        if self.holding is not None and (asked := of_agencies(applied)):
-            await self.holding.apply(asked)
-        if self.claiming is not None:
-            self.events += await self.claiming.apply(self._moving)
-        if self.asked is not None:
-            await self.asked.keep()
+        answers = AppliedAnswers(applied, self._moving, new.values())
+        for each in self.followers:
+            self.events += await each.apply(answers)
         return refusals
 
     async def _read(self, messages: Sequence[Received]) -> None:
         """Read the other rows that the decisions need."""
         referred = [each.clear.edge_id for each in messages if isinstance(each.clear, CaseReferredClear)]
         self._exist = await self.edges.exist(referred) if referred else frozenset()
-        if self.asked is not None:
-            await self.asked.read(messages)
+        for each in self.followers:
+            await each.read(messages)
 
     async def _pass_on(self, applied: Sequence[Received]) -> None:
         """Add the edges of agencies that cases were referred to, and end those of agencies that could not take them.
@@ -154,17 +154,15 @@ class EdgeAnswers:
         sent = edges[subject, message.sender]
         present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
         try:
-            if self.holding is not None:
-                self.holding.check(message)
+            for each in self.followers:
+                each.check(message)
             self._check_referred(message, sent)
             if isinstance(message.clear, CaseCameBackClear):
                 others = edges.get((subject, message.clear.agency), ())
                 _check_came_back(message.clear, present[0], [_after(each, taken.get(each.edge_id)) for each in others])
-            if self.claiming is not None:
-                self.claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
-            if self.asked is not None:
-                self.asked.take(message, sent[0])
+            for each in self.followers:
+                each.take(message, sent[0])
         except Refused as error:
             return error.code
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}

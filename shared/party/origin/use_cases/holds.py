@@ -39,7 +39,7 @@ from shared.core.vocabulary.answers import AnswerState
 from shared.core.vocabulary.preservation import HoldEnd
 from shared.core.vocabulary.routing import PartyKind
 from shared.party.origin.domain import OverrideResult
-from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedNotice
+from shared.party.origin.records import ACTIVE, TOO_LATE, AnswerFollower, AppliedAnswers, Hold, HoldAct, PlannedNotice
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.use_cases.referrals import Actor, OriginSender
 
@@ -50,7 +50,7 @@ _ENDED: Final = event_type(Subject.CASE, "hold_ended")
 
 
 @dataclass(frozen=True, slots=True)
-class HoldAnswers:
+class HoldAnswers(AnswerFollower):
     """The context for answering holds at one instance, by the current documents."""
 
     holds: PostgresHolds
@@ -61,7 +61,7 @@ class HoldAnswers:
     @classmethod
     def of(cls, acting: Actor) -> Self:
         """Return the context of the acting party."""
-        return cls(acting.holds, acting.documents, acting.instance, acting.at)
+        return cls(PostgresHolds(acting.referrals.driver), acting.documents, acting.instance, acting.at)
 
     def check(self, message: Received) -> None:
         """Check the end of a hold. Raises `Refused` if it is later than the policy permits."""
@@ -70,8 +70,10 @@ class HoldAnswers:
             # The hold counts from the time that the agency states, but from no time in the future.
             check_bound(message.clear.not_after, min(message.sent_at, self.at) - TOLERANCE, longest + TOLERANCE)
 
-    async def apply(self, messages: Sequence[Received]) -> None:
+    async def apply(self, answers: AppliedAnswers) -> Sequence[Event]:
         """Apply acts of agencies on their cases, in order, and end holds of agencies that no longer act on the case."""
+        if not (messages := of_agencies(answers.applied)):
+            return ()
         referrals = {UUID(message.subject) for message in messages}
         planned = dict(await self.holds.lock(referrals))
         for message in messages:
@@ -86,6 +88,7 @@ class HoldAnswers:
         for referral_id in sorted(referrals):
             await self._end_of_closed(referral_id, planned)
             await self.plan(referral_id, planned.get(referral_id, ()))
+        return ()
 
     async def follow(self, referral_id: UUID) -> None:
         """Plan the notices of a referral again after its edges have changed, and end the holds that lost their basis.
@@ -97,6 +100,11 @@ class HoldAnswers:
         told = await self.holds.told(referral_id) if active else {}
         await self.end([hold for hold in active if not planned or hold.agency not in told], HoldEnd.LAPSED)
         await self.plan(referral_id, planned)
+
+    async def lapse(self, referral_id: UUID) -> None:
+        """End the holds of a referral of which no planned notice will be sent."""
+        if await self.holds.lock([referral_id]):
+            await self.end((await self.holds.active([referral_id])).get(referral_id, ()), HoldEnd.LAPSED)
 
     async def plan(self, referral_id: UUID, planned: Sequence[PlannedNotice]) -> None:
         """Set the slots of a referral's planned notices from the holds and windows as they are now."""
@@ -221,11 +229,16 @@ class HoldAnswers:
         )
 
 
+async def follow_edges(referral_id: UUID, acting: Actor) -> None:
+    """Plan the notices and end the holds that an amendment of a referral concerns."""
+    await HoldAnswers.of(acting).follow(referral_id)
+
+
 async def propose_override(referral_id: UUID, said: HoldOverride, acting: Actor) -> OverrideResult:
     """Propose to override a hold, for a second person to confirm. Raises as `confirm_override`."""
     hold, _ = await _found(referral_id, said.hold, PROPOSE, acting=acting)
     act = HoldAct("override_proposed", acting.at, basis=said.basis.value, actor=acting.actor)
-    await acting.holds.note_act(hold, act)
+    await PostgresHolds(acting.referrals.driver).note_act(hold, act)
     return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state="proposed")
 
 
@@ -236,22 +249,23 @@ async def confirm_override(referral_id: UUID, said: OverrideApproval, acting: Ac
     for the person that proposed it.
     """
     hold, planned = await _found(referral_id, said.hold, CONFIRM, acting=acting)
-    proposed = await acting.holds.proposed_by(hold)
+    holding = HoldAnswers.of(acting)
+    proposed = await holding.holds.proposed_by(hold)
     if not proposed:
         raise Refused("override_not_proposed", "another person must propose it first", status=409)
     require_another(acting.actor, proposed)
-    holding = HoldAnswers.of(acting)
     await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
     # A person has decided, so notices that no other agency holds do not wait for the end of their window.
-    await acting.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
+    await holding.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
     await holding.plan(referral_id, planned)
     return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 
 
 async def _found(referral_id: UUID, hold_id: UUID, act: Act, *, acting: Actor) -> tuple[Hold, Sequence[PlannedNotice]]:
     acting.require(act.name)
-    planned = (await acting.holds.lock([referral_id])).get(referral_id, ())
-    known = await acting.holds.find(referral_id, hold_id)
+    holds = PostgresHolds(acting.referrals.driver)
+    planned = (await holds.lock([referral_id])).get(referral_id, ())
+    known = await holds.find(referral_id, hold_id)
     if known is None:
         raise not_found()
     if known.state != ACTIVE:

@@ -47,8 +47,17 @@ from shared.core.vocabulary.answers import AnswerState, ItemFound
 from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.core.vocabulary.referral import PriorityLevel, ReviewOutcome
 from shared.party.failure_isolation import ClaimedBatch
-from shared.party.origin.records import IssuedEdge, OpenEdge, PendingReview, Recheck, StoredReferral
+from shared.party.origin.records import (
+    AnswerFollower,
+    AppliedAnswers,
+    IssuedEdge,
+    OpenEdge,
+    PendingReview,
+    Recheck,
+    StoredReferral,
+)
 from shared.party.origin.store.amendments import PostgresReviews
+from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.use_cases.referrals import Actor, debit_one
 from shared.party.questions.store import NewQuestion, OpenQuestion, PostgresQuestions, QuestionKey
 from shared.platform.observability.logs import log
@@ -62,7 +71,7 @@ _TOLD: Final[Mapping[tuple[QuestionKind, bool], registry.MessageType]] = {
 }
 
 
-class QuestionBatch:
+class QuestionBatch(AnswerFollower):
     """The questions and disputes that one batch raises, within its transaction; `at` is when they are applied."""
 
     def __init__(self, store: PostgresQuestions, at: datetime) -> None:
@@ -100,11 +109,12 @@ class QuestionBatch:
         new = NewQuestion.of(clear, told, between, subject=edge.referral_id, revision=revision, at=self._at)
         self._new.append(new)
 
-    async def keep(self) -> None:
+    async def apply(self, answers: AppliedAnswers) -> Sequence[Event]:
         """Store all recorded questions."""
         await self._store.add(self._new)
         for between, number in self._lapsed:
             await self._store.over(between, number, QuestionState.LAPSED, said={}, at=self._at)
+        return ()
 
 
 async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor) -> str:
@@ -118,7 +128,8 @@ async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor
     if filed.state not in (ReferralState.ROUTED, ReferralState.TRANSFERRED):
         raise state_forbids()
     number = said.question if isinstance(said, Reply) else said.dispute
-    found = await acting.questions.find(acting.party, referral_id, counterpart=said.party, number=number)
+    store = PostgresQuestions(acting.referrals.driver)
+    found = await store.find(acting.party, referral_id, counterpart=said.party, number=number)
     wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
     if found is None or found.kind is not wanted:
         raise Refused("question_unknown", "that party has raised nothing with this number", field=f"/{wanted.value}")
@@ -131,7 +142,7 @@ async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor
     dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
     word = "replied" if isinstance(said, Reply) else "decided"
     between = QuestionKey(acting.party, found.told_by, said.party, own=False)
-    await acting.questions.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
+    await store.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
     await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
     await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
     return filed.state
@@ -194,7 +205,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> str
     filed = await acting.filed(referral_id, "check")
     if filed.state != ReferralState.ROUTED:
         raise state_forbids()
-    issued = await acting.issued.issued(referral_id)
+    issued = await PostgresIssued(acting.referrals.driver).issued(referral_id)
     known = {n for edge in issued for n in edge.standing}
     for place, each in enumerate(said.checked):
         if each.n not in known:
@@ -217,7 +228,7 @@ async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, fi
     state = AnswerState(items.fold(edge.standing, before + found).items.value) if again else edge.answer.state
     detail = dict(edge.answer.detail) | (before + found).words()
     look = Recheck(uuid4(), acting.party, found, acting.at)
-    await acting.issued.found(edge, look, EdgeAnswer(state, detail, edge.answer.acts))
+    await PostgresIssued(acting.referrals.driver).found(edge, look, EdgeAnswer(state, detail, edge.answer.acts))
     told = items.told(found, edge.items).checks
     steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
     await acting.referrals.clock((), [EdgeStep.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
@@ -247,7 +258,7 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
     if origin is None or filed_by is None or content is None:
         raise not_found()
     urgent = content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
-    await debit_one(acting.reviews, cost(content), acting=acting, released=urgent)
+    await debit_one(cost(content), acting, released=urgent)
     again = prepare_again(
         content,
         referral_id=referral_id,
@@ -260,7 +271,7 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
         traceparent=found.traceparent,
         released=SecondReview(filed_by, acting.actor),
     )
-    if not await acting.reviews.release(acting.actor, again):
+    if not await PostgresReviews(acting.referrals.driver, acting.kek).release(acting.actor, again):
         raise state_forbids()
     await _told(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, acting=acting)
     return again.disposition
@@ -269,7 +280,7 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
 async def drop_referral(referral_id: UUID, acting: Actor) -> str:
     """Erase a referral that another person has filed. Return its new state. Raises as `release_referral`."""
     found = await _found(referral_id, DROP, acting)
-    if not await acting.reviews.drop(referral_id, acting.actor):
+    if not await PostgresReviews(acting.referrals.driver, acting.kek).drop(referral_id, acting.actor):
         raise state_forbids()
     await _told(found, DROP, ReviewOutcome.DROPPED, state=ReferralState.DROPPED, acting=acting)
     return ReferralState.DROPPED
@@ -289,7 +300,7 @@ async def expire_referrals(
 
 
 async def _found(referral_id: UUID, act: Act, acting: Actor) -> PendingReview:
-    found = await acting.reviews.find(referral_id)
+    found = await PostgresReviews(acting.referrals.driver, acting.kek).find(referral_id)
     if found is None:
         raise not_found()
     acting.require(act.name, found.state)
@@ -303,8 +314,10 @@ async def _told(found: PendingReview, act: Act, outcome: ReviewOutcome, *, state
     instance = documents.directory.instance_of(found.party)
     assert instance is not None
     fact = _fact(found, outcome, acting.actor, instance=instance.id, documents=documents, at=acting.at)
-    await acting.reviews.send([fact])
-    await acting.reviews.note([happened(act, found.referral_id, party=found.party, state=state)])
+    await PostgresReviews(acting.referrals.driver, acting.kek).send([fact])
+    await PostgresReviews(acting.referrals.driver, acting.kek).note(
+        [happened(act, found.referral_id, party=found.party, state=state)]
+    )
 
 
 def _fact(

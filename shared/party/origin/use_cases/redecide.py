@@ -18,7 +18,7 @@ One referral never delays the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -35,13 +35,12 @@ from shared.core.vocabulary.preservation import HoldEnd
 from shared.core.vocabulary.routing import WorkReason
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
-from shared.party.origin.records import Hold, LockedReferral, MissedWithdrawal, Retry, StaleReferral
+from shared.party.origin.records import Hold, MissedWithdrawal, Retry, StaleReferral
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.referrals import OriginSender, reachable, tombstone
-from shared.party.origin.use_cases.transfers import told_again
 from shared.platform.observability.logs import log
 
 #: Edges that one transaction takes.
@@ -59,13 +58,23 @@ class CurrentDocuments:
     at: Callable[[datetime], Documents]
 
 
+#: A feature's step for edges that are sent again: it returns the decisions with its own messages added.
+SentAgain = Callable[
+    [PostgresEdges, Sequence[StaleReferral], Sequence[Redecision], OriginSender], Awaitable[Sequence[Redecision]]
+]
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeRedecider:
-    """The replacement of refused messages, in one transaction with the new messages and the fact to audit."""
+    """The replacement of refused messages, in one transaction with the new messages and the fact to audit.
+
+    `followers` are the features that follow edges which are sent again.
+    """
 
     law: CurrentDocuments
     instance: str
     clock: Clock
+    followers: Sequence[SentAgain] = ()
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         """Count refusals as stale, and set the time at which each edge is decided again or dropped."""
@@ -87,7 +96,7 @@ class EdgeRedecider:
 
     async def _replace(self, edges: PostgresEdges, stale: Sequence[StaleReferral]) -> None:
         again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
-        dropped = _dropped(stale, again)
+        dropped = dropped_edges(stale, again)
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
         if not replaced and not dropped:
             return
@@ -103,7 +112,7 @@ class EdgeRedecider:
         """
         found = await edges.waiting(after, taking)
         again = [self.decide(each, self.law.now()) for each in found if not each.withdrawn]
-        await _send_readable(edges, found, again)
+        await send_readable(edges, found, again)
         return _last(found) if taking.full else None
 
     async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: ClaimedBatch) -> UUID | None:
@@ -135,27 +144,14 @@ class EdgeRedecider:
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
         dropped = {edge.edge_id for each in changed for edge in each.dropped}
         if changed:
-            await edges.replace(issued - dropped, dropped, await self._transfers_told(edges, found, changed))
-            anew = [
-                (each.referral_id, one.recipient) for each in changed for one in each.emitted if one.notice_id is None
-            ]
-            await edges.meet_again(anew)
+            sender = OriginSender(self.law.now().directory, self.instance, self.clock.now())
+            told: Sequence[Redecision] = changed
+            for follow in self.followers:
+                told = await follow(edges, found, told, sender)
+            await edges.replace(issued - dropped, dropped, told)
             log("edges_reissued", count=sum(len(each.emitted) for each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))
-
-    async def _transfers_told(
-        self, edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]
-    ) -> list[Redecision]:
-        """Return the repeated decisions, each with the transfer messages that its hotline had received."""
-        anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
-        told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
-        letters = OriginSender(self.law.now().directory, self.instance, self.clock.now())
-        held = {each.referral_id: _held(each) for each in found}
-        drafts = {each.referral_id: [*each.drafts] for each in again}
-        for each in told:
-            drafts[each.referral_id] += told_again(each, held[each.referral_id], letters)
-        return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral) -> list[Redecision]:
         """Decide a referral's edges again. Those that were tried too often are dropped."""
@@ -232,13 +228,6 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
     return max(edge.edge_id for each in found for edge in each.stale.values())
 
 
-def _held(referral: StaleReferral) -> LockedReferral:
-    """Return the fields of a referral that transfer messages need."""
-    return LockedReferral(
-        referral.referral_id, referral.party, referral.disposition, referral.exercise, referral.revision, offered=()
-    )
-
-
 def _told_again(taken_back: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
     if not reachable(taken_back.told, directory):
         return None
@@ -299,7 +288,7 @@ class IssuePlanned:
         later = {
             edge_id: hours.slot(max(h.expires_at for h in active[each.referral_id]))
             for each in checked.held
-            for edge_id in _ids(each)
+            for edge_id in edge_ids(each)
         }
         # A notice whose recipient cannot read it yet moves to a later slot, so that its time looks like any other.
         later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
@@ -307,7 +296,7 @@ class IssuePlanned:
         await self._end(checked.free, again, active)
 
     async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> None:
-        if dropped := await _send_readable(self.edges, free, [_listed(each) for each in again]):
+        if dropped := await send_readable(self.edges, free, [_listed(each) for each in again]):
             log("edges_dropped", count=len(dropped))
 
     def _unread(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> list[UUID]:
@@ -334,15 +323,13 @@ def _listed(again: Redecision) -> Redecision:
     return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
 
 
-async def _send_readable(
-    edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]
-) -> set[UUID]:
+async def send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:
     """Send the decided edges that can be read, and return the dropped ones. Waiting edges stay unchanged."""
     stale = {each.referral_id: each.stale for each in found}
     replaced = {
         stale[each.referral_id][edge.recipient, edge.purpose].edge_id for each in again for edge in each.emitted
     }
-    dropped = _dropped(found, again)
+    dropped = dropped_edges(found, again)
     if replaced or dropped:
         changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
         await edges.replace(replaced, dropped, changed)
@@ -350,11 +337,11 @@ async def _send_readable(
     return dropped
 
 
-def _dropped(found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:
+def dropped_edges(found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:
     """Return the edges that are no longer sent: those that cannot be decided, and those that were withdrawn."""
-    withdrawn = (edge_id for each in found if each.withdrawn for edge_id in _ids(each))
+    withdrawn = (edge_id for each in found if each.withdrawn for edge_id in edge_ids(each))
     return {*(edge.edge_id for each in again for edge in each.dropped), *withdrawn}
 
 
-def _ids(referral: StaleReferral) -> list[UUID]:
+def edge_ids(referral: StaleReferral) -> list[UUID]:
     return [edge.edge_id for edge in referral.stale.values()]

@@ -7,20 +7,18 @@ the quota.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from shared.core.acts.act import Subject
 from shared.core.acts.states import follow, happened, row
 from shared.core.authority import Authority, Role
 from shared.core.contracts.base import Contract
-from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
+from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused, not_found
 from shared.core.guard import RecordCost
 from shared.core.ids import uuid4
@@ -30,19 +28,12 @@ from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.prepare import Documents, Prepared
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.core.vocabulary.reveal import RevealReason
 from shared.core.vocabulary.routing import Disposition
 from shared.party.origin.domain import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
 from shared.party.origin.records import Addressee, StoredReferral
-from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
-from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.store.filing import PostgresDays
-from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
-from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.questions.store import PostgresQuestions
-from shared.party.revision_diff import RevisionDiff, compared
-from shared.party.stores import PartyStore, tell_opened
+from shared.party.stores import PartyStore
 from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
@@ -61,19 +52,6 @@ async def show_referral(referral_id: UUID, acting: Actor) -> ShownReferral:
     if shown is None:
         raise not_found()
     return shown
-
-
-async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealReason) -> Sequence[RevisionDiff]:
-    """Return the changes of each amendment. Audit gets a fact about the access in the same transaction.
-
-    Raises `Refused("not_found")` for absent and foreign referrals.
-    """
-    filed = await acting.filed(referral_id, "read")
-    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
-    directory, at = acting.directory(), acting.at
-    await tell_opened(referral_id, opened, acting.amendments, exercise=filed.exercise, directory=directory, at=at)
-    said = await acting.amendments.said(referral_id)
-    return compared([(f"revision {each.revision}", from_json(each.content)) for each in said])
 
 
 async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Actor) -> None:
@@ -99,24 +77,24 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         log("withdrawal_untold", count=len(left))
 
 
+#: A feature's step after an amendment has changed the edges of a referral.
+EdgesChanged = Callable[[UUID, "Actor"], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The actor of one transaction, with its time, permits, stores and documents. `actor` is opaque.
+    """The actor of one transaction, with its time, permits, referrals and documents. `actor` is opaque.
 
-    `then` returns the documents in force at a given time, as known now. `day_filled` raises the alarm that the party
-    has used up its daily quota. `owe` charges the party for work.
+    Other features open their stores on the connection of `referrals`. `then` returns the documents in force at a given
+    time, as known now. `day_filled` raises the alarm that the party has used up its daily quota. `owe` charges the
+    party for work. `edges_changed` are the steps of features after an amendment.
     """
 
     party: str
     role: Role
     actor: str
     referrals: PostgresReferrals
-    amendments: PostgresAmendments
-    reviews: PostgresReviews
-    issued: PostgresIssued
-    holds: PostgresHolds
-    transfers: PostgresTransfers
-    questions: PostgresQuestions
+    kek: KeyEncryptionKey
     authority: Authority
     directory: Callable[[], DirectoryIndex]
     documents: Callable[[], Documents]
@@ -125,6 +103,7 @@ class Actor:
     at: datetime
     day_filled: Callable[[], None]
     owe: Callable[[int], None]
+    edges_changed: Sequence[EdgesChanged] = ()
 
     def require(self, action: str, state: str = Disposition.ROUTED) -> None:
         """Check the role before any look-up. Raises `Refused("forbidden")` for a role that never may.
@@ -269,11 +248,12 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit_one(days: PostgresDays, spent: RecordCost, *, acting: Actor, released: bool = False) -> None:
+async def debit_one(spent: RecordCost, acting: Actor, *, released: bool = False) -> None:
     """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
 
     A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
     """
+    days = PostgresDays(acting.referrals.driver)
     each, day = Debit.of(acting.party, spent), day_of(acting.at)
     after = await days.debit(day, {each.party: each.spent})
     if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):

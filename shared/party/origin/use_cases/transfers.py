@@ -8,7 +8,7 @@ nor names one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -36,15 +36,14 @@ from shared.core.contracts.registry import (
 from shared.core.errors import Refused, not_found
 from shared.core.ids import uuid4
 from shared.core.protocol.message import Draft, Received
-from shared.core.protocol.prepare import Documents
+from shared.core.protocol.prepare import Documents, Redecision
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.vocabulary.preservation import HoldEnd
 from shared.core.vocabulary.routing import PartyKind
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import TransferredReferral, TransferStatus
-from shared.party.origin.records import CaseMatch, LockedReferral
+from shared.party.origin.records import AnswerFollower, AppliedAnswers, CaseMatch, LockedReferral, StaleReferral
+from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
-from shared.party.origin.use_cases.holds import HoldAnswers
 from shared.party.origin.use_cases.referrals import Actor, OriginSender
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")
@@ -69,6 +68,27 @@ def _tell(message: MessageType, said: Contract, held: LockedReferral, *, letters
     return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
 
+async def tell_transfers_again(
+    edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision], sender: OriginSender
+) -> list[Redecision]:
+    """Return the repeated decisions, each with the transfer messages that its hotline had received."""
+    anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
+    transfers = PostgresTransfers(edges.driver)
+    told = [each for each in await transfers.transfers({referral for referral, _ in anew}) if each[:2] in anew]
+    held = {each.referral_id: _held(each) for each in found}
+    drafts = {each.referral_id: [*each.drafts] for each in again}
+    for each in told:
+        drafts[each.referral_id] += told_again(each, held[each.referral_id], sender)
+    return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
+
+
+def _held(referral: StaleReferral) -> LockedReferral:
+    """Return the fields of a referral that transfer messages need."""
+    return LockedReferral(
+        referral.referral_id, referral.party, referral.disposition, referral.exercise, referral.revision, offered=()
+    )
+
+
 async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Actor) -> TransferredReferral:
     """Permit hotlines that have the referral to claim it: one hotline, or all that have it as an orphan's mandate.
 
@@ -76,7 +96,7 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
     `transfer_not_entitled` if no rule has sent the referral to such a hotline.
     """
     acting.require(TRANSFER.name)
-    transfers, directory = acting.transfers, acting.directory()
+    transfers, directory = PostgresTransfers(acting.referrals.driver), acting.directory()
     state = await transfers.stands(referral_id)
     if state is None:
         raise not_found()
@@ -108,14 +128,17 @@ def _entitled(held: LockedReferral, to: str | None, directory: DirectoryIndex) -
 
 
 @dataclass(slots=True)
-class ClaimGrants:
-    """The grants of claims within the transaction of a batch of answers."""
+class ClaimGrants(AnswerFollower):
+    """The grants of claims within the transaction of a batch of answers.
+
+    `end_holds` ends the holds of a referral, because none of its planned notices is sent any more.
+    """
 
     transfers: PostgresTransfers
     documents: Callable[[], Documents]
     instance: str
     at: datetime
-    holding: HoldAnswers
+    end_holds: Callable[[UUID], Awaitable[None]]
     _held: Mapping[UUID, LockedReferral] = field(default_factory=dict)
 
     async def lock(self, messages: Sequence[Received]) -> None:
@@ -130,10 +153,10 @@ class ClaimGrants:
             if held is None or not held.claimable_by(message.sender):
                 raise Refused("claim_not_offered")
 
-    async def apply(self, messages: Sequence[Received]) -> list[Event]:
+    async def apply(self, answers: AppliedAnswers) -> list[Event]:
         """Grant the first claim of each referral, in order. Return the events for the origin's parties."""
         held, events = dict(self._held), list[Event]()
-        for message in messages:
+        for message in answers.moving:
             if message.message is not OFFER_CLAIMED:
                 continue
             found = held[UUID(message.subject)]
@@ -147,10 +170,7 @@ class ClaimGrants:
     async def _grant(self, message: Received, held: LockedReferral) -> None:
         assert isinstance(message.clear, Answer)
         referral_id, winner = held.referral_id, message.sender
-        # The holds of agencies end, because none of the planned notices is sent any more.
-        if await self.holding.holds.lock([referral_id]):
-            active = await self.holding.holds.active([referral_id])
-            await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
+        await self.end_holds(referral_id)
         await self.transfers.hand_over(held, winner, self.at)
         letters = OriginSender(self.documents().directory, self.instance, self.at)
         named = {"referral_id": referral_id, "revision": held.revision}
@@ -160,6 +180,27 @@ class ClaimGrants:
         for other in sorted(held.claimants - {winner}):
             drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=other)
         await self.transfers.send(drafts)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactQueue(AnswerFollower):
+    """The queue of referrals about which agencies may get contact suggestions."""
+
+    contacts: PostgresContacts
+
+    async def apply(self, answers: AppliedAnswers) -> Sequence[Event]:
+        """Queue the referrals that agencies have accepted. They may share a case or location with others."""
+        await self.contacts.note_accepted(answers.results)
+        return ()
+
+
+async def suggest_again(
+    edges: PostgresEdges, _: Sequence[StaleReferral], again: Sequence[Redecision], sender: OriginSender
+) -> Sequence[Redecision]:
+    """Queue the referrals whose edges are sent again: their agencies get their suggestions again."""
+    anew = [(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None]
+    await PostgresContacts(edges.driver).meet_again(anew)
+    return again
 
 
 async def suggest_contacts(
