@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,18 +46,14 @@ Doing = Callable[[Session], Awaitable[Contract]]
 Changed = Callable[[Actor], Awaitable[domain.AmendedReferral]]
 
 
-async def no_act(*_: object) -> None:
-    """Do nothing: the act of a feature that has none of its own."""
-
-
 class OriginFeature(NamedTuple):
     """The parts that a feature adds to an origin: its routes, its acts, and its step after an amendment.
 
-    An act gets a referral, the body and the actor. It returns None if a body of this type is not its own.
+    `acts` has a use case for each type of body. It gets the referral, the body and the actor.
     """
 
     routes: Callable[[APIRouter, OriginApi, Identity], None]
-    act: Callable[[UUID, Contract | None, Actor], Awaitable[Contract | None]] = no_act
+    acts: Mapping[type[Contract], Callable[..., Awaitable[Contract]]]
     edges_changed: EdgesChanged | None = None
 
 
@@ -114,8 +110,8 @@ class OriginApi:
         """Do this act within a transaction, with the body `said`."""
         acting = self.acting(identity, session)
         for feature in self.features:
-            if (done := await feature.act(referral_id, said, acting)) is not None:
-                return done
+            if said is not None and (use := feature.acts.get(type(said))) is not None:
+                return await use(referral_id, said, acting)
         return await _do(act, referral_id, said, acting=acting)
 
     async def changed(self, wanted: Changed, identity: Identity, session: Session) -> Contract:

@@ -152,15 +152,7 @@ def add_recheck_routes(router: APIRouter, origin: OriginApi, who: Identity) -> N
         return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
 
-async def recheck(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
-    """Store a recheck of items."""
-    if not isinstance(said, ItemChecks):
-        return None
-    state = await check_items(referral_id, said, acting)
-    return domain.CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
-
-
-RECHECKS: Final = OriginFeature(add_recheck_routes, recheck)
+RECHECKS: Final = OriginFeature(add_recheck_routes, {ItemChecks: check_items})
 
 
 def add_hold_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -177,14 +169,9 @@ def add_hold_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
 
 
-async def act_on_hold(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
-    """Propose or confirm the override of a hold."""
-    if isinstance(said, HoldOverride):
-        return await propose_override(referral_id, said, acting)
-    return await confirm_override(referral_id, said, acting) if isinstance(said, OverrideApproval) else None
-
-
-HOLDS: Final = OriginFeature(add_hold_routes, act_on_hold, follow_edges)
+HOLDS: Final = OriginFeature(
+    add_hold_routes, {HoldOverride: propose_override, OverrideApproval: confirm_override}, follow_edges
+)
 
 
 def add_transfer_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -196,12 +183,7 @@ def add_transfer_routes(router: APIRouter, origin: OriginApi, who: Identity) -> 
         return await origin.act(TRANSFER, referral_id, request, identity=identity)
 
 
-async def transfer(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
-    """Permit hotlines to claim a referral."""
-    return await transfer_referral(referral_id, said, acting) if isinstance(said, TransferRequest) else None
-
-
-TRANSFERS: Final = OriginFeature(add_transfer_routes, transfer)
+TRANSFERS: Final = OriginFeature(add_transfer_routes, {TransferRequest: transfer_referral})
 
 
 def add_question_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -218,15 +200,7 @@ def add_question_routes(router: APIRouter, origin: OriginApi, who: Identity) -> 
         return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
 
 
-async def answer(referral_id: UUID, said: Contract | None, acting: Actor) -> Contract | None:
-    """Answer a question or decide a dispute."""
-    if not isinstance(said, Reply | Ruling):
-        return None
-    state = await answer_question(referral_id, said, acting)
-    return domain.AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
-
-
-QUESTIONS: Final = OriginFeature(add_question_routes, answer)
+QUESTIONS: Final = OriginFeature(add_question_routes, {Reply: answer_question, Ruling: answer_question})
 
 
 def add_amendment_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -260,7 +234,7 @@ def add_amendment_routes(router: APIRouter, origin: OriginApi, who: Identity) ->
         return await origin.change(REROUTE, request, identity, wanted=wanted)
 
 
-AMENDMENTS: Final = OriginFeature(add_amendment_routes)
+AMENDMENTS: Final = OriginFeature(add_amendment_routes, {})
 
 
 def _with_if_match(said: Described) -> Described:

@@ -47,6 +47,7 @@ from shared.core.vocabulary.answers import AnswerState, ItemFound
 from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.core.vocabulary.referral import PriorityLevel, ReviewOutcome
 from shared.party.failure_isolation import ClaimedBatch
+from shared.party.origin.domain import AnsweredQuestion, CheckedReferral
 from shared.party.origin.records import (
     AnswerFollower,
     AppliedAnswers,
@@ -117,8 +118,8 @@ class QuestionBatch(AnswerFollower):
         return ()
 
 
-async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor) -> str:
-    """Answer a recipient's question or dispute once, and send the answer. Return the referral's unchanged state.
+async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor) -> AnsweredQuestion:
+    """Answer a recipient's question or dispute once, and send the answer. The referral's state stays.
 
     Raises `Refused`: `not_found` for absent and foreign referrals, `state_forbids`, `question_unknown`,
     `question_answered`, `question_lapsed`, and the errors of `questions.replied` and `decided`.
@@ -145,7 +146,7 @@ async def answer_question(referral_id: UUID, said: Reply | Ruling, acting: Actor
     await store.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
     await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
     await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
-    return filed.state
+    return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": filed.state})
 
 
 def _answers(said: Reply | Ruling, found: OpenQuestion) -> Sequence[RepliedItem | DecidedItem]:
@@ -196,7 +197,7 @@ def _between(message: Received) -> QuestionKey:
     return QuestionKey(message.recipient, UUID(message.subject), message.sender, own=False)
 
 
-async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> str:
+async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> CheckedReferral:
     """Store recheck results, and send them to each provider with a notice about such an item. Return the state.
 
     The state is `reappeared` if an item is available again, else `routed`. Raises `Refused`: `not_found` for absent and
@@ -215,7 +216,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> str
     checking = row(Subject.REFERRAL, "check")
     event = Event(acting.party, event_type(checking.subject, checking.name), referral_id, state=state)
     await acting.referrals.note([event])
-    return state
+    return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
 
 
 async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, filed: StoredReferral) -> bool:
