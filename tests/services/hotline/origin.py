@@ -83,15 +83,9 @@ class Origin:
         )
         keep_sent(self.database, "hotline", signing=signing, clock=self.clock)
         self.bus = OriginHandler(
-            self.database,
-            law=self.law(),
-            instance="hotline",
-            kek=KEK,
-            clock=self.clock,
-            unreleased_days=7,
-            followers=answer_followers,
-            sent_again=SENT_AGAIN,
+            self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
+        self.bus = replace(self.bus, followers=answer_followers, sent_again=SENT_AGAIN)
 
     def intake_of(self, **bounds: Any) -> Intake:
         """Return an intake of this origin with these bounds."""

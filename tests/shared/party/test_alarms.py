@@ -16,7 +16,6 @@ import pytest
 from shared.core.guard import RecordCost
 from shared.core.guard.charge import BYTE
 from shared.core.guard.tripwire import PART_BYTES, trips, trips_by_part
-from shared.party.origin.store.holds import RaisedAlarm
 from shared.party.origin.use_cases import alarms as module
 from shared.party.origin.use_cases.alarms import AlarmKind, Alarms
 from shared.platform.observability.logs import configure_logs
@@ -35,7 +34,7 @@ class Kept:
         self.rows: set[tuple[str, AlarmKind, str]] = set()
         self.failures = 0
 
-    async def keep(self, raised: RaisedAlarm) -> bool:
+    async def keep(self, raised: module.RaisedAlarm) -> bool:
         if self.failures:
             self.failures -= 1
             raise OSError("no database")
@@ -170,7 +169,7 @@ async def test_one_that_cannot_be_kept_stops_no_other(lines: io.StringIO, monkey
     kept = Kept()
     process, keep = Process(kept), kept.keep
 
-    async def fails_of_one(raised: RaisedAlarm) -> bool:
+    async def fails_of_one(raised: module.RaisedAlarm) -> bool:
         if raised.party == PARTY:
             raise ZeroDivisionError
         return await keep(raised)

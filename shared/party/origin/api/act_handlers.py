@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Never, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -53,7 +53,7 @@ class OriginFeature(NamedTuple):
     """
 
     routes: Callable[[APIRouter, OriginApi, Identity], None]
-    acts: Mapping[type[Contract], Callable[..., Awaitable[Contract]]]
+    acts: Mapping[type[Contract], Callable[[UUID, Never, Actor], Awaitable[Contract]]]
     edges_changed: EdgesChanged | None = None
 
 
@@ -111,7 +111,7 @@ class OriginApi:
         acting = self.acting(identity, session)
         for feature in self.features:
             if said is not None and (use := feature.acts.get(type(said))) is not None:
-                return await use(referral_id, said, acting)
+                return await use(referral_id, cast("Never", said), acting)
         return await _do(act, referral_id, said, acting=acting)
 
     async def changed(self, wanted: Changed, identity: Identity, session: Session) -> Contract:
