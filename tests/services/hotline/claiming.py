@@ -35,7 +35,7 @@ class Stopping(PostgresTransfers):
 
 async def main(asked: dict[str, Any]) -> list[str | None]:
     if asked.get("stops"):
-        patch("shared.party.origin.bus.PostgresTransfers", Stopping).start()
+        patch("shared.party.origin.app.PostgresTransfers", Stopping).start()
     database = Database(asked["url"], pool_size=WORKERS)
     origin = Origin(database, world())
     mandated(origin.world, 50)
