@@ -47,7 +47,7 @@ SENT_AGAIN: Final[Sequence[SentAgain]] = (tell_transfers_again, suggest_again)
 
 
 def answer_followers(
-    driver: asyncpg.Connection, instance: str, documents: Callable[[], Documents], at: datetime
+    driver: asyncpg.Connection, documents: Callable[[], Documents], at: datetime, *, instance: str
 ) -> Sequence[AnswerFollower]:
     """Return the features that follow the answers of one transaction."""
     holding = HoldAnswers(PostgresHolds(driver), documents, instance, at)
@@ -153,7 +153,7 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
         aside=machinery.aside,
-        followers=answer_followers,
+        followers=partial(answer_followers, instance=machinery.instance),
         sent_again=SENT_AGAIN,
         works=[suggest],
     )

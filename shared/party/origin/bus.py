@@ -64,8 +64,8 @@ READS_PAUSE: Final = timedelta(seconds=30)
 LOOKED_AFTER: Final = timedelta(minutes=10)
 
 
-#: The features that follow the answers of a transaction: of its connection, at an instance, by these documents, now.
-Followers = Callable[[asyncpg.Connection, str, Callable[[], Documents], datetime], Sequence[AnswerFollower]]
+#: The features that follow the answers of a transaction: of its connection, by these documents, now.
+Followers = Callable[[asyncpg.Connection, Callable[[], Documents], datetime], Sequence[AnswerFollower]]
 #: Periodic work of a feature for an origin, within a scope. It returns the number of rows.
 PeriodicWork = Callable[["OriginHandler", RowScope], Awaitable[int]]
 
@@ -130,7 +130,7 @@ class OriginHandler:
             PostgresEdges(driver, self.kek),
             now,
             agency=lambda party: self._agency(party, now),
-            followers=self.followers(driver, self.instance, lambda: self.law.at(now), now),
+            followers=self.followers(driver, lambda: self.law.at(now), now),
         )
 
     def _agency(self, party: str, at: datetime) -> str | None:

@@ -85,7 +85,7 @@ class Origin:
         self.bus = OriginHandler(
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
-        self.bus = replace(self.bus, followers=answer_followers, sent_again=SENT_AGAIN)
+        self.bus = replace(self.bus, followers=partial(answer_followers, instance="hotline"), sent_again=SENT_AGAIN)
 
     def intake_of(self, **bounds: Any) -> Intake:
         """Return an intake of this origin with these bounds."""

@@ -132,7 +132,7 @@ UPDATE edge SET is_missing = true WHERE {_POLICES}
     ),
     "suggests contact": Loop(
         _met,
-        _of_bus("suggest"),
+        lambda origin: partial(bus.suggest, origin.bus, APPLYING),
         done="SELECT EXISTS (SELECT FROM contact WHERE referral_id = $1)",
         kept="revision",
         breaks="0",
@@ -292,7 +292,7 @@ async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch:
         raise EndOfTurn
 
     monkeypatch.setattr(origin.bus, "due", fails)
-    monkeypatch.setattr(origin.bus, "suggest", goes_on)
+    monkeypatch.setattr(origin.bus, "works", [goes_on])
     monkeypatch.setattr("asyncio.sleep", ends)
     with pytest.raises(EndOfTurn):
         await origin.bus.run(lambda: APPLYING, erasing=lambda: APPLYING)
@@ -313,8 +313,9 @@ async def test_what_waits_too_long_is_erased_of_suspended_too(origin: Origin, mo
     async def ends(_: float) -> None:
         raise EndOfTurn
 
-    for work in ("due", "missing", "expire", "suggest"):
+    for work in ("due", "missing", "expire"):
         monkeypatch.setattr(origin.bus, work, looks(work))
+    monkeypatch.setattr(origin.bus, "works", [lambda _, scope: looks("suggest")(scope)])
     monkeypatch.setattr("asyncio.sleep", ends)
     with pytest.raises(EndOfTurn):
         await origin.bus.run(lambda: heard, erasing=lambda: served)

@@ -159,12 +159,12 @@ def add_hold_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None
     """Add the routes by which two people override a hold."""
 
     @router.post("/referrals/{referral_id}:propose-override", **does(domain.OverrideResult, takes=[HoldOverride]))
-    async def propose(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+    async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Propose to override a hold, with the reason. It takes effect when another person confirms it."""
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(domain.OverrideResult, takes=[OverrideApproval]))
-    async def confirm(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+    async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that another person has proposed to override."""
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
 

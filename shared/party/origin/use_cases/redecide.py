@@ -58,10 +58,10 @@ class CurrentDocuments:
     at: Callable[[datetime], Documents]
 
 
+#: A referral whose edges are sent again, with the decision that replaces them.
+DecidedAgain = tuple[StaleReferral, Redecision]
 #: A feature's step for edges that are sent again: it returns the decisions with its own messages added.
-SentAgain = Callable[
-    [PostgresEdges, Sequence[StaleReferral], Sequence[Redecision], OriginSender], Awaitable[Sequence[Redecision]]
-]
+SentAgain = Callable[[PostgresEdges, Sequence[DecidedAgain], OriginSender], Awaitable[Sequence[DecidedAgain]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +138,16 @@ class EdgeRedecider:
     async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # The earlier message stays sent: its outcome is `moved`, or it was applied at the instance that the recipient
         # left. For an edge that `waited` and still waits, nothing is written or sent.
-        again = [self.decide(each, self.law.now()) for each in found]
-        changed = [each for each in again if each.emitted or each.dropped or not waited]
-        ids = {each.referral_id for each in changed}
-        issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
-        dropped = {edge.edge_id for each in changed for edge in each.dropped}
+        again = [(each, self.decide(each, self.law.now())) for each in found]
+        changed: Sequence[DecidedAgain] = [each for each in again if each[1].emitted or each[1].dropped or not waited]
+        issued = {edge.edge_id for each, _ in changed for edge in each.stale.values()}
+        dropped = {edge.edge_id for _, each in changed for edge in each.dropped}
         if changed:
             sender = OriginSender(self.law.now().directory, self.instance, self.clock.now())
-            told: Sequence[Redecision] = changed
             for follow in self.followers:
-                told = await follow(edges, found, told, sender)
-            await edges.replace(issued - dropped, dropped, told)
-            log("edges_reissued", count=sum(len(each.emitted) for each in changed))
+                changed = await follow(edges, changed, sender)
+            await edges.replace(issued - dropped, dropped, [each for _, each in changed])
+            log("edges_reissued", count=sum(len(each.emitted) for _, each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))
 

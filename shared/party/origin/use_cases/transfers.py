@@ -36,7 +36,7 @@ from shared.core.contracts.registry import (
 from shared.core.errors import Refused, not_found
 from shared.core.ids import uuid4
 from shared.core.protocol.message import Draft, Received
-from shared.core.protocol.prepare import Documents, Redecision
+from shared.core.protocol.prepare import Documents
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import PartyKind
 from shared.party.failure_isolation import ClaimedBatch
@@ -44,6 +44,7 @@ from shared.party.origin.domain import TransferredReferral, TransferStatus
 from shared.party.origin.records import AnswerFollower, AppliedAnswers, CaseMatch, LockedReferral, StaleReferral
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
+from shared.party.origin.use_cases.redecide import DecidedAgain
 from shared.party.origin.use_cases.referrals import Actor, OriginSender
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")
@@ -69,17 +70,17 @@ def _tell(message: MessageType, said: Contract, held: LockedReferral, *, letters
 
 
 async def tell_transfers_again(
-    edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision], sender: OriginSender
-) -> list[Redecision]:
+    edges: PostgresEdges, again: Sequence[DecidedAgain], sender: OriginSender
+) -> Sequence[DecidedAgain]:
     """Return the repeated decisions, each with the transfer messages that its hotline had received."""
-    anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
+    anew = {(each.referral_id, one.recipient) for _, each in again for one in each.emitted if one.notice_id is None}
     transfers = PostgresTransfers(edges.driver)
     told = [each for each in await transfers.transfers({referral for referral, _ in anew}) if each[:2] in anew]
-    held = {each.referral_id: _held(each) for each in found}
-    drafts = {each.referral_id: [*each.drafts] for each in again}
+    held = {each.referral_id: _held(each) for each, _ in again}
+    drafts = {each.referral_id: [*each.drafts] for _, each in again}
     for each in told:
         drafts[each.referral_id] += told_again(each, held[each.referral_id], sender)
-    return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
+    return [(of, replace(each, drafts=tuple(drafts[each.referral_id]))) for of, each in again]
 
 
 def _held(referral: StaleReferral) -> LockedReferral:
@@ -194,11 +195,9 @@ class ContactQueue(AnswerFollower):
         return ()
 
 
-async def suggest_again(
-    edges: PostgresEdges, _: Sequence[StaleReferral], again: Sequence[Redecision], sender: OriginSender
-) -> Sequence[Redecision]:
+async def suggest_again(edges: PostgresEdges, again: Sequence[DecidedAgain], _: OriginSender) -> Sequence[DecidedAgain]:
     """Queue the referrals whose edges are sent again: their agencies get their suggestions again."""
-    anew = [(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None]
+    anew = [(each.referral_id, one.recipient) for _, each in again for one in each.emitted if one.notice_id is None]
     await PostgresContacts(edges.driver).meet_again(anew)
     return again
 
