@@ -13,8 +13,7 @@ from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.site.access import prepare_databases
 from deploy.site.settings import KINDS
-from shared.platform.database.catalogue import write_catalogue
-from shared.platform.database.migrate import catalogue_file, look_at_schema, run_revisions
+from shared.platform.database.migrate import catalogue_file, look_at_schema, run_revisions, write_catalogue
 
 
 def main() -> int:

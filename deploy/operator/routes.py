@@ -30,10 +30,9 @@ from shared.core.protocol.facts import read_facts
 from shared.core.protocol.prepare import Documents, check
 from shared.core.routing.directory_index import PartyEntry
 from shared.core.routing.documents import DocumentStore, read_directory, read_policy
-from shared.core.routing.explain import explanation_text
-from shared.core.routing.whatif import DecisionInput, compare
-from shared.core.routing.whatif import preview as previewed
-from shared.core.routing.whatif import replay as replayed
+from shared.core.routing.explain import DecisionInput, compare, explanation_text
+from shared.core.routing.explain import preview as previewed
+from shared.core.routing.explain import replay as replayed
 
 route_app = App(name="route")
 _WRAPPER = frozenset({"origin", "label", "referral"})

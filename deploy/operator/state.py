@@ -21,8 +21,7 @@ from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from deploy.site.open import Site, owned_databases, site
 from deploy.site.options import OPTIONS, Listing, Options, Output, framed, verb
 from shared.core.errors import Refused
-from shared.platform.database.catalogue import find_differences, refuse_stranger
-from shared.platform.database.migrate import look_at_schema, newest_schema, upgrade
+from shared.platform.database.migrate import find_differences, look_at_schema, newest_schema, refuse_stranger, upgrade
 
 status_app = App(name="status")
 topics_app = App(name="topics")

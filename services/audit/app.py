@@ -13,7 +13,7 @@ from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.shown import ScopeSet, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.core.protocol.topics import INBOXES
+from shared.core.protocol.correspondents import INBOXES
 from shared.instance.app import App, gate_of
 from shared.instance.machinery import InstanceParts, build_machinery
 from shared.instance.parts import Part

@@ -21,10 +21,9 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.core.clock import Clock
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Unavailable
-from shared.core.protocol.correspondents import pairs_of
+from shared.core.protocol.correspondents import AUDIT, pairs_of
 from shared.core.protocol.message import Record
 from shared.core.protocol.sender_verification import SigningKeys
-from shared.core.protocol.topics import AUDIT
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.instance.parts import first_of
 from shared.messaging.acks import build_ack_record, find_ack_turn

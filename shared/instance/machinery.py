@@ -36,10 +36,10 @@ from shared.platform.courier.addresses import AddressRules
 from shared.platform.courier.courier import WebhookDispatcher
 from shared.platform.courier.leases import DeliveryLeases
 from shared.platform.courier.sender import Sender
-from shared.platform.database.catalogue import read_catalogue, refuse_stranger
 from shared.platform.database.feed_reading import FeedListener
 from shared.platform.database.journal import Journal
 from shared.platform.database.lease import ProcessLease
+from shared.platform.database.migrate import read_catalogue, refuse_stranger
 from shared.platform.database.transactions import Database, RowScope, wait_for_database
 from shared.platform.http.acts import Acts
 from shared.platform.http.edge import metrics_app

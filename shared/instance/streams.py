@@ -17,11 +17,16 @@ from shared.core.routing.documents import DocumentStore
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.gate import SendGate
 from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.kept_bytes import KeptBytesBound
 from shared.instance.delivery.loops import StreamRelay
 from shared.instance.delivery.reading import InboxReader
-from shared.instance.delivery.scopes import ScopeFactory
-from shared.instance.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys
+from shared.instance.delivery.sending import (
+    KeptBytesBound,
+    NoInbound,
+    ScopeFactory,
+    StreamSending,
+    compose_reads,
+    find_sealing_keys,
+)
 from shared.instance.delivery.session_check import SessionCheck
 from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
 from shared.instance.delivery.unit import Handler

@@ -17,8 +17,7 @@ from shared.core.routing.documents import DocumentStore
 from shared.instance.delivery.arriving import read_arrival
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.scopes import ScopeFactory
-from shared.instance.delivery.sending import StreamSending, find_sealing_keys
+from shared.instance.delivery.sending import ScopeFactory, StreamSending, find_sealing_keys
 from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
 from shared.instance.delivery.unit import Handler, Settlement, Unit
 from shared.messaging.acks import Ack, build_ack_record

@@ -17,8 +17,8 @@ import asyncpg
 from deploy.site.access import access_to
 from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.core.envelope.keys import VerifyKey
+from shared.core.protocol.correspondents import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.core.protocol.message import Draft
-from shared.core.protocol.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.core.routing.documents import read_directory
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record

@@ -23,13 +23,12 @@ from shared.core.envelope.keys import OpeningKey, SealingKey, SigningKey, Verify
 from shared.core.envelope.record_value import split_value
 from shared.core.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.core.protocol.accept import ReadingInstance
-from shared.core.protocol.correspondents import pairs_of
+from shared.core.protocol.correspondents import inbox_topic, pairs_of
 from shared.core.protocol.message import Addressing, Draft, Record
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge
 from shared.core.protocol.prepare import Documents, Prepared, prepare_again
 from shared.core.protocol.read_capabilities import PeerReads
-from shared.core.protocol.topics import inbox_topic
 from shared.core.routing.documents import DocumentStore, read_directory, read_policy
 from shared.core.vocabulary.routing import PartyKind, PartyStatus
 from shared.messaging.composition import RecipientKey

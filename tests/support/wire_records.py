@@ -18,8 +18,8 @@ from shared.core.envelope.headers import SALT
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Defect
 from shared.core.ids import uuid7
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Draft, Record
-from shared.core.protocol.topics import inbox_topic
 from shared.instance.delivery.sending import draft_of
 from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord

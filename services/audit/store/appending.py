@@ -20,7 +20,7 @@ from services.audit.domain.entries import (
 )
 from services.audit.domain.partitions import PartitionId
 from shared.core.envelope.content_proof import SharedProof
-from shared.core.protocol.topics import AUDIT
+from shared.core.protocol.correspondents import AUDIT
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.store.incoming import gather_proofs
 from shared.platform.database.columns import BoundRows, Columns, Statement

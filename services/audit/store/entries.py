@@ -30,7 +30,7 @@ from services.audit.store.appending import EntryTables
 from shared.core.clock import seconds_to_midnight
 from shared.core.envelope.content_proof import MessageProof, SharedProof
 from shared.core.errors import Defect
-from shared.core.protocol.topics import AUDIT
+from shared.core.protocol.correspondents import AUDIT
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx

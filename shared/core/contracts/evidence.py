@@ -61,7 +61,7 @@ class SignedAcceptance(Contract):
 
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
-#: The longest text is that of an extension (`shared.core.envelope.header_formats`).
+#: The longest text is that of an extension (`shared.core.envelope.attributes`).
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=8_192)]
 #: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
 ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]

@@ -15,21 +15,48 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.core.envelope.header_formats import (
-    EXTENSION,
-    EXTENSION_CHARACTERS_MAX,
-    EXTENSION_TEXT,
-    EXTENSIONS_CHARACTERS_MAX,
-    EXTENSIONS_MAX,
-    SPELLINGS,
-    TEXT,
-)
 from shared.core.errors import Refused
 from shared.core.ids import is_uuid7
 
+TEXT_CHARACTERS_MAX: Final = 256
+
+#: A value without a rule of its own: visible ASCII (RFC 5234 VCHAR).
+TEXT: Final = f"[!-~]{{1,{TEXT_CHARACTERS_MAX}}}"
+
+#: The name of an extension header of a later release, which is covered and ignored.
+EXTENSION: Final = "ce_x[a-z0-9]{0,19}"
+
+EXTENSION_CHARACTERS_MAX: Final = 8_192
+
+#: The value of an extension. It has room for a future signature suite (ML-DSA-87 needs 6,170 characters).
+EXTENSION_TEXT: Final = f"[!-~]{{1,{EXTENSION_CHARACTERS_MAX}}}"
+
+#: Maximum extensions of one message, and maximum characters of all their values. With a body of 64 KiB, the Kafka
+#: record stays below 128 KiB.
+EXTENSIONS_MAX: Final = 32
+
+EXTENSIONS_CHARACTERS_MAX: Final = 16_384
+
+_INSTANCES = "/instances/"
+
+_UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+SPELLINGS: Final = {
+    "ce_exercise": "(?:true|false)",
+    "ce_guard": "[0-9a-f]{32} (?:normal|released)",
+    "ce_id": _UUID7,
+    "ce_source": f"{_INSTANCES}[A-Za-z0-9._~-]{{1,{TEXT_CHARACTERS_MAX - len(_INSTANCES)}}}",
+    "ce_specversion": r"1\.0",
+    "ce_tier": "hosted",
+    "ce_time": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5]0Z",
+    "content-type": r"application/vnd\.causeway\.message",
+}
+
 SPEC_VERSION = "1.0"
+
 #: A value is the clear part as JSON, a line feed, and the sealed part as bytes (`shared.core.envelope.record_value`).
 CONTENT_TYPE = "application/vnd.causeway.message"
+
 COVERED = (
     "ce_dataschema",
     "ce_exercise",
@@ -45,7 +72,6 @@ COVERED = (
     "ce_type",
     "content-type",
 )
-"""The headers that every message has and a signature covers, sorted; `Attributes.texts` has their values so."""
 
 TIME_STEP_S: Final = 10
 
@@ -56,10 +82,14 @@ _RULES = {
     "ce_tier": "hosted",
     "ce_time": "an RFC 3339 time in UTC, cut to 10 s",
 }
+
 #: Only values without a type of their own can be invalid. The others are written from a number, a UUID or a time.
 _FREE = ("ce_guard", "ce_source")
+
 _WRITABLE = re.compile("\n".join(SPELLINGS[name] if name in _FREE else TEXT for name in COVERED))
+
 _EXTENSION_NAME, _EXTENSION_VALUE = re.compile(EXTENSION), re.compile(EXTENSION_TEXT)
+
 _HEAD = "".join(f"{name}:%s\n" for name in COVERED) + "\n"
 
 

@@ -16,8 +16,17 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from shared.core.clock import parse_rfc3339
-from shared.core.envelope.attributes import COVERED, Attributes, Envelope, Tier, head_of, malformed
-from shared.core.envelope.header_formats import EXTENSION, SPELLINGS, TEXT
+from shared.core.envelope.attributes import (
+    COVERED,
+    EXTENSION,
+    SPELLINGS,
+    TEXT,
+    Attributes,
+    Envelope,
+    Tier,
+    head_of,
+    malformed,
+)
 from shared.core.errors import Refused
 from shared.core.ids import spelt_uuid
 

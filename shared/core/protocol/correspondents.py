@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import product
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shared.core.contracts.registry import STATED_BY_INSTANCES
 from shared.core.protocol.authority import cells
-from shared.core.protocol.topics import AUDIT, inbox_topic
 from shared.core.vocabulary.routing import PartyKind
+
+#: The instance that facts go to, and that reads every topic.
+AUDIT: Final = "audit"
+
+#: The common prefix of the topics of all pairs.
+INBOXES: Final = "causeway.inbox."
+
+#: `inbox_topic(to, sender)`: the topic from the instance `sender` to the instance `to`. It is a bound method, so that a
+#: message enters no further module for it (`tests/services/test_walk.py`).
+inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
+
+
+def inbox_prefix(to: str) -> str:
+    """Return the common prefix of all topics that the instance `to` reads, including the last dot."""
+    return f"{INBOXES}{to}."
 
 
 class InstancePair(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.core.protocol.record_table import row_for
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.messaging.exceptions import OpenException, OutcomeKind
 from shared.messaging.streams import Pair
 from shared.messaging.upkeep import discard_dead, retry_exceptions

@@ -17,9 +17,9 @@ from typing import Final
 from shared.core.clock import Clock
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import CausewayError, Unavailable
-from shared.core.protocol.topics import AUDIT
+from shared.core.protocol.correspondents import AUDIT
 from shared.instance.delivery.gate import SendGate
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.instance.delivery.session_check import known_peers
 from shared.messaging import relay
 from shared.messaging.acks import build_ack_record, find_ack_turn

@@ -20,10 +20,10 @@ from aiokafka.client import AIOKafkaClient
 
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError, Unavailable
+from shared.core.protocol.correspondents import inbox_prefix, inbox_topic
 from shared.core.protocol.message import Record
-from shared.core.protocol.topics import inbox_prefix, inbox_topic
 from shared.instance.delivery.arriving import read_arrival
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, UnreadableRecord, Verified
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.placement import PlaceKeys

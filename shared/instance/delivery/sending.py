@@ -6,12 +6,13 @@ Peers state which message versions they read; the directory has the keys that me
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -22,25 +23,26 @@ from shared.core.clock import Clock
 from shared.core.contracts.directory import ReadsAnnouncedClear
 from shared.core.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
 from shared.core.envelope.keys import SealingKey
-from shared.core.errors import Defect, Refused
+from shared.core.errors import Defect, Refused, Unavailable
 from shared.core.ids import coarse_uuid7, spelt_uuid, uuid7
 from shared.core.protocol import message
+from shared.core.protocol.correspondents import AUDIT
 from shared.core.protocol.decision_fact import join_decided
-from shared.core.protocol.message import Addressing, compose, headers_of
+from shared.core.protocol.message import Addressing, Draft, compose, headers_of
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
-from shared.core.protocol.topics import AUDIT
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.instance.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.messaging.composition import DraftBody, RecipientKey, SealingKeys, SegmentComposer
 from shared.messaging.exceptions import Outcome, TakenMessage
 from shared.messaging.ports import MessageDraft, Subjects
-from shared.messaging.scope import Scope
+from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.streams import WireRole
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.platform.database.journal import ErasureNote
-from shared.platform.database.transactions import Database, LateRow, Session, gather, write_late
+from shared.platform.database.transactions import Database, LateRow, RowScope, Session, gather, write_late
 from shared.platform.observability.metrics import MESSAGES
 from shared.platform.observability.telemetry import current_traceparent, message_traceparent
 
@@ -163,6 +165,7 @@ INSERT INTO peer AS p (instance, supported_versions, versions_stated_at) VALUES 
 ON CONFLICT (instance) DO UPDATE SET supported_versions = excluded.supported_versions,
     versions_stated_at = excluded.versions_stated_at WHERE p.versions_stated_at <= excluded.versions_stated_at
 """
+
 _ALL: Final = "SELECT instance, supported_versions FROM peer"
 
 
@@ -211,3 +214,108 @@ def find_sealing_keys(directory: Callable[[], DirectoryIndex], clock: Clock) -> 
 @lru_cache(1024)
 def _load(public: bytes) -> SealingKey:
     return SealingKey(public)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeFactory:
+    """The factory of one instance's scopes. `row_scope` returns the parties whose rows the features may change.
+
+    `check_session` raises `Unavailable` until the own topics are compared with the database. `on_restore` ends the
+    sign-ins and feed epoch that a restored database still has.
+    """
+
+    instance: str
+    database: Database
+    composer: SegmentComposer
+    subjects: Callable[[Session], Subjects]
+    inbound: Callable[[Session], Inbound]
+    row_scope: Callable[[], RowScope | None]
+    clock: Clock
+    check_session: Callable[[], None] = lambda: None
+    on_restore: Callable[[asyncpg.Connection], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def open(self, *, is_check: bool = False, is_careful: bool = True) -> AsyncIterator[Scope]:
+        """Open a transaction that commits on normal exit. `is_check`: it is the comparison itself.
+
+        `is_careful`: a message that breaks a feature does not end it, at the cost of a savepoint a batch.
+
+        Raises `Unavailable`.
+        """
+        async with self.database.transaction(self.row_scope(), keeps_plans=True) as session:
+            if not is_check:
+                self.check_session()
+            scope = self._make(session, is_careful=is_careful)
+            yield scope
+            session.driver.placed.extend(scope.finished)
+        self.database.changes.note()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[PostgresMessagingTx]:
+        """Open only the tables of messaging. Each statement is its own transaction."""
+        async with self.database.session() as session:
+            self.check_session()
+            yield PostgresMessagingTx(session, self.instance)
+
+    def _make(self, session: Session, *, is_careful: bool) -> Scope:
+        now = self.clock.now()
+        return Scope(
+            instance=self.instance,
+            audit=AUDIT,
+            tx=PostgresMessagingTx(session, self.instance),
+            subjects=self.subjects(session),
+            inbound=self.inbound(session),
+            composer=self.composer,
+            new_id=lambda: coarse_uuid7(now),
+            now=now,
+            compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
+            before_lock=partial(write_late, session.driver),
+            on_restore=self.on_restore and partial(self.on_restore, session.driver),
+            is_careful=is_careful,
+        )
+
+
+#: Seconds between two queries of the tables.
+LOOK_S: Final = 10.0
+
+#: The code of a state that is refused.
+FULL: Final = "streams_full"
+
+_SUM: Final = "SELECT coalesce(sum(octet_length(content) + octet_length(digests)), 0)::bigint AS bytes FROM segment"
+
+
+class KeptBytesBound:
+    """The check that refuses transactions that send states, while the own streams store too many bytes.
+
+    Withdrawals, answers, outcomes and states of a child at risk are always sent.
+    """
+
+    def __init__(self, bytes_max: int, *, look_s: float = LOOK_S) -> None:
+        self._bytes_max = bytes_max
+        self._look_s = look_s
+        self._looked_s = -look_s
+        #: Until the first sum is known, a transaction waits for it. Later ones only wait while the bound is reached.
+        self._is_full = True
+
+    async def check(self, driver: asyncpg.Connection, gathered: Iterable[object]) -> None:
+        """Raise `Unavailable("streams_full")` if the transaction sends a state and the bound is reached.
+
+        The sum is read on another connection, and not in the caller's transaction.
+        """
+        if not any(_is_bounded(each) for each in gathered):
+            return
+        if monotonic() - self._looked_s >= self._look_s:
+            self._looked_s = monotonic()
+            self._looking = asyncio.create_task(self._look(driver.database))
+        if self._is_full:
+            await asyncio.wait([self._looking])
+            if self._is_full:
+                raise Unavailable(FULL)
+
+    async def _look(self, database: Database) -> None:
+        with suppress(Unavailable):
+            self._is_full = (await database.fetch(_SUM))[0]["bytes"] >= self._bytes_max
+
+
+def _is_bounded(each: object) -> bool:
+    return isinstance(each, Draft) and not each.is_p0 and role_of(each.message) is WireRole.STATE

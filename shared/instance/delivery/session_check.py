@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from shared.core.errors import Unavailable
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.messaging.incarnations import Head, has_taken, read_back
 from shared.platform.observability.logs import log
 

@@ -17,8 +17,7 @@ from uuid import UUID
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError
 from shared.core.protocol.message import Draft
-from shared.instance.delivery.scopes import ScopeFactory
-from shared.instance.delivery.sending import draft_of
+from shared.instance.delivery.sending import ScopeFactory, draft_of
 from shared.messaging.exceptions import OpenException
 from shared.messaging.incarnations import await_reply, open_incarnation
 from shared.messaging.resync import HOLDINGS_PAUSE

@@ -19,8 +19,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Refused, Unavailable
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Record
-from shared.core.protocol.topics import inbox_topic
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck
 from shared.messaging.incarnations import Head
 from shared.messaging.placement import PlaceKeys, ProvenSegment, build_proof_record, place_record

@@ -21,12 +21,18 @@ from shared.core.clock import Clock
 from shared.core.codes import find_remedy
 from shared.core.errors import CausewayError, Refused, RetryLater, Unavailable, not_found
 from shared.platform.admission.budgets import Principal, note_principal
-from shared.platform.console import cookies
 from shared.platform.console import forms as posted
+from shared.platform.console import oidc_login
 from shared.platform.console.accounts import SESSION_HOURS, LinkSignIn, Sessions
-from shared.platform.console.cookies import MINUTES, REST_COOKIE, BreakReminder, PendingSession
 from shared.platform.console.forms import PageInput
-from shared.platform.console.oidc_login import IdentityProvider, OidcLogin
+from shared.platform.console.oidc_login import (
+    MINUTES,
+    REST_COOKIE,
+    BreakReminder,
+    IdentityProvider,
+    OidcLogin,
+    PendingSession,
+)
 from shared.platform.console.rendering import environment
 from shared.platform.http.identity import announced_bytes
 from shared.platform.http.problems import RETRY_AFTER_S, status_of
@@ -230,7 +236,7 @@ class Frame:
         return await self._admit(request, PendingSession(await self._gate.sessions.begin(person), ROOT))
 
     async def _enter(self, request: Request) -> Response:
-        arrival = cookies.read_arrival(request)
+        arrival = oidc_login.read_arrival(request)
         return turned_to(ROOT) if arrival is None else await self._admit(request, arrival)
 
     async def _admit(self, request: Request, arrival: PendingSession) -> Response:
@@ -244,7 +250,7 @@ class Frame:
             return self._entered(request, arrival)
         asked = PageInput(request, old.identity, posted.csrf_of(session), {}, old.authenticated_at, old.name)
         answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
-        cookies.put_arrival(answer, request, arrival)
+        oidc_login.put_arrival(answer, request, arrival)
         return answer
 
     async def _switch(self, asked: PageInput) -> Response:
@@ -252,7 +258,7 @@ class Frame:
 
         If another sign-in has replaced the new session since the page was shown, the page is shown again.
         """
-        arrival = cookies.read_arrival(asked.request)
+        arrival = oidc_login.read_arrival(asked.request)
         if arrival is not None and asked.said("choice") == "switch":
             is_shown = hmac.compare_digest(asked.said("arrival").encode(), posted.csrf_of(arrival.session).encode())
             if not is_shown or await self._gate.sessions.identify(arrival.session, seen=False) is None:
@@ -262,13 +268,13 @@ class Frame:
         answer = turned_to(ROOT)
         if arrival is not None:
             await self._gate.sessions.end(arrival.session)
-            cookies.drop_arrival(answer, asked.request)
+            oidc_login.drop_arrival(answer, asked.request)
         return answer
 
     def _entered(self, request: Request, arrival: PendingSession) -> Response:
         answer = turned_to(arrival.to)
         self._open_to(answer, request, arrival.session)
-        cookies.drop_arrival(answer, request)
+        oidc_login.drop_arrival(answer, request)
         return answer
 
     async def _home(self, asked: PageInput) -> Response:
@@ -285,7 +291,7 @@ class Frame:
         elif asked.said("keys") == "on":
             answer.delete_cookie(KEYS_OFF, path="/")
         else:
-            cookies.put(answer, asked.request, KEYS_OFF, value="1", seconds=_YEAR_S)
+            oidc_login.put(answer, asked.request, KEYS_OFF, value="1", seconds=_YEAR_S)
         return answer
 
     async def _break(self, asked: PageInput) -> Response:
@@ -302,9 +308,9 @@ class Frame:
 
     def _keep_rest(self, answer: Response, request: Request, rest: BreakReminder | None) -> None:
         if rest is None:
-            cookies.drop(answer, request, REST_COOKIE)
+            oidc_login.drop(answer, request, REST_COOKIE)
         else:
-            cookies.put(answer, request, REST_COOKIE, value=rest.kept, seconds=_YEAR_S)
+            oidc_login.put(answer, request, REST_COOKIE, value=rest.kept, seconds=_YEAR_S)
 
     async def _shown(self, template: str, _: Request) -> Response:
         return self.plain(template, 200)
@@ -312,7 +318,7 @@ class Frame:
     async def _left_for(self, page: str, asked: PageInput) -> Response:
         answer = turned_to(f"{ROOT}/{page}")
         await self._end(asked)
-        cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
+        oidc_login.drop(answer, asked.request, oidc_login.bound(asked.request, COOKIE))
         return answer
 
     async def _end(self, asked: PageInput) -> None:
@@ -321,11 +327,11 @@ class Frame:
         await self._gate.sessions.end(session)
 
     def _session(self, request: Request) -> str | None:
-        return request.cookies.get(cookies.bound(request, COOKIE))
+        return request.cookies.get(oidc_login.bound(request, COOKIE))
 
     def _open_to(self, answer: Response, request: Request, session: str) -> None:
         """Set the session's cookie, for this host only."""
-        cookies.put(answer, request, cookies.bound(request, COOKIE), value=session, seconds=SESSION_HOURS * 3600)
+        oidc_login.put(answer, request, oidc_login.bound(request, COOKIE), value=session, seconds=SESSION_HOURS * 3600)
         if (rest := self._rest(request)) is not None:
             self._keep_rest(answer, request, replace(rest, since=self._gate.clock.now()))
 

@@ -1,14 +1,4 @@
-"""Sign-in at a party's own OpenID Connect provider.
-
-The person leaves by a link, because `form-action 'self'` would block a form whose answer redirects to another site. The
-provider sends the browser back to a page that redirects at once. The session's cookie is `Strict`, so the request from
-the provider does not carry it. Only the next request, which comes from this site, shows whether the browser already has
-another session.
-
-The browser stores the attempt in a cookie and the service stores nothing, so an anonymous click costs no row. The three
-values of OpenID Connect (state, nonce, verifier) are hashes of the whole attempt, each with its own label. A client
-without the cookie knows none of them, and a change in the cookie changes all of them.
-"""
+"""Sign-in to a console by the party's identity provider, and the cookies of a console."""
 
 from __future__ import annotations
 
@@ -19,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,16 +18,124 @@ from shared.core.clock import Clock
 from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused, not_found
 from shared.platform.admission.budgets import Principal, read_address
-from shared.platform.console import cookies
 from shared.platform.console.accounts import Person, Sessions
-from shared.platform.console.cookies import COMING_MINUTES, PATH, PendingSession
 from shared.platform.console.forms import PageInput, is_loopback
 
+#: The time that a person has to sign in at the identity provider.
+COMING_MINUTES: Final = 10
+
+#: The allowed target after sign-in: the path of a console page.
+PATH: Final = r"/console(?:/[a-z0-9_-]+)*"
+
+#: The cookie of a `PendingSession`. It is `Strict`: a request from another site has neither this cookie nor a session.
+ARRIVAL_COOKIE: Final = "causeway-arrival"
+
+_ARRIVAL: Final = re.compile(rf"(?P<session>[A-Za-z0-9_-]{{1,64}})!(?P<to>{PATH})")
+
+
+class PendingSession(NamedTuple):
+    """A new session that this browser does not use yet, and the page `to` which it leads."""
+
+    session: str
+    to: str
+
+    @classmethod
+    def read(cls, text: str | None) -> PendingSession | None:
+        """Parse the cookie; None for a missing or malformed one."""
+        found = _ARRIVAL.fullmatch(text or "")
+        return None if found is None else cls(found["session"], found["to"])
+
+    @property
+    def kept(self) -> str:
+        """The value of the cookie."""
+        return f"{self.session}!{self.to}"
+
+
+#: The person's choice of break reminders. Only their own browser stores it.
+REST_COOKIE: Final = "causeway-break"
+
+#: The choices, in minutes; 0: no reminder.
+MINUTES: Final = (0, 30, 50, 90)
+
+_REST: Final = re.compile(r"(30|50|90)\.([0-9]{1,11})")
+
+
+@dataclass(frozen=True, slots=True)
+class BreakReminder:
+    """A reminder that is due a number of minutes after the last break."""
+
+    minutes: int
+    since: datetime
+
+    @classmethod
+    def read(cls, cookie: str | None) -> BreakReminder | None:
+        """Parse the cookie; None if the person has not chosen a reminder."""
+        found = _REST.fullmatch(cookie or "")
+        return None if found is None else cls(int(found[1]), datetime.fromtimestamp(int(found[2]), UTC))
+
+    @classmethod
+    def chosen(cls, said: str, at: datetime) -> BreakReminder | None:
+        """Return the reminder that a form chose; None for no reminder and for an invalid choice."""
+        return cls(int(said), at) if said in {str(each) for each in MINUTES if each} else None
+
+    @property
+    def kept(self) -> str:
+        """The value of the cookie."""
+        return f"{self.minutes}.{int(self.since.timestamp())}"
+
+    def due(self, now: datetime) -> bool:
+        return now - self.since >= timedelta(minutes=self.minutes)
+
+
+def bound(request: Request, name: str) -> str:
+    """Return the cookie's name: with the prefix; on a loopback host with its port, as all ports share cookies."""
+    return f"{name}-{request.url.port}".removesuffix("-None") if is_loopback(request) else f"__Host-{name}"
+
+
+def put(
+    answer: Response,
+    request: Request,
+    name: str,
+    *,
+    value: str,
+    seconds: int,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
+    """Set a cookie that scripts cannot read."""
+    secure = not is_loopback(request)
+    answer.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite=same_site)
+
+
+def drop(answer: Response, request: Request, name: str) -> None:
+    """Delete a cookie in the browser."""
+    answer.delete_cookie(name, path="/", secure=not is_loopback(request))
+
+
+def put_arrival(answer: Response, request: Request, arrival: PendingSession) -> None:
+    """Store a new session in the browser, in addition to the session that it uses."""
+    put(answer, request, bound(request, ARRIVAL_COOKIE), value=arrival.kept, seconds=COMING_MINUTES * 60)
+
+
+def read_arrival(request: Request) -> PendingSession | None:
+    """Return the new session that the browser stores; None if there is none."""
+    return PendingSession.read(request.cookies.get(bound(request, ARRIVAL_COOKIE)))
+
+
+def drop_arrival(answer: Response, request: Request) -> None:
+    """Delete the new session in the browser, if there is one."""
+    name = bound(request, ARRIVAL_COOKIE)
+    if name in request.cookies:
+        drop(answer, request, name)
+
+
 COOKIE: Final = "causeway-coming"
+
 #: A person who opens a record must have signed in at the provider within this time.
 RECENT_MINUTES: Final = 15
+
 #: A provider's clock may be ahead of this service's clock by this time.
 _AHEAD: Final = timedelta(minutes=1)
+
 _KEPT = re.compile(
     r"(?P<secret>[A-Za-z0-9_-]{43})[.](?P<began>[0-9]{1,10})[.](?P<anew>[01])[.](?P<party>[a-z0-9.-]+)!"
     rf"(?P<to>{PATH})"
@@ -150,13 +248,13 @@ class OidcLogin:
         address = read_address(request.scope)
         answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request), address=address), 303)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
-        name = cookies.bound(request, COOKIE)
-        cookies.put(answer, request, name, value=coming.kept, seconds=COMING_MINUTES * 60, same_site="lax")
+        name = bound(request, COOKIE)
+        put(answer, request, name, value=coming.kept, seconds=COMING_MINUTES * 60, same_site="lax")
         return answer
 
     async def back(self, request: Request) -> Response:
         """Begin a session for a person with a role, for the next request to enter. Show others their opaque name."""
-        said, name = dict(request.query_params), cookies.bound(request, COOKIE)
+        said, name = dict(request.query_params), bound(request, COOKIE)
         coming = LoginState.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
         address = read_address(request.scope)
         proof = await self._elsewhere.prove(coming, said, back=self._back(request), address=address)
@@ -166,8 +264,8 @@ class OidcLogin:
             answer = self._plain("nobody.html", 403, {"person": proof.person})
         else:
             answer = self._plain("come.html", 200, {"to": f"{self._root}/enter"})
-            cookies.put_arrival(answer, request, PendingSession(text, coming.to))
-        cookies.drop(answer, request, name)
+            put_arrival(answer, request, PendingSession(text, coming.to))
+        drop(answer, request, name)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer
 

@@ -10,8 +10,7 @@ from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from shared.core.routing.ageing import aged
 from shared.core.routing.documents import DocumentStore
-from shared.core.routing.explain import explanation_text
-from shared.core.routing.whatif import preview
+from shared.core.routing.explain import explanation_text, preview
 from tests.deploy.sample.samples import directory_document, index_of, policy_document, policy_of
 from tests.deploy.sample.test_refreshed_law import message
 

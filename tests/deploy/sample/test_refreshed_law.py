@@ -25,7 +25,7 @@ from shared.core.contracts.referral import ReferralSubmission
 from shared.core.protocol.facts import read_facts
 from shared.core.routing.ageing import aged, review
 from shared.core.routing.documents import DocumentStore
-from shared.core.routing.whatif import DecisionDiff, DecisionInput, compare, preview, replay
+from shared.core.routing.explain import DecisionDiff, DecisionInput, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
 from tests.deploy.sample.test_recount import rule
 

@@ -28,8 +28,8 @@ from shared.core.envelope.keys import SigningKey
 from shared.core.envelope.record_value import split_value
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Draft, Received, Record
-from shared.core.protocol.topics import inbox_topic
 from shared.instance.app import App
 from shared.instance.delivery.control import CONTROL_TYPES
 from shared.instance.delivery.reading import InboxReader

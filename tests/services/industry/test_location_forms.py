@@ -32,7 +32,7 @@ from shared.party.bulk.store import BatchedAct
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.preservation.store.preservations import ProviderPreservations, tokens
 from shared.party.recipient.use_cases import ItemActor
-from shared.platform.database.catalogue import find_differences, read_catalogue
+from shared.platform.database.migrate import find_differences, read_catalogue
 from shared.platform.database.transactions import RowScope, Session
 from tests.services.databases import connected
 from tests.services.deliveries import AT, LOCATION, OTHER_HOTLINE, PROVIDER, issued

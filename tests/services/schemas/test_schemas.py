@@ -20,7 +20,7 @@ from services.hotline.app import build
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.platform.database import migrate
-from shared.platform.database.catalogue import Catalogue, find_differences, read_catalogue, write_catalogue
+from shared.platform.database.migrate import Catalogue, find_differences, read_catalogue, write_catalogue
 from tests.services.databases import connected
 from tests.services.installed import installation
 

@@ -16,7 +16,7 @@ import pytest
 
 from shared.core import evidence as witnessing
 from shared.core.contracts.directory import Directory
-from shared.core.envelope.header_formats import (
+from shared.core.envelope.attributes import (
     EXTENSION_CHARACTERS_MAX,
     EXTENSIONS_CHARACTERS_MAX,
     EXTENSIONS_MAX,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Refused
-from shared.party.origin.console.filing import Amendment, amended
+from shared.party.origin.console.act_forms import Amendment, amended
 from shared.party.origin.use_cases.amend import CurrentReferral
 from shared.platform.console.forms import read_inputs
 

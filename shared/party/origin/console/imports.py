@@ -20,7 +20,7 @@ from shared.core.errors import Refused
 from shared.formats.referral_table import ReferralTable, column_at, submission
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
-from shared.party.origin.console.filing import Looked, read_problem
+from shared.party.origin.console.act_forms import Looked, read_problem
 from shared.platform.console.forms import ONCE, PageInput, problems_of, said_of
 from shared.platform.console.frame import ROOT, Frame
 from shared.platform.http.edge import read_key

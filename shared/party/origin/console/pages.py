@@ -21,10 +21,9 @@ from shared.party.console.forms import chosen_act, chosen_state, done_once, filt
 from shared.party.list_query import sought_in
 from shared.party.origin.api.act_handlers import Doing, OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckRefused
-from shared.party.origin.console import filing
-from shared.party.origin.console.act_forms import AMEND, FORMS, may_amend
+from shared.party.origin.console import act_forms
+from shared.party.origin.console.act_forms import AMEND, FORMS, Amendment, amended, may_amend
 from shared.party.origin.console.act_forms import forms_of as acting_forms
-from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, GivenAnswer, ShownReferral
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, compare_revisions, reroute_referral
 from shared.party.origin.use_cases.referrals import Actor, show_referral
@@ -181,7 +180,11 @@ class ReferralPages:
         """Show the recipients: only that part for a script, else the form with it."""
         looked = await self._looked(asked)
         if asked.wants_part:
-            views = {"looked": looked, "problems": _problems(looked), "labels": labels_of(_inputs(filing.NewReferral))}
+            views = {
+                "looked": looked,
+                "problems": _problems(looked),
+                "labels": labels_of(_inputs(act_forms.NewReferral)),
+            }
             return self.frame.page(asked, "preview.html", views)
         return self._form(asked, looked=looked)
 
@@ -195,9 +198,11 @@ class ReferralPages:
         except Refused as error:
             if error.code == "forbidden":
                 raise
-            return self._form(asked, status=error.status, problems=broken(error, _inputs(filing.NewReferral)))
+            return self._form(asked, status=error.status, problems=broken(error, _inputs(act_forms.NewReferral)))
         if reply.status >= 400:
-            return self._form(asked, status=reply.status, problems=filing.problems_of(filing.read_problem(reply.body)))
+            return self._form(
+                asked, status=reply.status, problems=act_forms.problems_of(act_forms.read_problem(reply.body))
+            )
         accepted = AcceptedReferral.model_validate_json(reply.body)
         return turned_to(f"{PATH}/{accepted.referral_id}?done=submit")
 
@@ -205,32 +210,32 @@ class ReferralPages:
         self.use.require_filing(asked.identity)
         return self._form(asked, status=409, again=True)
 
-    async def _looked(self, asked: PageInput) -> filing.Looked:
+    async def _looked(self, asked: PageInput) -> act_forms.Looked:
         answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
         return CheckAnswer.model_validate_json(answer).results[0]
 
     def _body(self, asked: PageInput) -> bytes:
-        said: dict[str, JsonValue] = read_inputs(filing.NewReferral, asked.form)
-        return to_json(filing.submission(said, exercise=asked.identity.exercise))
+        said: dict[str, JsonValue] = read_inputs(act_forms.NewReferral, asked.form)
+        return to_json(act_forms.submission(said, exercise=asked.identity.exercise))
 
     def _form(
         self,
         asked: PageInput,
         *,
         status: int = 200,
-        looked: filing.Looked | None = None,
+        looked: act_forms.Looked | None = None,
         problems: list[tuple[str, str]] | None = None,
         again: bool = False,
     ) -> Response:
         """Return the form with the values that this person typed. They are not stored."""
         found = problems or []
-        inputs = _inputs(filing.NewReferral)
+        inputs = _inputs(act_forms.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
         return self.frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | FieldGroup, ...]:
-    chosen = tuple(Choice(each, each.replace("_", " ").replace(":", " ")) for each in filing.classes())
+    chosen = tuple(Choice(each, each.replace("_", " ").replace(":", " ")) for each in act_forms.classes())
     return tuple(
         each._replace(kind="select", choices=chosen) if each.path == "classification" else each
         for each in inputs_of(model)
@@ -238,15 +243,15 @@ def _inputs(model: type[BaseModel]) -> tuple[Input | FieldGroup, ...]:
     )
 
 
-def _problems(looked: filing.Looked | None) -> list[tuple[str, str]]:
-    return filing.problems_of(looked.problem) if isinstance(looked, CheckRefused) else []
+def _problems(looked: act_forms.Looked | None) -> list[tuple[str, str]]:
+    return act_forms.problems_of(looked.problem) if isinstance(looked, CheckRefused) else []
 
 
 def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
     """Return the errors of an amendment, by form field."""
     if not isinstance(problem, InvalidFields):
         return broken(problem, _inputs(Amendment))
-    return filing.problems_of(problem_body(problem), lines=False)
+    return act_forms.problems_of(problem_body(problem), lines=False)
 
 
 def in_order(it: ShownReferral) -> list[tuple[str, GivenAnswer]]:

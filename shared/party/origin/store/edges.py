@@ -24,8 +24,7 @@ from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
-from shared.party.origin.store.filing import opened, places
-from shared.party.origin.store.referred_edges import ReferredEdges
+from shared.party.origin.store.filing import ReferredEdges, opened, places
 from shared.platform.database.columns import BoundRows, Columns, Statement
 from shared.platform.database.stored_text import decompress
 from shared.platform.timers import store as deadlines

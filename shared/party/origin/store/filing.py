@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -26,7 +26,7 @@ from shared.core.errors import Refused
 from shared.core.protocol.prepare import Prepared
 from shared.core.routing.clocks import LawAt
 from shared.party.origin.domain import HttpReply, QuotaUsage, Request
-from shared.party.origin.records import Claimed, Repeat
+from shared.party.origin.records import Claimed, ReferredCase, Repeat
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.party.stores import PartyStore, RecordStore
 from shared.platform.database.columns import BoundRows, Columns, Statement
@@ -34,20 +34,23 @@ from shared.platform.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
 from shared.platform.database.stored_text import compress
 from shared.platform.database.transactions import Database, RowScope
-from shared.platform.timers.timers import find_law
+from shared.platform.timers.timers import begin_like, end, find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record_bits": "bigint", "hash_bits": "bigint"})
+
 #: Debits `spent` to a day. A caller may insert a condition between the two parts.
 DEBIT: Final = """
 INSERT INTO daily_quota_usage AS d (party, day, record_bits, hash_bits)
 SELECT spent.party, {day}, spent.record_bits, spent.hash_bits FROM {spent}
 """
+
 #: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
 ON CONFLICT (party, day) DO UPDATE SET record_bits = d.record_bits + excluded.record_bits,
     hash_bits = d.hash_bits + excluded.hash_bits RETURNING party, record_bits, hash_bits
 """
+
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
 
@@ -71,6 +74,7 @@ MANY: Final = 100
 
 #: The event of a filing for the filing party.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
+
 _REFERRAL = Columns.of(
     Prepared,
     without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items", "facts", "decision"),
@@ -79,7 +83,9 @@ _REFERRAL = Columns.of(
     decided="bytea",
     wrapped_key="bytea",
 )
+
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
+
 # One statement, because each statement costs a round trip. Each part acts only if the parts before it succeeded: keys
 # are claimed, then quotas debited, then feeds locked by party. So a referral gets its number at insertion, and a free
 # reference stays free.
@@ -135,6 +141,7 @@ UNION ALL SELECT NULL, NULL, NULL, NULL, filing, number FROM numbered
     counts=_SUBMITTED,
     filed="text",
 )
+
 _EXISTING = """
 SELECT party, external_ref, referral_id FROM referral
 JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, external_ref)
@@ -282,3 +289,46 @@ def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
     """Return the stored JSON, for callers that need only some members of it."""
     wrapped, content = places(row["referral_id"], row["party"])
     return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)
+
+
+# An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
+# meanwhile, the withdrawal is sent to the agency (`missing`).
+_REFER: Final = """
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, dropped_items,
+                  revision, document_digests, decided_at, priority_rank, is_retracted, is_missing, state)
+SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.dropped_items, e.revision,
+       e.document_digests, e.decided_at, e.priority_rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
+    SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
+      AND had.state IN ('emitted', 'waiting', 'referred'))
+ON CONFLICT DO NOTHING RETURNING NOT is_retracted
+"""
+
+_EXIST: Final = "SELECT edge_id FROM edge WHERE edge_id = ANY($1::uuid[])"
+
+_UNREFER: Final = """
+UPDATE edge SET state = 'dropped'
+WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred' AND acts = 0 RETURNING true
+"""
+
+
+class ReferredEdges(RecordStore):
+    """The edges on which agencies answer that a case was referred to."""
+
+    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
+        """Return the existing ones of these edges, of any party and in any state."""
+        return frozenset(row["edge_id"] for row in await self._driver.fetch(_EXIST, list(edge_ids)))
+
+    async def refer(self, referred: ReferredCase) -> None:
+        """Add an edge for another agency, like that of the first. Its deadlines begin now.
+
+        An agency that already has the referral answers as before.
+        """
+        of = referred.of, referred.edge, referred.agency
+        if await self._driver.fetchval(_REFER, *of, referred.instance):  # a withdrawn referral has no deadlines
+            await begin_like(self._driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
+
+    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
+        """End the edge of an agency that could not take a referred case, with its deadlines."""
+        if await self._driver.fetchval(_UNREFER, edge, referral_id, agency):
+            await end(self._driver, [edge])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.core.envelope.header_formats import SPELLINGS
+from shared.core.envelope.attributes import SPELLINGS
 from shared.core.errors import Refused
 from shared.core.guard import as_kept, cost, edition, files
 from shared.core.guard.charge import BYTE, coded

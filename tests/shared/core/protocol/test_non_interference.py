@@ -18,8 +18,8 @@ import pytest
 from shared.core.envelope.headers import PLACE, SALT, TRACEPARENT, decode_headers
 from shared.core.envelope.record_value import split_value
 from shared.core.protocol import minimise
+from shared.core.protocol.correspondents import inbox_prefix
 from shared.core.protocol.message import Draft, Record
-from shared.core.protocol.topics import inbox_prefix
 from shared.messaging import composition
 from tests.support.exchange_world import INSTANCES, SUBMISSION, World, opened, world
 from tests.support.wire_records import verify

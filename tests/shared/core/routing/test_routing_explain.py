@@ -11,8 +11,7 @@ from shared.core.canonical import canonical_json
 from shared.core.contracts.policy import Policy
 from shared.core.routing.documents import DocumentStore, read_directory, read_policy
 from shared.core.routing.engine import RoutingInput
-from shared.core.routing.explain import explain, explanation_text
-from shared.core.routing.whatif import DecisionInput, compare, preview, replay
+from shared.core.routing.explain import DecisionInput, compare, explain, explanation_text, preview, replay
 from tests.shared.core.routing.builders import (
     AT,
     agency,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.instance.delivery.gate import SendGate
 from shared.instance.delivery.loops import RelayOptions, StreamRelay
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.messaging.ports import AppendPosition, MessageDraft, PlacedRecord
 from shared.messaging.scope import Scope
 from shared.messaging.segments import RecordBytes, Segment

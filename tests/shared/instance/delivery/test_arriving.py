@@ -10,8 +10,8 @@ import pytest
 
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Record
-from shared.core.protocol.topics import inbox_topic
 from shared.instance.delivery.arriving import pack, read_arrival, unpack
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.sending import draft_of

@@ -8,7 +8,7 @@ import pytest
 
 from shared.core.contracts.registry import NOTICE_ACKNOWLEDGED, REFERRAL_WITHDRAWN
 from shared.core.errors import Unavailable
-from shared.instance.delivery.kept_bytes import KeptBytesBound
+from shared.instance.delivery.sending import KeptBytesBound
 from tests.shared.instance.delivery.toy_instances import fact, offer
 
 BOUND = 1000

@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
 from shared.core.errors import Defect, Unavailable
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Record
-from shared.core.protocol.topics import inbox_topic
 from shared.instance.delivery import reading
 from shared.instance.delivery.exception_desk import ExceptionDesk
 from shared.instance.delivery.reading import _Partition

@@ -11,7 +11,7 @@ import pytest
 
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid7
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.instance.delivery.session_check import SessionCheck
 from shared.messaging.incarnations import Head
 from shared.messaging.sending import finish

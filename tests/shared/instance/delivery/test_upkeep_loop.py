@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from shared.core.errors import Unavailable
-from shared.instance.delivery.scopes import ScopeFactory
+from shared.instance.delivery.sending import ScopeFactory
 from shared.instance.delivery.upkeep_loop import UpkeepLoop
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.resync import ResyncRequest

@@ -25,8 +25,7 @@ from shared.instance.delivery.arriving import pack, unpack
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.loops import RelayOptions, StreamRelay
 from shared.instance.delivery.reading import InboxReader
-from shared.instance.delivery.scopes import ScopeFactory
-from shared.instance.delivery.sending import draft_of
+from shared.instance.delivery.sending import ScopeFactory, draft_of
 from shared.instance.delivery.session_check import SessionCheck
 from shared.instance.delivery.upkeep_loop import UpkeepLoop
 from shared.messaging import store

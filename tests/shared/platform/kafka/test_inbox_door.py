@@ -12,8 +12,8 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from shared.core.ids import uuid7
+from shared.core.protocol.correspondents import inbox_topic
 from shared.core.protocol.message import Record
-from shared.core.protocol.topics import inbox_topic
 from shared.platform.kafka.access import KafkaAccess
 from shared.platform.kafka.inbox_door import PartitionReader, wait_for_records
 from shared.platform.kafka.reader import LogReader

@@ -14,8 +14,7 @@ from joserfc.jwk import OctKey, RSAKey
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused, Unavailable
 from shared.platform.admission.budgets import SIGN_IN, Principal
-from shared.platform.console.cookies import COMING_MINUTES
-from shared.platform.console.oidc_login import LoginState, Proof
+from shared.platform.console.oidc_login import COMING_MINUTES, LoginState, Proof
 from shared.platform.sign_in import wire
 from shared.platform.sign_in.providers import OidcClient, Providers
 
