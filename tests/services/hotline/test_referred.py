@@ -17,7 +17,6 @@ from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.questions import NeedsInfo
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.party.origin.store.edge_rows import referral_words
-from shared.party.origin.store.holds import PostgresHolds
 from shared.platform.database.transactions import RowScope
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed
@@ -63,8 +62,7 @@ async def words(origin: Origin, referral_id: UUID) -> list[tuple[str | None, str
 
 async def states(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
     """Return the referral's holds at its origin."""
-    async with origin.database.transaction(APPLYING) as session:
-        return [(each.agency, each.state) for each in await PostgresHolds(session.driver).shown(referral_id)]
+    return [(each["agency"], each["state"]) for each in (await origin.show(referral_id))["holds"]]
 
 
 async def issued(origin: Origin, referral_id: UUID) -> bool:
