@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.bus import BACK_OFF_S, AckWriter, AuditConsumer
 from services.audit.domain.reading import Reading
 from shared.core.clock import SystemClock
@@ -20,9 +19,7 @@ from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log, without_streams
 from tests.services.audit.test_acknowledgements import Topics
 from tests.services.audit.test_intake import TO_AUDIT, facts, kept, opening
-from tests.services.databases import connected
 from tests.support.exchange_world import TOPICS
-from tests.support.privileges import may_not
 from tests.support.running import until
 
 
@@ -119,20 +116,6 @@ async def test_a_reader_whose_lease_was_taken_stands_by_and_reads_again_after_th
     await asyncio.wait_for(reader.read.wait(), 60)
     reading.cancel()
     await asyncio.wait([reading])
-
-
-@pytest.mark.usefixtures("database")
-async def test_an_accountant_neither_leads_nor_stops(audit_endpoint: DatabaseEndpoint) -> None:
-    """Earlier the accountant, which every `reconcile` uses, could stop the reader by holding its lock."""
-    async with connected(audit_endpoint.accountant_url) as accountant:
-        await may_not(
-            accountant,
-            "UPDATE process_lease SET expires_at = now() + interval '1 day'",
-            "INSERT INTO process_lease VALUES ('reader', gen_random_uuid(), 9, now() + interval '1 day')",
-            "SELECT * FROM process_lease FOR UPDATE",
-            "BEGIN; LOCK TABLE process_lease IN ACCESS SHARE MODE",
-            "SELECT pg_advisory_lock(1)",
-        )
 
 
 async def test_two_readers_of_a_new_stream_keep_each_message_once(database: Database) -> None:
