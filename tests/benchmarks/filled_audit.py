@@ -54,6 +54,9 @@ _TOLD: Final = (
     _Told("hotline", "law_enforcement", "outcomes", 8, "outcomes", last="{rows} / 5"),
 )
 
+#: The id of the content proof that 100 messages share.
+_PROOF_ID = "md5((i / 100)::text)::uuid"
+
 
 def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
     """Return statements that fill an empty log.
@@ -70,18 +73,22 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
         return f"""
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, writer, addressee,
                    incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, edge_id,
-                   commitment, key_id, signature, tree_size, leaf_position, path, salt)
+                   commitment, proof_id, salt)
 SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{UUID(int=_LIFE.int + told.digit)}', 1,
        {place}, {ago}, '{told.kind}',
        sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
-       {id_}::text, {party}, 'agency.example', false, {edge}, decode(repeat('cc', 32), 'hex'), 'hotline-1',
-       decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'), decode(repeat('ab', 16), 'hex')
+       {id_}::text, {party}, 'agency.example', false, {edge}, decode(repeat('cc', 32), 'hex'),
+       {_PROOF_ID}, decode(repeat('ab', 16), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """
 
     return (
         *map(filled, _TOLD),
+        f"""
+INSERT INTO content_proof (proof_id, packed)
+SELECT {_PROOF_ID}, decode(repeat('ab', 8000), 'hex') FROM generate_series(0, {{rows}}, 100) AS i
+""",
         f"""
 INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin,
                       disposition, detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
