@@ -55,7 +55,7 @@ _TOLD: Final = (
 )
 
 #: The id of the content proof that 100 messages share.
-_PROOF_ID = "md5((i / 100)::text)::uuid"
+_PROOF = "md5((i / 100)::text)::uuid"
 
 
 def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
@@ -79,16 +79,13 @@ SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{UUID(int=_LIFE.int 
        sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
        {id_}::text, {party}, 'agency.example', false, {edge}, decode(repeat('cc', 32), 'hex'),
-       {_PROOF_ID}, decode(repeat('ab', 16), 'hex')
+       {_PROOF}, decode(repeat('ab', 16), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """
 
     return (
         *map(filled, _TOLD),
-        f"""
-INSERT INTO content_proof (proof_id, packed)
-SELECT {_PROOF_ID}, decode(repeat('ab', 8000), 'hex') FROM generate_series(0, {{rows}}, 100) AS i
-""",
+        f"INSERT INTO content_proof SELECT {_PROOF}, repeat('a', 8000)::bytea FROM generate_series(0, {{rows}}, 100) i",
         f"""
 INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin,
                       disposition, detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
