@@ -139,16 +139,12 @@ class Toy:
             clock=CLOCK,
         )
         reader = InboxReader(
-            self.access,
-            self.name,
-            self.scopes,
-            keys=self.find_key,
-            clock=CLOCK,
-            exceptions_max=self.exceptions_max,
+            self.access, self.name, self.scopes, keys=self.find_key, clock=CLOCK, exceptions_max=self.exceptions_max
         )
         tasks = [asyncio.create_task(self.check.run(self.scopes))]
         try:
             await self.check.wait()
+            await upkeep.make_days()  # a message that is sent meanwhile would meet a partition that is new
             tasks += [asyncio.create_task(work) for work in (relay.run(), upkeep.run(), reader.run())]
             yield reader
         finally:
