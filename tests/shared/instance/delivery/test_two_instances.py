@@ -152,6 +152,7 @@ async def test_an_exception_is_told_and_tried_again_at_the_next_start(toys: tupl
             sent = await a.send(3)
             await until_taken(b, [sent[0], sent[2]])
             await until(lambda: is_told(1))
+        b.refused = {}
         async with b.running():
             await until_taken(b, [sent[0], sent[2], sent[1]])
             await until(lambda: is_told(0))

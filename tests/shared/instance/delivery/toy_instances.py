@@ -75,7 +75,7 @@ class Toy:
     access: KafkaAccess
     keys: Mapping[str, SigningKey]
     refused: dict[int, OutcomeKind] = field(default_factory=dict)
-    taken_count: int = 0
+    numbers: dict[UUID, int] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     exceptions_max: int = EXCEPTIONS_MAX
 
@@ -245,8 +245,8 @@ class ToyInbound:
         for each in taken:
             kind = OutcomeKind.APPLIED
             if each.named.kind == REFERRAL_OFFERED.name:
-                self._toy.taken_count += 1
-                kind = self._toy.refused.get(self._toy.taken_count, kind)
+                numbers = self._toy.numbers  # a batch that is taken again has the same ones
+                kind = self._toy.refused.get(numbers.setdefault(each.named.message_id, len(numbers) + 1), kind)
                 if kind is OutcomeKind.APPLIED:
                     await self._session.driver.execute(
                         "INSERT INTO toy (message_id, outcome) VALUES ($1, $2) ON CONFLICT DO NOTHING",
