@@ -294,13 +294,13 @@ class KeptBytesBound:
         self._bytes_max = bytes_max
         self._look_s = look_s
         self._looked_s = -look_s
-        #: Until the first sum is known, a transaction waits for it. Later ones only wait while the bound is reached.
-        self._is_full = True
+        self._is_full = False
 
     async def check(self, driver: asyncpg.Connection, gathered: Iterable[object]) -> None:
-        """Raise `Unavailable("streams_full")` if the transaction sends a state and the bound is reached.
+        """Raise `Unavailable("streams_full")` if a state is sent and the bound was reached at the last sum.
 
-        The sum is read on another connection, and not in the caller's transaction.
+        The sum is read on another connection, and no transaction waits for it: with all connections in use, it would
+        wait without end. So the first transactions of a process are not refused.
         """
         if not any(_is_bounded(each) for each in gathered):
             return
@@ -308,9 +308,7 @@ class KeptBytesBound:
             self._looked_s = monotonic()
             self._looking = asyncio.create_task(self._look(driver.database))
         if self._is_full:
-            await asyncio.wait([self._looking])
-            if self._is_full:
-                raise Unavailable(FULL)
+            raise Unavailable(FULL)
 
     async def _look(self, database: Database) -> None:
         with suppress(Unavailable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
@@ -15,14 +17,16 @@ BOUND = 1000
 
 
 class Driver:
-    """A driver that answers with the number of bytes in the tables."""
+    """A driver whose other connection answers with the number of bytes in the tables, once it is `free`."""
 
     def __init__(self, kept: int) -> None:
         self.kept = kept
-        self.looks, self.database = 0, self
+        self.looks, self.database, self.free = 0, self, asyncio.Event()
+        self.free.set()
 
     async def fetch(self, statement: str) -> list[dict[str, int]]:
         self.looks += 1
+        await self.free.wait()
         return [{"bytes": self.kept}]
 
 
@@ -31,40 +35,46 @@ def of(message: Any) -> Any:
     return type(made)(**{name: getattr(made, name) for name in made.__slots__} | {"message": message})
 
 
+async def checked(bound: KeptBytesBound, driver: Any, *gathered: Any) -> None:
+    """Check a transaction once the sum is read that the one before began."""
+    await asyncio.wait_for(bound.check(driver, [offer("a", "b")]), 10)
+    await asyncio.sleep(0.01)
+    await bound.check(driver, gathered)
+
+
 @pytest.mark.parametrize(("kept", "is_refused"), [(0, False), (BOUND - 1, False), (BOUND, True)])
 async def test_a_state_is_refused_at_the_bound(kept: int, is_refused: bool) -> None:
-    bound, driver = KeptBytesBound(BOUND), cast(Any, Driver(kept))
-    if not is_refused:
-        await bound.check(driver, [offer("a", "b")])
-        return
-    for _ in range(2):
-        with pytest.raises(Unavailable, match="streams_full"):
-            await bound.check(driver, [fact("a", "b"), offer("a", "b")])
+    bound, driver = KeptBytesBound(BOUND), Driver(kept)
+    with pytest.raises(Unavailable, match="streams_full") if is_refused else nullcontext():
+        await checked(bound, driver, fact("a", "b"), offer("a", "b"))
     assert driver.looks == 1
 
 
-@pytest.mark.parametrize(
-    "gathered",
-    [
-        [offer("a", "b", is_p0=True)],
-        [fact("a", "b")],
-        [of(REFERRAL_WITHDRAWN)],
-        [of(NOTICE_ACKNOWLEDGED)],
-        [],
-        ["a line of the journal"],
-    ],
-    ids=["p0", "fact", "withdrawal", "answer", "nothing", "journal"],
+OTHERS = (
+    offer("a", "b", is_p0=True),
+    fact("a", "b"),
+    of(REFERRAL_WITHDRAWN),
+    of(NOTICE_ACKNOWLEDGED),
+    "of the journal",
 )
+
+
+@pytest.mark.parametrize("gathered", [[], *([each] for each in OTHERS)])
 async def test_other_messages_are_sent_at_the_bound(gathered: list[Any]) -> None:
-    driver = cast(Any, Driver(BOUND))
-    await KeptBytesBound(BOUND).check(driver, gathered)
-    assert driver.looks == 0
+    await checked(KeptBytesBound(BOUND), Driver(BOUND), *gathered)
 
 
 async def test_states_are_sent_again_once_readers_are_back() -> None:
-    driver = cast(Any, Driver(BOUND))
-    bound = KeptBytesBound(BOUND, look_s=0)
+    bound, driver = KeptBytesBound(BOUND, look_s=0), Driver(BOUND)
     with pytest.raises(Unavailable):
-        await bound.check(driver, [offer("a", "b")])
+        await checked(bound, driver, offer("a", "b"))
     driver.kept = 0
-    await bound.check(driver, [offer("a", "b")])
+    await asyncio.sleep(0.01)
+    await bound.check(cast(Any, driver), [offer("a", "b")])
+
+
+async def test_no_transaction_waits_for_another_connection() -> None:
+    """Earlier, all connections could wait for one more, and every state was then refused."""
+    bound, driver = KeptBytesBound(BOUND), Driver(0)
+    driver.free.clear()
+    await checked(bound, driver, offer("a", "b"))
