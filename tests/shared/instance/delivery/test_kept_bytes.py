@@ -35,10 +35,15 @@ def of(message: Any) -> Any:
     return type(made)(**{name: getattr(made, name) for name in made.__slots__} | {"message": message})
 
 
+async def other_tasks() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 async def checked(bound: KeptBytesBound, driver: Any, *gathered: Any) -> None:
     """Check a transaction once the sum is read that the one before began."""
-    await asyncio.wait_for(bound.check(driver, [offer("a", "b")]), 10)
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(bound.check(driver, [offer("a", "b")]), 30)
+    await other_tasks()
     await bound.check(driver, gathered)
 
 
@@ -69,7 +74,7 @@ async def test_states_are_sent_again_once_readers_are_back() -> None:
     with pytest.raises(Unavailable):
         await checked(bound, driver, offer("a", "b"))
     driver.kept = 0
-    await asyncio.sleep(0.01)
+    await other_tasks()
     await bound.check(cast(Any, driver), [offer("a", "b")])
 
 
