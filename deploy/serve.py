@@ -19,10 +19,10 @@ import uvloop
 from deploy.site.settings import party_kind, refuse_unknown_kind
 from shared.core.errors import Refused, Unavailable
 from shared.instance.app import App
-from shared.instance.parts import run_parts
+from shared.instance.streams import run_parts
+from shared.platform.observability.health import LoopWatch
 from shared.platform.observability.logs import configure_logs, log
 from shared.platform.observability.telemetry import close_telemetry, configure_telemetry, current_trace_id
-from shared.platform.observability.watchdog import LoopWatch
 
 #: New containers before the collector checks the youngest objects, and how often before it checks older ones.
 COLLECTED_EVERY: Final = (50_000, 20, 50)

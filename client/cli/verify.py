@@ -16,7 +16,7 @@ from shared.core.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.cli.verdicts import AuditHashes, ProofCheck
+    from client.cli.rows import AuditHashes, ProofCheck
     from shared.core.contracts.evidence import Evidence
 
 _OPTIONS = ClientOptions()
@@ -55,7 +55,7 @@ async def acceptance(
         Judge dates and the merge delay at this time; default now. UTC if it names no zone.
     """
     with output.exit_on_error(options):
-        from client.cli.verdicts import bodies_of, read_entries, verdicts
+        from client.cli.rows import bodies_of, read_entries, verdicts
         from shared.core.routing.documents import read_directory
 
         known = read_directory(directory.read_bytes())
@@ -102,7 +102,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: ClientO
 
 async def _asked(found: Sequence[ProofCheck], purpose: str, options: ClientOptions) -> AuditHashes:
     """Return audit's answers about each referral whose acceptance holds."""
-    from client.cli.verdicts import ask, check_world
+    from client.cli.rows import ask, check_world
 
     check_world((each.exercise for each in found), options)
     held = [each.acceptance.referral_id for each in found if each.acceptance is not None and each.code is None]

@@ -23,7 +23,7 @@ from deploy.site.settings import AUDIT, keeps_referrals, kind_serving
 from shared.core.clock import SystemClock
 from shared.core.contracts.registry import ALL
 from shared.core.errors import Refused
-from shared.core.protocol.correspondents import INBOXES
+from shared.core.protocol.authority import INBOXES
 from shared.core.routing.documents import read_directory
 from shared.messaging.streams import Lane
 from shared.platform.kafka.reader import LogReader

@@ -23,9 +23,8 @@ from shared.core.clock import SystemClock
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.core.routing.documents import DocumentStore
-from shared.instance.keys import InstanceKeys
 from shared.instance.machinery import InstanceParts
-from shared.instance.settings import RuntimeSettings
+from shared.instance.settings import InstanceKeys, RuntimeSettings
 from shared.platform.admission.budgets import Budgets
 from shared.platform.admission.key_table import KeyTable
 from shared.platform.database.transactions import Database

@@ -19,7 +19,7 @@ from shared.core.acts import states
 from shared.core.acts.act import Act, Cause, Subject, Track
 from shared.core.acts.table import ACTS
 from shared.core.envelope import attributes, content_proof, headers
-from shared.core.protocol import authority, correspondents, record_table
+from shared.core.protocol import authority, record_table
 from shared.core.routing.ageing import state_of
 from shared.messaging import acks, placement
 
@@ -33,7 +33,7 @@ SHOWN_BY: Final = {
 #: The modules that templates use, by their last names.
 _MODULES: Final = (
     *(acks, attributes, authority, codes, content_proof, headers),
-    *(placement, record_table, schemas, states, correspondents),
+    *(placement, record_table, schemas, states),
 )
 #: Maximum number of states that are listed as exceptions.
 _FEW: Final = 4

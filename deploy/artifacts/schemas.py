@@ -22,8 +22,7 @@ from shared.core.contracts.directory import Beat, Directory, DocumentActivated, 
 from shared.core.contracts.policy import Policy
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.contracts.registry import ALL, MessageType, schema_uri
-from shared.core.protocol.authority import cells_of
-from shared.core.protocol.correspondents import AUDIT, InstancePair, pairs_of
+from shared.core.protocol.authority import AUDIT, InstancePair, cells_of, pairs_of
 from shared.core.vocabulary.routing import PartyKind
 from shared.instance.delivery.control import CONTROL_TYPES
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, PublishedDocument

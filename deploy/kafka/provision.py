@@ -54,7 +54,7 @@ from confluent_kafka.cimpl import NewTopic
 from pydantic import BaseModel, ConfigDict
 
 from shared.core.errors import Refused, Unavailable
-from shared.core.protocol.correspondents import AUDIT, INBOXES, InstancePair, inbox_prefix, pairs_of
+from shared.core.protocol.authority import AUDIT, INBOXES, InstancePair, inbox_prefix, pairs_of
 from shared.core.routing.documents import read_directory
 from shared.platform.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.platform.kafka.documents import DIRECTORY_TOPIC

@@ -32,7 +32,7 @@ from shared.core.clock import SystemClock
 from shared.core.errors import Unavailable
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
-from shared.instance.keys import load_keys
+from shared.instance.settings import load_keys
 from shared.platform.database.migrate import name_differences
 from shared.platform.database.transactions import Database
 from shared.platform.kafka.documents import DocumentFeed, read_approver_keys

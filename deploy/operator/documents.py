@@ -30,8 +30,7 @@ from shared.core.contracts.policy import Policy
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Refused, Unavailable
 from shared.core.protocol.message import Record
-from shared.core.routing.derive import TOLERANCE
-from shared.core.routing.documents import read_directory, read_policy, verify_document
+from shared.core.routing.documents import TOLERANCE, read_directory, read_policy, verify_document
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
 from shared.platform.kafka.reader import LogReader
 

@@ -38,7 +38,7 @@ from shared.core.contracts.directory import Approval, DocumentActivated
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Refused, Unavailable
 from shared.core.routing.documents import approval_message, verify_document
-from shared.instance.keys import read_key_file
+from shared.instance.settings import read_key_file
 from shared.platform.kafka.documents import publish_documents, read_approver_keys
 
 document_app = App(name="document")

@@ -13,11 +13,11 @@ from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.shown import ScopeSet, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
-from shared.core.protocol.correspondents import INBOXES
+from shared.core.protocol.authority import INBOXES
 from shared.instance.app import App, gate_of
 from shared.instance.machinery import InstanceParts, build_machinery
-from shared.instance.parts import Part
 from shared.instance.settings import RuntimeSettings
+from shared.instance.streams import Part
 from shared.messaging.kafka.log import KafkaLog
 from shared.platform.console.frame import Frame
 from shared.platform.console.rendering import folders_of

@@ -21,11 +21,11 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.core.clock import Clock
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Unavailable
-from shared.core.protocol.correspondents import AUDIT, pairs_of
+from shared.core.protocol.authority import AUDIT, pairs_of
 from shared.core.protocol.message import Record
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.instance.parts import first_of
+from shared.instance.streams import first_of
 from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair

@@ -16,7 +16,7 @@ from services.audit.domain.reading import ObservedRecord, Reading, note_ack, rea
 from services.audit.store.entries import PostgresEntries
 from shared.core.contracts.registry import BY_TYPE, WITHDRAWALS
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import AUDIT, INBOXES, inbox_topic
+from shared.core.protocol.authority import AUDIT, INBOXES, inbox_topic
 from shared.core.protocol.message import Record
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.messaging.acks import Ack

@@ -27,7 +27,7 @@ from services.audit.domain.shown import (
 from services.audit.domain.statement_authorization import judged
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.core.errors import Refused, not_found
-from shared.core.protocol.correspondents import INBOXES
+from shared.core.protocol.authority import INBOXES
 from shared.messaging.placement import PlaceKeys
 
 #: The number of flows on one page of a search.

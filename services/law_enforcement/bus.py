@@ -22,7 +22,7 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.prepare import Documents
 from shared.core.protocol.record_table import SUBJECT_WITHDRAWN
 from shared.core.vocabulary.answers import ReceiptOutcome
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.preservation.bus import PreservationHandler
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientHandler

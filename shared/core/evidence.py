@@ -22,7 +22,7 @@ from shared.core.envelope.content_proof import MessageProof, leaf_digest
 from shared.core.envelope.headers import decode_headers, is_signed
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Defect, Refused
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
 from shared.core.protocol.sender_verification import signing_key, verify_sender
 from shared.core.routing.directory_index import DirectoryIndex

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from shared.instance.delivery.unit import Handler
-from shared.instance.keys import read_key_file
+from shared.instance.delivery.sending import Handler
 from shared.instance.machinery import InstanceParts
-from shared.instance.parts import Part
+from shared.instance.settings import read_key_file
+from shared.instance.streams import Part
 from shared.platform.console.accounts import LinkSignIn, Sessions
 from shared.platform.console.frame import ConsoleAccess
 from shared.platform.sign_in.providers import Providers, read_clients

@@ -21,14 +21,12 @@ from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
 from shared.instance.delivery.exception_desk import ExceptionDesk
 from shared.instance.delivery.loops import StreamRelay
+from shared.instance.delivery.sending import Handler
 from shared.instance.delivery.session_check import READ_S_MAX
 from shared.instance.delivery.subjects import FeatureTracks
-from shared.instance.delivery.unit import Handler
-from shared.instance.keys import InstanceKeys, load_keys, measure_key_operations
-from shared.instance.parts import Part, first_of, hold, keep_journalling, until
 from shared.instance.readiness import DocumentMonitor, PeerVersions, Readiness, RunningParts
-from shared.instance.settings import RuntimeSettings
-from shared.instance.streams import InstanceStreams
+from shared.instance.settings import InstanceKeys, RuntimeSettings, load_keys, measure_key_operations
+from shared.instance.streams import InstanceStreams, Part, first_of, hold, keep_journalling, until
 from shared.messaging.segments import Segment
 from shared.platform.admission.budgets import Budgets
 from shared.platform.admission.key_table import KeyTable
@@ -36,7 +34,7 @@ from shared.platform.courier.addresses import AddressRules
 from shared.platform.courier.courier import WebhookDispatcher
 from shared.platform.courier.leases import DeliveryLeases
 from shared.platform.courier.sender import Sender
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.feed import FeedListener
 from shared.platform.database.journal import Journal
 from shared.platform.database.lease import ProcessLease
 from shared.platform.database.migrate import read_catalogue, refuse_stranger

@@ -28,7 +28,7 @@ from shared.core.vocabulary.law import ClockConsequence, ClockDue
 from shared.core.vocabulary.routing import Purpose
 from shared.party.revision_diff import ActCodes, with_words
 from shared.party.serving import RouteContext, viewed
-from shared.platform.database.feed_reading import FeedEvent, read_feed, read_subject
+from shared.platform.database.feed import FeedEvent, read_feed, read_subject
 from shared.platform.database.pages import place_cursor, read_place
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from shared.platform.database.feed_reading import FeedEvent
+from shared.platform.database.feed import FeedEvent
 
 #: Fields that a page shows only when they are opened: locations, hashes and accounts.
 _CLOSED: Final = frozenset({"locator", "hashes", "subject_accounts"})

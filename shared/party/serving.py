@@ -18,7 +18,7 @@ from shared.core.evidence import Witness
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.instance.machinery import InstanceParts
 from shared.platform.courier.addresses import AddressRules
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.acts import Acts
 from shared.platform.http.identity import Identity, identified

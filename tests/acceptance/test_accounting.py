@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from deploy.accounting.run import reconciled
 from shared.core.ids import uuid7
-from shared.platform.database.stored_text import compress, decompress
+from shared.platform.database.columns import compress, decompress
 from tests.acceptance.programs import causeway
 from tests.support.running import HOTLINE, Exchange, referral
 

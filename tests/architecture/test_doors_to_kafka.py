@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from faststream import AckPolicy
 
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.platform.kafka.access import KafkaAccess
 from shared.platform.kafka.inbox_door import PartitionReader
 from shared.platform.kafka.topic_metadata import Coordinate

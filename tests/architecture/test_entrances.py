@@ -28,7 +28,7 @@ POOLS: Final[Mapping[str, str]] = {
     "bodies": "shared.platform.http.bodies:BODIES",
     "sign_in": "shared.platform.admission.budgets:SIGN_IN",
     "api_keys": "shared.platform.admission.key_table:KEYS_MAX",
-    "long_polls": "shared.platform.database.feed_reading:PLACES_MAX",
+    "long_polls": "shared.platform.database.feed:PLACES_MAX",
     "intake": "shared.party.origin.use_cases.alarms:WAITING_MAX",
     "checks": "shared.platform.http.worker_process:WAITING_MAX",
     "webhooks": "shared.platform.courier.endpoints:ENDPOINTS_MAX",

@@ -56,16 +56,16 @@ LOOPS: Final = {
     "shared/instance/delivery/upkeep_loop.py:UpkeepLoop.run": (
         "tests/shared/instance/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
     ),
-    "shared/platform/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
+    "shared/platform/database/feed.py:FeedListener.run": "hears that there is something, and reads nothing",
     "shared/platform/database/transactions.py:wait_for_database": "asks whether the database answers",
-    "shared/instance/parts.py:keep_journalling": (
+    "shared/instance/streams.py:keep_journalling": (
         "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
     ),
     "shared/instance/readiness.py:DocumentMonitor.run": (
         "tests/shared/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
     ),
-    "shared/instance/parts.py:until": "asks whether there are documents",
-    "shared/instance/parts.py:_kept_running": (
+    "shared/instance/streams.py:until": "asks whether there are documents",
+    "shared/instance/streams.py:_kept_running": (
         "tests/shared/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
     ),
     "shared/instance/readiness.py:PeerVersions.run": (
@@ -81,7 +81,7 @@ LOOPS: Final = {
     "shared/platform/timers/timers.py:Timers.run": (
         "tests/shared/platform/timers/test_timers.py::test_one_whose_timers_cannot_be_kept_stops_no_other"
     ),
-    "shared/platform/observability/watchdog.py:LoopWatch.run": "notes the time, and reads nothing of any subject",
+    "shared/platform/observability/health.py:LoopWatch.run": "notes the time, and reads nothing of any subject",
 }
 
 

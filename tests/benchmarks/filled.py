@@ -29,9 +29,10 @@ from shared.instance.delivery.tracks import TrackSide
 from shared.party.origin.store import edges, filing, holds, referrals
 from shared.party.recipient.store import items, listing
 from shared.party.recipient.store.items import PostgresItems
-from shared.platform.database import feed, feed_reading, idempotency
+from shared.platform.database import feed, idempotency
+from shared.platform.database import feed as database_feed
+from shared.platform.database.columns import compress
 from shared.platform.database.partitions import MONTHS_AHEAD, make_months
-from shared.platform.database.stored_text import compress
 from shared.platform.database.transactions import Database, RowScope
 from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places, filled_streams
 from tests.benchmarks.filled_attention import PRIORITY
@@ -262,7 +263,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     for party in (BIG, SMALL, TINY):
         for above in (0, half, rows):
             name = f"events of {party} above {above}"
-            yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
+            yield Question(name, database_feed._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
     acted = [BIG], ["referral.withdraw"], [one], ["{}"]
     yield Question("an act that gets its number", feed._NUMBER, acted, _APPLYING, 8, batch=True)
     if service == "hotline":

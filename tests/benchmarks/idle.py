@@ -20,7 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.site.access import admin_client
 from deploy.site.settings import SAMPLE_INSTANCES
-from shared.core.protocol.correspondents import AUDIT, inbox_topic
+from shared.core.protocol.authority import AUDIT, inbox_topic
 from tests.benchmarks.quiet import load_average
 from tests.benchmarks.stage import Stage, stage
 

@@ -10,7 +10,7 @@ import pytest
 
 from client import transport as address
 from client.api import CausewayClient
-from client.problem import ApiProblem
+from client.transport import ApiProblem
 from shared.core.errors import Refused
 from tests.client.fake_service import KEY
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.api import CausewayClient
-from client.problem import ApiProblem
-from client.transport import Transport
+from client.transport import ApiProblem, Transport
 from shared.core.errors import Refused, Unavailable
 from tests.client.fake_service import BASE_URL, KEY
 

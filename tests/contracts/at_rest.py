@@ -42,8 +42,8 @@ from shared.party.preservation.store.preservations import opened_record, protect
 from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.platform.console.accounts import link_hash, opaque_actor
 from shared.platform.courier.leases import HookKey
+from shared.platform.database.columns import compress
 from shared.platform.database.journal import BEGINNING, AccessEnd, ErasedRecord, Journal, KeptRecord
-from shared.platform.database.stored_text import compress
 from shared.platform.http.acts import body_hash, items_hash
 from shared.platform.http.identity import key_hash
 from shared.platform.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key

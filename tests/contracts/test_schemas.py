@@ -24,8 +24,7 @@ from shared.core.errors import Refused
 from shared.core.guard import inspect
 from shared.core.protocol.decision_fact import commitment
 from shared.core.protocol.record_table import RECORD_TABLE
-from shared.core.routing.derive import derive_edge
-from shared.core.routing.documents import ApproverKey, read_directory, read_policy, verify_document
+from shared.core.routing.documents import ApproverKey, derive_edge, read_directory, read_policy, verify_document
 from shared.platform.http.edge import read_model
 from shared.platform.http.problems import InvalidFields
 from shared.platform.kafka.documents import read_beat, read_document

@@ -25,7 +25,7 @@ from shared.party.attention_item import AttentionItem, ListPlace
 from shared.party.recipient.domain import ItemQuery
 from shared.party.serving import RouteContext, viewed
 from shared.platform.courier.addresses import AddressRules
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope
 from shared.platform.http.acts import Acts
 from shared.platform.http.edge import create_app

@@ -15,7 +15,7 @@ from confluent_kafka.admin import NewTopic
 from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client, prepare_databases
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.platform.database.migrate import upgrade
 from shared.platform.database.transactions import Database
 from shared.platform.kafka.access import KafkaAccess

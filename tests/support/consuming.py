@@ -17,9 +17,8 @@ from shared.core.routing.documents import DocumentStore
 from shared.instance.delivery.arriving import read_arrival
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.sending import ScopeFactory, StreamSending, find_sealing_keys
+from shared.instance.delivery.sending import Handler, ScopeFactory, Settlement, StreamSending, Unit, find_sealing_keys
 from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
-from shared.instance.delivery.unit import Handler, Settlement, Unit
 from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer

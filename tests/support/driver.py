@@ -20,7 +20,7 @@ from shared.core.clock import SystemClock
 from shared.core.contracts.directory import SignedBeat
 from shared.core.envelope.keys import SigningKey
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX
-from shared.core.routing.derive import TOLERANCE as DOCUMENT_TOLERANCE
+from shared.core.routing.documents import TOLERANCE as DOCUMENT_TOLERANCE
 from shared.instance.settings import prefix_of as settings_prefix
 from shared.platform.admission.budgets import BURST_S
 from shared.platform.http.identity import key_hash

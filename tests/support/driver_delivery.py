@@ -17,7 +17,7 @@ import asyncpg
 from deploy.site.access import access_to
 from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.core.envelope.keys import VerifyKey
-from shared.core.protocol.correspondents import AUDIT, INBOXES, inbox_prefix, inbox_topic
+from shared.core.protocol.authority import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.core.protocol.message import Draft
 from shared.core.routing.documents import read_directory
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX

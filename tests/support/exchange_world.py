@@ -23,7 +23,7 @@ from shared.core.envelope.keys import OpeningKey, SealingKey, SigningKey, Verify
 from shared.core.envelope.record_value import split_value
 from shared.core.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.core.protocol.accept import ReadingInstance
-from shared.core.protocol.correspondents import inbox_topic, pairs_of
+from shared.core.protocol.authority import inbox_topic, pairs_of
 from shared.core.protocol.message import Addressing, Draft, Record
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge

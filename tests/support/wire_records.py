@@ -18,7 +18,7 @@ from shared.core.envelope.headers import SALT
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Defect
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Draft, Record
 from shared.instance.delivery.sending import draft_of
 from shared.messaging import ports

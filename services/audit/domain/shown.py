@@ -27,7 +27,7 @@ from shared.core.contracts.base import (
 )
 from shared.core.contracts.facts import TopicName
 from shared.core.errors import Refused
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import ReceiptOutcome
 

@@ -20,11 +20,10 @@ from services.audit.domain.entries import (
 )
 from services.audit.domain.partitions import PartitionId
 from shared.core.envelope.content_proof import SharedProof
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.store.incoming import gather_proofs
-from shared.platform.database.columns import BoundRows, Columns, Statement
-from shared.platform.database.stored_text import compress
+from shared.platform.database.columns import BoundRows, Columns, Statement, compress
 from shared.platform.database.transactions import Session
 
 #: The columns of a decision's links: the SQL type of each, and its element for one link as text.

@@ -30,15 +30,14 @@ from services.audit.store.appending import EntryTables
 from shared.core.clock import seconds_to_midnight
 from shared.core.envelope.content_proof import MessageProof, SharedProof
 from shared.core.errors import Defect
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
 from shared.platform.admission.budgets import BudgetExceeded
-from shared.platform.database.columns import Columns, Statement
+from shared.platform.database.columns import Columns, Statement, decompress
 from shared.platform.database.pages import next_cursor, read_cursor
-from shared.platform.database.stored_text import decompress
 from shared.platform.database.transactions import Database
 
 _NOTED = Columns[tuple[str, int]]({"topic": "text", "partition": "bigint", "state": "text"})

@@ -14,7 +14,7 @@ from shared.core.vocabulary.referral import ReviewOutcome
 from shared.core.vocabulary.reveal import RevealReason
 from shared.core.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
-#: The longest name is that of a pair of instances (`shared.core.protocol.correspondents`).
+#: The longest name is that of a pair of instances (`shared.core.protocol.authority`).
 TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
 #: Maximum decisions in one message. Their bytes are limited as in every sealed part.

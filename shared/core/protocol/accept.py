@@ -27,10 +27,9 @@ from shared.core.envelope.keys import OpeningKey
 from shared.core.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.core.errors import CausewayError, Refused, Unavailable
 from shared.core.guard import SEALED_NODES_MAX, parse_body
-from shared.core.protocol.bound_facts import check_facts, check_record
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.case_referral import check_passed_on
-from shared.core.protocol.correspondents import inbox_topic
-from shared.core.protocol.decision_fact import commitment, due
+from shared.core.protocol.decision_fact import check_facts, check_record, commitment, due
 from shared.core.protocol.items import check_told_again
 from shared.core.protocol.message import Received, Record, WireForm, check_spelt, is_plain, seal_context, spelt_parts
 from shared.core.protocol.record_table import (
@@ -53,9 +52,8 @@ from shared.core.protocol.sender_verification import (
     served_here,
     verify_sender,
 )
-from shared.core.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.routing.documents import DocumentStore
+from shared.core.routing.documents import TOLERANCE, DocumentStore, check_time, derive_edge
 from shared.core.routing.engine import ENGINE
 
 RECORD_BYTES_MAX = 65_536

@@ -25,8 +25,8 @@ from shared.core.envelope.content_proof import GROUP_MESSAGES_MAX, MessageProof,
 from shared.core.envelope.keys import SigningKey, VerifyKey
 from shared.core.errors import Refused
 from shared.core.ledger.tree import inclusion_path, levels
-from shared.core.routing.derive import TOLERANCE
 from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.routing.documents import TOLERANCE
 
 #: Precedes the signed root. The instance's signing key also signs messages, under another context.
 CONTEXT: Final = "causeway-acceptance/v1"

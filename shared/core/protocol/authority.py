@@ -5,13 +5,16 @@ sender and recipient, and the required relation of the sender to the subject. A 
 effect at parties, in audit and in reconciliation. `accept` and audit check the kinds before they use the message.
 Relations are checked by the component that knows the subject: a party knows its own edges, items and tracks. Audit and
 reconciliation use the directory and the statements of origins.
+
+Corresponding instances, derived from the allowed statements (`authority`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from typing import Final, NamedTuple
 
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Subject, Track
@@ -166,3 +169,53 @@ def _told_by(row: Act) -> Iterator[AuthorityRow]:
 def _kind_of(message: MessageType, name: str, directory: DirectoryIndex) -> str | None:
     entry = directory.instance(name) if message.family in STATED_BY_INSTANCES else directory.party(name)
     return entry.kind if entry is not None else None
+
+
+#: The instance that facts go to, and that reads every topic.
+AUDIT: Final = "audit"
+
+#: The common prefix of the topics of all pairs.
+INBOXES: Final = "causeway.inbox."
+
+#: `inbox_topic(to, sender)`: the topic from the instance `sender` to the instance `to`. It is a bound method, so that a
+#: message enters no further module for it (`tests/services/test_walk.py`).
+inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
+
+
+def inbox_prefix(to: str) -> str:
+    """Return the common prefix of all topics that the instance `to` reads, including the last dot."""
+    return f"{INBOXES}{to}."
+
+
+class InstancePair(NamedTuple):
+    """Two instances, of which `sender` may write to `to`. They may be the same instance."""
+
+    to: str
+    sender: str
+
+    @property
+    def topic(self) -> str:
+        return inbox_topic(self.to, self.sender)
+
+
+def pairs_of(instances: Mapping[str, str]) -> tuple[InstancePair, ...]:
+    """Return the pairs among `instances` (id to kind) that may correspond, and those with audit; sorted."""
+    kinds = _corresponding()
+    pairs = {
+        InstancePair(to, sender)
+        for (to, to_kind), (sender, sender_kind) in product(instances.items(), repeat=2)
+        if (sender_kind, to_kind) in kinds
+    }
+    stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
+    facts = {InstancePair(AUDIT, name) for name in stating if AUDIT in instances}
+    acks = {InstancePair(pair.sender, AUDIT) for pair in facts}
+    return tuple(sorted(pairs | facts | acks))
+
+
+@cache
+def _corresponding() -> frozenset[tuple[str, str]]:
+    """Return (kind of sender, kind of recipient), in both directions for acknowledgements."""
+    there = {
+        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
+    }
+    return frozenset(there | {(to, sender) for sender, to in there})

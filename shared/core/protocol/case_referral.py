@@ -2,7 +2,7 @@
 
 The second agency derives the edge of the first again. This proves that the first received the record by the origin's
 decision, for this recipient and by this law. Both check that the law in force allows the second agency to receive it
-(`shared.core.routing.derive`).
+(`shared.core.routing.documents`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from shared.core.contracts.referral import ReferralOfferedClear
 from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.envelope.attributes import Attributes
 from shared.core.errors import Refused
-from shared.core.protocol.bound_facts import check_facts, check_record
+from shared.core.protocol.decision_fact import check_facts, check_record
 from shared.core.protocol.message import Received, WireForm
-from shared.core.routing.derive import check_onward, derive_edge
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.routing.documents import DocumentStore
+from shared.core.routing.documents import DocumentStore, check_onward, derive_edge
 from shared.core.routing.engine import RoutingInput
 from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.agencies import CaseReferReason

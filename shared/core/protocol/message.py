@@ -30,7 +30,7 @@ from shared.core.errors import Refused, not_found
 from shared.core.guard.edition import passed
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX, SEALED_NODES_MAX
 from shared.core.ids import coarse_uuid7, parse_uuid
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.core.routing.directory_index import DirectoryIndex
 
 _BEFORE_EDGE: Final = b',"edge":'

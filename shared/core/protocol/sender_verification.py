@@ -17,13 +17,11 @@ from shared.core.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES,
 from shared.core.envelope.attributes import Attributes
 from shared.core.envelope.keys import VerifyKey
 from shared.core.errors import Refused, Unavailable
-from shared.core.protocol.authority import STATEMENT_NOT_YOURS, check_may_say
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT, STATEMENT_NOT_YOURS, check_may_say
 from shared.core.protocol.message import Record
 from shared.core.protocol.origin import ANSWERS
-from shared.core.routing.derive import TOLERANCE
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.routing.documents import DocumentSeries
+from shared.core.routing.documents import TOLERANCE, DocumentSeries
 from shared.core.vocabulary.routing import PartyStatus
 
 #: Maximum time by which the broker's clock may be ahead of the own clock.

@@ -70,7 +70,7 @@ from shared.messaging.exceptions import MALFORMED, NamedMessage, TakenMessage
 from shared.messaging.reception import ArrivedMessage
 from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
 from shared.messaging.tracks import name_unread
-from shared.platform.database.stored_text import compress, decompress
+from shared.platform.database.columns import compress, decompress
 
 _VERSION: Final = 1
 #: The first byte of an encrypted record.

@@ -36,9 +36,8 @@ from shared.instance.delivery.judgement import (
     kind_of,
     read_edge,
 )
-from shared.instance.delivery.sending import move_gathered, note_reads
+from shared.instance.delivery.sending import OUTCOMES, Handler, Settlement, Unit, move_gathered, note_reads
 from shared.instance.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
-from shared.instance.delivery.unit import OUTCOMES, Handler, Settlement, Unit
 from shared.messaging.exceptions import OPEN, NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import RESENT

@@ -17,7 +17,7 @@ from typing import Final
 from shared.core.clock import Clock
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import CausewayError, Unavailable
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.instance.delivery.gate import SendGate
 from shared.instance.delivery.sending import ScopeFactory
 from shared.instance.delivery.session_check import known_peers
@@ -31,10 +31,9 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
 from shared.platform.database.changes import IDLE_PAUSES_S
-from shared.platform.observability.health import Check
+from shared.platform.observability.health import Check, until_turn
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span, traceparents
-from shared.platform.observability.watchdog import until_turn
 
 #: Codes of an operator's fault: the topic is missing, forbidden, or too small for a record.
 MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})

@@ -20,7 +20,7 @@ from aiokafka.client import AIOKafkaClient
 
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError, Unavailable
-from shared.core.protocol.correspondents import inbox_prefix, inbox_topic
+from shared.core.protocol.authority import inbox_prefix, inbox_topic
 from shared.core.protocol.message import Record
 from shared.instance.delivery.arriving import read_arrival
 from shared.instance.delivery.sending import ScopeFactory
@@ -40,10 +40,9 @@ from shared.platform.kafka.topic_metadata import (
     ends_of,
     metadata_client,
 )
-from shared.platform.observability.health import Check
+from shared.platform.observability.health import Check, until_turn
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span, traceparents
-from shared.platform.observability.watchdog import until_turn
 
 #: A batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0

@@ -1,19 +1,22 @@
 """Sending: features gather drafts in their transaction; its last step writes the tracks and places all messages.
 
 Peers state which message versions they read; the directory has the keys that messages to them are sealed for.
+
+A service's interface for messages: a handler's input, and the outcomes of its own messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from time import monotonic
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -26,14 +29,15 @@ from shared.core.envelope.keys import SealingKey
 from shared.core.errors import Defect, Refused, Unavailable
 from shared.core.ids import coarse_uuid7, spelt_uuid, uuid7
 from shared.core.protocol import message
-from shared.core.protocol.correspondents import AUDIT
+from shared.core.protocol.authority import AUDIT
 from shared.core.protocol.decision_fact import join_decided
-from shared.core.protocol.message import Addressing, Draft, compose, headers_of
+from shared.core.protocol.message import Addressing, Draft, Received, compose, headers_of
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.instance.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.messaging.composition import DraftBody, RecipientKey, SealingKeys, SegmentComposer
-from shared.messaging.exceptions import Outcome, TakenMessage
+from shared.messaging.exceptions import Outcome, OutcomeKind, TakenMessage
 from shared.messaging.ports import MessageDraft, Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import finish
@@ -45,6 +49,57 @@ from shared.platform.database.journal import ErasureNote
 from shared.platform.database.transactions import Database, LateRow, RowScope, Session, gather, write_late
 from shared.platform.observability.metrics import MESSAGES
 from shared.platform.observability.telemetry import current_traceparent, message_traceparent
+
+#: Each outcome of messaging in the words of the exchange.
+OUTCOMES: Final = MappingProxyType(
+    {
+        OutcomeKind.APPLIED: ReceiptOutcome.APPLIED,
+        OutcomeKind.REFUSED: ReceiptOutcome.REFUSED,
+        OutcomeKind.MOVED: ReceiptOutcome.MOVED,
+        OutcomeKind.DEFERRED: ReceiptOutcome.DEFERRED,
+        OutcomeKind.WAITING: ReceiptOutcome.WAITING,
+        OutcomeKind.DEAD: ReceiptOutcome.PARKED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One transaction of messages. Effects are written through its connection.
+
+    `are_new`: no track of its messages is known here. If a row of one of them exists nevertheless, an error of the
+    database causes the transaction to be repeated with `is_careful`.
+    """
+
+    connection: Session
+    are_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The outcome of an own message, as instance `by` states it. `code` is that of the record table or of a feature.
+
+    `parties`: those that the instance serves or served. Its statements on messages to other parties do not count.
+    """
+
+    message_id: UUID
+    outcome: ReceiptOutcome
+    code: str | None
+    by: str
+    parties: Collection[str]
+
+
+class Handler(Protocol):
+    """The features of a service."""
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
+        """Apply fresh messages in order; return by message id the codes of those that are refused."""
+        ...
+
+    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
+        """Note outcomes that one instance states. A message that was simply applied has none."""
+        ...
+
 
 #: Notices without a known referral may all belong to one referral, so they are grouped as one.
 _NOTICES: Final = UUID(int=0)

@@ -19,7 +19,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Refused, Unavailable
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck
 from shared.messaging.incarnations import Head

@@ -17,9 +17,9 @@ from shared.core.guard import edition
 from shared.core.protocol.acceptance import Acceptor
 from shared.core.protocol.prepare import Documents
 from shared.instance.app import App
-from shared.instance.delivery.unit import Handler
+from shared.instance.delivery.sending import Handler
 from shared.instance.machinery import InstanceParts
-from shared.instance.parts import first_of
+from shared.instance.streams import first_of
 from shared.party.failure_isolation import Isolation
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed

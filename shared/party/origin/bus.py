@@ -19,7 +19,7 @@ from shared.core.protocol.read_capabilities import PeerReads
 from shared.core.protocol.record_table import DECIDE_AGAIN
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import PartyKind
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.failure_isolation import ClaimedBatch, Isolation, Key, apart_from_others
 from shared.party.origin.records import AnswerFollower, Receipt
 from shared.party.origin.store.amendments import PostgresReviews

@@ -11,7 +11,7 @@ import asyncpg
 from shared.core.acts.act import Track
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.message import Received
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import receive
 

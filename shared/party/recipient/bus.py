@@ -13,7 +13,7 @@ from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import ReceiptOutcome
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import OwnEdges, not_raised, receive

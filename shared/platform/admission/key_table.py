@@ -19,8 +19,8 @@ from shared.core.errors import Defect, Unavailable
 from shared.platform.admission.budgets import scope_of
 from shared.platform.database.transactions import Database
 from shared.platform.observability.cancellation import raise_if_cancelling
+from shared.platform.observability.health import until_turn
 from shared.platform.observability.logs import log
-from shared.platform.observability.watchdog import until_turn
 
 #: Valid keys of one instance, at most. `keep_key` refuses one more.
 KEYS_MAX: Final = 20_000

@@ -24,7 +24,7 @@ from shared.core.errors import CausewayError
 from shared.platform.courier.endpoints import ENDPOINTS_MAX
 from shared.platform.courier.leases import NOTHING_LEFT, PAUSES, Attempt, DeliveryLeases, DueHook, SendingPlaces
 from shared.platform.courier.sender import Sender, SendResult
-from shared.platform.database.feed_reading import FeedEvent
+from shared.platform.database.feed import FeedEvent
 from shared.platform.observability import metrics
 from shared.platform.observability.logs import log
 

@@ -24,8 +24,7 @@ from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, pro
 from shared.core.errors import Defect
 from shared.core.ids import uuid4
 from shared.platform.database.columns import Columns, insert
-from shared.platform.database.feed import note_acts
-from shared.platform.database.feed_reading import FeedPage, read_feed
+from shared.platform.database.feed import FeedPage, note_acts, read_feed
 from shared.platform.database.transactions import Database, RowScope
 from shared.platform.observability.logs import log
 

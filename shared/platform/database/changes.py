@@ -8,7 +8,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from shared.platform.observability.watchdog import until_turn
+from shared.platform.observability.health import until_turn
 
 #: Seconds after a change until the longer pauses begin: longer than any delay by which messages are gathered.
 IDLE_AFTER_S: Final = 15.0

@@ -16,8 +16,7 @@ from typing import Final
 import asyncpg
 
 from shared.core.errors import Refused
-from shared.platform.database.columns import BoundRows, Columns, Statement, pairs
-from shared.platform.database.stored_text import compress, decompress
+from shared.platform.database.columns import BoundRows, Columns, Statement, compress, decompress, pairs
 
 #: The party of a request, the hash of its key, and that of its body.
 KeyUse = tuple[str, bytes, bytes]

@@ -15,8 +15,8 @@ import asyncpg
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid4
 from shared.platform.database.transactions import Database
+from shared.platform.observability.health import until_turn
 from shared.platform.observability.logs import log
-from shared.platform.observability.watchdog import until_turn
 
 #: The tasks that only one process does: publishing, and reading of topics.
 Sole = Literal["relay", "reader"]

@@ -1,14 +1,23 @@
-"""Health: alive means that the process answers; ready means that every probe succeeds."""
+"""Health and the watchdog: alive means that the process answers; ready means that every probe succeeds.
+
+A part that hangs without a log line is worse than one that ends. The watchdog ends the process with exit code 70 in two
+cases: the event loop has not run for 30 s, or a cancelled task has not ended after 5 s. A single call that holds the
+interpreter's lock is noticed when it returns; one that never returns is not.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic
-from typing import Final, NamedTuple
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, process_time
+from typing import Any, Final, NamedTuple
 
 from shared.core.errors import CausewayError
 from shared.platform.observability.cancellation import raise_if_cancelling
+from shared.platform.observability.logs import log
 
 PROBE_TIMEOUT_S: Final = 2.0
 #: The checks of one run answer all requests until this time after its end.
@@ -83,3 +92,82 @@ async def _check(name: str, probe: Probe) -> Check:
     except (Exception, asyncio.CancelledError):  # a probe that fails must not take down the page that reports it
         raise_if_cancelling()
         return Check(name, False, "probe_failed")
+
+
+#: `EX_SOFTWARE` of sysexits.h.
+EXIT_CODE: Final = 70
+LOOP_BLOCKED_S: Final = 30.0
+CANCELLED_S: Final = 5.0
+TICK_S: Final = 1.0
+#: The interval at which the loop states that it runs, and the thread checks that.
+CHECKED_EVERY_S: Final = 5.0
+_BEGUN_S: Final = monotonic()
+
+
+def until_turn(pause_s: float) -> float:
+    """Return the seconds to the next multiple of `pause_s`: loops of one process wake it together."""
+    return pause_s - (monotonic() - _BEGUN_S) % pause_s
+
+
+def end_process(code: str, part: str) -> None:
+    """Write one log line and end the process at once. Nothing is cleaned up: all durable state is in PostgreSQL."""
+    log("process_ended", code=code, part=part)
+    os._exit(EXIT_CODE)
+
+
+async def end_tasks(tasks: Iterable[asyncio.Future[Any]], *, within_s: float = CANCELLED_S) -> None:
+    """Cancel tasks and wait until all have ended; end the process if one has not after `within_s` seconds.
+
+    A task that turns the cancellation into another failure and goes on is cancelled again each second.
+    """
+    left = {task for task in tasks if not task.done()}
+    deadline = monotonic() + within_s
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=min(TICK_S, within_s))
+        if left and monotonic() >= deadline:
+            end_process("task_not_ended", ",".join(sorted(_name(task) for task in left)))
+            return
+
+
+def _name(task: asyncio.Future[Any]) -> str:
+    return task.get_name() if isinstance(task, asyncio.Task) else "future"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class LoopWatch:
+    """Watches an event loop from a thread of its own.
+
+    The time in which the whole process was stopped (SIGSTOP, a suspended machine) does not count: the thread did not
+    run itself then, and the process used no processor time.
+    """
+
+    blocked_s: float = LOOP_BLOCKED_S
+    tick_s: float = CHECKED_EVERY_S
+    end: Callable[[str, str], None] = end_process
+    _ticked_at: float = field(default_factory=monotonic, init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+
+    async def run(self) -> None:
+        """Tick until cancelled, while the thread watches."""
+        self._ticked_at = monotonic()
+        threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
+        try:
+            while True:
+                await asyncio.sleep(until_turn(self.tick_s))
+                self._ticked_at = monotonic()
+        finally:
+            self._stopped.set()
+
+    def _watch(self) -> None:
+        looked_at, used_s = monotonic(), process_time()
+        while not self._stopped.wait(until_turn(self.tick_s)):
+            now, used_now_s = monotonic(), process_time()
+            was_stopped = now - looked_at > self.blocked_s / 2 and used_now_s - used_s < (now - looked_at) / 2
+            if was_stopped:
+                self._ticked_at = now
+            looked_at, used_s = now, used_now_s
+            if now - self._ticked_at > self.blocked_s:
+                self.end("loop_blocked", "loop")
+                return

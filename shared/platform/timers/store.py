@@ -15,8 +15,7 @@ from pydantic_core import from_json, to_json
 from shared.core.protocol.clocks import EdgeClock
 from shared.core.protocol.timers import AT_ONCE, Deadline, TimerEntry, to_time
 from shared.core.vocabulary.law import ClockConsequence
-from shared.platform.database.columns import BoundRows, Columns, Statement, insert, join
-from shared.platform.database.stored_text import compress, decompress
+from shared.platform.database.columns import BoundRows, Columns, Statement, compress, decompress, insert, join
 from shared.platform.database.transactions import gather_part, take_parts
 
 #: The columns of a deadline in a row of an edge: those that an edge does not have itself.

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.devstack.servers import binaries
 from deploy.site.access import admin_client
-from shared.core.protocol.correspondents import INBOXES
+from shared.core.protocol.authority import INBOXES
 from tests.support.running import Exchange
 
 _KEY_OPERATIONS: Final = "causeway_key_operations"

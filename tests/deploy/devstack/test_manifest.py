@@ -7,7 +7,7 @@ import pytest
 from deploy.kafka.provision import manifest_of
 from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 from shared.core.errors import Refused
-from shared.core.protocol.correspondents import InstancePair, inbox_topic, pairs_of
+from shared.core.protocol.authority import InstancePair, inbox_topic, pairs_of
 from shared.messaging.kafka.log import APPEND_BYTES_MAX
 from shared.messaging.streams import LANES
 

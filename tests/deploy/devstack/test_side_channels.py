@@ -34,7 +34,7 @@ from deploy.devstack.stack import DevStack
 from deploy.kafka.provision import apply, difference, manifest_of
 from deploy.site.access import admin_client, kafka_access
 from deploy.site.settings import party_kinds
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.platform.kafka.documents import DIRECTORY_TOPIC
 from shared.platform.kafka.topic_metadata import metadata_client
 from tests.deploy.devstack.test_process import eventually

@@ -25,7 +25,7 @@ from deploy.site.access import OF_EVERY_SERVER, kafka_access, prepare_databases
 from deploy.site.endpoints import load
 from deploy.site.settings import party_kinds
 from shared.core.errors import Refused, Unavailable
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from tests.deploy.devstack.test_process import eventually
 from tests.services.databases import connected
 from tests.support.stack import FOUR, INSTANCES, embedded_settings

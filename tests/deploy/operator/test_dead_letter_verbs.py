@@ -17,7 +17,7 @@ from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
 from shared.core.clock import SystemClock
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.instance.delivery.arriving import pack, read_arrival, unpack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord

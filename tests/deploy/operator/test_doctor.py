@@ -17,7 +17,7 @@ from deploy.operator.doctor import Login, try_login
 from deploy.operator.state import apply_manifest, check_schemas, find_difference, migrate_schemas
 from deploy.site.access import admin_client, prepare_databases
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from tests.deploy.devstack.test_process import eventually
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange

@@ -14,8 +14,7 @@ from deploy.operator.folder import read_card
 from deploy.site.endpoints import read_site
 from deploy.site.open import Site
 from shared.core.clock import SystemClock
-from shared.instance.keys import load_keys
-from shared.instance.settings import RuntimeSettings, prefix_of
+from shared.instance.settings import RuntimeSettings, load_keys, prefix_of
 from tests.deploy.operator.conftest import Ended, Run
 
 NAME = "hotline_north"

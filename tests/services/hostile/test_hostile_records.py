@@ -21,7 +21,7 @@ from shared.core.clock import SystemClock
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import ReadingInstance
 from shared.core.protocol.accept import _authenticate as authenticate
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.record_table import RECORD_TABLE, Fate, row_for
 from shared.instance.delivery.arriving import ENCRYPTED, unpack
 from shared.instance.delivery.judgement import kind_of

@@ -19,7 +19,7 @@ from shared.core.authority import Role
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.origin.bus import OriginHandler
 from shared.party.recipient.use_cases import ItemActor, act
 from shared.platform.database.transactions import Database, RowScope

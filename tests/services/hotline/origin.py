@@ -25,7 +25,7 @@ from shared.core.protocol.message import Draft, Received
 from shared.core.protocol.prepare import Documents
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted

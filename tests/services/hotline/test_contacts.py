@@ -13,7 +13,7 @@ from shared.core.ids import uuid4
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin.bus import suggest
 from shared.party.origin.store.edges import PostgresEdges

@@ -24,7 +24,7 @@ from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.core.vocabulary.routing import PartyStatus
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.failure_isolation import ClaimedBatch
 from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges

@@ -18,7 +18,7 @@ from shared.core.contracts.base import Contract
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.origin.bus import OriginHandler
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.redecide import EdgeRedecider

@@ -24,7 +24,7 @@ from shared.core.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_
 from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.preservation.store.preservations import ProviderPreservations
 from shared.party.preservation.use_cases import PreserveActor, act
 from shared.platform.database.transactions import RowScope

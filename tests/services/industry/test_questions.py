@@ -29,7 +29,7 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
-from shared.instance.delivery.unit import Settlement, Unit
+from shared.instance.delivery.sending import Settlement, Unit
 from shared.party.automation import Automation, QuestionExpiry, own_questions
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received

@@ -14,8 +14,7 @@ from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.core.ids import uuid7
 from shared.party.automation import Automation, Withdrawals
-from shared.platform.database.erasures import Erasures
-from shared.platform.database.journal import Journal
+from shared.platform.database.journal import Erasures, Journal
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import KEK, Providers

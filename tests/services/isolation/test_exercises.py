@@ -16,7 +16,7 @@ from shared.core.protocol.prepare import Documents
 from shared.core.routing.documents import read_directory, read_policy
 from shared.instance.delivery.control import ControlLetterWriter
 from shared.instance.delivery.sending import StreamSending, find_sealing_keys
-from shared.instance.keys import load_keys
+from shared.instance.settings import load_keys
 from shared.messaging.composition import SegmentComposer
 from shared.party.origin.store.filing import FilingBatch, PostgresFiling
 from shared.platform.database.transactions import Database, RowScope

@@ -18,8 +18,7 @@ from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.ids import uuid4, uuid7
 from shared.party.events import events_router
-from shared.platform.database.feed import note_acts
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.feed import FeedListener, note_acts
 from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory

@@ -23,8 +23,8 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseOutcome, YesNoUnknown
 from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
+from shared.instance.delivery.sending import Unit
 from shared.instance.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
-from shared.instance.delivery.unit import Unit
 from shared.messaging.tracks import track_of
 from shared.party.recipient.domain import HeldItem, ItemAct
 from shared.party.recipient.store.items import PostgresItems

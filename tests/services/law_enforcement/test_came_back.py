@@ -28,7 +28,7 @@ from shared.core.protocol.message import Received
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
-from shared.instance.delivery.unit import Unit
+from shared.instance.delivery.sending import Unit
 from shared.party.recipient.domain import RequestedHold
 from shared.party.recipient.store.arriving import HeldLocations
 from shared.party.recipient.store.case_referrals import cases_back, ended_holds

@@ -16,12 +16,11 @@ from shared.core.authority import Role
 from shared.core.clock import SystemClock
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid4
-from shared.instance import parts
-from shared.instance.parts import hold
+from shared.instance import streams
+from shared.instance.streams import hold
 from shared.platform.admission.key_table import KeyTable
 from shared.platform.console.accounts import Person, Sessions, end_person, link_hash, make_link, permit, role_of
-from shared.platform.database.erasures import journal_endings
-from shared.platform.database.journal import Journal
+from shared.platform.database.journal import Journal, journal_endings
 from shared.platform.database.transactions import Database
 from shared.platform.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
 from tests.services.deliveries import AGENCY, directory
@@ -144,7 +143,7 @@ async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, mon
     async with world.database.transaction() as session:
         await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
     assert not await world.opens(revoked)
-    monkeypatch.setattr(parts, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(streams, "LOOK_EVERY_S", 0.01)
     tried = [Unavailable("erasure_journal_unwritable"), Refused("erasure_journal_altered"), ZeroDivisionError()]
 
     async def fails(database: Database) -> int:
@@ -152,8 +151,8 @@ async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, mon
             raise tried.pop(0)
         return await journal_endings(database)
 
-    monkeypatch.setattr(parts, "journal_endings", fails)
-    keeping = asyncio.create_task(parts.keep_journalling(world.database))
+    monkeypatch.setattr(streams, "journal_endings", fails)
+    keeping = asyncio.create_task(streams.keep_journalling(world.database))
 
     async def noted() -> bool:
         return world.path.exists() and world.lines() == [("ended", "api_key")]

@@ -16,9 +16,8 @@ from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid4, uuid7
-from shared.platform.database import feed_reading
-from shared.platform.database.feed import note_acts
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database import feed as database_feed
+from shared.platform.database.feed import FeedListener, note_acts
 from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_AGENCY, offered
@@ -175,13 +174,13 @@ async def test_a_wait_has_an_end(agencies: Agencies, endpoint: DatabaseEndpoint,
 
 async def test_acts_are_told_at_once(feed: Door, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL commits transactions that notify one at a time."""
-    monkeypatch.setattr(feed_reading, "TELL_PAUSE_S", LONG_S)
+    monkeypatch.setattr(database_feed, "TELL_PAUSE_S", LONG_S)
     heard = list[str]()
     connection = await asyncpg.connect(endpoint.service_url)
-    await connection.add_listener(feed_reading.NUMBERED_CHANNEL, lambda *told: heard.append(told[-1]))
+    await connection.add_listener(database_feed.NUMBERED_CHANNEL, lambda *told: heard.append(told[-1]))
     for _ in range(20):
         await feed.note()
-    await connection.execute(f"SELECT pg_notify('{feed_reading.NUMBERED_CHANNEL}', 'end.example 1')")
+    await connection.execute(f"SELECT pg_notify('{database_feed.NUMBERED_CHANNEL}', 'end.example 1')")
     await connection.close()
     assert heard == ["end.example 1"]
     assert feed.listener._untold == {feed.party: 20}
@@ -189,9 +188,9 @@ async def test_acts_are_told_at_once(feed: Door, endpoint: DatabaseEndpoint, mon
 
 async def test_what_comes_between_look_and_wait_is_not_missed(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     await feed.note()
-    read, noted = feed_reading.read_feed, list[str]()
+    read, noted = database_feed.read_feed, list[str]()
 
-    async def looks_too_early(*arguments: Any, **named: Any) -> feed_reading.FeedPage:
+    async def looks_too_early(*arguments: Any, **named: Any) -> database_feed.FeedPage:
         found = await read(*arguments, **named)
         if not noted:
             with FeedListener.place(feed.listener, feed.party, above=1) as told:
@@ -252,7 +251,7 @@ async def test_a_connection_that_is_held_would_be_missed(
 async def test_one_more_that_waits_ends_the_wait_of_the_first(feed: Door) -> None:
     first = asyncio.create_task(feed.subjects(wait=LONG_S))
     await feed.listener.until_waiting()
-    more = [asyncio.create_task(feed.subjects(wait=LONG_S)) for _ in range(feed_reading.PLACES_MAX_OF_ONE)]
+    more = [asyncio.create_task(feed.subjects(wait=LONG_S)) for _ in range(database_feed.PLACES_MAX_OF_ONE)]
     assert await first == []
     assert feed.listener.woken() == [True] + [False] * len(more)
     noted = await feed.note()
@@ -261,7 +260,7 @@ async def test_one_more_that_waits_ends_the_wait_of_the_first(feed: Door) -> Non
 
 
 async def test_a_crowd_of_parties_takes_no_more_than_all_places(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_reading, "PLACES_MAX", 2)
+    monkeypatch.setattr(database_feed, "PLACES_MAX", 2)
     with feed.listener.place("a.example", above=0) as a, feed.listener.place("b.example", above=0) as b:
         with feed.listener.place("c.example", above=0) as c:
             assert [each.is_set() for each in (a, b, c)] == [True, False, False]

@@ -18,8 +18,7 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.party.automation import Automation, Withdrawals
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
-from shared.platform.database.erasures import Erasures
-from shared.platform.database.journal import ErasedRecord, Journal
+from shared.platform.database.journal import ErasedRecord, Erasures, Journal
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.doors import until_idle

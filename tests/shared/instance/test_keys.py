@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.core.errors import Refused
-from shared.instance.keys import load_keys
+from shared.instance.settings import load_keys
 
 SIGNING, OPENING, OLD = SigningKey(b"1" * 32), OpeningKey(b"2" * 32), OpeningKey(b"3" * 32)
 KEK_TEXT = b64encode(b"4" * 32).decode()

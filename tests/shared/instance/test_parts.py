@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.core.errors import Unavailable
-from shared.instance import parts
-from shared.instance.parts import run_parts
+from shared.instance import streams
+from shared.instance.streams import run_parts
 
 
 async def ends() -> None:
@@ -37,7 +37,7 @@ async def ends_with_a_librarys_cancellation() -> None:
 async def test_a_part_that_ends_is_started_again_and_the_others_go_on(
     ending: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "BACK_OFF_S", 0.001)
+    monkeypatch.setattr(streams, "BACK_OFF_S", 0.001)
     starts, again, other_ended = 0, asyncio.Event(), asyncio.Event()
 
     async def part() -> None:

@@ -11,7 +11,7 @@ from shared.core.acts.table import ACTS
 from shared.core.ids import uuid4
 from shared.core.protocol.timers import TimerNotice
 from shared.party.events import ShownEvent
-from shared.platform.database.feed_reading import FeedEvent
+from shared.platform.database.feed import FeedEvent
 from tests.shared.core.routing.test_clocks import AT
 
 

@@ -26,9 +26,8 @@ from shared.party.origin.records import Addressee, AmendableReferral, PendingRev
 from shared.party.origin.store.edges import PostgresEdges, known_edge
 from shared.party.origin.store.filing import opened, places
 from shared.party.stores import RecordStore
-from shared.platform.database.columns import Statement
+from shared.platform.database.columns import Statement, compress
 from shared.platform.database.journal import ErasedRecord, KeptRecord
-from shared.platform.database.stored_text import compress
 from shared.platform.database.transactions import gather
 
 _FIND: Final = """

@@ -25,8 +25,7 @@ from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, ActResult, AnswerAct, EdgeUpdate, OpenEdge, Receipt, Retry, StaleReferral
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
 from shared.party.origin.store.filing import ReferredEdges, opened, places
-from shared.platform.database.columns import BoundRows, Columns, Statement
-from shared.platform.database.stored_text import decompress
+from shared.platform.database.columns import BoundRows, Columns, Statement, decompress
 from shared.platform.timers import store as deadlines
 from shared.platform.timers.timers import clock, count_steps, end
 

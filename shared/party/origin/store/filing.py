@@ -29,10 +29,9 @@ from shared.party.origin.domain import HttpReply, QuotaUsage, Request
 from shared.party.origin.records import Claimed, ReferredCase, Repeat
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.party.stores import PartyStore, RecordStore
-from shared.platform.database.columns import BoundRows, Columns, Statement
+from shared.platform.database.columns import BoundRows, Columns, Statement, compress
 from shared.platform.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
-from shared.platform.database.stored_text import compress
 from shared.platform.database.transactions import Database, RowScope
 from shared.platform.timers.timers import begin_like, end, find_law
 

@@ -38,8 +38,7 @@ from shared.instance.delivery.tracks import TrackSide, spell_edges
 from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import LocationToken, tokens
 from shared.party.recipient.domain import SimilarCase, numbers_of, revision_of
-from shared.platform.database.columns import BoundRows, Columns, Json, Statement
-from shared.platform.database.stored_text import compress, decompress
+from shared.platform.database.columns import BoundRows, Columns, Json, Statement, compress, decompress
 from shared.platform.timers.store import OF_EDGE, columns_of_edge
 
 RowT = TypeVar("RowT")

@@ -41,9 +41,8 @@ from shared.party.attention_item import (
     waits_of,
 )
 from shared.party.recipient.domain import UNCLAIMED, CaseLease, HeldItem, ItemQuery
-from shared.platform.database.columns import Columns, Statement, insert
+from shared.platform.database.columns import Columns, Statement, decompress, insert
 from shared.platform.database.pages import read_row, row_cursor
-from shared.platform.database.stored_text import decompress
 
 #: The place of an open row with a child at risk is this plus its time, so it is above all others.
 AT_RISK: Final = 2**62

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from shared.core.contracts.decision import Facts
 from shared.core.errors import Refused
 from shared.core.protocol.accept import accept
-from shared.core.protocol.bound_facts import check_facts
+from shared.core.protocol.decision_fact import check_facts
 from shared.core.protocol.facts import read_facts
 from shared.core.protocol.message import Record
 from tests.shared.core.protocol.wrong_records import resealed, signed

@@ -18,7 +18,7 @@ import pytest
 from shared.core.envelope.headers import PLACE, SALT, TRACEPARENT, decode_headers
 from shared.core.envelope.record_value import split_value
 from shared.core.protocol import minimise
-from shared.core.protocol.correspondents import inbox_prefix
+from shared.core.protocol.authority import inbox_prefix
 from shared.core.protocol.message import Draft, Record
 from shared.messaging import composition
 from tests.support.exchange_world import INSTANCES, SUBMISSION, World, opened, world

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[4]
 #: Prints the digests of many edges as serialized, in a process of its own.
 SPELT = """
 from hashlib import sha256
-from shared.core.routing.derive import derive_edge
+from shared.core.routing.documents import derive_edge
 from tests.shared.core.routing.builders import spelt
 from tests.shared.core.routing.test_routing_derive import generated_decision
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from shared.core.contracts.base import InstanceId
 from shared.core.contracts.facts import TopicName
-from shared.core.protocol.correspondents import INBOXES, inbox_prefix, inbox_topic, pairs_of
+from shared.core.protocol.authority import INBOXES, inbox_prefix, inbox_topic, pairs_of
 
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from shared.core.canonical import canonical_json
 from shared.core.contracts.decision import DecisionRef, Edge, Facts
 from shared.core.errors import Refused
-from shared.core.routing.derive import check_time, derive_edge
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.routing.documents import read_directory, read_policy
+from shared.core.routing.documents import check_time, derive_edge, read_directory, read_policy
 from shared.core.routing.engine import RoutingInput, derive
 from shared.core.routing.policy_index import PolicyIndex
 from tests.shared.core.routing.builders import (

@@ -10,7 +10,7 @@ import pytest
 
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
 from shared.instance.delivery.arriving import pack, read_arrival, unpack
 from shared.instance.delivery.control import ControlLetterWriter

@@ -23,9 +23,9 @@ from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Draft, Received
 from shared.core.routing.documents import DocumentStore, read_directory
 from shared.instance.delivery.inbound import translate
+from shared.instance.delivery.sending import Unit
 from shared.instance.delivery.subjects import PartySubjects
 from shared.instance.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
-from shared.instance.delivery.unit import Unit
 from shared.messaging.exceptions import Outcome, OutcomeKind, RefusalCode
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, Side
 from shared.messaging.tracks import act_of, track_of

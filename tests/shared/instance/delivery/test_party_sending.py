@@ -14,9 +14,8 @@ from shared.core.errors import Defect
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Draft, Received
 from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.sending import draft_of, letter_of, send
+from shared.instance.delivery.sending import Unit, draft_of, letter_of, send
 from shared.instance.delivery.tracks import list_sent
-from shared.instance.delivery.unit import Unit
 from shared.messaging.exceptions import Outcome, TakenMessage
 from shared.messaging.scope import Scope
 from shared.messaging.streams import WireRole

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
 from shared.core.errors import Defect, Unavailable
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
 from shared.instance.delivery import reading
 from shared.instance.delivery.exception_desk import ExceptionDesk

@@ -17,7 +17,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.incarnations import Head
 from shared.messaging.kafka import log as kafka_log

@@ -8,7 +8,7 @@ import pytest
 
 from shared.platform.database import changes
 from shared.platform.database.changes import Changes
-from shared.platform.database.feed_reading import FeedListener
+from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database
 from tests.support.running import until
 

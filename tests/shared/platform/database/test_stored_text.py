@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import Defect
-from shared.platform.database import stored_text
-from shared.platform.database.stored_text import TEXT_BYTES_MAX, compress, decompress
+from shared.platform.database import columns
+from shared.platform.database.columns import TEXT_BYTES_MAX, compress, decompress
 
 EDGE = (
     b'{"recipient":"police-nl.example","purpose":"investigation","rules":["lanzarote-hosting-agency"],'
@@ -35,7 +35,7 @@ def test_the_longest_text_comes_back_and_a_longer_one_is_not_read() -> None:
 
 def test_a_typical_text_is_a_fraction_of_itself_by_a_dictionary_that_has_not_changed() -> None:
     """Whoever changes the dictionary adds a file with the next number instead, and leaves this one."""
-    assert hashlib.sha256(stored_text._DICTIONARY).hexdigest() == (
+    assert hashlib.sha256(columns._DICTIONARY).hexdigest() == (
         "48db6982be4246d338e6f33be65d8654572b213d2786b0c343247751c0ca8721"
     )
     assert len(compress(EDGE)) < len(EDGE) / 5

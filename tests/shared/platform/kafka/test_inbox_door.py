@@ -12,7 +12,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from shared.core.ids import uuid7
-from shared.core.protocol.correspondents import inbox_topic
+from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
 from shared.platform.kafka.access import KafkaAccess
 from shared.platform.kafka.inbox_door import PartitionReader, wait_for_records

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import Unavailable
-from shared.instance.parts import first_of
+from shared.instance.streams import first_of
 from shared.party.failure_isolation import apart_from_others
-from shared.platform.observability import watchdog
-from shared.platform.observability.watchdog import EXIT_CODE, LoopWatch, end_tasks
+from shared.platform.observability import health
+from shared.platform.observability.health import EXIT_CODE, LoopWatch, end_tasks
 
 pytestmark = pytest.mark.timing
 
@@ -55,8 +55,8 @@ async def test_a_part_ends_whose_rollback_turned_its_cancellation_into_a_failure
 
 async def test_a_task_that_swallows_one_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = Ended()
-    monkeypatch.setattr(watchdog, "end_process", ended)
-    monkeypatch.setattr(watchdog, "TICK_S", 0.01)
+    monkeypatch.setattr(health, "end_process", ended)
+    monkeypatch.setattr(health, "TICK_S", 0.01)
     swallowed = 0
 
     async def stubborn() -> None:
@@ -77,8 +77,8 @@ async def test_a_task_that_swallows_one_cancellation_is_cancelled_again(monkeypa
 
 async def test_a_task_that_never_ends_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = Ended()
-    monkeypatch.setattr(watchdog, "end_process", ended)
-    monkeypatch.setattr(watchdog, "TICK_S", 0.01)
+    monkeypatch.setattr(health, "end_process", ended)
+    monkeypatch.setattr(health, "TICK_S", 0.01)
     release = asyncio.Event()
 
     async def hangs() -> None:
@@ -125,7 +125,7 @@ async def test_a_call_that_keeps_the_interpreter_busy_is_noticed_when_it_returns
 _BLOCKED = """
 import asyncio, time
 from shared.platform.observability.logs import configure_logs
-from shared.platform.observability.watchdog import LoopWatch
+from shared.platform.observability.health import LoopWatch
 
 async def main():
     watch = asyncio.create_task(LoopWatch(blocked_s=0.5, tick_s=0.05).run())

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.platform.database.stored_text import compress
+from shared.platform.database.columns import compress
 from shared.platform.database.transactions import Database
 from shared.platform.timers import store
 from tests.shared.core.routing.test_clocks import AT
