@@ -24,7 +24,7 @@ from shared.core.contracts.referral import ReferralSubmission
 from shared.core.contracts.registry import ALL, MessageType, schema_uri
 from shared.core.protocol.authority import AUDIT, InstancePair, cells_of, pairs_of
 from shared.core.vocabulary.routing import PartyKind
-from shared.instance.delivery.control import CONTROL_TYPES
+from shared.delivery.control import CONTROL_TYPES
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

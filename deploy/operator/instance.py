@@ -19,8 +19,8 @@ from deploy.site.settings import AUDIT
 from shared.core.clock import rfc3339
 from shared.core.errors import Refused, Unavailable, not_found
 from shared.core.protocol.record_table import RECORD_TABLE
+from shared.delivery.exception_desk import ExceptionDesk
 from shared.instance.app import App as Instance
-from shared.instance.delivery.exception_desk import ExceptionDesk
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind
 from shared.messaging.ports import OperatorKind
 from shared.platform.observability.logs import configure_logs

@@ -16,7 +16,7 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.core.clock import Clock
 from shared.core.contracts.base import Contract
 from shared.core.contracts.facts import TopicName
-from shared.party.list_query import OtherParty, Since, Until, read_day
+from shared.features.search.api import OtherParty, Since, Until, read_day
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor

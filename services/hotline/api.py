@@ -1,4 +1,4 @@
-"""The HTTP API of a hotline: offers to it. The routes for its own referrals are in `shared.party.origin`."""
+"""The HTTP API of a hotline: offers to it. The routes for its own referrals are in `shared.features.filing`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from shared.core.acts.act import OfferState, Subject
 from shared.core.acts.states import personal
 from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.referral import ReferralSubmission
-from shared.party.bulk.api import BatchSubject, add_batch
-from shared.party.list_query import Finding
-from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
-from shared.party.recipient.api import ItemRoutes, add_acts
-from shared.party.recipient.domain import ItemQuery
-from shared.party.recipient.use_cases import act
-from shared.party.serving import RouteContext, viewed
+from shared.features.bulk.api import BatchSubject, add_batch
+from shared.features.events.api import RouteContext, viewed
+from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
+from shared.features.received.api import ItemRoutes, add_acts
+from shared.features.received.rules import ItemQuery
+from shared.features.received.service.items import act
+from shared.features.search.api import Finding
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit

@@ -11,21 +11,17 @@ from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.core.acts.act import OfferState, Subject
-from shared.instance.app import App
+from shared.features.attention.api import AttentionSource, overdue
+from shared.features.events.api import no_words
+from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
+from shared.features.filing.store.edge_rows import referral_words
+from shared.features.filing.store.locations import OriginTracks
+from shared.features.received.store.arriving import ERASED_RECEIVED
+from shared.features.received.store.listing import items_waiting
+from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.parties import ORIGIN_WAITS, assemble_origin, origin_door, own_questions, party_routers, with_rules
 from shared.instance.settings import RuntimeSettings
-from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
-from shared.party.automation import own_questions, with_rules
-from shared.party.console.console_router import origin_door
-from shared.party.events import no_words
-from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
-from shared.party.origin.store.edge_rows import referral_words
-from shared.party.origin.store.locations import OriginTracks
-from shared.party.recipient.store.arriving import ERASED_RECEIVED
-from shared.party.recipient.store.listing import items_waiting
-from shared.party.serving import serving
-from shared.party.webhooks import party_routers
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.

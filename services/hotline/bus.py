@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.hotline.domain import HOTLINE
 from services.hotline.store import PostgresOffers
 from shared.core.envelope.datakeys import KeyEncryptionKey
-from shared.party.origin.bus import OriginHandler
-from shared.party.recipient.bus import RecipientHandler
+from shared.features.filing.effects import OriginHandler
+from shared.features.received.effects import RecipientHandler
 
 
 def hotline_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:

@@ -9,7 +9,7 @@ from shared.core.acts.act import Subject
 from shared.core.acts.states import permits
 from shared.core.authority import Authority
 from shared.core.protocol.origin import PERMITS
-from shared.party.recipient.domain import RecipientKind
+from shared.features.received.rules import RecipientKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.OFFER), states.PERMIT, *states.PERMITS))
 #: A second offer of the same referral is refused: `offer_exists`.

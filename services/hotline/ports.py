@@ -9,7 +9,7 @@ from shared.core.contracts.decision import Edge
 from shared.core.contracts.items import ItemNumber
 from shared.core.contracts.referral import ReferralRecord
 from shared.core.vocabulary.answers import CaseDeclineReason
-from shared.party.recipient.domain import ShownItem
+from shared.features.received.rules import ShownItem
 
 
 class Offer(OfferCodes, ShownItem):

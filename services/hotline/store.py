@@ -9,9 +9,9 @@ import asyncpg
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.core.acts.act import OfferState, Subject
 from shared.core.vocabulary.referral import PriorityLevel, RelationKind
-from shared.party.attention_item import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
-from shared.party.recipient.store.arriving import erase_statement
-from shared.party.recipient.store.items import ItemViews, PostgresItems
+from shared.features.attention.rules import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
+from shared.features.received.store.arriving import erase_statement
+from shared.features.received.store.items import ItemViews, PostgresItems
 
 _OF_TRANSFERS: Final = """
 SELECT * FROM (

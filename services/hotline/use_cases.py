@@ -12,7 +12,7 @@ from shared.core.authority import state_forbids
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
 from shared.core.protocol.derived_referral import draft
-from shared.party.recipient.use_cases import ItemActor, look_at_item, show_item
+from shared.features.received.service.items import ItemActor, look_at_item, show_item
 
 
 async def draft_handed_over(referral_id: UUID, acting: ItemActor) -> ReferralSubmission:

@@ -1,4 +1,4 @@
-"""HTTP routes for notices issued to a provider. Its own referrals have the routes of `shared.party.origin`."""
+"""HTTP routes for notices issued to a provider. Its own referrals have the routes of `shared.features.filing`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from services.industry.use_cases import act_on_notice, reported_notices
 from shared.core.acts.act import NoticeState, Subject
 from shared.core.acts.states import personal
 from shared.core.contracts.evidence import KeptEvidence
+from shared.features.bulk.api import BatchSubject, add_batch
+from shared.features.events.api import RouteContext
+from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
+from shared.features.received.api import ItemRoutes, add_acts
+from shared.features.received.rules import ItemQuery
+from shared.features.search.api import DAY, Finding, read_date
 from shared.formats import dsa_notices
-from shared.party.bulk.api import BatchSubject, add_batch
-from shared.party.list_query import DAY, Finding, read_date
-from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes, filing_router
-from shared.party.recipient.api import ItemRoutes, add_acts
-from shared.party.recipient.domain import ItemQuery
-from shared.party.serving import RouteContext
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit

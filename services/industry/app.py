@@ -13,32 +13,36 @@ from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.core.acts.act import NoticeState, PreservationState, Subject, Track
-from shared.instance.app import App
-from shared.instance.machinery import InstanceParts, build_machinery
-from shared.instance.settings import RuntimeSettings
-from shared.party.attention import ORIGIN_WAITS, AttentionSource, overdue
-from shared.party.automation import own_questions, with_rules
-from shared.party.console.console_router import entry, origin_door
-from shared.party.console.lists import PLACE as WORK
-from shared.party.console.lists import WorkPages
-from shared.party.console.preservations import PLACE
-from shared.party.events import no_words
-from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
-from shared.party.origin.store.edge_rows import referral_words
-from shared.party.origin.store.locations import OriginTracks
-from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import (
+from shared.features.attention.api import AttentionSource, overdue
+from shared.features.bulk.api import WorkRoutes, work_items_router
+from shared.features.bulk.pages import PLACE as WORK
+from shared.features.bulk.pages import WorkPages
+from shared.features.events.api import no_words
+from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
+from shared.features.filing.store.edge_rows import referral_words
+from shared.features.filing.store.locations import OriginTracks
+from shared.features.preservation.api import PreservationRoutes, preservations_router
+from shared.features.preservation.pages import PLACE
+from shared.features.preservation.store import (
     ProviderPreservations,
     preservation_words,
     refused_waits,
     unanswered_waits,
 )
-from shared.party.recipient.store.arriving import ERASED_RECEIVED
-from shared.party.recipient.store.listing import items_waiting
-from shared.party.serving import serving
-from shared.party.webhooks import party_routers
-from shared.party.work_items.api import WorkRoutes, work_items_router
+from shared.features.received.store.arriving import ERASED_RECEIVED
+from shared.features.received.store.listing import items_waiting
+from shared.instance.app import App, serving
+from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.parties import (
+    ORIGIN_WAITS,
+    assemble_origin,
+    entry,
+    origin_door,
+    own_questions,
+    party_routers,
+    with_rules,
+)
+from shared.instance.settings import RuntimeSettings
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.

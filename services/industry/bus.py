@@ -6,10 +6,10 @@ from services.industry.domain import PROVIDER
 from services.industry.store import PostgresNotices
 from shared.core.acts.act import Track
 from shared.core.envelope.datakeys import KeyEncryptionKey
-from shared.party.origin.bus import OriginHandler
-from shared.party.preservation.bus import PreservationHandler
-from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.party.recipient.bus import RecipientHandler
+from shared.features.filing.effects import OriginHandler
+from shared.features.preservation.effects import PreservationHandler
+from shared.features.preservation.store import ProviderPreservations
+from shared.features.received.effects import RecipientHandler
 
 
 def industry_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:

@@ -16,7 +16,7 @@ from shared.core.protocol.origin import PERMITS
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import NoticeAction
 from shared.core.vocabulary.routing import PartyKind
-from shared.party.recipient.domain import HeldItem, RecipientKind
+from shared.features.received.rules import HeldItem, RecipientKind
 
 _ASKED: Final = tuple(permits(Subject.PRESERVATION, Track.ANSWER))
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, states.PERMIT, *states.PERMITS))

@@ -12,7 +12,7 @@ from shared.core.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.core.contracts.decision import Edge
 from shared.core.contracts.items import ItemNumber
 from shared.core.contracts.referral import NoticeRecord
-from shared.party.recipient.domain import ShownItem
+from shared.features.received.rules import ShownItem
 
 
 class ShownNotice(NoticeCodes, ShownItem):

@@ -14,10 +14,11 @@ from shared.core.contracts.referral import NoticeRecord
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import NoticeAction
 from shared.core.vocabulary.referral import IncidentKind
+from shared.features.locations.store import tokens
+from shared.features.preservation.store import NOTICED, NoticeLocation, ProviderPreservations
+from shared.features.received.store.arriving import erase_statement, insert_locations
+from shared.features.received.store.items import ItemViews, PostgresItems
 from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
-from shared.party.recipient.store.arriving import erase_statement, insert_locations
-from shared.party.recipient.store.items import ItemViews, PostgresItems
 from shared.platform.database.transactions import gather_part
 
 #: The actions that remove or restrict content. Preserving content, or finding it gone, is no action of the provider.

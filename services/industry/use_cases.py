@@ -1,4 +1,4 @@
-"""Use cases that only providers have. The common ones are in `shared.party.recipient.use_cases`."""
+"""Use cases that only providers have. The common ones are in `shared.features.received.service.items`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shared.core.errors import Refused
 from shared.core.protocol.preservation import check_day
 from shared.core.protocol.retention_grounds import reason_to_keep
 from shared.core.vocabulary.answers import WithdrawalFate
+from shared.features.preservation import service as preservation
+from shared.features.preservation.service import PreserveActor
+from shared.features.received.rules import require_role
+from shared.features.received.service.items import ItemActor, act
 from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation import use_cases as preservation
-from shared.party.preservation.use_cases import PreserveActor
-from shared.party.recipient.domain import require_role
-from shared.party.recipient.use_cases import ItemActor, act
 
 
 async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, acting: ItemActor) -> str:

@@ -20,11 +20,11 @@ from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.holds import HoldState
 from shared.core.errors import Unavailable
 from shared.core.protocol.prepare import Documents
-from shared.party.bulk.api import BatchSubject, add_batch
-from shared.party.list_query import Finding
-from shared.party.recipient.api import ItemRoutes, add_acts
-from shared.party.recipient.domain import HoldPage, ItemQuery
-from shared.party.serving import RouteContext, viewed
+from shared.features.bulk.api import BatchSubject, add_batch
+from shared.features.events.api import RouteContext, viewed
+from shared.features.received.api import ItemRoutes, add_acts
+from shared.features.received.rules import HoldPage, ItemQuery
+from shared.features.search.api import Finding
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit

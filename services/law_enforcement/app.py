@@ -12,21 +12,19 @@ from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.core.acts.act import CaseState, PreservationState, Subject, Track
 from shared.core.protocol.prepare import Documents
-from shared.instance.app import App
+from shared.delivery.subjects import ListedTracks
+from shared.features.attention.api import AttentionQuery, AttentionSource, overdue
+from shared.features.cases.store import cases_back, cases_waiting
+from shared.features.contacts.store import contacts_waiting
+from shared.features.holds.store import ended_holds
+from shared.features.preservation.api import PreservationRoutes, preservations_router
+from shared.features.preservation.pages import PLACE
+from shared.features.preservation.store import PostgresPreservations, preservation_words, refused_waits
+from shared.features.received.store.arriving import ERASED_RECEIVED, HeldLocations
+from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.parties import around, entry, own_questions, party_door, party_routers, with_rules
 from shared.instance.settings import RuntimeSettings
-from shared.party.attention import AttentionQuery, AttentionSource, overdue
-from shared.party.automation import own_questions, with_rules
-from shared.party.console.console_router import around, entry, party_door
-from shared.party.console.preservations import PLACE
-from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
-from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldLocations
-from shared.party.recipient.store.case_referrals import cases_back, ended_holds
-from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
-from shared.party.serving import serving
-from shared.party.stores import ListedTracks
-from shared.party.webhooks import party_routers
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.

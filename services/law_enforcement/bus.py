@@ -22,13 +22,13 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.prepare import Documents
 from shared.core.protocol.record_table import SUBJECT_WITHDRAWN
 from shared.core.vocabulary.answers import ReceiptOutcome
-from shared.instance.delivery.sending import Settlement, Unit
-from shared.party.preservation.bus import PreservationHandler
-from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.recipient.bus import RecipientHandler
-from shared.party.recipient.domain import revision_of
-from shared.party.recipient.store.case_referrals import taken_back_before
-from shared.party.recipient.store.listing import contacts_known
+from shared.delivery.sending import Settlement, Unit
+from shared.features.cases.store import taken_back_before
+from shared.features.contacts.store import contacts_known
+from shared.features.preservation.effects import PreservationHandler
+from shared.features.preservation.store import PostgresPreservations
+from shared.features.received.effects import RecipientHandler
+from shared.features.received.rules import revision_of
 
 
 class AgencyHandler(RecipientHandler):

@@ -13,7 +13,7 @@ from shared.core.contracts.registry import REFERRAL_PASSED_ON
 from shared.core.errors import Refused
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseOutcome, CloseReason
-from shared.party.recipient.domain import HeldItem, RecipientKind, revision_of
+from shared.features.received.rules import HeldItem, RecipientKind, revision_of
 
 #: The code for an edge of a case that the agency already has on another edge.
 EDGE_EXISTS: Final = "edge_exists"

@@ -14,7 +14,7 @@ from shared.core.contracts.referral import ReferralRecord, Revision
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.routing import Purpose
-from shared.party.recipient.domain import ShownItem, SimilarCase
+from shared.features.received.rules import ShownItem, SimilarCase
 
 
 class FurtherEdge(Contract):

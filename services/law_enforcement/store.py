@@ -22,12 +22,16 @@ from shared.core.contracts.referral import ReferralRecord
 from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.core.protocol.case_referral import CaseFile
 from shared.core.protocol.message import Received, Record
-from shared.party.list_filter import ListFilter
-from shared.party.recipient.domain import ItemAct, ItemQuery, PassedCase
-from shared.party.recipient.store import case_referrals, listing
-from shared.party.recipient.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
-from shared.party.recipient.store.items import PostgresItems, Reference
-from shared.party.revision_diff import ActCodes
+from shared.features.cases import store as cases_store
+from shared.features.contacts import store as contacts_store
+from shared.features.events.store import ActCodes
+from shared.features.holds import store
+from shared.features.received.rules import ItemAct, ItemQuery, PassedCase
+from shared.features.received.store import listing
+from shared.features.received.store import listing as store_listing
+from shared.features.received.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
+from shared.features.received.store.items import PostgresItems, Reference
+from shared.features.search.rules import ListFilter
 from shared.platform.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows. `earlier` marks revisions before the current one.
@@ -63,8 +67,8 @@ class PostgresCases(PostgresItems):
 
     kind = Subject.CASE
     erases = erase_statement("case_location", "referral_id")
-    more = listing.CLAIMED
-    lists = listing.list_statement(more=listing.CLAIMED, claimed=listing.MINE)
+    more = cases_store.CLAIMED
+    lists = listing.list_statement(more=cases_store.CLAIMED, claimed=cases_store.MINE)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -78,8 +82,8 @@ class PostgresCases(PostgresItems):
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
-        await listing.contacts_seen(self._driver, [each.item for each in done])
-        await case_referrals.acted(self.questions, done, at)
+        await contacts_store.contacts_seen(self._driver, [each.item for each in done])
+        await store_listing.acted(self.questions, done, at)
         return moved
 
     def _reference(self, act: ItemAct) -> Reference:
@@ -96,26 +100,26 @@ class PostgresCases(PostgresItems):
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
-        await case_referrals.note_passed(self._driver, messages)
-        await listing.note_contacts(self._driver, messages)
+        await cases_store.note_passed(self._driver, messages)
+        await contacts_store.note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:
         if not await self.find([referral_id]):
             return None
-        return await case_referrals.passable(self._driver, referral_id, self._kek)
+        return await cases_store.passable(self._driver, referral_id, self._kek)
 
     async def note_passing(self, passed: PassedCase) -> None:
-        await case_referrals.note_passing(self._driver, passed)
+        await cases_store.note_passing(self._driver, passed)
 
     async def note_amended(self, passed: PassedCase) -> None:
-        await case_referrals.note_amended(self._driver, passed)
+        await cases_store.note_amended(self._driver, passed)
 
     async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await case_referrals.refuse_passings(self._driver, message_ids)
+        return await cases_store.refuse_passings(self._driver, message_ids)
 
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await case_referrals.passings(self._driver, message_ids)
+        return await cases_store.passings(self._driver, message_ids)
 
     async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
         rows = [await self._one(referral_id), *(await self._edges([referral_id]))[referral_id]]
@@ -123,14 +127,14 @@ class PostgresCases(PostgresItems):
         return frozenset(item.n for record in records for item in record.items)
 
     @property
-    def holds(self) -> case_referrals.RequestedHolds:
+    def holds(self) -> store.RequestedHolds:
         """The holds that the agency has requested from origins."""
-        return case_referrals.RequestedHolds(self._driver)
+        return store.RequestedHolds(self._driver)
 
     @property
-    def leases(self) -> listing.PostgresLeases:
+    def leases(self) -> cases_store.PostgresLeases:
         """The leases of the agency's cases."""
-        return listing.PostgresLeases(self._driver, self._kek)
+        return cases_store.PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         first = await self._one(subject_id)
@@ -182,8 +186,8 @@ class PostgresCases(PostgresItems):
         acts = await self._driver.fetch(_ACTS, subject, row["party"])
         return {
             "timeline": [listing.view(ports.CaseAct, each) for each in acts],
-            "passed_on": await case_referrals.came_from(self._driver, subject),
-            "contacts": await listing.contacts_of(self._driver, subject),
+            "passed_on": await cases_store.came_from(self._driver, subject),
+            "contacts": await contacts_store.contacts_of(self._driver, subject),
             "alike": await alike(self._driver, subject),
         }
 

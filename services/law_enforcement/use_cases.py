@@ -1,4 +1,4 @@
-"""Use cases that only agencies have. The common ones are in `shared.party.recipient.use_cases`."""
+"""Use cases that only agencies have. The common ones are in `shared.features.received.service.items`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from shared.core.protocol.preservation import check_bound, hold_max
 from shared.core.protocol.questions import check_numbers
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
-from shared.party.recipient import domain
-from shared.party.recipient.use_cases import ItemActor, act, carry_out
+from shared.features.received import rules
+from shared.features.received.service.items import ItemActor, act, carry_out
 
 
 async def act_on_case(
@@ -44,7 +44,7 @@ async def act_on_case(
 
     `documents` returns the directory and policy in force.
     """
-    domain.require_role(row, acting.role)
+    rules.require_role(row, acting.role)
     if isinstance(said, CaseClaim | Assignment):
         return await _lease(row, referral_id, said, acting=acting)
     await _check_not_kept(referral_id, acting)
@@ -81,7 +81,7 @@ async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, a
     leases, at = _cases(acting).leases, acting.at
     before = await leases.newest(referral_id, acting.party)
     if before.keeps(acting.actor, at):
-        raise domain.claimed()
+        raise rules.claimed()
     if isinstance(said, Assignment) and not before.stands(at):
         raise Refused("case_not_claimed", "no officer has claimed this case", status=409)
     if (
@@ -91,9 +91,9 @@ async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, a
     ):
         raise Refused("officer_unknown", "not an officer of your agency: take an id from claimed_by", field="/to")
     actor, until = acting.actor if isinstance(said, CaseClaim) else said.to, at + timedelta(hours=said.hours)
-    lease = domain.CaseLease(before.number + 1, actor, until if actor is not None else at)
+    lease = rules.CaseLease(before.number + 1, actor, until if actor is not None else at)
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
-        raise domain.claimed()
+        raise rules.claimed()
     of = acting.party, referral_id, case.sender
     steps = has_claimed(at, again=began_again(case.said)) if actor is not None else ()
     await acting.items.clock((), [EdgeStep.by(*of, step=step) for step in steps])
@@ -127,7 +127,7 @@ async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: Ite
     await acting.items.send([draft])
     answer = answer_of(Subject.CASE, case.state)
     assert answer is not None
-    gone = domain.PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
+    gone = rules.PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
     await _cases(acting).note_passing(gone)
     return state
 
@@ -167,7 +167,7 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
     return count
 
 
-async def _await_claim(case: domain.HeldItem, times: int, acting: ItemActor) -> None:
+async def _await_claim(case: rules.HeldItem, times: int, acting: ItemActor) -> None:
     """Start the claim clock for a case that was returned `times` times, unless an officer still holds its lease."""
     if not (await _cases(acting).leases.newest(case.subject_id, case.party)).stands(acting.at):
         of = case.party, case.subject_id, case.sender
@@ -189,7 +189,7 @@ async def pass_on_amended(
         told, passed = None if case is None else _was_told(case), bound(message)
         if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
             continue
-        if message.edge is None or domain.revision_of(message) != case.purposes.get(message.edge.purpose.value):
+        if message.edge is None or rules.revision_of(message) != case.purposes.get(message.edge.purpose.value):
             continue
         by_law = documents()
         law = by_law.directory, by_law.policy
@@ -197,18 +197,18 @@ async def pass_on_amended(
             passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
             draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
             await cases.send([draft])
-            more = domain.PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
+            more = rules.PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
             await cases.note_amended(more)
 
 
-def _find_passing(passed: domain.PassedCase, cases: Mapping[domain.ItemKey, domain.HeldItem]) -> CaseEdge | None:
+def _find_passing(passed: rules.PassedCase, cases: Mapping[rules.ItemKey, rules.HeldItem]) -> CaseEdge | None:
     """Return the passing that a message was sent for, if its case still waits for that."""
     case = cases.get((passed.referral_id, passed.party))
     told = None if case is None else _was_told(case)
     return told if told is not None and told.edge_id == passed.edge_id else None
 
 
-def _was_told(case: domain.HeldItem) -> CaseEdge | None:
+def _was_told(case: rules.HeldItem) -> CaseEdge | None:
     """Return the passing that the origin was informed of; None if this instance has not passed the case on."""
     if case.state != CaseState.REFERRED or not case.said.keys() >= CaseEdge.model_fields.keys():
         return None
@@ -216,7 +216,7 @@ def _was_told(case: domain.HeldItem) -> CaseEdge | None:
 
 
 def _passed_on(
-    case: domain.HeldItem, passed: CaseFile, told: CaseEdge, *, directory: DirectoryIndex, at: datetime
+    case: rules.HeldItem, passed: CaseFile, told: CaseEdge, *, directory: DirectoryIndex, at: datetime
 ) -> Draft:
     """Return the message that passes the case on to another agency."""
     to = Addressing(
@@ -236,7 +236,7 @@ def _passed_on(
 async def _check_not_kept(referral_id: UUID, acting: ItemActor) -> None:
     """Check that no other officer of the agency holds the lease of the case. Raises `Refused("case_claimed")`."""
     if (await _cases(acting).leases.newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
-        raise domain.claimed()
+        raise rules.claimed()
 
 
 async def _check_not_taken_up(referral_id: UUID, acting: ItemActor) -> None:
@@ -275,7 +275,7 @@ async def _extension(referral_id: UUID, said: HoldExtension, acting: ItemActor) 
     return HoldExtensionOf(hold=hold.hold_id, basis=said.basis, not_after=said.not_after)
 
 
-async def _open_hold(referral_id: UUID, acting: ItemActor) -> domain.OpenHold:
+async def _open_hold(referral_id: UUID, acting: ItemActor) -> rules.OpenHold:
     hold = await _cases(acting).holds.open(referral_id, acting.party)
     if hold is None:
         if (referral_id, acting.party) not in await acting.items.find([referral_id]):

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from shared.instance.delivery.sending import Handler
+from shared.core.authority import Authority
+from shared.core.evidence import Witness
+from shared.delivery.sending import Handler
+from shared.features.events.api import RouteContext
 from shared.instance.machinery import InstanceParts
 from shared.instance.settings import read_key_file
 from shared.instance.streams import Part
 from shared.platform.console.accounts import LinkSignIn, Sessions
 from shared.platform.console.frame import ConsoleAccess
+from shared.platform.http.identity import identified
 from shared.platform.sign_in.providers import Providers, read_clients
 
 
@@ -35,3 +39,20 @@ def gate_of(machinery: InstanceParts) -> ConsoleAccess:
     elsewhere = Providers(clients, clock, kek)
     machinery.api_keys.by_name = elsewhere.has
     return ConsoleAccess(sessions, LinkSignIn(database, clock), machinery.budgets.charge, clock, elsewhere)
+
+
+def serving(machinery: InstanceParts, authority: Authority) -> RouteContext:
+    """Build the shared dependencies of the routes from the machinery."""
+    return RouteContext(
+        database=machinery.database,
+        acts=machinery.acts(),
+        authority=authority,
+        identified=identified(machinery.api_keys, machinery.budgets),
+        kek=machinery.keys.kek,
+        directory=machinery.directory,
+        clock=machinery.clock,
+        witness=Witness(machinery.instance, machinery.keys.signing),
+        owe=machinery.budgets.owe,
+        listener=machinery.listener,
+        address_rules=machinery.address_rules(),
+    )

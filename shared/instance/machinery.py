@@ -19,11 +19,11 @@ from shared.core.protocol.prepare import Documents
 from shared.core.routing.clocks import Law as ClockLaw
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
-from shared.instance.delivery.exception_desk import ExceptionDesk
-from shared.instance.delivery.loops import StreamRelay
-from shared.instance.delivery.sending import Handler
-from shared.instance.delivery.session_check import READ_S_MAX
-from shared.instance.delivery.subjects import FeatureTracks
+from shared.delivery.exception_desk import ExceptionDesk
+from shared.delivery.loops import StreamRelay
+from shared.delivery.sending import Handler
+from shared.delivery.session_check import READ_S_MAX
+from shared.delivery.subjects import FeatureTracks
 from shared.instance.readiness import DocumentMonitor, PeerVersions, Readiness, RunningParts
 from shared.instance.settings import InstanceKeys, RuntimeSettings, load_keys, measure_key_operations
 from shared.instance.streams import InstanceStreams, Part, first_of, hold, keep_journalling, until

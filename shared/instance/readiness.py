@@ -21,10 +21,10 @@ from shared.core.protocol.read_capabilities import PeerReads
 from shared.core.routing import ageing
 from shared.core.routing.documents import DocumentStore
 from shared.core.routing.edition import Age, DocumentVersion
-from shared.instance.delivery.gate import REASONS
-from shared.instance.delivery.loops import StreamRelay
-from shared.instance.delivery.reading import InboxReader
-from shared.instance.delivery.sending import load_peer_reads
+from shared.delivery.gate import REASONS
+from shared.delivery.loops import StreamRelay
+from shared.delivery.reading import InboxReader
+from shared.delivery.sending import load_peer_reads
 from shared.instance.settings import RuntimeSettings
 from shared.platform.database.transactions import Database
 from shared.platform.kafka.access import KAFKA_ERRORS

@@ -26,12 +26,12 @@ from shared.core.protocol.authority import pairs_of
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
-from shared.instance.delivery.control import ControlLetterWriter
-from shared.instance.delivery.gate import SendGate
-from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.loops import StreamRelay
-from shared.instance.delivery.reading import InboxReader
-from shared.instance.delivery.sending import (
+from shared.delivery.control import ControlLetterWriter
+from shared.delivery.gate import SendGate
+from shared.delivery.inbound import PartyInbound
+from shared.delivery.loops import StreamRelay
+from shared.delivery.reading import InboxReader
+from shared.delivery.sending import (
     Handler,
     KeptBytesBound,
     NoInbound,
@@ -40,9 +40,9 @@ from shared.instance.delivery.sending import (
     compose_reads,
     find_sealing_keys,
 )
-from shared.instance.delivery.session_check import SessionCheck
-from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
-from shared.instance.delivery.upkeep_loop import UpkeepLoop
+from shared.delivery.session_check import SessionCheck
+from shared.delivery.subjects import FeatureTracks, PartySubjects
+from shared.delivery.upkeep_loop import UpkeepLoop
 from shared.instance.settings import InstanceKeys
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head

@@ -20,8 +20,8 @@ from shared.core.clock import SystemClock
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.store.filing import opened
-from shared.party.recipient.store.arriving import open_record
+from shared.features.filing.store.intake import opened
+from shared.features.received.store.arriving import open_record
 from tests.benchmarks.input import documents_of
 from tests.support.running import HOTLINE, PROVIDER, SERVICES, Exchange, referral, running_exchange, until
 

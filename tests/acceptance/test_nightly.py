@@ -20,7 +20,7 @@ from shared.core.clock import SystemClock
 from shared.core.contracts.answers import Declination, DisowningStatement, NoticeDisowning
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.instance.delivery.control import ROLE_BY_TYPE
+from shared.delivery.control import ROLE_BY_TYPE
 from tests.acceptance.test_erased import LATER, all_acknowledge
 from tests.support.altered_instance import with_nights
 from tests.support.running import (

@@ -22,16 +22,16 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/core/protocol/accept.py", "error"): frozenset(),
     ("shared/core/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
     ("shared/core/guard/envelope_limits.py", "child.code"): frozenset(),
-    ("shared/party/origin/console/imports.py", "problem.code"): frozenset(),
+    ("shared/features/import_export/pages.py", "problem.code"): frozenset(),
     ("shared/core/errors.py", "code"): frozenset(),
-    ("shared/party/origin/api/checking.py", "told['code']"): frozenset(),
-    ("shared/party/recipient/domain.py", "f'message_not_for_{recipient.audience}'"): frozenset(
+    ("shared/features/filing/api/checking.py", "told['code']"): frozenset(),
+    ("shared/features/received/rules.py", "f'message_not_for_{recipient.audience}'"): frozenset(
         f"message_not_for_{kind.audience}" for kind in _KINDS
     ),
-    ("shared/party/recipient/domain.py", "f'{recipient.subject}_unknown'"): frozenset(
+    ("shared/features/received/rules.py", "f'{recipient.subject}_unknown'"): frozenset(
         f"{kind.subject}_unknown" for kind in _KINDS
     ),
-    ("shared/party/recipient/domain.py", "f'{recipient.subject}_exists'"): frozenset(
+    ("shared/features/received/rules.py", "f'{recipient.subject}_exists'"): frozenset(
         f"{kind.subject}_exists" for kind in _KINDS
     ),
     ("shared/platform/http/problems.py", "code"): frozenset({"fields_invalid"}),
@@ -42,7 +42,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/core/protocol/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
     ("shared/platform/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
     ("client/cli/referral.py", "error.code"): frozenset(),
-    ("client/problem.py", "code"): frozenset(),
+    ("client/transport.py", "code"): frozenset(),
     ("deploy/operator/document_checks.py", "objection.code"): frozenset(),
 }
 

@@ -71,7 +71,7 @@ def test_journeys_and_failures_see_the_product_from_outside() -> None:
         "from shared.core.protocol import topics\n",
         "from shared.core import canonical\n",
         "import services.hotline.bus\n",
-        "def f():\n    import shared.party\n",
+        "def f():\n    import shared.features\n",
         "from deploy.serve import serve\n",
         "from tests.services.doors import door\n",
         "X = 'SELECT count(*) FROM inbox'\n",

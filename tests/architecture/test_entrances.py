@@ -29,7 +29,7 @@ POOLS: Final[Mapping[str, str]] = {
     "sign_in": "shared.platform.admission.budgets:SIGN_IN",
     "api_keys": "shared.platform.admission.key_table:KEYS_MAX",
     "long_polls": "shared.platform.database.feed:PLACES_MAX",
-    "intake": "shared.party.origin.use_cases.alarms:WAITING_MAX",
+    "intake": "shared.features.filing.service.alarms:WAITING_MAX",
     "checks": "shared.platform.http.worker_process:WAITING_MAX",
     "webhooks": "shared.platform.courier.endpoints:ENDPOINTS_MAX",
     "webhook_sending": "shared.platform.courier.courier:ADDRESSES_MAX",

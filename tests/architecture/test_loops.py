@@ -14,8 +14,8 @@ import pytest
 from tests.architecture.source import ROOT, Module, modules, parse
 
 _APART: Final = "tests/services/hotline/test_apart.py::test_one_with_a_defect_stops_no_other_and_is_tried_again"
-_DEAD: Final = "tests/shared/instance/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
-_RELAY: Final = "tests/shared/instance/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
+_DEAD: Final = "tests/shared/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
+_RELAY: Final = "tests/shared/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
 #: Loop → the test that provokes a defect in it, or the reason why it can stop no other subject.
 LOOPS: Final = {
     "services/audit/bus.py:AuditConsumer.run": "enters the one that follows",
@@ -25,18 +25,18 @@ LOOPS: Final = {
     "services/audit/bus.py:AckWriter.run": (
         "tests/services/audit/test_acknowledgements.py::test_a_writer_that_cannot_be_told_keeps_no_other_waiting"
     ),
-    "shared/party/automation.py:look_for_ever": (
+    "shared/features/received/effects.py:look_for_ever": (
         "tests/services/industry/test_withdrawals.py::test_one_that_fails_is_set_aside_and_keeps_nobody_waiting"
     ),
-    "shared/party/origin/bus.py:OriginHandler.follow_moves": _APART,
-    "shared/party/origin/bus.py:OriginHandler.issue_waiting": _APART,
-    "shared/party/origin/bus.py:OriginHandler.run": _APART,
-    "shared/party/origin/store/locations.py:Locations.run": _APART,
-    "shared/party/origin/bus.py:OriginTimers.run": _APART,
-    "shared/party/origin/use_cases/alarms.py:Alarms.run": (
-        "tests/shared/party/test_alarms.py::test_one_that_cannot_be_kept_stops_no_other"
+    "shared/features/filing/effects.py:OriginHandler.follow_moves": _APART,
+    "shared/features/filing/effects.py:OriginHandler.issue_waiting": _APART,
+    "shared/features/filing/effects.py:OriginHandler.run": _APART,
+    "shared/features/filing/store/locations.py:Locations.run": _APART,
+    "shared/features/holds/effects.py:OriginTimers.run": _APART,
+    "shared/features/filing/service/alarms.py:Alarms.run": (
+        "tests/shared/features/filing/test_alarms.py::test_one_that_cannot_be_kept_stops_no_other"
     ),
-    "shared/party/origin/use_cases/intake.py:Intake._run": (
+    "shared/features/filing/service/intake.py:Intake._run": (
         "tests/services/hotline/test_apart.py::test_a_request_that_breaks_its_batch_breaks_no_other"
     ),
     "shared/platform/courier/courier.py:WebhookDispatcher.run": (
@@ -46,15 +46,15 @@ LOOPS: Final = {
         "tests/shared/platform/admission/test_key_table.py::test_following_begins_again_after_any_failure"
     ),
     "shared/platform/database/lease.py:ProcessLease.keep": "one row, of the process itself",
-    "shared/instance/delivery/loops.py:StreamRelay.run": _RELAY,
-    "shared/instance/delivery/reading.py:InboxReader.run": _DEAD,
-    "shared/instance/delivery/reading.py:InboxReader._commit": "waits for the database alone",
-    "shared/instance/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
-    "shared/instance/delivery/reading.py:InboxReader._try_held": "asks each full stream for room, and reads no other",
-    "shared/instance/delivery/session_check.py:SessionCheck.run": "compares all streams of one database session",
-    "shared/instance/delivery/subjects.py:PartySubjects._list_open": "reads rows page by page, and ends with the last",
-    "shared/instance/delivery/upkeep_loop.py:UpkeepLoop.run": (
-        "tests/shared/instance/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
+    "shared/delivery/loops.py:StreamRelay.run": _RELAY,
+    "shared/delivery/reading.py:InboxReader.run": _DEAD,
+    "shared/delivery/reading.py:InboxReader._commit": "waits for the database alone",
+    "shared/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
+    "shared/delivery/reading.py:InboxReader._try_held": "asks each full stream for room, and reads no other",
+    "shared/delivery/session_check.py:SessionCheck.run": "compares all streams of one database session",
+    "shared/delivery/subjects.py:PartySubjects._list_open": "reads rows page by page, and ends with the last",
+    "shared/delivery/upkeep_loop.py:UpkeepLoop.run": (
+        "tests/shared/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
     ),
     "shared/platform/database/feed.py:FeedListener.run": "hears that there is something, and reads nothing",
     "shared/platform/database/transactions.py:wait_for_database": "asks whether the database answers",

@@ -89,5 +89,5 @@ def test_the_courier_is_handed_no_record() -> None:
     }
     assert imported
     assert not {
-        name for name in imported if name.startswith(("shared.core.contracts", "shared.party", "shared.core.guard"))
+        name for name in imported if name.startswith(("shared.core.contracts", "shared.features", "shared.core.guard"))
     }

@@ -248,9 +248,9 @@ def test_a_planted_excess_is_found(category: str) -> None:
 def test_a_planted_module_name_is_found() -> None:
     figures = Figures()
     for name in ("beside", "inbox"):
-        figures.add(f"shared/party/{name}.py", [])
+        figures.add(f"shared/features/{name}.py", [])
     assert figures.excess() == ["modules"]
-    assert [name for name, _, _ in figures.hits] == ["shared/party/beside.py"]
+    assert [name for name, _, _ in figures.hits] == ["shared/features/beside.py"]
 
 
 @pytest.mark.parametrize(("name", "text", "line"), LISTS["places"])

@@ -25,10 +25,10 @@ from services.industry import store as industry
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
-from shared.instance.delivery.tracks import TrackSide
-from shared.party.origin.store import edges, filing, holds, referrals
-from shared.party.recipient.store import items, listing
-from shared.party.recipient.store.items import PostgresItems
+from shared.delivery.tracks import TrackSide
+from shared.features.filing.store import attention, edges, intake, referrals
+from shared.features.received.store import items, listing
+from shared.features.received.store.items import PostgresItems
 from shared.platform.database import feed, idempotency
 from shared.platform.database import feed as database_feed
 from shared.platform.database.columns import compress
@@ -306,7 +306,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]
     yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), _APPLYING, 4000, batch=True)
-    yield Question("a reference that is taken", filing._EXISTING, ([BIG], ["R-1"]), _reading(BIG), 4)
+    yield Question("a reference that is taken", intake._EXISTING, ([BIG], ["R-1"]), _reading(BIG), 4)
 
 
 async def look(database: Database, question: Question) -> Seen:
@@ -337,7 +337,7 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
     return taken
 
 
-_ATTENTION: Final = {"edges": holds._EDGES, "referrals": holds._REFERRALS}
+_ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRALS}
 #: A table of a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20
 #: The end of a partition's name.

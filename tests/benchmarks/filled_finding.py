@@ -8,9 +8,9 @@ from itertools import product
 from typing import Final
 from uuid import UUID
 
-from shared.party.list_filter import ListFilter
-from shared.party.origin.store import referrals
-from shared.party.recipient.store import listing
+from shared.features.filing.store import referrals
+from shared.features.received.store import listing
+from shared.features.search.rules import ListFilter
 from shared.platform.database.columns import Statement
 from tests.benchmarks.filled_attention import P0
 

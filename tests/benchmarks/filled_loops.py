@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from shared.core.protocol.locations import FORMS
-from shared.party.origin.domain import PAUSES
-from shared.party.origin.store import edges, locations
-from shared.party.origin.use_cases.redecide import DUE_MAX
+from shared.features.filing.rules import PAUSES
+from shared.features.filing.service.redecide import DUE_MAX
+from shared.features.filing.store import edges, locations
 from shared.platform.timers import store, timers
 
 

@@ -12,10 +12,10 @@ from typing import Final
 from uuid import UUID
 
 from shared.core.protocol.locations import GROUPED_BY
-from shared.party.preservation.domain import MATCHED_MAX
-from shared.party.preservation.store import preservations
-from shared.party.recipient.store import arriving
-from shared.party.work_items import store as work_items
+from shared.features.bulk import store as work_items
+from shared.features.preservation import store
+from shared.features.preservation.rules import MATCHED_MAX
+from shared.features.received.store import arriving
 
 TABLES: Final = frozenset({"notice_location", "preservation", "preservation_location", "case_location"})
 #: The tokens of the place of row `i`, one per form.
@@ -79,8 +79,8 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
         yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
         yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
         yield "open notices at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
-        yield "preservation requests for an item", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
-        yield "which notices a request matches", preservations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
+        yield "preservation requests for an item", store._UNANSWERED_AT, (one, party, [1]), _AT_ONE
+        yield "which notices a request matches", store._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
 
 
 def _spelt(party: str, *statements: str) -> Sequence[str]:

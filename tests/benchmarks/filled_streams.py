@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
-from shared.instance.delivery import tracks
-from shared.instance.delivery.tracks import TrackKey, TrackSide
+from shared.delivery import tracks
+from shared.delivery.tracks import TrackKey, TrackSide
 from shared.messaging.store import exceptions, incoming, outgoing
 from shared.messaging.streams import Lane
 from shared.platform.observability import metrics

@@ -25,11 +25,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from shared.core.protocol.locations import FORMS, locations
-from shared.party.failure_isolation import Isolation
-from shared.party.origin.domain import HttpReply, Request
-from shared.party.origin.store import filing
-from shared.party.origin.store.filing import FilingBatch, FilingConflict, PostgresFiling, opened
-from shared.party.origin.store.locations import Locations
+from shared.features.filing.rules import HttpReply, Request
+from shared.features.filing.store import intake
+from shared.features.filing.store.intake import FilingBatch, FilingConflict, PostgresFiling, opened
+from shared.features.filing.store.locations import Locations
+from shared.platform.database.failure_isolation import Isolation
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.databases import migrated, running_postgres
 from tests.services.doors import asking
@@ -72,12 +72,12 @@ class LookingFiling(PostgresFiling):
     """A forbidden intake: it looks for the place, and opens the records that name it, before it answers."""
 
     async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
-        for each in filing.prepared:
+        for each in intake.prepared:
             for place in locations(json.loads(each.content), max(FORMS)):
                 token = self._kek.location_token(each.origin, max(FORMS), place.form)
                 for row in await self._driver.fetch(_NAMED, each.origin, max(FORMS), token):
                     opened(row, self._kek)
-        return await super().file(asked, filing)
+        return await super().file(asked, intake)
 
 
 def signed_ranks(differences: Sequence[float]) -> float:
@@ -130,7 +130,7 @@ async def both(pairs: int) -> tuple[Difference, Difference]:
             origin = Origin(database, world())
             await origin.forget()
             found = await measured(origin, pairs, "a")
-            with patch.object(filing, "PostgresFiling", LookingFiling):
+            with patch.object(intake, "PostgresFiling", LookingFiling):
                 return found, await measured(origin, pairs, "b")
 
 

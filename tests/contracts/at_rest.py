@@ -30,16 +30,16 @@ from shared.core.protocol.decision_fact import commitment, edge_salt
 from shared.core.protocol.locations import FORMS, in_form
 from shared.core.protocol.message import Received, Record
 from shared.core.protocol.second_review import SecondReview
-from shared.instance.delivery.arriving import pack, unpack
-from shared.instance.delivery.judgement import read_edge
+from shared.delivery.arriving import pack, unpack
+from shared.delivery.judgement import read_edge
+from shared.features.amendments.store import revision_place
+from shared.features.filing.store.edge_rows import reference_place
+from shared.features.filing.store.intake import places
+from shared.features.preservation.store import opened_record, protected_record
+from shared.features.received.store.arriving import open_record, seal_record
 from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import WireRole
 from shared.messaging.tracks import act_of, track_of
-from shared.party.origin.store.amendments import revision_place
-from shared.party.origin.store.edge_rows import reference_place
-from shared.party.origin.store.filing import places
-from shared.party.preservation.store.preservations import opened_record, protected_record
-from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.platform.console.accounts import link_hash, opaque_actor
 from shared.platform.courier.leases import HookKey
 from shared.platform.database.columns import compress

@@ -57,7 +57,7 @@ from shared.core.routing.engine import ENGINE
 from shared.core.vocabulary import jurisdiction
 from shared.core.vocabulary.edition import codes_of_editions, editions
 from shared.core.vocabulary.routing import PartyKind
-from shared.instance.delivery.judgement import read_edge
+from shared.delivery.judgement import read_edge
 from shared.messaging.placement import KIND, PROOF
 from shared.platform.kafka.documents import write_document
 from tests.contracts.at_rest import stored

@@ -149,7 +149,7 @@ def test_what_was_said_of_items_of_all_revisions_is_kept_and_shown(view: type[Co
     Those of one revision would block an answer, or a page of the list.
     """
     view.model_validate_json(json.dumps(said))
-    table = (ROOT / "shared" / "party" / "recipient" / "schema.sql").read_text()
+    table = (ROOT / "shared" / "features" / "received" / "schema.sql").read_text()
     bound = re.search(r"received_answers_bound CHECK \(.* WHEN 'case' THEN \d+ ELSE (\d+) END\)", table)
     assert bound
     assert len(json.dumps(said)) * 5 / 4 <= int(bound[1])

@@ -20,10 +20,10 @@ from shared.core.errors import Refused
 from shared.core.evidence import Witness
 from shared.core.routing.clocks import LawAt
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.party.attention import AttentionQuery, AttentionRoutes
-from shared.party.attention_item import AttentionItem, ListPlace
-from shared.party.recipient.domain import ItemQuery
-from shared.party.serving import RouteContext, viewed
+from shared.features.attention.api import AttentionQuery, AttentionRoutes
+from shared.features.attention.rules import AttentionItem, ListPlace
+from shared.features.events.api import RouteContext, viewed
+from shared.features.received.rules import ItemQuery
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope

@@ -13,15 +13,14 @@ from shared.core.clock import Clock, SystemClock
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.core.protocol.message import Draft
 from shared.core.protocol.prepare import Documents
-from shared.instance.delivery.control import ControlLetterWriter
-from shared.instance.delivery.sending import StreamSending
-from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
+from shared.delivery.control import ControlLetterWriter
+from shared.delivery.sending import StreamSending
+from shared.delivery.subjects import FeatureTracks, ListedTracks, PartySubjects
+from shared.features.filing.service.redecide import CurrentDocuments
+from shared.features.filing.store.locations import OriginTracks
 from shared.messaging.composition import RecipientKey, SegmentComposer
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES
-from shared.party.origin.store.locations import OriginTracks
-from shared.party.origin.use_cases.redecide import CurrentDocuments
-from shared.party.stores import ListedTracks
 from shared.platform.database.journal import ErasureNote
 from shared.platform.database.transactions import Database, LastStep, Session
 from tests.services.deliveries import without_act

@@ -37,11 +37,11 @@ from shared.core.protocol.items import ItemLog, fold
 from shared.core.protocol.message import Received
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
-from shared.party.origin.domain import AnswerDetail
-from shared.party.origin.records import AnswerAct, EdgeUpdate, OpenEdge
-from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.questions.store import ShownQuestion
-from shared.party.recipient.domain import HeldItem, written
+from shared.features.dialogues.store import ShownQuestion
+from shared.features.filing.ports import AnswerAct, EdgeUpdate, OpenEdge
+from shared.features.filing.rules import AnswerDetail
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.received.rules import HeldItem, written
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
 

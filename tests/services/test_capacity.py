@@ -27,9 +27,9 @@ from shared.core.guard import RecordCost
 from shared.core.ids import uuid7
 from shared.core.protocol import prepare, record_table
 from shared.core.protocol.message import Record
+from shared.features.filing.api.checking import CheckRequest, check_posted
 from shared.messaging.placement import parse_place
 from shared.messaging.streams import Lane, Pair
-from shared.party.origin.api.checking import CheckRequest, check_posted
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import CHANNELS, HASHES, OTHERS, Channel, Packed, fullest_record

@@ -40,7 +40,7 @@ def test_a_referral_enters_no_more_files_than_the_bound(
 
 
 @pytest.mark.parametrize(
-    ("leg", "routes"), [("filing", "services/hotline/api.py"), ("answering", "shared/party/recipient/api.py")]
+    ("leg", "routes"), [("filing", "services/hotline/api.py"), ("answering", "shared/features/received/api.py")]
 )
 def test_behind_the_edge_a_request_comes_to_its_routes_first(walked: Walk, leg: str, routes: str) -> None:
     """The routes of acts on received subjects are the same for all recipients."""
@@ -54,7 +54,7 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
         "sending": "shared/messaging/relay.py",
         "receiving": "services/law_enforcement/store.py",
         "answering": "services/law_enforcement/store.py",
-        "answered": "shared/party/origin/use_cases/answers.py",
+        "answered": "shared/features/filing/service/answers.py",
     }.items():
         assert room in walked.legs[leg].files
 

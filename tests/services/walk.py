@@ -18,9 +18,9 @@ from services.hotline.bus import hotline_door
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import AgencyHandler
 from shared.core.authority import Role
+from shared.delivery.subjects import ListedTracks
+from shared.features.filing.store.locations import OriginTracks
 from shared.messaging.acks import ACK_PAUSE
-from shared.party.origin.store.locations import OriginTracks
-from shared.party.stores import ListedTracks
 from shared.platform.database.transactions import Database
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 from deploy.serve import serve
 from shared.core.clock import SystemClock
-from shared.instance.delivery import upkeep_loop
-from shared.instance.delivery.upkeep_loop import UpkeepLoop
+from shared.delivery import upkeep_loop
+from shared.delivery.upkeep_loop import UpkeepLoop
+from shared.features.filing import effects
+from shared.features.filing.service import redecide
 from shared.messaging import acks, resync, resync_steps
-from shared.party.origin import bus
-from shared.party.origin.use_cases import redecide
 from shared.platform.kafka import documents
 from tests.support.faults import serving_arguments
 
@@ -41,7 +41,7 @@ PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (resync, "HOLDINGS_PAUSE", timedelta(seconds=60)),
     (resync_steps, "SHARE_PAUSE", timedelta(seconds=50)),
     (upkeep_loop, "TEND_S", 0.2),
-    (bus, "LOOK_EVERY_S", 0.2),
+    (effects, "LOOK_EVERY_S", 0.2),
     (redecide, "PAUSES", tuple(pause / 60 for pause in redecide.PAUSES)),
 )
 

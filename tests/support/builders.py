@@ -11,7 +11,7 @@ from shared.core.contracts.registry import REFERRAL_WITHDRAWN, MessageType
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import ReceiptOutcome
-from shared.instance.delivery.sending import Settlement
+from shared.delivery.sending import Settlement
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"

@@ -14,11 +14,11 @@ from shared.core.authority import Role
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.message import Received, Record
 from shared.core.routing.documents import DocumentStore
-from shared.instance.delivery.arriving import read_arrival
-from shared.instance.delivery.control import ControlLetterWriter
-from shared.instance.delivery.inbound import PartyInbound
-from shared.instance.delivery.sending import Handler, ScopeFactory, Settlement, StreamSending, Unit, find_sealing_keys
-from shared.instance.delivery.subjects import FeatureTracks, PartySubjects
+from shared.delivery.arriving import read_arrival
+from shared.delivery.control import ControlLetterWriter
+from shared.delivery.inbound import PartyInbound
+from shared.delivery.sending import Handler, ScopeFactory, Settlement, StreamSending, Unit, find_sealing_keys
+from shared.delivery.subjects import FeatureTracks, PartySubjects
 from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer

@@ -11,8 +11,8 @@ import sys
 
 from deploy.serve import serve
 from shared.core.errors import Unavailable
+from shared.delivery.loops import StreamRelay
 from shared.instance import streams
-from shared.instance.delivery.loops import StreamRelay
 from shared.messaging import relay
 from shared.messaging.streams import Lane
 from tests.support.faults import serving_arguments

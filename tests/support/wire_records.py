@@ -20,7 +20,7 @@ from shared.core.errors import Defect
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Draft, Record
-from shared.instance.delivery.sending import draft_of
+from shared.delivery.sending import draft_of
 from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import DraftBody, SealingKeys, SegmentComposer

@@ -50,7 +50,7 @@ from shared.core.protocol.sender_verification import check_stated_by
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
 from shared.core.routing.engine import RoutingInput
-from shared.party.preservation.domain import check_may_ask
+from shared.features.preservation.rules import check_may_ask
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})

@@ -34,7 +34,7 @@ from shared.core.protocol.message import Record
 from shared.core.protocol.sender_verification import SigningKeys, check_broker_time, check_stated_by, verify_sender
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
-from shared.instance.delivery.control import ROLE_BY_TYPE
+from shared.delivery.control import ROLE_BY_TYPE
 from shared.messaging.arrival import StatedAck
 from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList

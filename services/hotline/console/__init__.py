@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.party.console.subjects import SubjectKind
-from shared.party.recipient.api import ItemRoutes
+from shared.features.received.api import ItemRoutes
+from shared.features.workspace.pages.subjects import SubjectKind
 
 FOLDERS: Final = (__file__,)
 

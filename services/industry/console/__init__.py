@@ -8,10 +8,10 @@ from typing import Final, cast
 import asyncpg
 
 from services.industry.ports import ShownNotice
-from shared.party.console.subjects import Beside, SubjectKind
-from shared.party.recipient.api import ItemRoutes
-from shared.party.recipient.domain import ShownItem
-from shared.party.work_items.store import PostgresWorkItems
+from shared.features.bulk.store import PostgresWorkItems
+from shared.features.received.api import ItemRoutes
+from shared.features.received.rules import ShownItem
+from shared.features.workspace.pages.subjects import Beside, SubjectKind
 
 FOLDERS: Final = (__file__,)
 

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from services.industry.domain import Period
 from services.industry.use_cases import reported_notices
 from shared.core.errors import Refused
+from shared.features.received.api import ItemRoutes
+from shared.features.search.api import read_date
 from shared.formats import dsa_notices
 from shared.formats.dsa_notices import ReportedNotice
-from shared.party.list_query import read_date
-from shared.party.recipient.api import ItemRoutes
 from shared.platform.console.forms import PageInput, problems_of
 from shared.platform.console.frame import HEADERS, Frame
 

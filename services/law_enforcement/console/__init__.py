@@ -8,11 +8,11 @@ from typing import Final
 from services.law_enforcement.ports import CaseFields, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from shared.core.contracts.referral import ReferralRecord
-from shared.party.console.subjects import SubjectKind
-from shared.party.recipient.api import ItemRoutes
-from shared.party.recipient.domain import ShownItem
-from shared.party.recipient.use_cases import ItemActor
-from shared.party.revision_diff import Record, RevisionDiff, compared
+from shared.core.protocol.revision_diff import Record, RevisionDiff, compared
+from shared.features.received.api import ItemRoutes
+from shared.features.received.rules import ShownItem
+from shared.features.received.service.items import ItemActor
+from shared.features.workspace.pages.subjects import SubjectKind
 
 FOLDERS: Final = (__file__,)
 PATH, TITLE = "inbox", "Inbox"

@@ -256,8 +256,8 @@ OF_ALL: Final = "messaging/schema.sql", "platform/database/schema.sql"
 
 OF_PARTIES: Final = (
     *OF_ALL,
-    *("instance/delivery/tracks.sql", "party/schema.sql", "platform/timers/schema.sql", "platform/courier/schema.sql"),
-    "party/questions/schema.sql",
+    *("delivery/tracks.sql", "features/record_access/schema.sql", "platform/timers/schema.sql"),
+    *("platform/courier/schema.sql", "features/dialogues/schema.sql"),
 )
 
 

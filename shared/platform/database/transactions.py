@@ -129,7 +129,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
-        #: Set once, by the module that owns the gathered entries (`shared.instance.delivery.sending`).
+        #: Set once, by the module that owns the gathered entries (`shared.delivery.sending`).
         self.last_step: LastStep | None = None
         #: Raises `Unavailable` while no message may be sent and no number given.
         self.check_session: Callable[[], None] = lambda: None

@@ -1,17 +1,86 @@
-"""Bodies of several acts at once, and their answers. They are built from the body and answer of each single act."""
+"""Bodies of several acts at once, and their answers. They are built from the body and answer of each single act.
+
+Posted lists are read item by item; large lists are read in the worker thread. The sender is charged for the work of
+reading refused items.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import Field, StringConstraints, create_model
 
-from shared.core.contracts.base import Contract, Uuid
+from shared.core.canonical import digest
+from shared.core.contracts.base import Contract, JsonObject, Uuid
+from shared.core.errors import Refused
+from shared.core.guard import parse_list
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX
+from shared.platform.admission.budgets import work_of
+from shared.platform.admission.throttled_executor import beside_each
+from shared.platform.http.acts import RequestFingerprint
 from shared.platform.http.bodies import BATCH_ITEMS_MAX
 from shared.platform.http.problems import Problem
+
+_Made = TypeVar("_Made")
+
+
+#: Charges the sender for this amount of work.
+Owe = Callable[[int], None]
+
+
+class RequestBody(NamedTuple):
+    """A body as it came."""
+
+    body: bytes
+    kind: str | None
+    encoding: str | None
+
+
+class ReadList(NamedTuple, Generic[_Made]):
+    """The result for each item, the digests of their bytes, and a hash by which equal lists are recognized."""
+
+    made: Sequence[_Made]
+    hashes: Sequence[str]
+    same: bytes
+
+
+async def read_list(
+    posted: RequestBody, name: str, route: str, /, *, make: Callable[[int, JsonObject | Refused], _Made], owe: Owe
+) -> ReadList[_Made]:
+    """Read `{name: [ … ]}` and call `make` with the place and value of each item.
+
+    Raises `Refused` if the list as a whole is refused.
+    """
+    same, refused = RequestFingerprint(route), 0
+
+    def steps() -> Iterator[tuple[_Made, str]]:
+        nonlocal refused
+        items = parse_list(posted.kind, posted.encoding, posted.body, name=name, items_max=BATCH_ITEMS_MAX)
+        for place, (read, raw) in enumerate(items):
+            same.add_item(read, raw)
+            refused += len(raw) if isinstance(read, Refused) else 0
+            yield make(place, read), digest(raw)
+
+    with refused_is_owed(posted.body, owe):
+        read = await beside_each(steps()) if len(posted.body) > BODY_BYTES_MAX else list(steps())
+    if refused:
+        owe(work_of(refused))
+    return ReadList([made for made, _ in read], [sha256 for _, sha256 in read], same.value())
+
+
+@contextmanager
+def refused_is_owed(body: bytes, owe: Owe) -> Iterator[None]:
+    """Charge the sender for the work of reading the body, if the body is refused as a whole."""
+    try:
+        yield
+    except Refused:
+        owe(work_of(len(body)))
+        raise
+
 
 #: The list that is posted.
 LIST: Final = "answers"

@@ -25,7 +25,7 @@ def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
 #: applied, refused, moved, deferred, waiting or dead.
 MESSAGES: Final = _counter("messages", "Messages by outcome.", "fate")
 REFUSALS: Final = _counter("refusals", "Submissions refused at intake, by code.", "code")
-#: `kind` as in `shared/party/origin/use_cases/alarms.py`. The log has the party's opaque name, the table has its id.
+#: `kind` as in `shared/features/filing/service/alarms.py`. The log has the party's opaque name, the table has its id.
 ALARMS: Final = _counter("alarms", "Alarms about parties that this process was first to raise.", "kind")
 #: `reason` is over_budget or over_day: the second only of a child at risk.
 UNRELEASED: Final = _counter("unreleased", "Referrals that wait for a second person, by reason.", "reason")

@@ -33,7 +33,7 @@ CONSOLE = (
     ),
     line(
         "A table is imported in parts: an import resumes where it stopped, and a repeated part is submitted once",
-        "tests/shared/party/test_importing.py",
+        "tests/shared/features/import_export/test_importing.py",
     ),
     line(
         "Every act with input has a form made from its model, and no template contains content that the policy forbids",
@@ -46,7 +46,7 @@ CONSOLE = (
     ),
     line(
         "An amendment's changes are shown field by field, as far as the reader may see them",
-        "tests/shared/party/test_compared.py",
+        "tests/shared/core/protocol/test_compared.py",
     ),
     line(
         "Typed text reappears for its author after a session ends, and is stored nowhere", "tests/console/test_typed.py"

@@ -7,8 +7,8 @@ from tests.acceptance.line import line, tests_of
 _ACKS = "tests/shared/messaging/test_acks.py"
 _ACK_RECORD = "tests/shared/messaging/test_ack_record.py"
 _ARRIVAL = "tests/shared/messaging/test_arrival.py"
-_BOUND = "tests/shared/instance/delivery/test_kept_bytes.py"
-_INBOUND = "tests/shared/instance/delivery/test_inbound.py"
+_BOUND = "tests/shared/delivery/test_kept_bytes.py"
+_INBOUND = "tests/shared/delivery/test_inbound.py"
 _PLACEMENT = "tests/shared/messaging/test_placement.py"
 _RECEPTION = "tests/shared/messaging/test_reception.py"
 _SENDING = "tests/shared/messaging/test_sending.py"
@@ -49,8 +49,8 @@ DELIVERY = (
         "Between two releases what the older one cannot read is kept sealed and applied by the newer one; a missing "
         "document is waited for, a withdrawal wins over every revision and every exception",
         "tests/acceptance/test_two_releases.py",
-        "tests/shared/instance/delivery/test_kept_exceptions.py",
-        "tests/shared/instance/delivery/test_judgement.py",
+        "tests/shared/delivery/test_kept_exceptions.py",
+        "tests/shared/delivery/test_judgement.py",
         tests_of(_INBOUND, "test_an_edge_of_an_unknown_document_waits_and_is_applied_once_that_has_come"),
         tests_of(_RECEPTION, "test_a_withdrawal_ends_the_exceptions_of_its_subject"),
     ),

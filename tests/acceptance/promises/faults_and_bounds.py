@@ -156,7 +156,7 @@ FAULTS_AND_BOUNDS = (
         "tests/shared/core/protocol/test_versions.py",
         "tests/shared/core/protocol/test_reads.py",
         "tests/shared/core/protocol/test_editions.py",
-        "tests/shared/instance/delivery/test_inbound.py",
+        "tests/shared/delivery/test_inbound.py",
         "tests/services/hotline/test_edges_wait.py",
     ),
     line(
@@ -219,7 +219,7 @@ FAULTS_AND_BOUNDS = (
     line(
         "500 refused checks, a used-up daily quota, costlier items, long fields, a file's first bytes and a waiting "
         "urgent report are alarms. Each is raised once per party and day, over processes and restarts, by opaque name",
-        "tests/shared/party/test_alarms.py",
+        "tests/shared/features/filing/test_alarms.py",
         "tests/services/hotline/test_party_alarms.py",
     ),
     line("No code opens a reported location. A monitor detects code that would", _OPENS),

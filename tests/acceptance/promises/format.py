@@ -22,7 +22,7 @@ FORMAT = (
         "A provider moves with notices in transit while its old instance is down. None is lost or a dead letter, "
         "notice ids stay, and late answers are accepted. Both sides are equal in every order of arrival",
         "tests/failures/test_moves.py",
-        "tests/shared/party/test_both_sides_of_a_move.py",
+        "tests/shared/features/received/test_both_sides_of_a_move.py",
         "tests/services/hotline/test_moves.py",
         "tests/services/industry/test_moved_notices.py",
         "tests/services/audit/test_moved.py",

@@ -19,7 +19,7 @@ from shared.core.clock import SystemClock
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.sender_verification import SigningKeys
-from shared.instance.delivery.arriving import pack, read_arrival, unpack
+from shared.delivery.arriving import pack, read_arrival, unpack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.reception import ArrivedMessage

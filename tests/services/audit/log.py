@@ -22,7 +22,7 @@ from shared.core.envelope.headers import decode_headers
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Record, compose
 from shared.core.protocol.prepare import Prepared
-from shared.instance.delivery.control import ControlLetterWriter
+from shared.delivery.control import ControlLetterWriter
 from shared.messaging import streams
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.contract import ControlBody

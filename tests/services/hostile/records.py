@@ -14,7 +14,7 @@ from shared.core.envelope.headers import PLACE
 from shared.core.envelope.keys import SigningKey
 from shared.core.protocol.message import Draft, Record
 from shared.core.protocol.record_table import RECORD_TABLE, Fate
-from shared.instance.delivery.judgement import kind_of
+from shared.delivery.judgement import kind_of
 from shared.messaging.acks import ACK
 from shared.messaging.exceptions import MALFORMED
 from shared.messaging.placement import KIND, PROOF

@@ -30,10 +30,10 @@ from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Draft, Received, Record
+from shared.delivery.control import CONTROL_TYPES
+from shared.delivery.reading import InboxReader
+from shared.delivery.sending import Handler, Settlement, Unit
 from shared.instance.app import App
-from shared.instance.delivery.control import CONTROL_TYPES
-from shared.instance.delivery.reading import InboxReader
-from shared.instance.delivery.sending import Handler, Settlement, Unit
 from shared.instance.settings import prefix_of
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.contract import decode_control

@@ -23,8 +23,8 @@ from shared.core.protocol.accept import ReadingInstance
 from shared.core.protocol.accept import _authenticate as authenticate
 from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.record_table import RECORD_TABLE, Fate, row_for
-from shared.instance.delivery.arriving import ENCRYPTED, unpack
-from shared.instance.delivery.judgement import kind_of
+from shared.delivery.arriving import ENCRYPTED, unpack
+from shared.delivery.judgement import kind_of
 from shared.messaging.acks import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from shared.core.protocol.message import Draft
-from shared.party.origin.store.transfers import PostgresTransfers
+from shared.features.transfers.store import PostgresTransfers
 from shared.platform.database.transactions import Database
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.transferring import WORKERS, claim_at_once, mandated
@@ -35,7 +35,7 @@ class Stopping(PostgresTransfers):
 
 async def main(asked: dict[str, Any]) -> list[str | None]:
     if asked.get("stops"):
-        patch("shared.party.origin.app.PostgresTransfers", Stopping).start()
+        patch("shared.instance.parties.PostgresTransfers", Stopping).start()
     database = Database(asked["url"], pool_size=WORKERS)
     origin = Origin(database, world())
     mandated(origin.world, 50)

@@ -19,9 +19,9 @@ from shared.core.authority import Role
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.sending import Unit
-from shared.party.origin.bus import OriginHandler
-from shared.party.recipient.use_cases import ItemActor, act
+from shared.delivery.sending import Unit
+from shared.features.filing.effects import OriginHandler
+from shared.features.received.service.items import ItemActor, act
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
 from tests.services.doors import ACTOR, as_told, asking

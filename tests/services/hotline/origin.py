@@ -25,21 +25,20 @@ from shared.core.protocol.message import Draft, Received
 from shared.core.protocol.prepare import Documents
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.instance.delivery.sending import Settlement, Unit
-from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.bodies import answer_filed
-from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
-from shared.party.origin.app import FEATURES, SENT_AGAIN, answer_followers
-from shared.party.origin.bus import OriginHandler
-from shared.party.origin.domain import Request, Submission
-from shared.party.origin.store.amendments import ERASE_AGAIN
-from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.store.holds import keep_alarm
-from shared.party.origin.use_cases import referrals as use_cases
-from shared.party.origin.use_cases.alarms import Alarms
-from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.redecide import CurrentDocuments
-from shared.party.origin.use_cases.referrals import Actor
+from shared.delivery.sending import Settlement, Unit
+from shared.features.filing.api.act_handlers import OriginApi
+from shared.features.filing.api.bodies import answer_filed
+from shared.features.filing.api.checking import CheckOutcome, CheckRequest, check_posted
+from shared.features.filing.effects import OriginHandler
+from shared.features.filing.rules import Request, Submission
+from shared.features.filing.service import referrals as use_cases
+from shared.features.filing.service.alarms import Alarms
+from shared.features.filing.service.intake import Intake
+from shared.features.filing.service.redecide import CurrentDocuments
+from shared.features.filing.service.referrals import Actor
+from shared.features.filing.store.attention import ERASE_AGAIN, keep_alarm
+from shared.features.filing.store.intake import PostgresFilings
+from shared.instance.parties import FEATURES, SENT_AGAIN, answer_followers
 from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.identity import Identity

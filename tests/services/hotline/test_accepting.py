@@ -23,7 +23,7 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.acceptance import AuditState, at_audit, check_acceptance
 from shared.core.protocol.message import Record
-from shared.party.origin.domain import Request, Submission
+from shared.features.filing.rules import Request, Submission
 from tests.services.audit.log import Log
 from tests.services.databases import connected
 from tests.services.doors import ACTOR, asking

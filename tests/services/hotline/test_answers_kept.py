@@ -14,8 +14,8 @@ from shared.core.contracts.registry import NOTICE_ANSWERED
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.filing.store.edges import PostgresEdges
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import numbered, received

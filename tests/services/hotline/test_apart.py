@@ -15,10 +15,11 @@ import pytest
 from shared.core.authority import Role
 from shared.core.canonical import digest
 from shared.core.ids import uuid7
-from shared.party.failure_isolation import Act, ClaimedBatch, Isolation
-from shared.party.origin import bus
-from shared.party.origin.domain import HttpReply, Request, Submission
-from shared.party.origin.use_cases.intake import Intake
+from shared.features.contacts import effects as contacts_effects
+from shared.features.filing import effects
+from shared.features.filing.rules import HttpReply, Request, Submission
+from shared.features.filing.service.intake import Intake
+from shared.platform.database.failure_isolation import Act, ClaimedBatch, Isolation
 from shared.platform.database.transactions import RowScope
 from shared.platform.observability.metrics import REGISTRY
 from shared.platform.observability.retry_backoff import PAUSE_MAX
@@ -132,7 +133,7 @@ UPDATE edge SET is_missing = true WHERE {_POLICES}
     ),
     "suggests contact": Loop(
         _met,
-        lambda origin: partial(bus.suggest, origin.bus, APPLYING),
+        lambda origin: partial(contacts_effects.suggest, origin.bus, APPLYING),
         done="SELECT EXISTS (SELECT FROM contact WHERE referral_id = $1)",
         kept="revision",
         breaks="0",
@@ -256,7 +257,7 @@ async def test_a_full_batch_that_fails_last_is_sent_one_by_one(origin: Origin, m
     """The rollback at the end sent nothing, so no later subject is skipped."""
     referrals = [await _waits(origin) for _ in range(2)]
     waiting = "SELECT count(*) FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'waiting'"
-    monkeypatch.setattr(bus, "DUE_MAX", await run(origin, waiting, referrals))
+    monkeypatch.setattr(effects, "DUE_MAX", await run(origin, waiting, referrals))
     upgraded(origin)
     last_step, tried = origin.database.last_step, list[int]()
     assert last_step is not None

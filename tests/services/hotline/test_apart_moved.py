@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Unavailable
-from shared.party.failure_isolation import ClaimedBatch
-from shared.party.origin import bus
+from shared.features.filing import effects
+from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.observability.metrics import REGISTRY
 from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.hotline.origin import Origin
@@ -28,7 +28,7 @@ async def test_after_a_move_it_is_tried_by_one_directory(origin: Origin, monkeyp
     async def later(_: float) -> None:
         """Advance the clock under one directory; then repair the defect."""
         looks.append(1)
-        origin.clock.advance(bus.FOLLOWED.total_seconds())
+        origin.clock.advance(effects.FOLLOWED.total_seconds())
         if len(looks) == 8:
             assert await pair.done() == (False, True)
             await pair.mend()
@@ -94,4 +94,4 @@ async def test_without_a_database_moves_are_sought_less_often(origin: Origin, mo
     monkeypatch.setattr("asyncio.sleep", later)
     with pytest.raises(EndOfTurn):
         await origin.bus.follow_moves()
-    assert pauses == [bus.LOOK_EVERY_S, bus.LOOK_EVERY_S, bus.NOTICED_S]
+    assert pauses == [effects.LOOK_EVERY_S, effects.LOOK_EVERY_S, effects.NOTICED_S]

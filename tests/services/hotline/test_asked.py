@@ -29,7 +29,8 @@ from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.answers import ActionReason
 from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.questions.store import PostgresQuestions, asked_waits
+from shared.features.dialogues.store import PostgresQuestions
+from shared.features.questions.store import asked_waits
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import received
 from tests.services.doors import asking, waiting

@@ -16,8 +16,8 @@ from shared.core.ids import uuid4
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.attention import AttentionRoutes, AttentionSource
-from shared.party.origin.store.holds import origin_waits
+from shared.features.attention.api import AttentionRoutes, AttentionSource
+from shared.features.filing.store.attention import origin_waits
 from tests.services.deliveries import numbered, received
 from tests.services.doors import attention_list, serving
 from tests.services.hotline.origin import APPLYING, KEK, Origin

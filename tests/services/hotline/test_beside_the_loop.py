@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
-from shared.party.origin.api.checking import CheckRequest, CheckWorker, check_posted
+from shared.features.filing.api.checking import CheckRequest, CheckWorker, check_posted
 from shared.platform.database.transactions import Database
 from shared.platform.http import worker_process as aside_module
 from tests.services.doors import asking

@@ -17,7 +17,7 @@ from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.derived_referral import derived_from
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.referral import TransferReason
-from shared.party.attention_item import ListPlace
+from shared.features.attention.rules import ListPlace
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import asking

@@ -19,10 +19,10 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
-from shared.party.origin import app
-from shared.party.origin.records import LockedReferral
-from shared.party.origin.store import transfers
-from shared.party.origin.store.transfers import PostgresTransfers
+from shared.features.transfers import store
+from shared.features.transfers.ports import LockedReferral
+from shared.features.transfers.store import PostgresTransfers
+from shared.instance import parties
 from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.services.hotline.transferring import claim, claim_at_once, mandated, orphan, told, transfer
 from tests.services.outgoing import placed
@@ -126,13 +126,13 @@ class Meeting(PostgresTransfers):
 
     async def hand_over(self, held: LockedReferral, to: str, at: datetime) -> None:
         """Hand the referral over without the row that only one worker can insert."""
-        await self._driver.execute(transfers._HAND_OVER, held.referral_id)
+        await self._driver.execute(store._HAND_OVER, held.referral_id)
 
 
 async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control with the lock off: both claims are granted."""
     referral_id, (one, other, *_) = await transferred(origin)
-    monkeypatch.setattr(transfers, "_LOCK", transfers._LOCK.replace("FOR UPDATE", ""))
-    monkeypatch.setattr(app, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
+    monkeypatch.setattr(store, "_LOCK", store._LOCK.replace("FOR UPDATE", ""))
+    monkeypatch.setattr(parties, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
     await asyncio.gather(applied(origin, claim(referral_id, one)), applied(origin, claim(referral_id, other)))
     assert await told(origin, "claim_granted") == sorted((one, other))

@@ -25,9 +25,9 @@ from shared.core.protocol.prepare import Prepared
 from shared.core.routing.clocks import Law, LawAt
 from shared.core.vocabulary.answers import NoticeAction
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.filing import FILED, FilingBatch, PostgresFiling
-from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.filing.store.edges import PostgresEdges
+from shared.features.filing.store.intake import FILED, FilingBatch, PostgresFiling
 from shared.platform.database.feed import note_acts
 from shared.platform.database.transactions import Database, RowScope, write_late
 from shared.platform.timers.store import list_timers

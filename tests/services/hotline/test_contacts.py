@@ -13,10 +13,10 @@ from shared.core.ids import uuid4
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.instance.delivery.sending import Unit
-from shared.party.failure_isolation import ClaimedBatch
-from shared.party.origin.bus import suggest
-from shared.party.origin.store.edges import PostgresEdges
+from shared.delivery.sending import Unit
+from shared.features.contacts.effects import suggest
+from shared.features.filing.store.edges import PostgresEdges
+from shared.platform.database.failure_isolation import ClaimedBatch
 from tests.services.deliveries import received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_duplicates import at, linked, spellings

@@ -20,11 +20,11 @@ from shared.core.errors import CausewayError, Unavailable
 from shared.core.protocol.accept import accept_batch
 from shared.core.protocol.message import Draft
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.failure_isolation import ClaimedBatch
-from shared.party.origin.domain import PAUSES
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.origin.use_cases.redecide import DUE_MAX, EdgeRedecider
+from shared.features.filing.rules import PAUSES
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.filing.service.redecide import DUE_MAX, EdgeRedecider
+from shared.features.filing.store.edges import PostgresEdges
+from shared.platform.database.failure_isolation import ClaimedBatch
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_attention import about
@@ -221,7 +221,7 @@ async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
 
 async def test_without_the_bound_it_is_decided_each_time(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr("shared.party.origin.use_cases.redecide.PAUSES", (PAUSES[0],) * 100)
+    monkeypatch.setattr("shared.features.filing.service.redecide.PAUSES", (PAUSES[0],) * 100)
     before = await decided(origin)
     await origin.file()
     for _ in range(12):

@@ -11,9 +11,9 @@ import pytest
 
 from shared.core.ids import uuid7
 from shared.core.protocol import locations
-from shared.party.failure_isolation import Isolation
-from shared.party.origin.store.filing import FilingBatch, PostgresFiling
-from shared.party.origin.store.locations import Locations
+from shared.features.filing.store.intake import FilingBatch, PostgresFiling
+from shared.features.filing.store.locations import Locations
+from shared.platform.database.failure_isolation import Isolation
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.doors import asking, until_idle
 from tests.services.hotline.origin import KEK, Origin

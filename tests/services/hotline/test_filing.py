@@ -16,9 +16,9 @@ from shared.core.envelope.content_proof import unpack_proof
 from shared.core.errors import Defect, Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Draft
-from shared.party.origin.domain import HttpReply, Request, Submission
-from shared.party.origin.store.filing import PostgresFiling
-from shared.party.origin.use_cases.intake import TOGETHER
+from shared.features.filing.rules import HttpReply, Request, Submission
+from shared.features.filing.service.intake import TOGETHER
+from shared.features.filing.store.intake import PostgresFiling
 from shared.platform.database.transactions import RowScope
 from tests.services.doors import ACTOR
 from tests.services.hotline.origin import Origin

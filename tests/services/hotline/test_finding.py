@@ -12,7 +12,7 @@ import pytest
 from shared.core.clock import SystemClock
 from shared.core.ids import uuid7
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.store import referrals
+from shared.features.filing.store import referrals
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE, PROVIDER

@@ -29,9 +29,9 @@ from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.bus import OriginTimers
-from shared.party.origin.store.holds import expired_holds
-from shared.party.origin.use_cases import holds
+from shared.features.holds import service
+from shared.features.holds.effects import OriginTimers
+from shared.features.holds.store import expired_holds
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import received
 from tests.services.doors import until_idle, waiting
@@ -253,9 +253,9 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
             acting = origin.acting(session, role=role, actor=actor)
             if act == "propose_override":
                 said = HoldOverride(hold=hold, basis=OverrideBasis.CHILD_AT_RISK)
-                done = await holds.propose_override(referral_id, said, acting)
+                done = await service.propose_override(referral_id, said, acting)
             else:
-                done = await holds.confirm_override(referral_id, OverrideApproval(hold=hold), acting)
+                done = await service.confirm_override(referral_id, OverrideApproval(hold=hold), acting)
             return done.state
 
     return referral_id, override
@@ -263,7 +263,7 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
 
 async def test_without_that_check_one_person_would_override(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the test below, without the check of the proposer."""
-    monkeypatch.setattr(holds, "require_another", lambda *_: None)
+    monkeypatch.setattr(service, "require_another", lambda *_: None)
     _, override = await overridable(origin)
     await override("propose_override", "one")
     assert await override("confirm_override", "one") == "overridden"

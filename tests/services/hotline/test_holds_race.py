@@ -15,8 +15,9 @@ from uuid import UUID
 
 import pytest
 
-from shared.party.origin.records import Hold, StaleReferral
-from shared.party.origin.store.holds import PostgresPlanned
+from shared.features.filing.ports import StaleReferral
+from shared.features.holds.ports import Hold
+from shared.features.holds.store import PostgresPlanned
 from tests.services.doors import until_idle
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, place, planned, timers, told

@@ -24,10 +24,10 @@ from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.core.vocabulary.routing import PartyStatus
-from shared.instance.delivery.sending import Settlement, Unit
-from shared.party.failure_isolation import ClaimedBatch
-from shared.party.origin import bus
-from shared.party.origin.store.edges import PostgresEdges
+from shared.delivery.sending import Settlement, Unit
+from shared.features.filing import effects
+from shared.features.filing.store.edges import PostgresEdges
+from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
@@ -199,7 +199,7 @@ async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monk
     """Each transaction has one edge, and the second fails. The first notice stays issued; the others follow later."""
     notices = [(await filed(origin))[1] for _ in range(3)]
     move(origin.world, PROVIDER)
-    monkeypatch.setattr(bus, "DUE_MAX", 1)
+    monkeypatch.setattr(effects, "DUE_MAX", 1)
     replace, calls = PostgresEdges.replace, []
 
     async def failing(*arguments: Any) -> None:

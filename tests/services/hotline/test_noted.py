@@ -13,8 +13,8 @@ from shared.core.errors import Unavailable
 from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin import bus
-from shared.party.origin.domain import PAUSES
+from shared.features.filing import effects
+from shared.features.filing.rules import PAUSES
 from shared.platform.database.transactions import Database
 from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.hotline import test_moves as moves
@@ -63,7 +63,7 @@ async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed
 
     async def later(_: float) -> None:
         turns.append(1)
-        origin.clock.advance(bus.FOLLOWED.total_seconds())
+        origin.clock.advance(effects.FOLLOWED.total_seconds())
         if len(turns) == 1:
             found["notice"] = (await moves.filed(behind))[1]
             found["published"] = expire(origin, monkeypatch)

@@ -11,8 +11,8 @@ from services.hotline.domain import HOTLINE as RECIPIENT
 from shared.core.authority import Role
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
-from shared.party.recipient.domain import ItemQuery
-from shared.party.recipient.use_cases import list_items, show_item
+from shared.features.received.rules import ItemQuery
+from shared.features.received.service.items import list_items, show_item
 from tests.services.databases import stored_text
 from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, withdrawn
 from tests.services.doors import asking, door, serving

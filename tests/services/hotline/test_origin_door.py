@@ -17,9 +17,9 @@ from shared.core.errors import Unavailable
 from shared.core.ids import uuid7
 from shared.core.protocol.origin import ANSWERS, ReferralState
 from shared.core.vocabulary.answers import AnswerState, ReceiptOutcome
-from shared.party.origin.domain import AnswerDetail, Delivery, Request, SentEdge, Submission, Tick, ticks
-from shared.party.origin.store.filing import PostgresFiling
-from shared.party.questions.store import ShownQuestion
+from shared.features.dialogues.store import ShownQuestion
+from shared.features.filing.rules import AnswerDetail, Delivery, Request, SentEdge, Submission, Tick, ticks
+from shared.features.filing.store.intake import PostgresFiling
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE

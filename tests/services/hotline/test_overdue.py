@@ -11,8 +11,8 @@ from shared.core.authority import Role
 from shared.core.contracts.items import ItemAnswer
 from shared.core.routing.clocks import Law
 from shared.core.vocabulary.answers import NoticeAction
-from shared.party.attention import AttentionRoutes, AttentionSource, overdue
-from shared.party.origin.store.holds import origin_waits
+from shared.features.attention.api import AttentionRoutes, AttentionSource, overdue
+from shared.features.filing.store.attention import origin_waits
 from shared.platform.database.transactions import RowScope
 from shared.platform.timers.store import read_due
 from tests.services.doors import attention_list, serving, timers_of, until_idle

@@ -16,7 +16,7 @@ from shared.core.guard import cost
 from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid7
 from shared.core.routing.directory_index import SMALLEST
-from shared.party.origin.domain import QuotaUsage
+from shared.features.filing.rules import QuotaUsage
 from shared.platform.observability.metrics import UNRELEASED
 from tests.services.doors import asking
 from tests.services.hotline.origin import APPLYING, Origin

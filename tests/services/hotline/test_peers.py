@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.protocol.read_capabilities import Reads, own_reads
-from shared.instance.delivery.sending import load_peer_reads, note_reads
+from shared.delivery.sending import load_peer_reads, note_reads
 from shared.platform.database.transactions import Database
 from tests.support.builders import AT
 

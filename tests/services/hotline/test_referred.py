@@ -16,7 +16,7 @@ from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.questions import NeedsInfo
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.store.edge_rows import referral_words
+from shared.features.filing.store.edge_rows import referral_words
 from shared.platform.database.transactions import RowScope
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed

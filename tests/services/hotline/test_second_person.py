@@ -19,7 +19,7 @@ from shared.core.guard.edition import passed
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
 from shared.core.protocol.message import Draft, Received
-from shared.party.origin.use_cases import questions
+from shared.features.filing.service import answers
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
@@ -131,7 +131,7 @@ async def test_without_the_look_at_who_filed_it_one_person_would_do(
     origin: Origin, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     """Negative control of the test below, without the check of the submitter."""
-    monkeypatch.setattr(questions, "require_another", lambda *_: None)
+    monkeypatch.setattr(answers, "require_another", lambda *_: None)
     referral_id = await unreleased(client)
     assert (await review(client, referral_id, act, actor=ACTOR)).status_code == 202
 

@@ -18,7 +18,7 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.origin.store.locations import OriginTracks
+from shared.features.filing.store.locations import OriginTracks
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow, removed
@@ -232,7 +232,7 @@ async def test_an_erased_referral_is_not_issued_anew_and_needs_a_person(origin: 
 
 
 async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.party.origin.bus.DUE_MAX", 2)
+    monkeypatch.setattr("shared.features.filing.effects.DUE_MAX", 2)
     notices = [(await delivered(origin))[1] for _ in range(5)]
     sent = await lacks(origin, *(UUID(each.subject) for each in notices))
     assert sorted(messages(sent)) == sorted(messages(notices))

@@ -9,11 +9,10 @@ import pytest
 from shared.core.authority import Role
 from shared.core.ids import uuid4, uuid7
 from shared.core.vocabulary.referral import TransferReason, WithdrawalReason
-from shared.party.origin.domain import TransferStatus
-from shared.party.origin.records import LockedReferral
-from shared.party.origin.store.holds import unclaimed_waits
-from shared.party.origin.use_cases.referrals import OriginSender
-from shared.party.origin.use_cases.transfers import told_again
+from shared.features.filing.service.referrals import OriginSender
+from shared.features.filing.store.attention import unclaimed_waits
+from shared.features.transfers.ports import LockedReferral, TransferStatus
+from shared.features.transfers.service import told_again
 from tests.services.doors import waiting
 from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer

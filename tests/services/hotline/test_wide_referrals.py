@@ -26,12 +26,12 @@ from shared.core.contracts.directory import Directory
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
 from shared.core.protocol.message import Draft
+from shared.features.filing.rules import PAUSES
 from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.party.origin.domain import PAUSES
 from shared.platform.database.transactions import Database
 from shared.platform.http.edge import create_app
 from shared.platform.http.identity import Identity

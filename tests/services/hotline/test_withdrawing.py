@@ -19,10 +19,10 @@ from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import KeptBasis, WithdrawalFate
 from shared.core.vocabulary.judgement import RetentionClass
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.party.list_filter import EVERYTHING
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.referrals import PostgresReferrals
-from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.filing.store.edges import PostgresEdges
+from shared.features.filing.store.referrals import PostgresReferrals
+from shared.features.search.rules import EVERYTHING
 from shared.platform.database.transactions import RowScope
 from shared.platform.observability.telemetry import close_telemetry, configure_telemetry
 from tests.services.deliveries import numbered, received

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.api import notice_routes, notices_router
-from shared.party.work_items.api import work_items_router
+from shared.features.bulk.api import work_items_router
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.industry.provider import KEK, Providers

@@ -18,11 +18,11 @@ from shared.core.contracts.base import Contract
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.sending import Unit
-from shared.party.origin.bus import OriginHandler
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.redecide import EdgeRedecider
-from shared.party.recipient.use_cases import ItemActor
+from shared.delivery.sending import Unit
+from shared.features.filing.effects import OriginHandler
+from shared.features.filing.service.redecide import EdgeRedecider
+from shared.features.filing.store.edges import PostgresEdges
+from shared.features.received.service.items import ItemActor
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued
 from tests.services.doors import ACTOR, as_told

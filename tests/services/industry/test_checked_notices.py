@@ -22,7 +22,7 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
-from shared.party.recipient.domain import ItemQuery
+from shared.features.received.rules import ItemQuery
 from tests.services.deliveries import (
     AT,
     HOTLINE,

@@ -13,7 +13,7 @@ import pytest
 from shared.core.authority import Role
 from shared.core.ids import uuid7
 from shared.core.routing.clocks import Law
-from shared.party.webhooks import party_routers
+from shared.instance.parties import party_routers
 from shared.platform.timers.store import list_timers
 from shared.platform.timers.timers import Timers
 from tests.contracts.described import Described

@@ -28,10 +28,11 @@ from shared.core.errors import Refused
 from shared.core.guard.edition import own
 from shared.core.ids import uuid7
 from shared.core.protocol.locations import FORMS
-from shared.party.bulk.store import BatchedAct
-from shared.party.bulk.use_cases import act_on_many
-from shared.party.preservation.store.preservations import ProviderPreservations, tokens
-from shared.party.recipient.use_cases import ItemActor
+from shared.features.bulk.service import act_on_many
+from shared.features.bulk.store import BatchedAct
+from shared.features.locations.store import tokens
+from shared.features.preservation.store import ProviderPreservations
+from shared.features.received.service.items import ItemActor
 from shared.platform.database.migrate import find_differences, read_catalogue
 from shared.platform.database.transactions import RowScope, Session
 from tests.services.databases import connected

@@ -26,8 +26,8 @@ from shared.core.protocol.items import ItemLog, answered
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.core.vocabulary.judgement import RetentionClass
-from shared.instance.delivery.sending import Unit
-from shared.party.recipient.domain import ItemAct
+from shared.delivery.sending import Unit
+from shared.features.received.rules import ItemAct
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import stored_text
 from tests.services.deliveries import (

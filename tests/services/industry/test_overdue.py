@@ -13,7 +13,7 @@ from shared.core.authority import Role
 from shared.core.clock import rfc3339
 from shared.core.routing.clocks import Law
 from shared.core.routing.policy_index import PolicyIndex
-from shared.party.attention import AttentionRoutes, overdue
+from shared.features.attention.api import AttentionRoutes, overdue
 from shared.platform.database.transactions import RowScope
 from shared.platform.timers.store import read_due
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn

@@ -24,9 +24,9 @@ from shared.core.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_
 from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
-from shared.instance.delivery.sending import Unit
-from shared.party.preservation.store.preservations import ProviderPreservations
-from shared.party.preservation.use_cases import PreserveActor, act
+from shared.delivery.sending import Unit
+from shared.features.preservation.service import PreserveActor, act
+from shared.features.preservation.store import ProviderPreservations
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import connected, until_one_waits_for_a_lock
 from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received

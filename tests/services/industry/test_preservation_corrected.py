@@ -21,7 +21,7 @@ from shared.core.protocol.preservation import acted, clock_steps, preserved, sho
 from shared.core.routing.clocks import Effect, Law, Step, runs
 from shared.core.vocabulary.law import ClockEvent
 from shared.core.vocabulary.preservation import PreservationKind
-from shared.party.preservation.store.preservations import ProviderPreservations
+from shared.features.preservation.store import ProviderPreservations
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, issued, received
 from tests.services.industry.provider import APPLYING, KEK, Providers

@@ -23,9 +23,9 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.core.protocol.preservation import check_told_day
-from shared.party.attention_item import ListPlace
-from shared.party.preservation.store.preservations import PostgresPreservations, refused_waits, unanswered_waits
-from shared.party.preservation.use_cases import receive
+from shared.features.attention.rules import ListPlace
+from shared.features.preservation.service import receive
+from shared.features.preservation.store import PostgresPreservations, refused_waits, unanswered_waits
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received
 from tests.services.doors import BEGINNING

@@ -29,8 +29,10 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
-from shared.instance.delivery.sending import Settlement, Unit
-from shared.party.automation import Automation, QuestionExpiry, own_questions
+from shared.delivery.sending import Settlement, Unit
+from shared.features.questions.service import QuestionExpiry
+from shared.features.received.effects import Automation
+from shared.instance.parties import own_questions
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received
 from tests.services.doors import until_idle, waiting

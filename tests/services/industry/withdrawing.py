@@ -13,7 +13,8 @@ from services.industry.app import ERASES
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.core.ids import uuid7
-from shared.party.automation import Automation, Withdrawals
+from shared.features.received.effects import Automation
+from shared.features.withdrawals.service import Withdrawals
 from shared.platform.database.journal import Erasures, Journal
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn

@@ -14,11 +14,11 @@ from shared.core.contracts.referral import ReferralSubmission
 from shared.core.protocol.message import Draft
 from shared.core.protocol.prepare import Documents
 from shared.core.routing.documents import read_directory, read_policy
-from shared.instance.delivery.control import ControlLetterWriter
-from shared.instance.delivery.sending import StreamSending, find_sealing_keys
+from shared.delivery.control import ControlLetterWriter
+from shared.delivery.sending import StreamSending, find_sealing_keys
+from shared.features.filing.store.intake import FilingBatch, PostgresFiling
 from shared.instance.settings import load_keys
 from shared.messaging.composition import SegmentComposer
-from shared.party.origin.store.filing import FilingBatch, PostgresFiling
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.outgoing import subjects_of
 from tests.support.preparing import prepare

@@ -19,10 +19,10 @@ from services.law_enforcement.store import PostgresCases, case_reference, protec
 from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.core.errors import Defect
 from shared.core.ids import uuid7
-from shared.party.origin.store.filing import opened as opened_content
-from shared.party.origin.store.filing import places
-from shared.party.recipient.store.arriving import NewItem, new_items
-from shared.party.recipient.store.items import PostgresItems
+from shared.features.filing.store.intake import opened as opened_content
+from shared.features.filing.store.intake import places
+from shared.features.received.store.arriving import NewItem, new_items
+from shared.features.received.store.items import PostgresItems
 from tests.services.deliveries import (
     AGENCY,
     HOTLINE,

@@ -21,8 +21,8 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.prepare import Documents
 from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.jurisdiction import TREE
-from shared.instance.delivery.sending import Settlement, Unit
-from shared.party.recipient.use_cases import ItemActor
+from shared.delivery.sending import Settlement, Unit
+from shared.features.received.service.items import ItemActor
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered
 from tests.services.doors import ACTOR, as_told

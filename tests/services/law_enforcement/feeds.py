@@ -17,7 +17,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.ids import uuid4, uuid7
-from shared.party.events import events_router
+from shared.features.events.api import events_router
 from shared.platform.database.feed import FeedListener, note_acts
 from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described

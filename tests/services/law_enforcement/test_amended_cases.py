@@ -23,12 +23,12 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import CaseOutcome, YesNoUnknown
 from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
-from shared.instance.delivery.sending import Unit
-from shared.instance.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
+from shared.delivery.sending import Unit
+from shared.delivery.subjects import ListedTracks
+from shared.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
+from shared.features.received.rules import HeldItem, ItemAct
+from shared.features.received.store.items import PostgresItems
 from shared.messaging.tracks import track_of
-from shared.party.recipient.domain import HeldItem, ItemAct
-from shared.party.recipient.store.items import PostgresItems
-from shared.party.stores import ListedTracks
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, numbered, offered
 from tests.services.law_enforcement.agency import KEK, Agencies

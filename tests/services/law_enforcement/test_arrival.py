@@ -14,8 +14,8 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.acts.states import Event
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid4, uuid7
+from shared.features.received.rules import ItemQuery
 from shared.instance.streams import begin_anew
-from shared.party.recipient.domain import ItemQuery
 from shared.platform.database import feed
 from shared.platform.database.feed import note_acts
 from shared.platform.database.transactions import Database, RowScope, Session, write_late

@@ -14,11 +14,11 @@ from shared.core.contracts.answers import CaseAcceptance, Declination
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.vocabulary.answers import CaseDeclineReason
-from shared.party.attention import AttentionRoutes, AttentionSource
-from shared.party.attention_item import AttentionPage
-from shared.party.list_filter import ListFilter
-from shared.party.recipient.domain import ItemQuery
-from shared.party.recipient.store.listing import items_waiting
+from shared.features.attention.api import AttentionRoutes, AttentionSource
+from shared.features.attention.rules import AttentionPage
+from shared.features.received.rules import ItemQuery
+from shared.features.received.store.listing import items_waiting
+from shared.features.search.rules import ListFilter
 from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
 from tests.services.doors import ACTOR, as_told, serving

@@ -28,11 +28,12 @@ from shared.core.protocol.message import Received
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
-from shared.instance.delivery.sending import Unit
-from shared.party.recipient.domain import RequestedHold
-from shared.party.recipient.store.arriving import HeldLocations
-from shared.party.recipient.store.case_referrals import cases_back, ended_holds
-from shared.party.recipient.use_cases import ItemActor
+from shared.delivery.sending import Unit
+from shared.features.cases.store import cases_back
+from shared.features.holds.store import ended_holds
+from shared.features.received.rules import RequestedHold
+from shared.features.received.service.items import ItemActor
+from shared.features.received.store.arriving import HeldLocations
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, received, withdrawn
 from tests.services.doors import ACTOR, as_told, waiting

@@ -15,7 +15,7 @@ from services.law_enforcement.store import case_words
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance
 from shared.core.ids import uuid7
-from shared.party.events import timelines_router
+from shared.features.events.api import timelines_router
 from tests.contracts.described import Described
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered
 from tests.services.doors import ACTOR, asking, door, serving

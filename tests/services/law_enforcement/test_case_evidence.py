@@ -10,7 +10,7 @@ from shared.core.authority import Role
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
-from shared.instance.delivery.sending import Unit
+from shared.delivery.sending import Unit
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, offered
 from tests.services.doors import asking, door, serving

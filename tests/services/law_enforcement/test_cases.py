@@ -27,9 +27,9 @@ from shared.core.vocabulary.answers import (
     YesNoUnknown,
 )
 from shared.core.vocabulary.judgement import RetentionClass
-from shared.party.recipient.domain import ItemAct
-from shared.party.recipient.store import arriving
-from shared.party.recipient.use_cases import ItemActor
+from shared.features.received.rules import ItemAct
+from shared.features.received.service.items import ItemActor
+from shared.features.received.store import arriving
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (

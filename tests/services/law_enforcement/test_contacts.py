@@ -14,8 +14,8 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.agencies import ContactGround
 from shared.core.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
-from shared.party.attention_item import AttentionRow, ListPlace
-from shared.party.recipient.store.listing import contacts_waiting
+from shared.features.attention.rules import AttentionRow, ListPlace
+from shared.features.contacts.store import contacts_waiting
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import BEGINNING

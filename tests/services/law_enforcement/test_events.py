@@ -198,7 +198,7 @@ async def test_what_comes_between_look_and_wait_is_not_missed(feed: Door, monkey
                 await told.wait()  # the notification arrives before the wait begins
         return found
 
-    monkeypatch.setattr("shared.party.events.read_feed", looks_too_early)
+    monkeypatch.setattr("shared.features.events.api.read_feed", looks_too_early)
     assert await feed.subjects(after=1, wait=LONG_S) == noted
     assert feed.listener.woken() == [True]
 

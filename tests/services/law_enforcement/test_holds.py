@@ -14,7 +14,7 @@ from shared.core.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
-from shared.party.recipient.store.case_referrals import ended_holds
+from shared.features.holds.store import ended_holds
 from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received
 from tests.services.doors import waiting
 from tests.services.law_enforcement.agency import Agencies

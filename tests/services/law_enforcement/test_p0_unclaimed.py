@@ -15,9 +15,9 @@ from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import Assignment, CaseClaim
 from shared.core.routing.clocks import Law
 from shared.core.vocabulary.answers import CaseDeclineReason
-from shared.party.attention import AttentionRoutes, AttentionSource
-from shared.party.attention_item import AttentionItem
-from shared.party.recipient.store.listing import cases_waiting
+from shared.features.attention.api import AttentionRoutes, AttentionSource
+from shared.features.attention.rules import AttentionItem
+from shared.features.cases.store import cases_waiting
 from shared.platform.database.transactions import RowScope
 from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY

@@ -15,7 +15,7 @@ from shared.core.protocol.accept import accept
 from shared.core.protocol.case_referral import bound
 from shared.core.protocol.message import Draft, Received
 from shared.core.vocabulary.agencies import CaseReferReason
-from shared.party.recipient.domain import HeldItem, PassedCase, applied
+from shared.features.received.rules import HeldItem, PassedCase, applied
 from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to
 from tests.support.exchange_world import World, world

@@ -25,9 +25,9 @@ from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.answers import CaseDeclineReason, WithdrawalFate
 from shared.core.vocabulary.jurisdiction import TREE
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
-from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.recipient.store.arriving import HeldLocations
+from shared.features.preservation.api import PreservationRoutes, preservations_router
+from shared.features.preservation.store import PostgresPreservations
+from shared.features.received.store.arriving import HeldLocations
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import (
     AGENCY,

@@ -16,8 +16,9 @@ from shared.core.contracts.answers import CaseAcceptance, WithdrawalAnswer
 from shared.core.contracts.items import AnswerTrack
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
-from shared.party.automation import Automation, Withdrawals
-from shared.party.recipient.store.arriving import ERASED_RECEIVED
+from shared.features.received.effects import Automation
+from shared.features.received.store.arriving import ERASED_RECEIVED
+from shared.features.withdrawals.service import Withdrawals
 from shared.platform.database.journal import ErasedRecord, Erasures, Journal
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn

@@ -16,7 +16,7 @@ from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.envelope.webhooks import verify_webhook
 from shared.core.ids import uuid4, uuid7
-from shared.party.webhooks import party_routers
+from shared.instance.parties import party_routers
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.courier.courier import WebhookDispatcher
 from shared.platform.courier.leases import DeliveryLeases, SendingPlaces

@@ -31,7 +31,7 @@ from shared.core.protocol.message import Record
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import read_directory
 from shared.core.vocabulary.proofs import NotProven, Proven
-from shared.instance.delivery.arriving import pack, unpack
+from shared.delivery.arriving import pack, unpack
 from shared.messaging.composition import RECORD_BYTES_MAX as SENT_BYTES_MAX
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import SINCE, World, move, public_key, world

@@ -13,8 +13,8 @@ import pytest
 from shared.core.errors import Unavailable
 from shared.core.protocol.preservation import Hours
 from shared.core.routing.documents import DocumentStore
-from shared.instance.delivery.gate import CLOCK_TOLERANCE, SendGate
-from shared.instance.delivery.loops import StreamRelay
+from shared.delivery.gate import CLOCK_TOLERANCE, SendGate
+from shared.delivery.loops import StreamRelay
 from shared.instance.machinery import InstanceParts
 from shared.platform.observability.health import Check
 from shared.platform.observability.metrics import EDGES_WAIT

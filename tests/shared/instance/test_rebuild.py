@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Unavailable
-from shared.instance.delivery.session_check import SessionCheck
+from shared.delivery.session_check import SessionCheck
 from shared.instance.machinery import InstanceParts
 from shared.platform.database.transactions import Database
 from tests.shared.instance.test_relay_lease import instance

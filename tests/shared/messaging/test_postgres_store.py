@@ -16,7 +16,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid7
-from shared.instance.delivery.upkeep_loop import ASKED
+from shared.delivery.upkeep_loop import ASKED
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.resync import HOLDINGS_PAUSE
 from shared.messaging.store import PostgresMessagingTx

@@ -22,7 +22,7 @@ from tests.simulation.mutants.sites import ROOM, ROOT, Mutant, draw
 
 UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
 #: Modules whose own tests are elsewhere; those of the others have their names.
-OWN = {"tracks": "tests/shared/instance/delivery/test_track_keys.py"}
+OWN = {"tracks": "tests/shared/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
 #: The heads that the log shows are tested without a broker.
 ARRIVAL = "tests/shared/messaging/test_arrival.py"

@@ -11,4 +11,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    run_files(*OF_PARTIES, "party/origin/schema.sql", "party/recipient/schema.sql", Path(__file__).with_suffix(".sql"))
+    own = "features/filing/schema.sql", "features/received/schema.sql"
+    run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"))

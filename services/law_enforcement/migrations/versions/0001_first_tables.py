@@ -11,5 +11,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    own = "party/preservation/schema.sql", "party/recipient/schema.sql"
+    own = "features/preservation/schema.sql", "features/received/schema.sql"
     run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"))

@@ -18,12 +18,12 @@ from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.core.protocol.acceptance import Acceptor
-from shared.party.origin.api.act_handlers import OriginApi
-from shared.party.origin.api.bodies import answer_filed
-from shared.party.origin.api.checking import CheckOutcome, CheckRequest, check_posted
-from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.use_cases.alarms import Alarms
-from shared.party.origin.use_cases.intake import Intake
+from shared.features.filing.api.act_handlers import OriginApi
+from shared.features.filing.api.bodies import answer_filed
+from shared.features.filing.api.checking import CheckOutcome, CheckRequest, check_posted
+from shared.features.filing.service.alarms import Alarms
+from shared.features.filing.service.intake import Intake
+from shared.features.filing.store.intake import PostgresFilings
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.legitimate import submission

@@ -42,12 +42,12 @@ from shared.core.protocol.message import Draft, Received, Record, compose, seal_
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState, NoticeAction
 from shared.core.vocabulary.routing import PartyKind
-from shared.party.origin.records import AnswerAct, OpenEdge
-from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.preservation.domain import Preservation, PreservationKey, begun
-from shared.party.preservation.use_cases import receive as receive_preservations
-from shared.party.recipient.domain import HeldItem, ItemKey, RecipientKind
-from shared.party.recipient.use_cases import receive
+from shared.features.filing.ports import AnswerAct, OpenEdge
+from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.preservation.rules import Preservation, PreservationKey, begun
+from shared.features.preservation.service import receive as receive_preservations
+from shared.features.received.rules import HeldItem, ItemKey, RecipientKind
+from shared.features.received.service.items import receive
 from tests.contracts.golden import INSTANCES
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World

@@ -47,8 +47,8 @@ from shared.core.vocabulary.answers import (
     ReinstateReason,
     YesNoUnknown,
 )
-from shared.party.recipient.domain import HeldItem, RecipientKind, applied, words_of, written
-from shared.party.recipient.store.listing import words
+from shared.features.received.rules import HeldItem, RecipientKind, applied, words_of, written
+from shared.features.received.store.listing import words
 from tests.services.deliveries import AGENCY, OTHER_HOTLINE, PROVIDER, issued, offered
 
 Said = tuple[str, Contract | None]

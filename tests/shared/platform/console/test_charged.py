@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from shared.core.authority import Role
 from shared.core.ids import uuid7
-from shared.party.console.subjects import SubjectPages
+from shared.features.workspace.pages.subjects import SubjectPages
 from shared.platform.console.accounts import SignedInUser
 from shared.platform.console.forms import PageInput
 from shared.platform.console.frame import ConsoleAccess, Frame

@@ -20,9 +20,9 @@ from starlette.responses import Response
 from shared.core.envelope.base64url import to_base64url
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
-from shared.party.console.subjects import SubjectPages
-from shared.party.origin.console import pages as pages_of_referrals
-from shared.party.origin.console.pages import ReferralPages
+from shared.features.workspace.pages import referrals as pages_of_referrals
+from shared.features.workspace.pages.referrals import ReferralPages
+from shared.features.workspace.pages.subjects import SubjectPages
 from shared.platform.console.accounts import RANDOM_CHARACTERS, Sessions
 from shared.platform.console.forms import PageInput, csrf_of
 from shared.platform.console.frame import ConsoleAccess, Frame

@@ -12,7 +12,7 @@ import pytest
 
 from shared.core.errors import Unavailable
 from shared.instance.streams import first_of
-from shared.party.failure_isolation import apart_from_others
+from shared.platform.database.failure_isolation import apart_from_others
 from shared.platform.observability import health
 from shared.platform.observability.health import EXIT_CODE, LoopWatch, end_tasks
 

@@ -1,0 +1,1 @@
+"""Amendments of referrals and corrections of their provider, by their origin."""

@@ -1,0 +1,1 @@
+"""The attention list: subjects that wait for a person of the party."""

@@ -1,0 +1,1 @@
+"""Many acts in one request, and notices grouped by location."""

@@ -1,0 +1,1 @@
+"""Suggestions of contact between agencies with a common case or location."""

@@ -1,0 +1,1 @@
+"""Deadlines of a party: open timers."""

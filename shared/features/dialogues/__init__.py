@@ -1,0 +1,1 @@
+"""Dialogues about a subject: a question and its answer, and their deadline."""

@@ -1,0 +1,1 @@
+"""The events of a party: feed, timeline, and live pages."""

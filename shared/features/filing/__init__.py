@@ -1,0 +1,1 @@
+"""Filing: an origin accepts, decides, sends and withdraws referrals, and follows their answers."""

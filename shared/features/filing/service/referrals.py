@@ -1,0 +1,301 @@
+"""Acts of a party on its referrals, the messages to their recipients, and the daily quota.
+
+The daily quota bounds the records that a party files between two midnights (UTC). It has two parts: hashes, and all
+other fields. A record is debited in the transaction that makes it durable, so that processes with one database share
+the quota.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.core.acts.act import Subject
+from shared.core.acts.states import follow, happened, row
+from shared.core.authority import Authority, Role
+from shared.core.contracts.base import Contract
+from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Refused, not_found
+from shared.core.guard import RecordCost
+from shared.core.ids import uuid4
+from shared.core.protocol.clocks import EdgeStep, taken_back
+from shared.core.protocol.message import Addressing, Draft, compose
+from shared.core.protocol.origin import ReferralState
+from shared.core.protocol.prepare import Documents, Prepared
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.core.vocabulary.referral import WithdrawalReason
+from shared.core.vocabulary.routing import Disposition
+from shared.features.filing.ports import Addressee, StoredReferral
+from shared.features.filing.rules import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
+from shared.features.filing.store.intake import PostgresDays
+from shared.features.filing.store.referrals import PostgresReferrals
+from shared.features.record_access.store import PartyStore
+from shared.platform.observability.logs import log
+
+_WITHDRAW = row(Subject.REFERRAL, "withdraw")
+
+
+class Withdrawal(Contract):
+    """The reason why the origin withdraws the referral."""
+
+    reason: WithdrawalReason
+
+
+async def show_referral(referral_id: UUID, acting: Actor) -> ShownReferral:
+    """Return one referral with its ticks. Raises `Refused("not_found")` for absent and foreign ids."""
+    acting.require("read")
+    shown = await acting.referrals.show(referral_id)
+    if shown is None:
+        raise not_found()
+    return shown
+
+
+async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Actor) -> None:
+    """Mark the referral withdrawn, and send a withdrawal to each recipient at every instance that had it.
+
+    A repetition, with any reason, changes nothing and sends nothing. Raises `Refused("not_found")` for absent and
+    foreign referrals. Every recipient must acknowledge; until then, the edge shows that it has not. A recipient that
+    has left the directory gets no message, and its edge continues to show that.
+    """
+    filed = await acting.filed(referral_id, "withdraw")
+    if filed.state == ReferralState.WITHDRAWN:
+        return
+    following, referrals = follow(_WITHDRAW, filed.state), acting.referrals
+    if not await referrals.withdraw(referral_id, reason, acting.at):
+        return  # another transaction withdrew it while this one waited for the row
+    await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
+    told, directory = await referrals.told(referral_id), acting.directory()
+    there = await tell_taken_back(
+        referral_id, told, filed, store=referrals, reason=reason, party=acting.party, directory=directory, at=acting.at
+    )
+    await referrals.mark_withdrawn(referral_id, there)
+    if left := [each for each in told if not reachable(each, directory)]:
+        log("withdrawal_untold", count=len(left))
+
+
+#: A feature's step after an amendment has changed the edges of a referral.
+EdgesChanged = Callable[[UUID, "Actor"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The actor of one transaction, with its time, permits, referrals and documents. `actor` is opaque.
+
+    Other features open their stores on the connection of `referrals`. `then` returns the documents in force at a given
+    time, as known now. `day_filled` raises the alarm that the party has used up its daily quota. `owe` charges the
+    party for work. `edges_changed` are the steps of features after an amendment.
+    """
+
+    party: str
+    role: Role
+    actor: str
+    referrals: PostgresReferrals
+    kek: KeyEncryptionKey
+    authority: Authority
+    directory: Callable[[], DirectoryIndex]
+    documents: Callable[[], Documents]
+    then: Callable[[datetime], Documents]
+    instance: str
+    at: datetime
+    day_filled: Callable[[], None]
+    owe: Callable[[int], None]
+    edges_changed: Sequence[EdgesChanged] = ()
+
+    def require(self, action: str, state: str = Disposition.ROUTED) -> None:
+        """Check the role before any look-up. Raises `Refused("forbidden")` for a role that never may.
+
+        Every decided referral may be read and withdrawn, so the default state represents them all.
+        """
+        self.authority.require("referral", self.role, action=action, state=state)
+
+    async def filed(self, referral_id: UUID, action: str) -> StoredReferral:
+        """Return the referral to act on. Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones."""
+        self.require(action)
+        found = await self.referrals.find(referral_id)
+        if found is None:
+            raise not_found()
+        return found
+
+    async def tell(
+        self, message: MessageType, clear: Contract, filed: StoredReferral, *, subject: UUID, to: str, place: str
+    ) -> None:
+        """Send a message to a recipient at the instance `place`, unless one of them has left the directory."""
+        directory = self.directory()
+        if directory.party(to) is None or directory.instance(place) is None:
+            return
+        addressing = Addressing(
+            subject=subject,
+            sender=self.party,
+            recipient=to,
+            directory=directory,
+            exercise=filed.exercise,
+            at=self.at,
+            traceparent=filed.traceparent,
+            place=place,
+        )
+        await self.referrals.send([compose(message, clear, addressing)])
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSender:
+    """The context for messages about the referrals of one instance, by the current directory."""
+
+    directory: DirectoryIndex
+    instance: str
+    at: datetime
+
+    def tell(
+        self,
+        message: MessageType,
+        said: Contract,
+        *,
+        of: UUID,
+        sender: str,
+        to: str,
+        exercise: bool,
+        sealed: bytes | None = None,
+    ) -> list[Draft]:
+        """Compose one message; none if the recipient has left, or if another instance serves the origin now."""
+        directory = self.directory
+        if not directory.serves(self.instance, sender) or directory.instance_of(to) is None:
+            return []
+        addressing = Addressing(
+            subject=of, sender=sender, recipient=to, directory=directory, exercise=exercise, at=self.at
+        )
+        return [compose(message, said, addressing, sealed=sealed)]
+
+
+async def tell_taken_back(
+    referral_id: UUID,
+    told: Sequence[Addressee],
+    filed: StoredReferral,
+    *,
+    store: PartyStore,
+    reason: WithdrawalReason,
+    party: str,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> list[tuple[UUID, Addressee]]:
+    """Send a withdrawal to each reachable recipient, and end all deadlines. Return the message of each current holder.
+
+    An instance that a recipient has left need not acknowledge. A recipient that has left the directory gets no message.
+    """
+    steps = [
+        EdgeStep.by(party, each.notice_id or referral_id, each.recipient, step=step)
+        for each in told
+        for step in taken_back(at)
+    ]
+    await store.clock((), steps)
+    reached = [each for each in told if reachable(each, directory)]
+    drafts = [
+        tombstone(referral_id, each, filed, reason=reason, sender=party, directory=directory, at=at) for each in reached
+    ]
+    await store.send(drafts)
+    return [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
+
+
+def tombstone(
+    referral_id: UUID,
+    to: Addressee,
+    filed: StoredReferral,
+    *,
+    reason: WithdrawalReason,
+    sender: str,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> Draft:
+    """Compose the withdrawal for a recipient at one instance. A provider learns only the notice's id."""
+    named = {"notice_id": str(to.notice_id)} if to.notice_id else {"referral_id": str(referral_id), "revision": 1}
+    return compose(
+        NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
+        named | {"act": str(uuid4()), "reason": reason.value},
+        Addressing(
+            subject=to.notice_id or referral_id,
+            origin=referral_id,
+            sender=sender,
+            recipient=to.recipient,
+            directory=directory,
+            exercise=filed.exercise,
+            at=at,
+            traceparent=filed.traceparent,
+            place=to.instance,
+        ),
+    )
+
+
+def reachable(told: Addressee, directory: DirectoryIndex) -> bool:
+    """Return whether the directory still has the recipient and its instance."""
+    return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
+
+
+class Debit(NamedTuple):
+    """The debit of one record that the party files, or that a second person releases."""
+
+    party: str
+    spent: QuotaUsage
+
+    @classmethod
+    def of(cls, party: str, charged: RecordCost) -> Debit:
+        return cls(party, QuotaUsage(charged.record, charged.hashes))
+
+
+def debit_of(prepared: Prepared) -> Debit:
+    """Return the debit of a filing. A filing that waits for a second person is debited at its release."""
+    return Debit.of(prepared.origin, prepared.spent)
+
+
+async def debit_one(spent: RecordCost, acting: Actor, *, released: bool = False) -> None:
+    """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
+
+    A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
+    """
+    days = PostgresDays(acting.referrals.driver)
+    each, day = Debit.of(acting.party, spent), day_of(acting.at)
+    after = await days.debit(day, {each.party: each.spent})
+    if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
+        return
+    acting.day_filled()
+    if not released:
+        await days.debit(day, {each.party: QuotaUsage().less(each.spent)})
+        raise QuotaExceeded(acting.at)
+
+
+def fitting(debits: Sequence[Debit], spent: Mapping[str, QuotaUsage], rooms: Mapping[str, QuotaUsage]) -> list[bool]:
+    """Return whether each record fits into its party's quota after the earlier ones. `spent` includes all of them."""
+    before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
+    fits = []
+    for each in debits:
+        after = before[each.party].plus(each.spent)
+        fits.append(after.within(rooms[each.party]))
+        if fits[-1]:
+            before[each.party] = after
+    return fits
+
+
+def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, QuotaUsage]:
+    """Return the whole daily quota of each party."""
+    return {party: QuotaUsage.whole(directory.purses(party)) for party in parties}
+
+
+def sum_by_party(debits: Sequence[Debit]) -> dict[str, QuotaUsage]:
+    """Add up the debits of each party."""
+    spent: dict[str, QuotaUsage] = {}
+    for each in debits:
+        spent[each.party] = spent.get(each.party, QuotaUsage()).plus(each.spent)
+    return spent
+
+
+def claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
+    """Return the requests whose keys are claimed. A request that only the daily quota stopped may be repeated."""
+    return [index for index, each in outcomes.items() if not _may_come_again(each)]
+
+
+def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
+    """Return whether a request filed nothing and the daily quota was one of the reasons."""
+    return all(isinstance(each, Refused) for each in outcomes) and any(
+        isinstance(each, QuotaExceeded) for each in outcomes
+    )

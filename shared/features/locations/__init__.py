@@ -1,0 +1,1 @@
+"""Tokens by which locations of records are compared."""

@@ -1,0 +1,1 @@
+"""Rechecks of items that notices were sent about."""

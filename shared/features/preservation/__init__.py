@@ -1,0 +1,1 @@
+"""Preservation requests of agencies to providers, at both ends."""

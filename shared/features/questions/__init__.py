@@ -1,0 +1,1 @@
+"""Questions and disputes about items, at both ends."""

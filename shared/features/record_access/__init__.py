@@ -1,0 +1,1 @@
+"""The opening of records, which is reported to audit."""

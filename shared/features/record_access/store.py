@@ -1,0 +1,107 @@
+"""Base classes of a party's stores: sending messages, events, clocks, and the log of record openings.
+
+Each opening of a record is reported to audit. The people of the party can see the name of the person that opened it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.core.acts.states import Event
+from shared.core.contracts.facts import RecordRevealedClear
+from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.protocol.clocks import EdgeClock, EdgeStep
+from shared.core.protocol.message import Draft, compose_revealed
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.delivery.sending import send
+from shared.platform.database.feed import note_acts
+from shared.platform.timers.timers import clock
+
+
+class AccessLogRow(NamedTuple):
+    """One opening of a record: time, actor, role, reason and display name. A machine has no reason and no name."""
+
+    at: datetime
+    actor: str
+    role: str
+    reason: str | None
+    called: str | None
+
+
+async def tell_opened(
+    subject: UUID,
+    opened: RecordRevealedClear,
+    opening: PartyStore,
+    *,
+    exercise: bool,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> None:
+    """Report an opening to audit and log it for the party. Raises `Refused("not_found")` if no instance serves it."""
+    told = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
+    await opening.note_look(subject, opened, at)
+    await opening.send([told])
+
+
+_NOTE: Final = "INSERT INTO record_access_log (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
+#: The most openings of one record that are shown, the newest first.
+_SHOWN_MAX: Final = 50
+_LOOKS: Final = """
+SELECT at, actor, role, reason FROM record_access_log WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
+"""
+_CALLED: Final = "SELECT actor, display_name FROM console_account WHERE party = $1 AND display_name IS NOT NULL"
+
+
+async def looks_at(
+    driver: asyncpg.Connection, kek: KeyEncryptionKey, *, party: str, subject: UUID
+) -> Sequence[AccessLogRow]:
+    """Return the newest openings by people and machines of `party` only, newest first."""
+    rows = await driver.fetch(_LOOKS, party, subject, _SHOWN_MAX)
+    people = await driver.fetch(_CALLED, party) if rows else []
+    called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["display_name"] for each in people}
+    return [AccessLogRow(**dict(each), called=called.get(each["actor"])) for each in rows]
+
+
+class PartyStore:
+    """A store within one transaction, which is bound to the acting party."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    @property
+    def driver(self) -> asyncpg.Connection:
+        """Return the connection, for a store of another feature in the same transaction."""
+        return self._driver
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Send messages when this transaction commits."""
+        send(self._driver, drafts)
+
+    async def note(self, events: Sequence[Event]) -> None:
+        """Add events to the feeds of parties of this instance when this transaction commits."""
+        note_acts(self._driver, events)
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        """Log the opening of a record for the people of the party."""
+        await self._driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
+
+    async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
+        """Begin the clocks of new edges, and store the steps of edges for their clocks."""
+        await clock(self._driver, begun, steps)
+
+
+class RecordStore(PartyStore):
+    """A store that encrypts and decrypts records under data keys, which the key `kek` wraps."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        super().__init__(driver)
+        self._kek = kek
+
+    async def looks_at(self, party: str, subject: UUID) -> Sequence[AccessLogRow]:
+        """Return the openings of a record by people and machines of the party."""
+        return await looks_at(self._driver, self._kek, party=party, subject=subject)

@@ -1,0 +1,1 @@
+"""Search of a party's lists: filters and pages."""

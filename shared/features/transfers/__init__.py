@@ -1,0 +1,1 @@
+"""Transfers of referrals between hotlines, and their claims."""

@@ -1,0 +1,1 @@
+"""Webhooks of a party: their registration, and their pages."""

@@ -1,0 +1,1 @@
+"""Withdrawals that no person answers, and the end of retention."""

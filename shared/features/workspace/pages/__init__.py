@@ -1,0 +1,1 @@
+"""Pages of the subjects of a party: its own referrals, and the subjects that it received."""

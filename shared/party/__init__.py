@@ -1,1 +1,0 @@
-"""Common code of all services of parties: submissions of origins, inboxes of recipients. It builds on the runtime."""

@@ -1,1 +1,0 @@
-"""Console pages of all parties: received subjects, the attention list and deadlines."""

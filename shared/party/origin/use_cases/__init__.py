@@ -1,1 +1,0 @@
-"""Use cases of an origin: one function or class for each act."""

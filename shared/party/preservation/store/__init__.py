@@ -1,1 +1,0 @@
-"""Preservations in PostgreSQL, and the locations of a provider's notices."""
