@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from services.hotline import console
-from services.hotline.api import offer_routes, offers_router, referrals_router
-from services.hotline.bus import hotline_door
-from services.hotline.domain import AUTHORITY, HOTLINE
-from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.core.acts.act import OfferState, Subject
 from shared.features.attention.api import AttentionSource, overdue
 from shared.features.events.api import no_words
 from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
+from shared.features.offers import pages
+from shared.features.offers.api import offer_routes, offers_router, referrals_router
+from shared.features.offers.effects import hotline_door
+from shared.features.offers.rules import AUTHORITY, HOTLINE
+from shared.features.offers.store import PostgresOffers, transfers_waiting
 from shared.features.received.store.arriving import ERASED_RECEIVED
 from shared.features.received.store.listing import items_waiting
 from shared.instance.app import App, serving
@@ -48,9 +48,9 @@ def assemble(machinery: InstanceParts) -> App:
         items,
         title="Causeway hotline",
         use=origin.api,
-        kind=console.offers(offer_routes(items)),
+        kind=pages.offers(offer_routes(items)),
         sources=sources,
-        folders=console.FOLDERS,
+        folders=pages.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))

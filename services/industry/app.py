@@ -5,13 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from services.industry import console
-from services.industry.api import notice_routes, notices_router, referrals_router, statistics_router
-from services.industry.bus import industry_door
-from services.industry.console.reports import PLACE as REPORT
-from services.industry.console.reports import ReportPages
-from services.industry.domain import AUTHORITY, PROVIDER
-from services.industry.store import PostgresNotices
 from shared.core.acts.act import NoticeState, PreservationState, Subject, Track
 from shared.features.attention.api import AttentionSource, overdue
 from shared.features.bulk.api import WorkRoutes, work_items_router
@@ -21,6 +14,13 @@ from shared.features.events.api import no_words
 from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
+from shared.features.notices import pages
+from shared.features.notices.api import notice_routes, notices_router, referrals_router, statistics_router
+from shared.features.notices.effects import industry_door
+from shared.features.notices.pages import PLACE as REPORT
+from shared.features.notices.pages import ReportPages
+from shared.features.notices.rules import AUTHORITY, PROVIDER
+from shared.features.notices.store import PostgresNotices
 from shared.features.preservation.api import PreservationRoutes, preservations_router
 from shared.features.preservation.pages import PLACE
 from shared.features.preservation.store import (
@@ -75,9 +75,9 @@ def assemble(machinery: InstanceParts) -> App:
         items,
         title="Causeway industry",
         use=origin.api,
-        kind=console.notices(notices),
+        kind=pages.notices(notices),
         sources=sources,
-        folders=console.FOLDERS,
+        folders=pages.FOLDERS,
         more=[entry("Work items", WORK), entry("Preservations", PLACE), entry("Report", REPORT)],
         preservations=asked,
     )

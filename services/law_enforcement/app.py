@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from services.law_enforcement import console
-from services.law_enforcement.api import case_routes, cases_router, holds_router
-from services.law_enforcement.bus import AgencyHandler
-from services.law_enforcement.domain import AGENCY, AUTHORITY
-from services.law_enforcement.store import PostgresCases, case_words
 from shared.core.acts.act import CaseState, PreservationState, Subject, Track
 from shared.core.protocol.prepare import Documents
 from shared.delivery.subjects import ListedTracks
 from shared.features.attention.api import AttentionQuery, AttentionSource, overdue
-from shared.features.cases.store import cases_back, cases_waiting
+from shared.features.cases import pages as cases_pages
+from shared.features.cases.api import case_routes, cases_router, holds_router
+from shared.features.cases.effects import AgencyHandler
+from shared.features.cases.rules import AGENCY, AUTHORITY
+from shared.features.cases.store.cases import PostgresCases, case_words
+from shared.features.cases.store.leases import cases_waiting
+from shared.features.cases.store.passed_cases import cases_back
 from shared.features.contacts.store import contacts_waiting
 from shared.features.holds.store import ended_holds
 from shared.features.preservation.api import PreservationRoutes, preservations_router
@@ -59,10 +60,10 @@ def assemble(machinery: InstanceParts) -> App:
         machinery,
         items,
         title="Causeway law enforcement",
-        menu=around(entry(console.TITLE, console.PATH), entry("Preservations", PLACE)),
-        kinds=[console.cases(case_routes(items, documents))],
+        menu=around(entry(cases_pages.TITLE, cases_pages.PATH), entry("Preservations", PLACE)),
+        kinds=[cases_pages.cases(case_routes(items, documents))],
         sources=sources,
-        folders=console.FOLDERS,
+        folders=cases_pages.FOLDERS,
         preservations=asks,
     )
     routers = [*acting, *party_routers(items, sources, words), pages.frame.closed()]

@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from services.hotline.domain import HOTLINE
-from services.industry.domain import PROVIDER
-from services.law_enforcement.domain import AGENCY
 from shared.core.codes import ERRORS, FAMILIES, find_remedy
+from shared.features.cases.rules import AGENCY
+from shared.features.notices.rules import PROVIDER
+from shared.features.offers.rules import HOTLINE
 from tests.architecture.codes import Found, codes_in, constants, error_classes
 from tests.architecture.source import ROOT, modules, parse
 

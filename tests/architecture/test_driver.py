@@ -70,7 +70,7 @@ def test_journeys_and_failures_see_the_product_from_outside() -> None:
         "from shared.platform.post.relay import Relay\n",
         "from shared.core.protocol import topics\n",
         "from shared.core import canonical\n",
-        "import services.hotline.bus\n",
+        "import shared.features.offers.effects\n",
         "def f():\n    import shared.features\n",
         "from deploy.serve import serve\n",
         "from tests.services.doors import door\n",

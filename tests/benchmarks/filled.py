@@ -20,13 +20,13 @@ from uuid import UUID
 
 import asyncpg
 
-from services.hotline.store import PostgresOffers
-from services.industry import store as industry
-from services.industry.store import PostgresNotices
-from services.law_enforcement import store as law_enforcement
-from services.law_enforcement.store import PostgresCases
 from shared.delivery.tracks import TrackSide
+from shared.features.cases.store.cases import PostgresCases
+from shared.features.cases.store.passed_cases import cases as law_enforcement
 from shared.features.filing.store import attention, edges, intake, referrals
+from shared.features.notices import store as industry
+from shared.features.notices.store import PostgresNotices
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.store import items, listing
 from shared.features.received.store.items import PostgresItems
 from shared.platform.database import feed, idempotency

@@ -19,7 +19,6 @@ from pydantic_core import from_json
 
 from services.audit.domain.partitions import Loss, LossReason, PartitionId, entry_of
 from services.audit.domain.reading import record_digest
-from services.law_enforcement.store import case_reference, protected_reference
 from shared.core.contracts.directory import DocumentActivated
 from shared.core.contracts.preservation_api import PreservationRecord
 from shared.core.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
@@ -33,6 +32,7 @@ from shared.core.protocol.second_review import SecondReview
 from shared.delivery.arriving import pack, unpack
 from shared.delivery.judgement import read_edge
 from shared.features.amendments.store import revision_place
+from shared.features.cases.store.cases import case_reference, protected_reference
 from shared.features.filing.store.edge_rows import reference_place
 from shared.features.filing.store.intake import places
 from shared.features.preservation.store import opened_record, protected_record

@@ -77,7 +77,7 @@ def serving(
     return RouteContext(
         database=database,
         acts=Acts(database),
-        authority=import_module(f"services.{kind}.domain").AUTHORITY,
+        authority=import_module(f"services.{kind}.app").AUTHORITY,
         identified=identified_as(kind),
         kek=kek,
         directory=lambda: directory,

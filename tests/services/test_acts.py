@@ -17,12 +17,6 @@ from client.cli.verb_table import table
 from client.cli.verbs import group
 from deploy.artifacts.examples import AGENCY as CASE_OF
 from deploy.artifacts.examples import EDGE_IDS
-from services.hotline.domain import HOTLINE as HOTLINES
-from services.hotline.ports import OpenedOffer
-from services.industry.domain import PROVIDER as PROVIDERS
-from services.industry.ports import OpenedNotice
-from services.law_enforcement.domain import AGENCY as AGENCIES
-from services.law_enforcement.ports import CaseAct, OpenedCase
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
 from shared.core.acts.states import TrackState, follow, personal, row, rows_of, shown, standings, states
 from shared.core.acts.table import ACTS, RAISING, STAYING
@@ -37,10 +31,16 @@ from shared.core.protocol.items import ItemLog, fold
 from shared.core.protocol.message import Received
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
+from shared.features.cases.ports import CaseAct, OpenedCase
+from shared.features.cases.rules import AGENCY as AGENCIES
 from shared.features.dialogues.store import ShownQuestion
 from shared.features.filing.ports import AnswerAct, EdgeUpdate, OpenEdge
 from shared.features.filing.rules import AnswerDetail
 from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.notices.ports import OpenedNotice
+from shared.features.notices.rules import PROVIDER as PROVIDERS
+from shared.features.offers.ports import OpenedOffer
+from shared.features.offers.rules import HOTLINE as HOTLINES
 from shared.features.received.rules import HeldItem, written
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received

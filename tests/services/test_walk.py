@@ -40,7 +40,7 @@ def test_a_referral_enters_no_more_files_than_the_bound(
 
 
 @pytest.mark.parametrize(
-    ("leg", "routes"), [("filing", "services/hotline/api.py"), ("answering", "shared/features/received/api.py")]
+    ("leg", "routes"), [("filing", "shared/features/offers/api.py"), ("answering", "shared/features/received/api.py")]
 )
 def test_behind_the_edge_a_request_comes_to_its_routes_first(walked: Walk, leg: str, routes: str) -> None:
     """The routes of acts on received subjects are the same for all recipients."""
@@ -52,8 +52,8 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     for leg, room in {
         "filing": "shared/core/protocol/prepare.py",
         "sending": "shared/messaging/relay.py",
-        "receiving": "services/law_enforcement/store.py",
-        "answering": "services/law_enforcement/store.py",
+        "receiving": "shared/features/cases/store/cases.py",
+        "answering": "shared/features/cases/store/cases.py",
         "answered": "shared/features/filing/service/answers.py",
     }.items():
         assert room in walked.legs[leg].files

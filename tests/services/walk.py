@@ -14,12 +14,12 @@ from uuid import UUID
 
 import httpx
 
-from services.hotline.bus import hotline_door
-from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import AgencyHandler
 from shared.core.authority import Role
 from shared.delivery.subjects import ListedTracks
+from shared.features.cases.api import cases_router
+from shared.features.cases.effects import AgencyHandler
 from shared.features.filing.store.locations import OriginTracks
+from shared.features.offers.effects import hotline_door
 from shared.messaging.acks import ACK_PAUSE
 from shared.platform.database.transactions import Database
 from tests.services.doors import asking, door, serving

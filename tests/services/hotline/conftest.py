@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.hotline.api import offers_router
+from shared.features.offers.api import offers_router
 from shared.platform.database.transactions import Database
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving

@@ -10,9 +10,6 @@ from uuid import UUID
 
 import httpx
 
-from services.hotline.bus import hotline_door
-from services.hotline.domain import HOTLINE as RECIPIENT
-from services.hotline.store import PostgresOffers
 from shared.core.acts.act import Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -21,6 +18,9 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.delivery.sending import Unit
 from shared.features.filing.effects import OriginHandler
+from shared.features.offers.effects import hotline_door
+from shared.features.offers.rules import HOTLINE as RECIPIENT
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.service.items import ItemActor, act
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered

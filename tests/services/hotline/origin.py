@@ -13,8 +13,6 @@ from uuid import UUID
 
 import httpx
 
-from services.hotline.api import referrals_router
-from services.hotline.domain import AUTHORITY
 from shared.core.authority import Role
 from shared.core.canonical import digest
 from shared.core.envelope.datakeys import KeyEncryptionKey
@@ -38,6 +36,8 @@ from shared.features.filing.service.redecide import CurrentDocuments
 from shared.features.filing.service.referrals import Actor
 from shared.features.filing.store.attention import ERASE_AGAIN, keep_alarm
 from shared.features.filing.store.intake import PostgresFilings
+from shared.features.offers.api import referrals_router
+from shared.features.offers.rules import AUTHORITY
 from shared.instance.parties import FEATURES, SENT_AGAIN, answer_followers
 from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.database.transactions import Database, RowScope, Session

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from services.hotline.store import transfers_waiting
 from shared.core.authority import Role
 from shared.core.contracts.answers import ClaimGoneClear, ClaimGrantedClear, ItemProgress, TransferOfferedClear
 from shared.core.contracts.base import Contract
@@ -18,6 +17,7 @@ from shared.core.protocol.derived_referral import derived_from
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.referral import TransferReason
 from shared.features.attention.rules import ListPlace
+from shared.features.offers.store import transfers_waiting
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import asking

@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.hotline.api import offers_router
-from services.hotline.domain import HOTLINE as RECIPIENT
 from shared.core.authority import Role
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
+from shared.features.offers.api import offers_router
+from shared.features.offers.rules import HOTLINE as RECIPIENT
 from shared.features.received.rules import ItemQuery
 from shared.features.received.service.items import list_items, show_item
 from tests.services.databases import stored_text

@@ -19,7 +19,6 @@ from fastapi import Request
 from client.api import CausewayClient
 from client.cli.import_file import AcceptanceFile, ImportState, check_file, import_file, state_path
 from client.cli.rows import RowFile
-from services.hotline.api import referrals_router
 from shared.core.authority import Role
 from shared.core.clock import SystemClock
 from shared.core.contracts.directory import Directory
@@ -27,6 +26,7 @@ from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
 from shared.core.protocol.message import Draft
 from shared.features.filing.rules import PAUSES
+from shared.features.offers.api import referrals_router
 from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes

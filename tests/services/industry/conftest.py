@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.api import notice_routes, notices_router
 from shared.features.bulk.api import work_items_router
+from shared.features.notices.api import notice_routes, notices_router
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.industry.provider import KEK, Providers

@@ -7,9 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from services.industry.bus import industry_door
-from services.industry.store import PostgresNotices
-from services.industry.use_cases import act_on_notice
 from shared.core.acts.act import Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -22,6 +19,9 @@ from shared.delivery.sending import Unit
 from shared.features.filing.effects import OriginHandler
 from shared.features.filing.service.redecide import EdgeRedecider
 from shared.features.filing.store.edges import PostgresEdges
+from shared.features.notices.effects import industry_door
+from shared.features.notices.service import act_on_notice
+from shared.features.notices.store import PostgresNotices
 from shared.features.received.service.items import ItemActor
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued

@@ -12,7 +12,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.industry.api import statistics_router
 from shared.core.contracts.answers import ItemStatement, NoticeStatements
 from shared.core.contracts.decision import Edge
 from shared.core.contracts.referral import NoticeRecord
@@ -20,6 +19,7 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received, WireForm
 from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
 from shared.core.vocabulary.referral import IncidentKind
+from shared.features.notices.api import statistics_router
 from shared.formats.dsa_notices import CATEGORY, COLUMNS
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, edge, issued
 from tests.services.doors import door, serving

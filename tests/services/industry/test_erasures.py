@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.industry.store import PostgresNotices
 from shared.core.errors import Defect, Refused, Unavailable
 from shared.core.ids import uuid7
+from shared.features.notices.store import PostgresNotices
 from shared.platform.database.journal import KeptRecord
 from shared.platform.database.transactions import gather
 from shared.platform.observability.health import Check

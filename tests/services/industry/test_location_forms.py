@@ -17,8 +17,6 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.store import PostgresNotices
-from services.industry.use_cases import act_on_notice
 from shared.core.acts.act import Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -31,6 +29,8 @@ from shared.core.protocol.locations import FORMS
 from shared.features.bulk.service import act_on_many
 from shared.features.bulk.store import BatchedAct
 from shared.features.locations.store import tokens
+from shared.features.notices.service import act_on_notice
+from shared.features.notices.store import PostgresNotices
 from shared.features.preservation.store import ProviderPreservations
 from shared.features.received.service.items import ItemActor
 from shared.platform.database.migrate import find_differences, read_catalogue

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.api import notices_router
 from shared.core.authority import Role
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
 from shared.core.protocol.message import Record
 from shared.delivery.sending import Unit
+from shared.features.notices.api import notices_router
 from shared.platform.database.transactions import RowScope
 from tests.services.databases import connected
 from tests.services.doors import asking, door, serving

@@ -11,9 +11,9 @@ import asyncpg
 import httpx
 import pytest
 
-from services.industry.api import notices_router
 from shared.core.authority import Role
 from shared.core.ids import uuid7
+from shared.features.notices.api import notices_router
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers

@@ -12,8 +12,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry import use_cases
-from services.industry.domain import AUTHORITY
 from shared.core.acts.act import Subject, Track
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -25,6 +23,8 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.delivery.sending import Unit
+from shared.features.notices import service
+from shared.features.notices.rules import AUTHORITY
 from shared.features.preservation.service import PreserveActor, act
 from shared.features.preservation.store import ProviderPreservations
 from shared.platform.database.transactions import RowScope
@@ -224,6 +224,6 @@ async def test_in_no_order_is_something_removed_that_an_unanswered_request_wants
 
 async def test_with_the_check_off_some_order_removes_it(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: the same walks without the check for preservation requests."""
-    monkeypatch.setattr(use_cases, "removed_by", lambda *_: frozenset[int]())
+    monkeypatch.setattr(service, "removed_by", lambda *_: frozenset[int]())
     found = [passed for seed in range(20) for passed in await walk(providers, Random(seed))]
     assert found

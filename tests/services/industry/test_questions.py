@@ -9,8 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from services.industry.domain import PROVIDER as KIND
-from services.industry.store import PostgresNotices
 from shared.core.authority import Role
 from shared.core.clock import rfc3339
 from shared.core.contracts.questions import (
@@ -30,6 +28,8 @@ from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from shared.delivery.sending import Settlement, Unit
+from shared.features.notices.rules import PROVIDER as KIND
+from shared.features.notices.store import PostgresNotices
 from shared.features.questions.service import QuestionExpiry
 from shared.features.received.effects import Automation
 from shared.instance.parties import own_questions

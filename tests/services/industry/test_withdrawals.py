@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.industry.store import PostgresNotices
 from shared.core.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.core.errors import Refused, Unavailable
 from shared.core.vocabulary.answers import NoticeAction
+from shared.features.notices.store import PostgresNotices
 from shared.platform.database.journal import ErasedRecord
 from shared.platform.observability.health import Check
 from shared.platform.observability.retry_backoff import PAUSE_MAX

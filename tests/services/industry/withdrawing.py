@@ -10,9 +10,9 @@ import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import ERASES
-from services.industry.domain import PROVIDER as KIND
-from services.industry.store import PostgresNotices
 from shared.core.ids import uuid7
+from shared.features.notices.rules import PROVIDER as KIND
+from shared.features.notices.store import PostgresNotices
 from shared.features.received.effects import Automation
 from shared.features.withdrawals.service import Withdrawals
 from shared.platform.database.journal import Erasures, Journal

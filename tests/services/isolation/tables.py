@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.audit.domain.entries import AUTHORITY as AUDIT
-from services.hotline.domain import AUTHORITY as HOTLINE
-from services.industry.domain import AUTHORITY as INDUSTRY
-from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
 from shared.core.acts.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.core.acts.states import WebhookState
 from shared.core.authority import Authority, Role
 from shared.core.protocol.origin import ReferralState
+from shared.features.cases.rules import AUTHORITY as LAW_ENFORCEMENT
+from shared.features.notices.rules import AUTHORITY as INDUSTRY
+from shared.features.offers.rules import AUTHORITY as HOTLINE
 from tests.services.isolation import inserts
 
 

@@ -13,14 +13,14 @@ from uuid import UUID
 
 import pytest
 
-from services.hotline.store import PostgresOffers
-from services.industry.store import PostgresNotices
-from services.law_enforcement.store import PostgresCases, case_reference, protected_reference
 from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, protect, wrap
 from shared.core.errors import Defect
 from shared.core.ids import uuid7
+from shared.features.cases.store.cases import PostgresCases, case_reference, protected_reference
 from shared.features.filing.store.intake import opened as opened_content
 from shared.features.filing.store.intake import places
+from shared.features.notices.store import PostgresNotices
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.store.arriving import NewItem, new_items
 from shared.features.received.store.items import PostgresItems
 from tests.services.deliveries import (

@@ -8,9 +8,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.bus import AgencyHandler
-from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import act_on_case
 from shared.core.acts.act import Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -22,6 +19,9 @@ from shared.core.protocol.prepare import Documents
 from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.jurisdiction import TREE
 from shared.delivery.sending import Settlement, Unit
+from shared.features.cases.effects import AgencyHandler
+from shared.features.cases.service import act_on_case
+from shared.features.cases.store.cases import PostgresCases
 from shared.features.received.service.items import ItemActor
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.api import cases_router
+from shared.features.cases.api import cases_router
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies

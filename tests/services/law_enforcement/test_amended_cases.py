@@ -10,8 +10,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.law_enforcement.bus import AgencyHandler
-from services.law_enforcement.domain import further_purpose
 from shared.core.acts.act import CaseState
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
@@ -26,6 +24,8 @@ from shared.core.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.delivery.sending import Unit
 from shared.delivery.subjects import ListedTracks
 from shared.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
+from shared.features.cases.effects import AgencyHandler
+from shared.features.cases.rules import further_purpose
 from shared.features.received.rules import HeldItem, ItemAct
 from shared.features.received.store.items import PostgresItems
 from shared.messaging.tracks import track_of

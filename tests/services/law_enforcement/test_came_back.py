@@ -10,9 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.bus import AgencyHandler
-from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import act_on_case
 from shared.core.acts.act import Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -29,7 +26,10 @@ from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from shared.delivery.sending import Unit
-from shared.features.cases.store import cases_back
+from shared.features.cases.effects import AgencyHandler
+from shared.features.cases.service import act_on_case
+from shared.features.cases.store.cases import PostgresCases
+from shared.features.cases.store.passed_cases import cases_back
 from shared.features.holds.store import ended_holds
 from shared.features.received.rules import RequestedHold
 from shared.features.received.service.items import ItemActor

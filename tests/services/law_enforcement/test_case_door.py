@@ -11,10 +11,10 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.app import build
-from services.law_enforcement.store import case_words
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance
 from shared.core.ids import uuid7
+from shared.features.cases.store.cases import case_words
 from shared.features.events.api import timelines_router
 from tests.contracts.described import Described
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import AgencyHandler
 from shared.core.authority import Role
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
 from shared.delivery.sending import Unit
+from shared.features.cases.api import cases_router
+from shared.features.cases.effects import AgencyHandler
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, offered
 from tests.services.doors import asking, door, serving

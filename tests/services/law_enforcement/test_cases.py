@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.use_cases import act_on_case
 from shared.core.acts.act import CaseState, Subject
 from shared.core.acts.states import row
 from shared.core.authority import Role
@@ -27,6 +26,7 @@ from shared.core.vocabulary.answers import (
     YesNoUnknown,
 )
 from shared.core.vocabulary.judgement import RetentionClass
+from shared.features.cases.service import act_on_case
 from shared.features.received.rules import ItemAct
 from shared.features.received.service.items import ItemActor
 from shared.features.received.store import arriving

@@ -17,7 +17,7 @@ from shared.core.routing.clocks import Law
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.features.attention.api import AttentionRoutes, AttentionSource
 from shared.features.attention.rules import AttentionItem
-from shared.features.cases.store import cases_waiting
+from shared.features.cases.store.leases import cases_waiting
 from shared.platform.database.transactions import RowScope
 from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY

@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.domain import AGENCY
-from services.law_enforcement.use_cases import pass_on_amended
 from shared.core.errors import Refused
 from shared.core.protocol.accept import accept
 from shared.core.protocol.case_referral import bound
 from shared.core.protocol.message import Draft, Received
 from shared.core.vocabulary.agencies import CaseReferReason
+from shared.features.cases.rules import AGENCY
+from shared.features.cases.service import pass_on_amended
 from shared.features.received.rules import HeldItem, PassedCase, applied
 from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to

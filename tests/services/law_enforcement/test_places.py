@@ -10,7 +10,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.law_enforcement.api import cases_router
 from shared.core.acts.act import Track
 from shared.core.authority import Role
 from shared.core.contracts.answers import Declination, WithdrawalAnswer
@@ -25,6 +24,7 @@ from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.answers import CaseDeclineReason, WithdrawalFate
 from shared.core.vocabulary.jurisdiction import TREE
 from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
+from shared.features.cases.api import cases_router
 from shared.features.preservation.api import PreservationRoutes, preservations_router
 from shared.features.preservation.store import PostgresPreservations
 from shared.features.received.store.arriving import HeldLocations

@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from services.law_enforcement.app import ERASES
-from services.law_enforcement.domain import AGENCY as KIND
-from services.law_enforcement.store import PostgresCases
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, WithdrawalAnswer
 from shared.core.contracts.items import AnswerTrack
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
+from shared.features.cases.rules import AGENCY as KIND
+from shared.features.cases.store.cases import PostgresCases
 from shared.features.received.effects import Automation
 from shared.features.received.store.arriving import ERASED_RECEIVED
 from shared.features.withdrawals.service import Withdrawals

@@ -15,8 +15,6 @@ import httpx
 import pytest
 
 from client.cli.rows import RowFile
-from services.hotline.api import referrals_router
-from services.hotline.domain import AUTHORITY
 from shared.core.protocol.acceptance import Acceptor
 from shared.features.filing.api.act_handlers import OriginApi
 from shared.features.filing.api.bodies import answer_filed
@@ -24,6 +22,8 @@ from shared.features.filing.api.checking import CheckOutcome, CheckRequest, chec
 from shared.features.filing.service.alarms import Alarms
 from shared.features.filing.service.intake import Intake
 from shared.features.filing.store.intake import PostgresFilings
+from shared.features.offers.api import referrals_router
+from shared.features.offers.rules import AUTHORITY
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.legitimate import submission

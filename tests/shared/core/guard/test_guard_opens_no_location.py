@@ -80,7 +80,7 @@ def test_only_the_doors_outward_have_the_means_to_connect() -> None:
     ],
 )
 def test_a_planted_client_is_found(planted: str) -> None:
-    assert list(means_to_connect(parse(planted, "services/hotline/use_cases.py")))
+    assert list(means_to_connect(parse(planted, "shared/features/offers/service.py")))
 
 
 def test_taking_addresses_apart_is_no_means_to_connect() -> None:

@@ -13,9 +13,6 @@ from uuid import UUID
 
 from deploy.artifacts.examples import AGENCY as AGENCY_OF_EXAMPLES
 from deploy.artifacts.examples import EDGE_IDS
-from services.hotline.domain import HOTLINE as AS_HOTLINE
-from services.industry.domain import PROVIDER as AS_PROVIDER
-from services.law_enforcement.domain import AGENCY as AS_AGENCY
 from shared.core.acts.act import Subject, Track
 from shared.core.acts.states import Event, standings, states
 from shared.core.clock import rfc3339
@@ -42,8 +39,11 @@ from shared.core.protocol.message import Draft, Received, Record, compose, seal_
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState, NoticeAction
 from shared.core.vocabulary.routing import PartyKind
+from shared.features.cases.rules import AGENCY as AS_AGENCY
 from shared.features.filing.ports import AnswerAct, OpenEdge
 from shared.features.filing.service.answers import EdgeAnswers
+from shared.features.notices.rules import PROVIDER as AS_PROVIDER
+from shared.features.offers.rules import HOTLINE as AS_HOTLINE
 from shared.features.preservation.rules import Preservation, PreservationKey, begun
 from shared.features.preservation.service import receive as receive_preservations
 from shared.features.received.rules import HeldItem, ItemKey, RecipientKind

@@ -11,9 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from services.hotline.domain import HOTLINE as AS_HOTLINE
-from services.industry.domain import PROVIDER as AS_PROVIDER
-from services.law_enforcement.domain import AGENCY as AS_AGENCY
 from shared.core.acts.act import Offering, Subject
 from shared.core.acts.states import TrackState, answer_of, follow, personal, row, shown
 from shared.core.contracts.answers import (
@@ -47,6 +44,9 @@ from shared.core.vocabulary.answers import (
     ReinstateReason,
     YesNoUnknown,
 )
+from shared.features.cases.rules import AGENCY as AS_AGENCY
+from shared.features.notices.rules import PROVIDER as AS_PROVIDER
+from shared.features.offers.rules import HOTLINE as AS_HOTLINE
 from shared.features.received.rules import HeldItem, RecipientKind, applied, words_of, written
 from shared.features.received.store.listing import words
 from tests.services.deliveries import AGENCY, OTHER_HOTLINE, PROVIDER, issued, offered

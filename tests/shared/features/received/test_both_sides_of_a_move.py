@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.industry.domain import PROVIDER as AS_PROVIDER
 from shared.core.acts.act import Offering, Subject
 from shared.core.acts.states import TrackState, follow, row, shown
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements
@@ -27,6 +26,7 @@ from shared.core.protocol.origin import UNFINISHED, EdgeAnswer, answered_so_far
 from shared.core.vocabulary.answers import AnswerState
 from shared.features.filing.ports import OpenEdge
 from shared.features.filing.service import answers
+from shared.features.notices.rules import PROVIDER as AS_PROVIDER
 from shared.features.received.rules import HeldItem, applied, words_of, written
 from tests.services.deliveries import HOTLINE, PROVIDER, issued, notice_withdrawn, received
 

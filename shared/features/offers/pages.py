@@ -1,4 +1,4 @@
-"""The console of a hotline: offers to it. Its own referrals have the pages of every origin."""
+"""Pages of the offers to a hotline."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.industry.domain import PROVIDER
-from services.industry.store import PostgresNotices
 from shared.core.acts.act import Track
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.features.filing.effects import OriginHandler
+from shared.features.notices.rules import PROVIDER
+from shared.features.notices.store import PostgresNotices
 from shared.features.preservation.effects import PreservationHandler
 from shared.features.preservation.store import ProviderPreservations
 from shared.features.received.effects import RecipientHandler

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.core.acts.act import NoticeState, Subject
 from shared.core.acts.states import event_type
 from shared.core.contracts.referral import NoticeRecord
@@ -15,6 +14,7 @@ from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import NoticeAction
 from shared.core.vocabulary.referral import IncidentKind
 from shared.features.locations.store import tokens
+from shared.features.notices.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.features.preservation.store import NOTICED, NoticeLocation, ProviderPreservations
 from shared.features.received.store.arriving import erase_statement, insert_locations
 from shared.features.received.store.items import ItemViews, PostgresItems

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.hotline.domain import HOTLINE
-from services.hotline.store import PostgresOffers
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.features.filing.effects import OriginHandler
+from shared.features.offers.rules import HOTLINE
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.effects import RecipientHandler
 
 

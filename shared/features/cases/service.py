@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 from uuid import UUID
 
-from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
-from services.law_enforcement.store import PostgresCases
 from shared.core.acts.act import Act, CaseState, Subject
 from shared.core.acts.states import answer_of, happened
 from shared.core.acts.table import COME_BACK
@@ -33,6 +31,8 @@ from shared.core.protocol.preservation import check_bound, hold_max
 from shared.core.protocol.questions import check_numbers
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
+from shared.features.cases.rules import AGENCY, AUTHORITY, check_close_reason
+from shared.features.cases.store.cases import PostgresCases
 from shared.features.received import rules
 from shared.features.received.service.items import ItemActor, act, carry_out
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import asyncpg
 
-from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.core.acts.act import OfferState, Subject
 from shared.core.vocabulary.referral import PriorityLevel, RelationKind
 from shared.features.attention.rules import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
+from shared.features.offers.ports import Offer, OfferPage, OpenedOffer
 from shared.features.received.store.arriving import erase_statement
 from shared.features.received.store.items import ItemViews, PostgresItems
 

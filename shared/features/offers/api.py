@@ -9,10 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from services.hotline.domain import HOTLINE
-from services.hotline.ports import OfferPage, OfferTransition, OpenedOffer
-from services.hotline.store import PostgresOffers
-from services.hotline.use_cases import draft_handed_over
 from shared.core.acts.act import OfferState, Subject
 from shared.core.acts.states import personal
 from shared.core.contracts.evidence import KeptEvidence
@@ -20,6 +16,10 @@ from shared.core.contracts.referral import ReferralSubmission
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.events.api import RouteContext, viewed
 from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
+from shared.features.offers.ports import OfferPage, OfferTransition, OpenedOffer
+from shared.features.offers.rules import HOTLINE
+from shared.features.offers.service import draft_handed_over
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import ItemQuery
 from shared.features.received.service.items import act

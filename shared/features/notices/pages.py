@@ -1,21 +1,54 @@
-"""The page with a provider's report on its notices, and its download as a table."""
+"""Pages of the notices issued to a provider, and of its report on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
+import asyncpg
 from starlette.responses import Response
 
-from services.industry.domain import Period
-from services.industry.use_cases import reported_notices
 from shared.core.errors import Refused
+from shared.features.bulk.store import PostgresWorkItems
+from shared.features.notices.ports import ShownNotice
+from shared.features.notices.rules import Period
+from shared.features.notices.service import reported_notices
 from shared.features.received.api import ItemRoutes
+from shared.features.received.rules import ShownItem
 from shared.features.search.api import read_date
+from shared.features.workspace.pages.subjects import Beside, SubjectKind
 from shared.formats import dsa_notices
 from shared.formats.dsa_notices import ReportedNotice
 from shared.platform.console.forms import PageInput, problems_of
 from shared.platform.console.frame import HEADERS, Frame
+
+FOLDERS: Final = (__file__,)
+
+
+def _numbers(notice: ShownItem) -> Sequence[int]:
+    return cast("ShownNotice", notice).numbers
+
+
+async def _beside(driver: asyncpg.Connection, party: str, listed: Sequence[ShownItem]) -> Beside:
+    """Return, for each notice, the other notices of its work items."""
+    return await PostgresWorkItems(driver).beside(party, [cast("ShownNotice", each).notice_id for each in listed])
+
+
+def notices(routes: ItemRoutes) -> SubjectKind:
+    """Return the properties of the pages of notices issued to a provider."""
+    return SubjectKind(
+        path="notices",
+        title="Notices",
+        one="notice",
+        routes=routes,
+        numbers=_numbers,
+        rows="notice_rows.html",
+        body="notice_body.html",
+        record="one_record.html",
+        bulk=("acknowledge", "answer"),
+        beside=_beside,
+    )
+
 
 PLACE: Final = "report"
 

@@ -1,9 +1,8 @@
-"""Rows of cases that only agencies have."""
+"""Cases that an agency has passed on to another, or received from one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,7 +12,6 @@ from pydantic_core import from_json
 
 from shared.core.acts.act import Subject
 from shared.core.acts.states import answer_of
-from shared.core.authority import Role
 from shared.core.contracts.answers import CaseCodes
 from shared.core.contracts.case_referral import CaseProvenance, PassedAct, ReferralPassedOnSealed
 from shared.core.contracts.registry import REFERRAL_PASSED_ON
@@ -21,10 +19,9 @@ from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.case_referral import CaseFile
 from shared.core.protocol.message import Received, spelt_parts
 from shared.core.vocabulary.answers import AnswerState
-from shared.features.attention.rules import CAME_BACK, P0_UNCLAIMED, AttentionRow, ListPlace, Remedy, waits_of
-from shared.features.received.rules import UNCLAIMED, CaseLease, PassedCase
+from shared.features.attention.rules import CAME_BACK, AttentionRow, ListPlace, Remedy, waits_of
+from shared.features.received.rules import PassedCase
 from shared.features.received.store.arriving import open_record
-from shared.features.received.store.listing import items_waiting
 
 _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
@@ -168,77 +165,3 @@ def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
 
 
 Now = Callable[[], datetime]
-
-_NEWEST: Final = """
-SELECT number, actor, expires_at FROM case_lease WHERE referral_id = $1 AND party = $2 ORDER BY number DESC LIMIT 1
-"""
-_ADD: Final = """
-INSERT INTO case_lease (referral_id, party, number, actor, expires_at, assigned_by, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
-"""
-#: The keys from which actor ids are derived, of the people and API keys of a party that still have one of these roles.
-_OFFICERS: Final = """
-SELECT decode(actor, 'hex') AS whose FROM console_account WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
-UNION SELECT coalesce(decode(person, 'hex'), key_hash) FROM api_key
-WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
-"""
-
-
-#: Cases that an officer holds at the time $3.
-_STANDING: Final = """
-SELECT referral_id FROM (
-    SELECT DISTINCT ON (referral_id) referral_id, actor, expires_at FROM case_lease
-    WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
-) AS newest WHERE actor IS NOT NULL AND expires_at > $3
-"""
-#: The holder of a row of `received` by the newest lease, and the end of that lease.
-CLAIMED: Final = """,
-(SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
- ORDER BY l.number DESC LIMIT 1) AS claimed_by,
-(SELECT l.expires_at FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
- ORDER BY l.number DESC LIMIT 1) AS claimed_until
-"""
-
-#: The cases that the person {claimed_by} of the party {party} holds by the newest lease.
-MINE: Final = """subject IN (
-    SELECT l.referral_id FROM case_lease AS l
-    WHERE l.party = {party} AND l.actor = {claimed_by} AND l.expires_at > now() AND NOT EXISTS (
-        SELECT FROM case_lease AS m WHERE m.referral_id = l.referral_id AND m.party = l.party AND m.number > l.number)
-)"""
-
-
-async def cases_waiting(
-    driver: asyncpg.Connection, party: str, above: ListPlace, /, *, rank_max: int, limit: int, now: Now
-) -> list[AttentionRow]:
-    """Return open cases with a child at risk, as `items_waiting`. Unanswered cases without a lease are marked so."""
-    found = await items_waiting(driver, party, above, subject=Subject.CASE, rank_max=rank_max, limit=limit)
-    offered = [waits.row.subject for waits in found if waits.row.mend is Remedy.ACCEPT]
-    held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
-    nobodys = {each for each in offered if each not in held}
-    return [_woken(waits) if waits.row.subject in nobodys else waits for waits in found]
-
-
-def _woken(waits: AttentionRow) -> AttentionRow:
-    update = {"reasons": (P0_UNCLAIMED, *waits.row.reasons), "mend": Remedy.CLAIM}
-    return waits._replace(row=waits.row.model_copy(update=update))
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresLeases:
-    """`DeliveryLeases` within one transaction."""
-
-    driver: asyncpg.Connection
-    kek: KeyEncryptionKey
-
-    async def newest(self, referral_id: UUID, party: str) -> CaseLease:
-        row = await self.driver.fetchrow(_NEWEST, referral_id, party)
-        return UNCLAIMED if row is None else CaseLease(*row)
-
-    async def add(self, referral_id: UUID, party: str, lease: CaseLease, *, by: str, at: datetime) -> bool:
-        values = lease.number, lease.actor, lease.until, by, at
-        done: str = await self.driver.execute(_ADD, referral_id, party, *values)
-        return done.endswith(" 1")
-
-    async def is_officer(self, party: str, actor: str, roles: Collection[Role]) -> bool:
-        rows = await self.driver.fetch(_OFFICERS, party, [role.value for role in roles])
-        return any(self.kek.actor_id(party, row["whose"]) == actor for row in rows)

@@ -10,10 +10,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from services.law_enforcement.domain import AGENCY
-from services.law_enforcement.ports import CasePage, CaseTransition, OpenedCase
-from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import act_on_case
 from shared.core.acts.act import Act, CaseState, Subject
 from shared.core.acts.states import collection, personal
 from shared.core.contracts.evidence import KeptEvidence
@@ -21,6 +17,10 @@ from shared.core.contracts.holds import HoldState
 from shared.core.errors import Unavailable
 from shared.core.protocol.prepare import Documents
 from shared.features.bulk.api import BatchSubject, add_batch
+from shared.features.cases.ports import CasePage, CaseTransition, OpenedCase
+from shared.features.cases.rules import AGENCY
+from shared.features.cases.service import act_on_case
+from shared.features.cases.store.cases import PostgresCases
 from shared.features.events.api import RouteContext, viewed
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import HoldPage, ItemQuery

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 
-from services.law_enforcement import ports
 from shared.core.acts.act import Subject
 from shared.core.acts.states import event_type, personal
 from shared.core.acts.table import COME_BACK
@@ -22,13 +21,13 @@ from shared.core.contracts.referral import ReferralRecord
 from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, protect, reveal, unwrap, wrap
 from shared.core.protocol.case_referral import CaseFile
 from shared.core.protocol.message import Received, Record
-from shared.features.cases import store as cases_store
+from shared.features.cases import ports
+from shared.features.cases.store import leases, passed_cases
 from shared.features.contacts import store as contacts_store
 from shared.features.events.store import ActCodes
-from shared.features.holds import store
+from shared.features.holds import store as holds_store
 from shared.features.received.rules import ItemAct, ItemQuery, PassedCase
 from shared.features.received.store import listing
-from shared.features.received.store import listing as store_listing
 from shared.features.received.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
 from shared.features.received.store.items import PostgresItems, Reference
 from shared.features.search.rules import ListFilter
@@ -67,8 +66,8 @@ class PostgresCases(PostgresItems):
 
     kind = Subject.CASE
     erases = erase_statement("case_location", "referral_id")
-    more = cases_store.CLAIMED
-    lists = listing.list_statement(more=cases_store.CLAIMED, claimed=cases_store.MINE)
+    more = leases.CLAIMED
+    lists = listing.list_statement(more=leases.CLAIMED, claimed=leases.MINE)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -83,7 +82,7 @@ class PostgresCases(PostgresItems):
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
         await contacts_store.contacts_seen(self._driver, [each.item for each in done])
-        await store_listing.acted(self.questions, done, at)
+        await listing.acted(self.questions, done, at)
         return moved
 
     def _reference(self, act: ItemAct) -> Reference:
@@ -100,26 +99,26 @@ class PostgresCases(PostgresItems):
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
-        await cases_store.note_passed(self._driver, messages)
+        await passed_cases.note_passed(self._driver, messages)
         await contacts_store.note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:
         if not await self.find([referral_id]):
             return None
-        return await cases_store.passable(self._driver, referral_id, self._kek)
+        return await passed_cases.passable(self._driver, referral_id, self._kek)
 
     async def note_passing(self, passed: PassedCase) -> None:
-        await cases_store.note_passing(self._driver, passed)
+        await passed_cases.note_passing(self._driver, passed)
 
     async def note_amended(self, passed: PassedCase) -> None:
-        await cases_store.note_amended(self._driver, passed)
+        await passed_cases.note_amended(self._driver, passed)
 
     async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await cases_store.refuse_passings(self._driver, message_ids)
+        return await passed_cases.refuse_passings(self._driver, message_ids)
 
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await cases_store.passings(self._driver, message_ids)
+        return await passed_cases.passings(self._driver, message_ids)
 
     async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
         rows = [await self._one(referral_id), *(await self._edges([referral_id]))[referral_id]]
@@ -127,14 +126,14 @@ class PostgresCases(PostgresItems):
         return frozenset(item.n for record in records for item in record.items)
 
     @property
-    def holds(self) -> store.RequestedHolds:
+    def holds(self) -> holds_store.RequestedHolds:
         """The holds that the agency has requested from origins."""
-        return store.RequestedHolds(self._driver)
+        return holds_store.RequestedHolds(self._driver)
 
     @property
-    def leases(self) -> cases_store.PostgresLeases:
+    def leases(self) -> leases.PostgresLeases:
         """The leases of the agency's cases."""
-        return cases_store.PostgresLeases(self._driver, self._kek)
+        return leases.PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         first = await self._one(subject_id)
@@ -186,7 +185,7 @@ class PostgresCases(PostgresItems):
         acts = await self._driver.fetch(_ACTS, subject, row["party"])
         return {
             "timeline": [listing.view(ports.CaseAct, each) for each in acts],
-            "passed_on": await cases_store.came_from(self._driver, subject),
+            "passed_on": await passed_cases.came_from(self._driver, subject),
             "contacts": await contacts_store.contacts_of(self._driver, subject),
             "alike": await alike(self._driver, subject),
         }

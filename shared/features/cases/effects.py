@@ -11,9 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.law_enforcement.domain import AGENCY, EDGE_EXISTS
-from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import Refusals, come_back, pass_on_amended
 from shared.core.acts.act import Track
 from shared.core.contracts.registry import REFERRAL_OFFERED
 from shared.core.envelope.datakeys import KeyEncryptionKey
@@ -23,7 +20,10 @@ from shared.core.protocol.prepare import Documents
 from shared.core.protocol.record_table import SUBJECT_WITHDRAWN
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.delivery.sending import Settlement, Unit
-from shared.features.cases.store import taken_back_before
+from shared.features.cases.rules import AGENCY, EDGE_EXISTS
+from shared.features.cases.service import Refusals, come_back, pass_on_amended
+from shared.features.cases.store.cases import PostgresCases
+from shared.features.cases.store.passed_cases import taken_back_before
 from shared.features.contacts.store import contacts_known
 from shared.features.preservation.effects import PreservationHandler
 from shared.features.preservation.store import PostgresPreservations

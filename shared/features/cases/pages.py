@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.law_enforcement.ports import CaseFields, OpenedCase
-from services.law_enforcement.store import PostgresCases
 from shared.core.contracts.referral import ReferralRecord
 from shared.core.protocol.revision_diff import Record, RevisionDiff, compared
+from shared.features.cases.ports import CaseFields, OpenedCase
+from shared.features.cases.store.cases import PostgresCases
 from shared.features.received.api import ItemRoutes
 from shared.features.received.rules import ShownItem
 from shared.features.received.service.items import ItemActor

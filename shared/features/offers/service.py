@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
-from services.hotline.domain import HOTLINE
-from services.hotline.ports import OpenedOffer
 from shared.core.acts.act import OfferState
 from shared.core.authority import state_forbids
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
 from shared.core.protocol.derived_referral import draft
+from shared.features.offers.ports import OpenedOffer
+from shared.features.offers.rules import HOTLINE
 from shared.features.received.service.items import ItemActor, look_at_item, show_item
 
 
