@@ -18,7 +18,7 @@ from tests.architecture.source import PRODUCT, ROOT, modules
 PLANTS = [
     ("top", "shared/core/clock.py", "import services.hotline.app"),
     ("top", "shared/platform/http/edge.py", "import client.transport"),
-    ("top", "shared/features/offers/rules.py", "import client.problem"),
+    ("top", "shared/features/offers/rules.py", "import client.transport"),
     ("top", "client/transport.py", "import services.hotline.app"),
     ("top", "services/audit/app.py", "import deploy.serve"),
     ("services", "services/hotline/app.py", "import services.industry.app"),
