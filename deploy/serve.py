@@ -19,6 +19,8 @@ import uvloop
 from deploy.site.settings import party_kind, refuse_unknown_kind
 from shared.core.errors import Refused, Unavailable
 from shared.instance.app import App
+from shared.instance.machinery import build_machinery
+from shared.instance.settings import RuntimeSettings
 from shared.instance.streams import run_parts
 from shared.platform.observability.health import LoopWatch
 from shared.platform.observability.logs import configure_logs, log
@@ -98,7 +100,9 @@ async def build_instance(kind: str, instance: str, **given: Any) -> App:
     `Refused("kind_unknown")`.
     """
     refuse_unknown_kind(kind)
-    app: App = await import_module(f"services.{kind}.app").build(instance, **given)
+    service = import_module(f"services.{kind}.app")
+    settings = RuntimeSettings.of(instance, **given)
+    app: App = service.assemble(await build_machinery(instance, settings, erases=service.ERASES, tracks=service.TRACKS))
     return app
 
 

@@ -5,7 +5,8 @@ Only this module chooses implementations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AckWriter, AuditConsumer
@@ -14,9 +15,9 @@ from services.audit.domain.reading import Reading
 from services.audit.domain.shown import ScopeSet, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.core.protocol.authority import INBOXES
+from shared.delivery.subjects import FeatureTracks
 from shared.instance.app import App, gate_of
-from shared.instance.machinery import InstanceParts, build_machinery
-from shared.instance.settings import RuntimeSettings
+from shared.instance.machinery import InstanceParts
 from shared.instance.streams import Part
 from shared.messaging.kafka.log import KafkaLog
 from shared.platform.console.frame import Frame
@@ -27,10 +28,9 @@ from shared.platform.http.identity import Identity, identified, whoami_router
 from shared.platform.http.server import serve_http
 from shared.platform.kafka.follower import LogFollower
 
-
-async def build(instance: str, **given: object) -> App:
-    """Assemble the instance of this name without starting it. Settings `given` override its environment."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
+#: Audit holds no record of a party, and follows no track.
+ERASES: Final[Mapping[str, str]] = {}
+TRACKS: Final = FeatureTracks
 
 
 def assemble(machinery: InstanceParts) -> App:

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from shared.core.acts.act import OfferState, Subject
-from shared.features.attention.api import AttentionSource, overdue
+from shared.core.acts.act import Subject
+from shared.features.attention.api import overdue
 from shared.features.events.api import no_words
 from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.offers import pages
-from shared.features.offers.api import offer_routes, offers_router, referrals_router
+from shared.features.offers.api import WAITS, offer_routes, offers_router, referrals_router
 from shared.features.offers.effects import hotline_door
 from shared.features.offers.rules import AUTHORITY, HOTLINE
-from shared.features.offers.store import PostgresOffers, transfers_waiting
+from shared.features.offers.store import PostgresOffers
 from shared.features.received.store.arriving import ERASED_RECEIVED
-from shared.features.received.store.listing import items_waiting
 from shared.instance.app import App, serving
-from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.machinery import InstanceParts
 from shared.instance.parties import ORIGIN_WAITS, assemble_origin, origin_door, own_questions, party_routers, with_rules
-from shared.instance.settings import RuntimeSettings
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresOffers.erases}
-
-
-async def build(instance: str, **given: object) -> App:
-    """Build the service of this instance without starting it. Settings in `given` override the environment."""
-    settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
+#: The tracks of the service's features.
+TRACKS: Final = OriginTracks
 
 
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. Needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin = assemble_origin(machinery, items)
-    offered = AttentionSource("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))
-    handed = AttentionSource("offer", OfferState.OFFERED, transfers_waiting)
-    sources = [*ORIGIN_WAITS, offered, handed, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
+    sources = [*ORIGIN_WAITS, *WAITS, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
     about = party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
     routers = [referrals_router(origin.api), offers_router(items), *about]
     door = origin_door(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from shared.core.acts.act import NoticeState, PreservationState, Subject, Track
-from shared.features.attention.api import AttentionSource, overdue
+from shared.core.acts.act import Subject, Track
+from shared.features.attention.api import overdue
 from shared.features.bulk.api import WorkRoutes, work_items_router
 from shared.features.bulk.pages import PLACE as WORK
 from shared.features.bulk.pages import WorkPages
@@ -15,24 +14,21 @@ from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.notices import pages
-from shared.features.notices.api import notice_routes, notices_router, referrals_router, statistics_router
+from shared.features.notices.api import WAITS, notice_routes, notices_router, referrals_router, statistics_router
 from shared.features.notices.effects import industry_door
 from shared.features.notices.pages import PLACE as REPORT
 from shared.features.notices.pages import ReportPages
 from shared.features.notices.rules import AUTHORITY, PROVIDER
 from shared.features.notices.store import PostgresNotices
-from shared.features.preservation.api import PreservationRoutes, preservations_router
+from shared.features.preservation.api import PROVIDER_WAITS, PreservationRoutes, preservations_router
 from shared.features.preservation.pages import PLACE
 from shared.features.preservation.store import (
     ProviderPreservations,
     preservation_words,
-    refused_waits,
-    unanswered_waits,
 )
 from shared.features.received.store.arriving import ERASED_RECEIVED
-from shared.features.received.store.listing import items_waiting
 from shared.instance.app import App, serving
-from shared.instance.machinery import InstanceParts, build_machinery
+from shared.instance.machinery import InstanceParts
 from shared.instance.parties import (
     ORIGIN_WAITS,
     assemble_origin,
@@ -42,28 +38,25 @@ from shared.instance.parties import (
     party_routers,
     with_rules,
 )
-from shared.instance.settings import RuntimeSettings
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
-
-
-async def build(instance: str, **given: object) -> App:
-    """Wire the instance of this name. Settings in `given`, by field, override its environment. Nothing runs yet."""
-    settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
+#: The tracks of the service's features.
+TRACKS: Final = OriginTracks
 
 
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin, notices = assemble_origin(machinery, items), notice_routes(items)
-    issued = AttentionSource("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
-    wanted = AttentionSource("preservation", PreservationState.REQUESTED, unanswered_waits)
-    not_taken = AttentionSource("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(PROVIDER)
-    sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
+    sources = [
+        *ORIGIN_WAITS,
+        *WAITS,
+        *PROVIDER_WAITS,
+        own_questions(PROVIDER),
+        overdue(machinery.clock, Subject.NOTICE),
+    ]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
     asked = PreservationRoutes(
         serving=items, track=Track.ANSWER, documents=machinery.documents, preservations=ProviderPreservations

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source import ROOT
+from tests.architecture.sizes import python_lines
+from tests.architecture.source import ROOT, modules
 
 #: Files of a service whose features exist.
 ROOM = (
@@ -19,6 +20,9 @@ ROOM = (
 )
 INSTANCES = "deploy/site/instances.json"
 BY_HAND_MAX = 6
+#: The service that a new kind copies, and the most code lines of its assembly.
+MODEL_APP = "services/hotline/app.py"
+APP_LINES_MAX = 40
 KINDS = sorted({path.parent.name for path in (ROOT / "services").glob("*/*.py")})
 
 #: Checks of the tree with the new service: all that a stack needs before its servers run.
@@ -33,7 +37,7 @@ from shared.platform.database.migrate import newest_schema
 from tests.support.exchange_world import Keys, OpeningKey, SigningKey
 keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in SAMPLE_INSTANCES}
 assert read_directory(document_body(sample_directory(keys))).kinds()["support"] == "support"
-assert "support" in KINDS and newest_schema("support").revisions == newest_schema("law_enforcement").revisions
+assert "support" in KINDS and newest_schema("support").revisions == newest_schema("hotline").revisions
 assert "/v1/inbox" in offline("support").openapi()["paths"]
 """
 
@@ -67,21 +71,23 @@ def test_no_place_has_been_forgotten(kind: str) -> None:
     assert forgotten(ROOT, kind) == []
 
 
-def test_a_new_kind_takes_few_files_by_hand() -> None:
+def test_a_new_kind_takes_few_files_and_lines_by_hand() -> None:
     assert len(by_hand("support")) <= BY_HAND_MAX
+    app = next(each for each in modules("services") if each.path == MODEL_APP)
+    assert python_lines(app).code <= APP_LINES_MAX
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the product with one more kind: the agencies' service under another name, and nothing else changed."""
+    """Return the product with one more kind: the hotlines' service under another name, and nothing else changed."""
     root = tmp_path_factory.mktemp("tree")
     for name in ("client", "deploy", "services", "shared", "tests/support", "docs/api"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.sha256"))
-    room, model = root / "services/support", root / "services/law_enforcement"
+    room, model = root / "services/support", root / "services/hotline"
     shutil.copytree(model, room)
     for module in room.glob("*.py"):
-        module.write_text(module.read_text(encoding="utf-8").replace("services.law_enforcement", "services.support"))
-    shutil.copyfile(root / "docs/api/openapi-law_enforcement.json", root / "docs/api/openapi-support.json")
+        module.write_text(module.read_text(encoding="utf-8").replace("services.hotline", "services.support"))
+    shutil.copyfile(root / "docs/api/openapi-hotline.json", root / "docs/api/openapi-support.json")
     instances = json.loads((root / INSTANCES).read_text(encoding="utf-8"))
     (root / INSTANCES).write_text(json.dumps(instances | {"support": "support"}), encoding="utf-8")
     return root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -12,16 +12,22 @@ from starlette.responses import Response
 
 from shared.core.acts.act import Act, CaseState, Subject
 from shared.core.acts.states import collection, personal
+from shared.core.clock import Clock
 from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.holds import HoldState
 from shared.core.errors import Unavailable
 from shared.core.protocol.prepare import Documents
+from shared.features.attention.api import AttentionQuery, AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.cases.ports import CasePage, CaseTransition, OpenedCase
 from shared.features.cases.rules import AGENCY
 from shared.features.cases.service import act_on_case
 from shared.features.cases.store.cases import PostgresCases
+from shared.features.cases.store.leases import cases_waiting
+from shared.features.cases.store.passed_cases import cases_back
+from shared.features.contacts.store import contacts_waiting
 from shared.features.events.api import RouteContext, viewed
+from shared.features.holds.store import ended_holds
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import HoldPage, ItemQuery
 from shared.features.search.api import Finding
@@ -36,6 +42,12 @@ def _no_documents() -> Documents:
 
 
 _MANY: Final = BatchSubject(Subject.CASE, "referral_id", CaseTransition)
+
+
+def waits_of(clock: Clock) -> Sequence[AttentionSource]:
+    """Return the sources of the attention list: cases at risk or come back, ended holds, suggested contacts."""
+    looks: list[AttentionQuery] = [partial(cases_waiting, now=clock.now), ended_holds, contacts_waiting, cases_back]
+    return [AttentionSource("case", CaseState.OFFERED, look) for look in looks]
 
 
 def case_routes(serving: RouteContext, documents: Callable[[], Documents]) -> ItemRoutes:

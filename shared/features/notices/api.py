@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from shared.core.acts.act import NoticeState, Subject
 from shared.core.acts.states import personal, row
 from shared.core.contracts.answers import ItemChecks
 from shared.core.contracts.evidence import KeptEvidence
+from shared.features.attention.api import AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.events.api import RouteContext
 from shared.features.filing.api.act_handlers import (
@@ -29,6 +31,7 @@ from shared.features.notices.service import act_on_notice, check_items, reported
 from shared.features.notices.store import PostgresNotices
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import ItemQuery
+from shared.features.received.store.listing import items_waiting
 from shared.features.search.api import DAY, Finding, read_date
 from shared.formats import dsa_notices
 from shared.platform.http.identity import Identity
@@ -36,6 +39,9 @@ from shared.platform.http.openapi import does, shows
 from shared.platform.http.paging import Cursor, Limit
 
 _MANY: Final = BatchSubject(Subject.NOTICE, "notice_id", NoticeTransition)
+
+#: The source of the attention list: notices that the party has not answered.
+WAITS: Final = (AttentionSource("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE)),)
 
 
 def notices_router(serving: RouteContext) -> APIRouter:

@@ -13,16 +13,18 @@ from shared.core.acts.act import OfferState, Subject
 from shared.core.acts.states import personal
 from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.referral import ReferralSubmission
+from shared.features.attention.api import AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.events.api import RouteContext, viewed
 from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
 from shared.features.offers.ports import OfferPage, OfferTransition, OpenedOffer
 from shared.features.offers.rules import HOTLINE
 from shared.features.offers.service import draft_handed_over
-from shared.features.offers.store import PostgresOffers
+from shared.features.offers.store import PostgresOffers, transfers_waiting
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import ItemQuery
 from shared.features.received.service.items import act
+from shared.features.received.store.listing import items_waiting
 from shared.features.search.api import Finding
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
@@ -30,6 +32,12 @@ from shared.platform.http.paging import Cursor, Limit
 from shared.platform.http.problems import Problem
 
 _MANY: Final = BatchSubject(Subject.OFFER, "referral_id", OfferTransition)
+
+#: Sources of the attention list: offers to the party, and those that it has claimed.
+WAITS: Final = (
+    AttentionSource("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER)),
+    AttentionSource("offer", OfferState.OFFERED, transfers_waiting),
+)
 
 
 def offer_routes(serving: RouteContext) -> ItemRoutes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -18,10 +19,11 @@ from shared.core.contracts.preservation_api import PreservationRecord
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.prepare import Documents
 from shared.core.protocol.preservation import ASK
+from shared.features.attention.api import AttentionSource
 from shared.features.events.api import RouteContext, viewed
 from shared.features.preservation import rules
 from shared.features.preservation.service import PreserveActor, act, ask, export, list_preservations, show_preservation
-from shared.features.preservation.store import PostgresPreservations
+from shared.features.preservation.store import PostgresPreservations, refused_waits, unanswered_waits
 from shared.features.received.api import add_acts
 from shared.features.received.store.arriving import HeldLocations
 from shared.platform.database.transactions import RowScope, Session
@@ -74,6 +76,15 @@ class PreservationRoutes:
             directory=self.serving.directory(),
             at=self.serving.clock.now(),
         )
+
+
+#: Sources of an agency's attention list: requests that a provider has not taken.
+AGENCY_WAITS: Final = (AttentionSource("preservation", PreservationState.REQUESTED, refused_waits),)
+#: Sources of a provider's attention list: requests without an answer, and those that were not taken.
+PROVIDER_WAITS: Final = (
+    AttentionSource("preservation", PreservationState.REQUESTED, unanswered_waits),
+    *AGENCY_WAITS,
+)
 
 
 def preservations_router(routes: PreservationRoutes) -> APIRouter:

@@ -17,10 +17,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body
+from deploy.serve import build_instance
 from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
-from services.law_enforcement.app import build
 from shared.core.contracts.directory import Directory
 from shared.core.contracts.policy import Policy
 from shared.core.envelope.headers import PLACE, SALT
@@ -249,7 +249,7 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
         prefix = prefix_of(INSTANCE)
         variables = environment(installation, stack.endpoints, INSTANCE)
         fields: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
-        app = await build(INSTANCE, **fields)
+        app = await build_instance("law_enforcement", INSTANCE, **fields)
         target = Target(stack.endpoints, installation, world, app)
         await target.publish(world.document, world.at - timedelta(seconds=1))
         await target.publish(world.policy, world.at - timedelta(seconds=1))

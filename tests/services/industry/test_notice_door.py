@@ -9,8 +9,8 @@ from uuid import UUID
 import httpx
 import pytest
 
+from deploy.serve import build_instance
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.app import build
 from shared.core.authority import Role
 from shared.core.ids import uuid7
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
@@ -146,7 +146,7 @@ PARTS = {"api", "documents", "timers", "relay", "courier", "consumer", "moves", 
 
 
 async def test_it_serves_what_is_published(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> None:
-    app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
+    app = await build_instance("industry", "industry_two", **installation(tmp_path, endpoint.service_url))
     assert app.machinery.instance == "industry_two"
     assert app.parts.keys() == PARTS
     assert paths_of(app.http.openapi()) == published_paths("industry")

@@ -9,8 +9,8 @@ from uuid import UUID
 import httpx
 import pytest
 
+from deploy.serve import build_instance
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.app import build
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance
 from shared.core.ids import uuid7
@@ -139,7 +139,7 @@ PARTS = {"api", "documents", "timers", "relay", "courier", "consumer", "withdraw
 
 
 async def test_it_serves_what_is_published(agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path) -> None:
-    app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
+    app = await build_instance("law_enforcement", "law_enforcement", **installation(tmp_path, endpoint.service_url))
     assert app.parts.keys() == PARTS
     assert paths_of(app.http.openapi()) == published_paths("law_enforcement")
     await app.machinery.close()

@@ -13,10 +13,10 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.operator.state import SchemaState, check_schemas, migrate_schemas
+from deploy.serve import build_instance
 from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from deploy.site.settings import KINDS
-from services.hotline.app import build
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.platform.database import migrate
@@ -279,7 +279,7 @@ async def test_an_instance_does_not_start_on_an_unmigrated_database(new_database
     made, current = new_database(), new_database()
     await execute(made, FOREIGN)
     with pytest.raises(Refused, match="schema_unknown"):
-        await build("hotline", **installation(tmp_path, made.service_url))
+        await build_instance("hotline", "hotline", **installation(tmp_path, made.service_url))
     await asyncio.to_thread(migrate.upgrade, "hotline", current.owner_url)
-    started = await build("hotline", **installation(tmp_path, current.service_url))
+    started = await build_instance("hotline", "hotline", **installation(tmp_path, current.service_url))
     await started.machinery.close()
