@@ -12,13 +12,20 @@ from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.offers import pages
 from shared.features.offers.api import WAITS, offer_routes, offers_router, referrals_router
-from shared.features.offers.effects import hotline_door
+from shared.features.offers.effects import hotline_handler
 from shared.features.offers.rules import AUTHORITY, HOTLINE
 from shared.features.offers.store import PostgresOffers
 from shared.features.received.store.arriving import ERASED_RECEIVED
 from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts
-from shared.instance.parties import ORIGIN_WAITS, assemble_origin, origin_door, own_questions, party_routers, with_rules
+from shared.instance.parties import (
+    ORIGIN_WAITS,
+    assemble_origin,
+    origin_console,
+    own_questions,
+    party_routers,
+    with_rules,
+)
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.
@@ -34,7 +41,7 @@ def assemble(machinery: InstanceParts) -> App:
     sources = [*ORIGIN_WAITS, *WAITS, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
     about = party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
     routers = [referrals_router(origin.api), offers_router(items), *about]
-    door = origin_door(
+    door = origin_console(
         machinery,
         items,
         title="Causeway hotline",
@@ -44,5 +51,5 @@ def assemble(machinery: InstanceParts) -> App:
         folders=pages.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
+    app = origin.app(machinery, http, hotline_handler(kek=machinery.keys.kek, origin=origin.bus))
     return with_rules(app, HOTLINE, PostgresOffers)

@@ -15,7 +15,7 @@ from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.notices import pages
 from shared.features.notices.api import WAITS, notice_routes, notices_router, referrals_router, statistics_router
-from shared.features.notices.effects import industry_door
+from shared.features.notices.effects import provider_handler
 from shared.features.notices.pages import PLACE as REPORT
 from shared.features.notices.pages import ReportPages
 from shared.features.notices.rules import AUTHORITY, PROVIDER
@@ -32,8 +32,8 @@ from shared.instance.machinery import InstanceParts
 from shared.instance.parties import (
     ORIGIN_WAITS,
     assemble_origin,
-    entry,
-    origin_door,
+    menu_entry,
+    origin_console,
     own_questions,
     party_routers,
     with_rules,
@@ -63,7 +63,7 @@ def assemble(machinery: InstanceParts) -> App:
     )
     routers = [referrals_router(origin.api), notices_router(items), work_items_router(notices)]
     routers += [*party_routers(items, sources, words), preservations_router(asked), statistics_router(items)]
-    door = origin_door(
+    door = origin_console(
         machinery,
         items,
         title="Causeway industry",
@@ -71,11 +71,11 @@ def assemble(machinery: InstanceParts) -> App:
         kind=pages.notices(notices),
         sources=sources,
         folders=pages.FOLDERS,
-        more=[entry("Work items", WORK), entry("Preservations", PLACE), entry("Report", REPORT)],
+        more=[menu_entry("Work items", WORK), menu_entry("Preservations", PLACE), menu_entry("Report", REPORT)],
         preservations=asked,
     )
     WorkPages(door.frame, WorkRoutes(notices), last=door.live.last)
     ReportPages(door.frame, notices)
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
+    app = origin.app(machinery, http, provider_handler(kek=machinery.keys.kek, origin=origin.bus))
     return with_rules(app, PROVIDER, PostgresNotices)

@@ -10,7 +10,7 @@ from shared.core.protocol.prepare import Documents
 from shared.delivery.subjects import ListedTracks
 from shared.features.attention.api import overdue
 from shared.features.cases import pages as cases_pages
-from shared.features.cases.api import case_routes, cases_router, holds_router, waits_of
+from shared.features.cases.api import attention_sources, case_routes, cases_router, holds_router
 from shared.features.cases.effects import AgencyHandler
 from shared.features.cases.rules import AGENCY, AUTHORITY
 from shared.features.cases.store.cases import PostgresCases, case_words
@@ -20,7 +20,7 @@ from shared.features.preservation.store import PostgresPreservations, preservati
 from shared.features.received.store.arriving import ERASED_RECEIVED, HeldLocations
 from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts
-from shared.instance.parties import around, entry, own_questions, party_door, party_routers, with_rules
+from shared.instance.parties import around, menu_entry, own_questions, party_console, party_routers, with_rules
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
@@ -40,14 +40,19 @@ def assemble(machinery: InstanceParts) -> App:
         preservations=PostgresPreservations,
         holds=HeldLocations,
     )
-    sources = [*waits_of(machinery.clock), *AGENCY_WAITS, own_questions(AGENCY), overdue(machinery.clock, Subject.CASE)]
+    sources = [
+        *attention_sources(machinery.clock),
+        *AGENCY_WAITS,
+        own_questions(AGENCY),
+        overdue(machinery.clock, Subject.CASE),
+    ]
     acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
-    pages = party_door(
+    pages = party_console(
         machinery,
         items,
         title="Causeway law enforcement",
-        menu=around(entry(cases_pages.TITLE, cases_pages.PATH), entry("Preservations", PLACE)),
+        menu=around(menu_entry(cases_pages.TITLE, cases_pages.PATH), menu_entry("Preservations", PLACE)),
         kinds=[cases_pages.cases(case_routes(items, documents))],
         sources=sources,
         folders=cases_pages.FOLDERS,

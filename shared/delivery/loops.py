@@ -363,11 +363,11 @@ class StreamRelay:
         return False
 
     async def _go_back(self, peer: str, lane: Lane) -> None:
-        """Append a stream's tail again, because the partition has lost its end."""
+        """Append the last segments of a stream again, because the partition has lost its end."""
         log("topic_lost_its_end", peer=peer, partition=int(lane))
         self._forget(peer, lane)  # appends that are not noted may be lost, too
         async with self._scopes.open() as scope:
-            await relay.note_lost_tail(scope.tx, peer, lane)
+            await relay.note_lost_end(scope.tx, peer, lane)
 
     async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
         """Append records to the log, as `relay.append` asks."""

@@ -251,7 +251,7 @@ class ConsoleRouter(NamedTuple):
     live: LiveStream
 
 
-def party_door(
+def party_console(
     machinery: InstanceParts,
     serving: RouteContext,
     *,
@@ -282,17 +282,17 @@ def party_door(
     return ConsoleRouter(frame, live)
 
 
-def entry(title: str, path: str) -> NavEntry:
+def menu_entry(title: str, path: str) -> NavEntry:
     """Return a menu entry for all roles that may read."""
     return NavEntry(title, f"{ROOT}/{path}", LOOKING)
 
 
 def around(*own: NavEntry) -> Sequence[NavEntry]:
     """Return a menu: attention first, then the party's own entries, then deadlines and webhooks."""
-    return entry("Attention", "attention"), *own, entry("Due", "due"), entry("Webhooks", "webhooks")
+    return menu_entry("Attention", "attention"), *own, menu_entry("Due", "due"), menu_entry("Webhooks", "webhooks")
 
 
-def origin_door(
+def origin_console(
     machinery: InstanceParts,
     serving: RouteContext,
     *,
@@ -310,13 +310,13 @@ def origin_door(
     """
     files = row(Subject.REFERRAL, "submit").roles
     menu = around(
-        entry("My referrals", "referrals"),
+        menu_entry("My referrals", "referrals"),
         NavEntry("New referral", f"{ROOT}/new", files),
         NavEntry("Import", f"{ROOT}/import", files),
-        entry(kind.title, kind.path),
+        menu_entry(kind.title, kind.path),
         *more,
     )
-    door = party_door(
+    door = party_console(
         machinery,
         serving,
         title=title,

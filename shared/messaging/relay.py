@@ -24,7 +24,7 @@ APPENDED_MAX: Final = 500
 class AppendWatch:
     """The expected ends of the partitions that this process writes.
 
-    An append below the expected offset, or under another topic id, shows that the partition lost its tail.
+    An append below the expected offset, or under another topic id, shows that the partition lost its end.
     """
 
     ends: dict[tuple[Pair, Lane], tuple[UUID, int]] = field(default_factory=dict)
@@ -170,7 +170,7 @@ async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: boo
     place = batch.records[-1].place
     is_moved = await tx.move_sent(peer, place, sent_before=batch.sent_before, since=batch.since, at=now)
     if has_lost:
-        await note_lost_tail(tx, peer, batch.lane)
+        await note_lost_end(tx, peer, batch.lane)
     return is_moved and not has_lost
 
 
@@ -184,7 +184,7 @@ async def note_copied(tx: PostgresMessagingTx, peer: str, lane: Lane, *, batch: 
     await tx.save_outgoing([outgoing])
 
 
-async def note_lost_tail(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None:
+async def note_lost_end(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None:
     """Go back to the last acknowledged number, because an append showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():

@@ -19,7 +19,7 @@ from shared.delivery.subjects import ListedTracks
 from shared.features.cases.api import cases_router
 from shared.features.cases.effects import AgencyHandler
 from shared.features.filing.store.locations import OriginTracks
-from shared.features.offers.effects import hotline_door
+from shared.features.offers.effects import hotline_handler
 from shared.messaging.acks import ACK_PAUSE
 from shared.platform.database.transactions import Database
 from tests.services.doors import asking, door, serving
@@ -58,9 +58,9 @@ class Exchanged:
         self.origin = Origin(hotline, self.world)
         clock = self.origin.clock
         agency_door = AgencyHandler(kek=KEK, documents=lambda: self.world.documents, now=clock.now)
-        origin_door = hotline_door(kek=KEK, origin=self.origin.bus)
+        origin_console = hotline_handler(kek=KEK, origin=self.origin.bus)
         self.sites = {
-            ORIGIN: Site(self.world, ORIGIN, hotline, origin_door, OriginTracks, clock=clock),
+            ORIGIN: Site(self.world, ORIGIN, hotline, origin_console, OriginTracks, clock=clock),
             AGENCIES: Site(self.world, AGENCIES, agencies, agency_door, ListedTracks, clock=clock),
         }
 

@@ -1,4 +1,4 @@
-"""HTTP routes for the attention list of a party, and for its questions and disputes.
+"""The HTTP route of a party's attention list, and its sources.
 
 Each party has one attention list, for all its roles in the exchange.
 

@@ -47,7 +47,7 @@ async def act_on_case(
     rules.require_role(row, acting.role)
     if isinstance(said, CaseClaim | Assignment):
         return await _lease(row, referral_id, said, acting=acting)
-    await _check_not_kept(referral_id, acting)
+    await _check_not_leased(referral_id, acting)
     match said:
         case HoldRequest():
             check_bound(said.not_after, acting.at, hold_max(documents().policy.document))
@@ -66,7 +66,7 @@ async def act_on_case(
         case Question() | Dispute():
             await _check_items(referral_id, said, acting)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
-            await _check_not_taken_up(referral_id, acting)
+            await _check_not_accepted(referral_id, acting)
         case _:
             pass  # all other acts have no checks of their own for agencies
     return await act(AGENCY, row, referral_id, said=said, acting=acting)
@@ -104,8 +104,8 @@ async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, a
 async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: ItemActor, documents: Documents) -> str:
     """Pass the case on to another agency, and inform its origin.
 
-    Raises `Refused` as `use_cases.act`, `CaseFile.check` and the guard do; `passed_on_before` for a case that came from
-    another agency; `record_erased` for a case whose records were all erased.
+    Raises `Refused` as `act` of received subjects, `CaseFile.check` and the guard do; `passed_on_before` for a case
+    that came from another agency; `record_erased` for a case whose records were all erased.
     """
     found = await _cases(acting).passable(referral_id)
     if found is None:
@@ -233,13 +233,13 @@ def _passed_on(
     return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.reason))
 
 
-async def _check_not_kept(referral_id: UUID, acting: ItemActor) -> None:
+async def _check_not_leased(referral_id: UUID, acting: ItemActor) -> None:
     """Check that no other officer of the agency holds the lease of the case. Raises `Refused("case_claimed")`."""
     if (await _cases(acting).leases.newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
         raise rules.claimed()
 
 
-async def _check_not_taken_up(referral_id: UUID, acting: ItemActor) -> None:
+async def _check_not_accepted(referral_id: UUID, acting: ItemActor) -> None:
     """Check that a withdrawn case was not accepted. Raises `Refused("case_is_kept")`.
 
     An accepted case wins over its withdrawal, so that a thief of an origin's key cannot erase it.

@@ -1,1 +1,1 @@
-"""Dialogues about a subject: a question and its answer, and their deadline."""
+"""The stored questions and disputes, and their deadline. `questions` has the acts on them."""

@@ -1,1 +1,1 @@
-"""Holds: notices that wait until an agency permits them, and their override by two people."""
+"""Holds: agencies' requests to delay planned notices, for a limited time, and their override by two people."""

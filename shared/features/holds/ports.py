@@ -1,4 +1,4 @@
-"""Rows of holds and planned notices."""
+"""Holds and planned notices as their store returns them, and the result of an override."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOO_LATE: Final = "too_late"
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One agency's hold of the notices of one referral. `rank` is 0 if a child is at risk, else 1."""
+    """One agency's hold of the notices of one referral."""
 
     hold_id: UUID
     referral_id: UUID

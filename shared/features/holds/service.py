@@ -1,19 +1,6 @@
-"""Repeated decisions: an edge that its recipient refused as stale is decided, sealed and sent again.
+"""Holds at the origin: agencies place, extend and end them; planned notices are issued when no hold delays them.
 
-An outcome or an answer only sets the time. Due edges are decided in batches, separately from reading: no locked
-referral and no expired document delays the messages of others.
-
-An edge is decided again at most three times, with growing pauses. After that it is on its origin's work list. A refusal
-counts only if the decision used the documents that were in force at its time; without newer documents the origin could
-not know better. An edge that waited because its recipient could not read it is decided afresh once the recipient can.
-
-If a recipient moves to another instance, its open edges are decided again and keep their ids. Each is sent to the new
-instance with the answers so far, in one transaction per batch. The instance stored with the edge shows the remaining
-work, so that a crash repeats nothing. If the new instance cannot read an edge yet, the edge stays unchanged and is sent
-once it can.
-
-An edge that can no longer be decided or sealed is dropped. Audit gets a fact, and the referral goes on the work list.
-One referral never delays the others.
+Two people of the origin can override a hold.
 """
 
 from __future__ import annotations
@@ -248,9 +235,9 @@ class HoldAnswers(AnswerFollower):
                     await self.holds.send(await self._activated(longer, planned))
             case HoldReleasedClear():
                 await self.end(await self._active(referral_id, agency, clear.hold), HoldEnd.RELEASED)
-                await self.holds.object(referral_id, agency, message.recipient, at=self.at)
+                await self.holds.note_no_objection(referral_id, agency, message.recipient, self.at)
             case NoObjectionClear():
-                await self.holds.object(referral_id, agency, message.recipient, at=self.at)
+                await self.holds.note_no_objection(referral_id, agency, message.recipient, self.at)
             case _:
                 pass
 
@@ -271,7 +258,7 @@ class HoldAnswers(AnswerFollower):
         placed = HoldAct("placed" if planned else TOO_LATE, self.at, hold.expires_at, hold.basis)
         await self.holds.note_act(hold, placed)
         if planned:
-            await self.holds.object(hold.referral_id, hold.agency, hold.party, at=None)
+            await self.holds.drop_no_objection(hold.referral_id, hold.agency, hold.party)
             await self.holds.send(await self._activated(hold, planned))
             return
         issued_at = (await self.holds.issued(hold.referral_id)).last_at
@@ -352,7 +339,7 @@ async def confirm_override(referral_id: UUID, said: OverrideApproval, acting: Ac
     require_another(acting.actor, proposed)
     await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
     # A person has decided, so notices that no other agency holds do not wait for the end of their window.
-    await holding.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
+    await holding.holds.note_no_objection(referral_id, hold.agency, acting.party, acting.at)
     await holding.plan(referral_id, planned)
     return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 

@@ -1,4 +1,4 @@
-"""Holds in PostgreSQL: at the origin that notices wait for, and at the agency that requested them."""
+"""Holds in PostgreSQL: at the origin, whose notices wait, and at the agency that requested them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.database.pages import place_cursor, read_place
 
 #: A restored origin lacks the latest holds. Agencies send them again; until then it sends no notice that an agency may
-#: hold. A restore closes the incarnations of the own streams. Closed incarnations of peers have ends.
+#: hold. After a restore, `incarnation` has rows of the own streams without an end (`urgent_through` is null); the rows
+#: of peers have one.
 _KNOWS_HOLDS: Final = """
 NOT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL AND closed_at > $1 - interval '1 hour')
 """
@@ -64,7 +65,7 @@ _UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"
 _NO_OBJECTION: Final = """
 INSERT INTO no_objection (referral_id, agency, party, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 """
-_OBJECTION: Final = "DELETE FROM no_objection WHERE referral_id = $1 AND agency = $2 AND party = $3"
+_DROP_NO_OBJECTION: Final = "DELETE FROM no_objection WHERE referral_id = $1 AND agency = $2 AND party = $3"
 _HOLD: Final = Columns.of(Hold)
 _PLACE: Final = Statement(
     """
@@ -155,12 +156,13 @@ class PostgresHolds(PartyStore):
         """Return the agencies that have stated that they do not hold the referral."""
         return {row["agency"] for row in await self._driver.fetch(_UNOBJECTING, referral_id)}
 
-    async def object(self, referral_id: UUID, agency: str, party: str, *, at: datetime | None) -> None:
-        """Store that the agency does not object, since `at`. With None, remove that statement."""
-        if at is None:
-            await self._driver.execute(_OBJECTION, referral_id, agency, party)
-        else:
-            await self._driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
+    async def note_no_objection(self, referral_id: UUID, agency: str, party: str, at: datetime) -> None:
+        """Store that the agency does not object, since `at`."""
+        await self._driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
+
+    async def drop_no_objection(self, referral_id: UUID, agency: str, party: str) -> None:
+        """Remove the agency's statement that it does not object."""
+        await self._driver.execute(_DROP_NO_OBJECTION, referral_id, agency, party)
 
     async def place(self, hold: Hold) -> None:
         """Store a hold. An existing one stays unchanged."""

@@ -1,1 +1,1 @@
-"""Import of referrals from tables."""
+"""Import of referrals from tables, by a page."""

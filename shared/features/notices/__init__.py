@@ -1,1 +1,1 @@
-"""Rechecks of items that notices were sent about."""
+"""Notices: a provider receives and answers them and reports on them, and their origin checks the items again."""

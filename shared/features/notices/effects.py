@@ -12,7 +12,7 @@ from shared.features.preservation.store import ProviderPreservations
 from shared.features.received.effects import RecipientHandler
 
 
-def industry_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
+def provider_handler(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
     """Build the consumer's handler for this service."""
     asked = PreservationHandler(Track.ANSWER, ProviderPreservations, kek)
     return RecipientHandler(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)

@@ -47,9 +47,9 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
         case NoticeDisowning():
             check_suggested(said, acting.directory)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
-            await _check_nothing_to_keep(notice_id, acting)
+            await _check_may_erase(notice_id, acting)
         case NoticeStatements():
-            await _keep_before_removing(said, notice_id, acting)
+            await _require_preservation_answers(said, notice_id, acting)
         case _:
             pass  # all other acts have no checks of their own for providers
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)
@@ -62,7 +62,7 @@ async def reported_notices(period: Period, acting: ItemActor, *, exercises: bool
     return await notices.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
 
 
-async def _check_nothing_to_keep(notice_id: UUID, acting: ItemActor) -> None:
+async def _check_may_erase(notice_id: UUID, acting: ItemActor) -> None:
     """Check that no retention ground forbids the erasure of a withdrawn notice. Raises `Refused("notice_is_kept")`.
 
     Actions can be the subject of complaints, and preserved content can be requested. Such notices must be retained.
@@ -75,7 +75,7 @@ async def _check_nothing_to_keep(notice_id: UUID, acting: ItemActor) -> None:
         raise Refused("notice_is_kept", detail, field="/fate", status=409)
 
 
-async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: ItemActor) -> None:
+async def _require_preservation_answers(said: NoticeStatements, notice_id: UUID, acting: ItemActor) -> None:
     """Answer preservation requests in the act that reports a removal: removed content cannot be preserved later.
 
     Raises `Refused("preservation_unanswered")` if the act removes content and a request for it has no answer.

@@ -1,4 +1,4 @@
-"""The HTTP API of a hotline: offers to it. The routes for its own referrals are in `shared.features.filing`."""
+"""The HTTP API of a hotline: offers to it, and its own referrals with the routes of `shared.features.filing`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.features.events.api import RouteContext, viewed
 from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
 from shared.features.offers.ports import OfferPage, OfferTransition, OpenedOffer
 from shared.features.offers.rules import HOTLINE
-from shared.features.offers.service import draft_handed_over
+from shared.features.offers.service import draft_from_transfer
 from shared.features.offers.store import PostgresOffers, transfers_waiting
 from shared.features.received.api import ItemRoutes, add_acts
 from shared.features.received.rules import ItemQuery
@@ -71,7 +71,7 @@ def offers_router(serving: RouteContext) -> APIRouter:
     async def draft_of(referral_id: UUID, identity: Identity = who) -> Response:
         """Draft your own referral from one transferred to this hotline, as the body of `POST /v1/referrals`."""
         async with serving.reading(identity) as session:
-            found = await draft_handed_over(referral_id, offers.acting(identity, session))
+            found = await draft_from_transfer(referral_id, offers.acting(identity, session))
         return viewed(found)
 
     @router.get("/{referral_id}/evidence", **shows(KeptEvidence))

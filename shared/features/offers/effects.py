@@ -9,6 +9,6 @@ from shared.features.offers.store import PostgresOffers
 from shared.features.received.effects import RecipientHandler
 
 
-def hotline_door(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
+def hotline_handler(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
     """Return the consumer's handler for this service."""
     return RecipientHandler(HOTLINE, items=PostgresOffers, kek=kek, origin=origin)

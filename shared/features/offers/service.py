@@ -15,7 +15,7 @@ from shared.features.offers.rules import HOTLINE
 from shared.features.received.service.items import ItemActor, look_at_item, show_item
 
 
-async def draft_handed_over(referral_id: UUID, acting: ItemActor) -> ReferralSubmission:
+async def draft_from_transfer(referral_id: UUID, acting: ItemActor) -> ReferralSubmission:
     """Draft the hotline's own referral from one that it has claimed. The access to the record is sent to audit.
 
     Raises `Refused`: `forbidden`, `not_found`, `state_forbids` unless the claim was granted, `record_erased`.

@@ -1,1 +1,1 @@
-"""Received subjects: a recipient stores, opens and answers the referrals, notices and offers that it gets."""
+"""Received subjects: a recipient stores, opens and answers the offers, cases and notices that it gets."""

@@ -1,4 +1,4 @@
-"""Common form handling of subject pages: list filters, reasons for opening a record, and single execution of acts."""
+"""The filters of a party's lists, read from a query or a form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP routes for webhooks and their deliveries; and the list of routes that every party has."""
+"""HTTP routes for webhooks and their deliveries."""
 
 from __future__ import annotations
 

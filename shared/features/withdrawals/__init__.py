@@ -1,1 +1,1 @@
-"""Withdrawals that no person answers, and the end of retention."""
+"""Withdrawals that nobody answers in time, and records past their last day: erased or retained by rule."""

@@ -18,7 +18,7 @@ from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.delivery.sending import Unit
 from shared.features.filing.effects import OriginHandler
-from shared.features.offers.effects import hotline_door
+from shared.features.offers.effects import hotline_handler
 from shared.features.offers.rules import HOTLINE as RECIPIENT
 from shared.features.offers.store import PostgresOffers
 from shared.features.received.service.items import ItemActor, act
@@ -42,7 +42,7 @@ class Hotlines:
         self.database = database
         self.directory = directory()
         bus = OriginHandler(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7)
-        self.door = hotline_door(kek=KEK, origin=bus)
+        self.door = hotline_handler(kek=KEK, origin=bus)
         self.act_on = partial(act, RECIPIENT)
 
     async def receive(self, *messages: Received) -> list[str | None]:

@@ -19,7 +19,7 @@ from shared.delivery.sending import Unit
 from shared.features.filing.effects import OriginHandler
 from shared.features.filing.service.redecide import EdgeRedecider
 from shared.features.filing.store.edges import PostgresEdges
-from shared.features.notices.effects import industry_door
+from shared.features.notices.effects import provider_handler
 from shared.features.notices.service import act_on_notice
 from shared.features.notices.store import PostgresNotices
 from shared.features.received.service.items import ItemActor
@@ -62,7 +62,7 @@ class Providers:
             database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT), unreleased_days=7
         )
         self.bus.redecider = self.again
-        self.door = industry_door(kek=KEK, origin=self.bus)
+        self.door = provider_handler(kek=KEK, origin=self.bus)
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch. Return the code of each refused message, and None for each applied one."""

@@ -249,10 +249,10 @@ def test_an_acknowledgement_may_show_the_lost_tail() -> None:
     room = room_with(2, 3)
     lane = room.outgoing().lanes[ORDINARY]
     lane.acked, lane.kept_above = 1, 2
-    run(relay.note_lost_tail(room.scope().tx, PEER, ORDINARY))
+    run(relay.note_lost_end(room.scope().tx, PEER, ORDINARY))
     # A deleted message cannot be appended again. The next probe shows that it is missing.
     assert room.outgoing().lanes[ORDINARY].sent == 2
-    run(relay.note_lost_tail(Room().scope().tx, PEER, ORDINARY))
+    run(relay.note_lost_end(Room().scope().tx, PEER, ORDINARY))
 
 
 @pytest.mark.parametrize(("is_back", "is_other"), [(True, False), (False, True)])

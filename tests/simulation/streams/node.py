@@ -225,7 +225,7 @@ class Node:
         at = self.world.log.put(topic, Lane.URGENT, [ack])
         if self.watch.note(topic, Lane.URGENT, at):
             with self.db.transaction() as tx:
-                drive(relay.note_lost_tail(tx, peer, Lane.URGENT))
+                drive(relay.note_lost_end(tx, peer, Lane.URGENT))
 
     # Timers.
     def tend(self, *, is_idle: bool = False) -> None:

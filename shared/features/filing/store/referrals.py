@@ -1,7 +1,4 @@
-"""Amendments and second reviews in PostgreSQL: a referral and its edges before and after an amendment.
-
-Also the referrals that wait for a second person: find, release, erase.
-"""
+"""An origin's referrals in PostgreSQL: pages, one referral with its edges, and withdrawals to send again."""
 
 from __future__ import annotations
 

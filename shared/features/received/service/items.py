@@ -66,7 +66,7 @@ class ItemActor:
 
 
 class ActUseCase(Protocol):
-    """A service's use case for its own acts: its own checks, then `use_cases.act`. It returns the new state."""
+    """A service's use case for its own acts: its own checks, then `act`. It returns the new state."""
 
     async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: ItemActor) -> str: ...
 

@@ -1,9 +1,4 @@
-"""Case referrals, holds and own questions of recipients, in PostgreSQL.
-
-Case referrals: the records to pass a case on to another agency, and the history of a case that came from one.
-Holds: the present state of each hold, computed from the agency's acts and the origin's answers.
-Questions and disputes: stored when the recipient acts, and updated when the origin answers.
-"""
+"""Lists of received subjects in PostgreSQL, and the attention items of those that wait for a person."""
 
 from __future__ import annotations
 
