@@ -16,7 +16,8 @@ import httpx
 from pydantic import JsonValue, ValidationError
 
 from client import views
-from client.transport import ApiProblem, CallOptions, Transport
+from client.problem import ApiProblem
+from client.transport import CallOptions, Transport
 from client.views import PageView, View
 from shared.core.acts.act import Subject
 from shared.core.acts.states import collection, personal

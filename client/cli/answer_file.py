@@ -21,7 +21,7 @@ from pydantic import JsonValue
 
 from client.api import CausewayClient, in_batches
 from client.cli.settings import decode_line, keep_private
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from client.views import BatchResult
 from shared.core.acts.act import Subject
 from shared.core.canonical import canonical_json

@@ -27,7 +27,7 @@ from client import views
 from client.api import CausewayClient, in_batches
 from client.cli.rows import ImportRow, RowError, RowFile, RowFormat, RowResult
 from client.cli.settings import add_private, keep_private, read_whole_lines
-from client.transport import ApiProblem, referral_in
+from client.problem import ApiProblem, referral_in
 from shared.core.canonical import canonical_json
 from shared.core.errors import CausewayError, Refused, Unavailable
 from shared.formats.referral_table import column_at

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 from client.cli.settings import ClientOptions, access, write_private
-from client.transport import ApiProblem, OptionsRefused
+from client.problem import ApiProblem, OptionsRefused
 from shared.core import codes
 from shared.core.clock import rfc3339
 from shared.core.codes import RULES

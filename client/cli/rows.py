@@ -21,7 +21,8 @@ from pydantic import JsonValue, ValidationError, model_validator
 
 from client import views
 from client.cli.settings import ClientOptions, access, decode_line
-from client.transport import ApiProblem, encode_body
+from client.problem import ApiProblem
+from client.transport import encode_body
 from client.views import View, read_in
 from shared.core.codes import RULES, find_remedy
 from shared.core.contracts.evidence import SignedAcceptance

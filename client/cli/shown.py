@@ -19,7 +19,7 @@ from client.cli import output
 from client.cli.request import Answer, Said
 from client.cli.settings import ClientOptions
 from client.cli.verb_table import VerbRow
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from shared.core.clock import parse_rfc3339, rfc3339
 
 Item = Mapping[str, JsonValue]

@@ -19,7 +19,7 @@ import asyncpg
 import httpx
 
 from client.api import CausewayClient, in_batches, stated
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from client.views import DeadlineView
 from deploy.sample.generator import SampledReferral
 from deploy.scenarios.player import PartyKey

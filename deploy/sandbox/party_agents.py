@@ -26,7 +26,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import BATCH_MAX, CausewayClient
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from client.views import InboxItem, NoticeView, PageView
 from shared.core.acts.act import Subject, Track
 from shared.core.acts.states import rows_of

@@ -21,7 +21,7 @@ import httpx
 from pydantic import JsonValue
 
 from client.api import CausewayClient
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from client.views import EdgeView, TimelineEntry
 from deploy.scenarios.story import Scenario, ScenarioStep, TimelineStep, WaitStep, WorkItemStep, filled, referral_like
 from shared.core.acts.act import Track

@@ -21,8 +21,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.delivery.tracks import TrackSide
+from shared.features.cases.store import cases as law_enforcement
 from shared.features.cases.store.cases import PostgresCases
-from shared.features.cases.store.passed_cases import cases as law_enforcement
 from shared.features.filing.store import attention, edges, intake, referrals
 from shared.features.notices import store as industry
 from shared.features.notices.store import PostgresNotices

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from client import transport as address
+from client import transport
 from client.api import CausewayClient
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from shared.core.errors import Refused
 from tests.client.fake_service import KEY
 
@@ -60,7 +60,7 @@ async def test_plain_http_to_another_machine_is_refused_before_anything_is_sent(
 async def test_without_the_rule_the_key_would_have_crossed_the_network(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address, "is_this_machine", lambda host: True)
+    monkeypatch.setattr(transport, "is_this_machine", lambda host: True)
     seen: list[httpx.Request] = []
     async with remembering(seen) as http:
         with pytest.raises(ApiProblem):
@@ -70,7 +70,7 @@ async def test_without_the_rule_the_key_would_have_crossed_the_network(
 
 @pytest.mark.parametrize("url", [*HERE, *(url.replace("http:", "https:") for url in [*HERE, *ELSEWHERE])])
 def test_tls_to_anywhere_and_plain_http_to_this_machine_are_taken(url: str) -> None:
-    assert address.service_address(url).scheme == url.partition(":")[0]
+    assert transport.service_address(url).scheme == url.partition(":")[0]
 
 
 @pytest.mark.parametrize(("url", "through_a_proxy"), [(url, False) for url in HERE] + [("https://h.example", True)])

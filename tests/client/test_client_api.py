@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from client.api import CausewayClient
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from shared.core.acts.act import Act as Row
 from shared.core.acts.act import Subject
 from shared.core.acts.states import personal

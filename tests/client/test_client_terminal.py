@@ -10,7 +10,7 @@ from client.cli import output
 from client.cli.import_file import progress
 from client.cli.shown import filled
 from client.cli.verb_table import table
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 
 
 def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cyclopts import App
 
-from client import transport as address
+from client import transport
 from client.cli.verb_table import VerbRow, VerbWord, table, vocabulary
 from client.transport import Transport
 from deploy.devstack.servers import make_certificates
@@ -128,7 +128,7 @@ def test_without_the_rule_every_verb_would_have_sent(
     run: Run, monkeypatch: pytest.MonkeyPatch, file: Path, verb: str
 ) -> None:
     sent = sending(monkeypatch)
-    monkeypatch.setattr(address, "is_this_machine", lambda host: True)
+    monkeypatch.setattr(transport, "is_this_machine", lambda host: True)
     arguments = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
     assert run(*verb.split(), *arguments, "--url", "http://hotline.example:8080").code == 1
     assert {*sent} == {"http://hotline.example"}

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.api import CausewayClient
-from client.transport import ApiProblem, Transport
+from client.problem import ApiProblem
+from client.transport import Transport
 from shared.core.errors import Refused, Unavailable
 from tests.client.fake_service import BASE_URL, KEY
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from deploy.sandbox import party_agents as rounds
 from deploy.sandbox.party_agents import AgentScheduler, RunStatistics
 from shared.core.errors import Unavailable

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from client.api import CausewayClient
-from client.transport import ApiProblem
+from client.problem import ApiProblem
 from client.views import InboxItem
 from shared.core.contracts.answers import CaseAcceptance, OutcomeReport
 from shared.core.contracts.case_referral import CaseReferral
