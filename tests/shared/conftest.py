@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
 from deploy.devstack.stack import DevStack
+from deploy.kafka.provision import manifest_of
 from deploy.site.access import admin_client, prepare_databases
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import inbox_topic
@@ -52,7 +53,7 @@ def new_topic(stack: DevStack) -> Callable[..., str]:
 
     def make(partitions: int = 2, name: str | None = None) -> str:
         topic = name or f"edges.{uuid7()}"
-        config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
+        config = manifest_of({"audit": "audit", "h": "hotline"}).topics[inbox_topic("audit", "h")].config
         admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
         # The controller has answered. The broker that is asked next learns of it a moment later.
         deadline = time.monotonic() + 60

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from shared.core.errors import Unavailable
@@ -74,13 +74,16 @@ class TolerantRecords:
 
     def next_batch(self) -> Any:
         ahead = self._records._next_slice
-        batch = self._records.next_batch()
-        # Only the present format has headers.
-        return TolerantBatch(batch, ahead) if isinstance(batch, DefaultRecordBatch) and ahead is not None else batch
+        assert ahead is not None
+        # No broker stores an older format.
+        return TolerantBatch(self._records.next_batch(), ahead)
 
 
 class TolerantBatch:
-    """One record batch of aiokafka. If its parser fails on a header name, a slower one parses the batch again."""
+    """One record batch of aiokafka. If its parser fails on a header name, a slower one parses the batch again.
+
+    A compressed batch is not expanded: it is one record without key and value, at its last offset.
+    """
 
     def __init__(self, batch: DefaultRecordBatch, data: memoryview) -> None:
         self._batch = batch
@@ -90,6 +93,10 @@ class TolerantBatch:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
+        batch = self._batch
+        if batch.compression_type:
+            at, time = batch.next_offset - 1, batch.max_timestamp
+            return iter([_DefaultRecordPy(at, time, batch.timestamp_type, None, None, [])])
         try:
             return iter(list(self._batch))
         except UnicodeDecodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 
 from shared.platform.kafka.reader import TolerantRecords
@@ -20,9 +20,9 @@ class RawName(str):
         return b"ce_\xff\xfe"
 
 
-def batch_of(*headers: list[tuple[str, bytes | None]]) -> bytes:
+def batch_of(*headers: list[tuple[str, bytes | None]], codec: int = 0) -> bytes:
     """Return a record batch as a broker stores it, with one record for each list of headers."""
-    builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 100_000)
+    builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, 0, 100_000)
     for offset, each in enumerate(headers):
         builder.append(offset, None, b"key", b"value", each)
     return bytes(builder.build())
@@ -43,6 +43,11 @@ def test_a_name_that_is_not_utf_8_is_read_with_escapes_and_its_neighbours_as_the
 def test_the_library_itself_fails_on_it() -> None:
     with pytest.raises(UnicodeDecodeError):
         read(batch_of([(RawName("x"), b"1")]), MemoryRecords)
+
+
+def test_a_compressed_batch_is_one_empty_record_at_its_last_offset() -> None:
+    [record] = TolerantRecords(batch_of(*[GOOD] * 30, codec=DefaultRecordBatch.CODEC_GZIP)).next_batch()
+    assert (record.offset, record.key, record.value, record.headers) == (29, None, None, [])
 
 
 def test_batches_without_such_a_name_are_read_as_the_library_reads_them() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer, TopicCollection
 
 from deploy.devstack.stack import DevStack
@@ -93,6 +93,27 @@ async def test_a_range_ends_before_its_end_and_is_complete(
         async for batch in batches:
             found += batch
     assert [record.offset for record in found] == list(range(100, 1100))
+
+
+async def test_neither_the_broker_nor_a_reader_expands_a_compressed_batch(
+    access: KafkaAccess, reader: LogReader, topic: str
+) -> None:
+    """Twice its expanded size does not fit into the broker's heap; compressed, it fits into one batch."""
+    options = access.client_options("edges-test") | {"max_request_size": 100_000_000}
+    for compression, value in (("gzip", bytes(90_000_000)), (None, b"plain")):
+        async with AIOKafkaProducer(**options, compression_type=compression) as producer:
+            await producer.send_and_wait(topic, value, partition=0)
+    found = await followed(reader, {}, 2)
+    assert [(each.value, each.time_stated) for each in found] == [(None, False), (b"plain", False)]
+
+
+async def test_the_broker_reads_no_request_that_no_topic_would_accept(stack: DevStack, topic: str) -> None:
+    options = {"message.max.bytes": 1_000_000_000, "message.timeout.ms": 5_000}
+    producers = [Producer(stack.endpoints.kafka.librdkafka_options("admin") | options) for _ in range(6)]
+    for each in producers:
+        each.produce(topic, bytes(95_000_000), partition=0)
+    assert [await asyncio.to_thread(each.flush, 10) for each in producers] == [0] * 6
+    assert stack.kafka.running()
 
 
 async def test_bounds_say_what_each_partition_holds(
