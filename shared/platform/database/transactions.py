@@ -394,7 +394,9 @@ def _compact(value: Any) -> str:
 def _is_transient(error: BaseException) -> bool:
     """Return whether the cause is connection loss, shutdown, serialisation failure or lack of resources.
 
-    These are the SQLSTATE classes 08, 40, 53 and 57.
+    These are the SQLSTATE classes 08, 40, 53 and 57. A row of another partition violates a check without a name: the
+    partition was created while the statement waited for the table.
     """
-    state = getattr(error, "sqlstate", None) or ""
-    return state[:2] in {"08", "40", "53", "57"}
+    if isinstance(error, asyncpg.CheckViolationError):
+        return error.constraint_name is None
+    return (getattr(error, "sqlstate", None) or "")[:2] in {"08", "40", "53", "57"}

@@ -36,6 +36,7 @@ from tests.support.messaging_stores import (
     postgres_store,
     run_as_owner,
 )
+from tests.support.running import until
 
 PEERS = ("industry", "police")
 PAIR = Pair("industry", OWN)
@@ -309,6 +310,19 @@ async def test_days_have_partitions_that_are_made_ahead_and_take_over_segments(
     async with stores.transaction() as tx:
         found = await tx.list_segments(PEERS[0], outgoing.incarnation, Lane.ORDINARY, above=0, messages_max=99)
     assert [segment.first for segment in found] == [1, 3, 5, 7]
+
+
+async def test_a_segment_that_meets_a_partition_in_the_making_is_unavailable_and_stored_by_the_next_try(
+    stores: MessagingStore, database: Database
+) -> None:
+    await begin(stores)
+    async with database.transaction() as session:
+        await session.driver.execute("SELECT make_segment_days($1, 1)", TODAY)
+        sending = asyncio.create_task(send(stores, PEERS[0]))
+        await until(lambda: database.fetch("SELECT FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"))
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        await sending
+    await send(stores, PEERS[0])
 
 
 async def test_a_day_is_dropped_once_no_stream_keeps_a_number_of_it(
