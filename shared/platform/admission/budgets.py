@@ -214,7 +214,7 @@ class PlacePool:
         if held == 0 and principal.party is not None:
             return True
         shares = self._shares
-        within_party = self.of_party[principal.party] < shares.of_party
+        within_party = principal.party is None or self.of_party[principal.party] < shares.of_party
         return held < shares.of_holder and within_party and self.held < shares.of_instance
 
     async def _enter(self, principal: Principal) -> None:

@@ -1,11 +1,12 @@
 """Requests to a provider's documents and its token endpoint. Only this code of a server connects to a provider.
 
-It follows no redirect, uses no proxy, and limits the size of an answer. Addresses come from the operator's file and
-from the provider's own document.
+It follows no redirect, uses no proxy, and limits the size and duration of an answer. Addresses come from the operator's
+file and from the provider's own document.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,13 +41,17 @@ async def _asked(
     client = httpx.AsyncClient(timeout=ANSWER_S_MAX, trust_env=False, follow_redirects=False)
     headers, body = {"Accept": "application/json"}, bytearray()
     try:
-        async with client, client.stream(method, address, data=form, auth=auth, headers=headers) as answer:
+        async with (
+            asyncio.timeout(ANSWER_S_MAX),
+            client,
+            client.stream(method, address, data=form, auth=auth, headers=headers) as answer,
+        ):
             async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > ANSWER_BYTES_MAX:
                     raise _away()
             found = json.loads(body)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
         raise _away() from None
     if not isinstance(found, dict):
         raise _away()

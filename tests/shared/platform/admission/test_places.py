@@ -55,6 +55,10 @@ async def test_a_key_gets_its_first_place_whatever_others_hold_and_an_address_do
     async with AsyncExitStack() as stack:
         assert await taken(places, stack, ONE, ONE, ONE, ONE) == [True] * 4
         assert await taken(places, stack, TWO, OTHER, ADDRESS) == [True, True, False]
+    places = pool(holder=1, party=1, instance=3)
+    async with AsyncExitStack() as stack:
+        others = [ADDRESS._replace(holder=f"192.0.2.{n}") for n in (2, 3, 4)]
+        assert await taken(places, stack, *others) == [True] * 3, "addresses are no party"
 
 
 async def test_what_waits_gets_the_place_that_becomes_free_and_principals_take_turns() -> None:

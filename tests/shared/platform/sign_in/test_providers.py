@@ -231,3 +231,16 @@ async def test_whoever_makes_up_answers_has_the_provider_asked_a_few_at_a_time(
     codes = [each.code for each in answers if isinstance(each, Refused)]
     assert (codes.count("sign_in_refused"), codes.count("budget_exceeded")) == (len(asking) - 20, 20)
     assert most <= SIGN_IN.of_instance
+
+
+async def test_a_provider_that_never_ends_its_answer_holds_no_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(wire, "ANSWER_S_MAX", 0.5)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, asyncio.timeout(30):
+        with pytest.raises(Unavailable, match="sign_in_unavailable"):
+            await wire.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
