@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
+from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from shared.core.errors import Unavailable
@@ -66,15 +66,13 @@ class TolerantRecords:
         self._records = _MemoryRecordsPy(data)
 
     def size_in_bytes(self) -> int:
-        size: int = self._records.size_in_bytes()
-        return size
+        return int(self._records.size_in_bytes())
 
     def has_next(self) -> bool:
         return self._records._next_slice is not None
 
     def next_batch(self) -> Any:
         ahead = self._records._next_slice
-        assert ahead is not None
         # No broker stores an older format.
         return TolerantBatch(self._records.next_batch(), ahead)
 
@@ -85,7 +83,7 @@ class TolerantBatch:
     A compressed batch is not expanded: it is one record without key and value, at its last offset.
     """
 
-    def __init__(self, batch: DefaultRecordBatch, data: memoryview) -> None:
+    def __init__(self, batch: Any, data: memoryview | None) -> None:
         self._batch = batch
         self._data = data
 
@@ -93,17 +91,13 @@ class TolerantBatch:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
-        batch = self._batch
-        if batch.compression_type:
+        if (batch := self._batch).compression_type:
             at, time = batch.next_offset - 1, batch.max_timestamp
             return iter([_DefaultRecordPy(at, time, batch.timestamp_type, None, None, [])])
         try:
             return iter(list(self._batch))
         except UnicodeDecodeError:
             return iter(list(_NamesEscaped(self._data)))
-
-    def __next__(self) -> Any:
-        return next(self._batch)
 
 
 class _Escaping(bytearray):
@@ -184,7 +178,8 @@ class LogReader:
                 if batch or now_s - looked_s > ID_CHECK_S:
                     # Checked after reading: the client reads on at the same offset of a recreated topic, if it exists.
                     if (found := _ids(await self._described_by(client))) != wanted:
-                        raise Unavailable(_change(found, wanted))
+                        is_added = found.items() > wanted.items()
+                        raise Unavailable("topics_changed" if is_added else "topic_made_again")
                     looked_s = now_s
                 yield batch
 
@@ -260,10 +255,6 @@ def _told() -> Iterator[None]:
 
 def _ids(described: Mapping[str, TopicDescription]) -> dict[str, UUID]:
     return {topic: each.topic_id for topic, each in described.items()}
-
-
-def _change(found: Mapping[str, UUID], wanted: Mapping[str, UUID]) -> str:
-    return "topics_changed" if found.items() > wanted.items() else "topic_made_again"
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

@@ -39,13 +39,10 @@ async def _asked(
     method: str, address: str, *, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None
 ) -> tuple[int, Mapping[str, Any]]:
     client = httpx.AsyncClient(timeout=ANSWER_S_MAX, trust_env=False, follow_redirects=False)
-    headers, body = {"Accept": "application/json"}, bytearray()
+    sent = client.stream(method, address, data=form, auth=auth, headers={"Accept": "application/json"})
+    body = bytearray()
     try:
-        async with (
-            asyncio.timeout(ANSWER_S_MAX),
-            client,
-            client.stream(method, address, data=form, auth=auth, headers=headers) as answer,
-        ):
+        async with asyncio.timeout(ANSWER_S_MAX), client, sent as answer:
             async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > ANSWER_BYTES_MAX:
