@@ -7,7 +7,7 @@ on a track is an act with an id: an edge in one revision, or an act of either pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -58,6 +58,7 @@ def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID
     return key_of(*parties_of(role, sender, recipient), subject=subject)
 
 
+@lru_cache(4096)  # each step of a batch names the tracks of its messages
 def key_of(owner: str, other: str, *, subject: UUID) -> UUID:
     """Return the key of the track of a subject of `owner` with another party."""
     named = _TRACK_CONTEXT + f"{owner}\n{other}\n{subject}\n".encode()
