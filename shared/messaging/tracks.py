@@ -61,8 +61,7 @@ def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID
 @lru_cache(4096)  # each step of a batch names the tracks of its messages
 def key_of(owner: str, other: str, *, subject: UUID) -> UUID:
     """Return the key of the track of a subject of `owner` with another party."""
-    named = _TRACK_CONTEXT + f"{owner}\n{other}\n{subject}\n".encode()
-    return _form(subject.int >> 80, sha256(named).digest())
+    return _form(subject.int >> 80, sha256(_TRACK_CONTEXT + f"{owner}\n{other}\n{subject}\n".encode()).digest())
 
 
 def parties_of(role: WireRole, sender: str, recipient: str) -> tuple[str, str]:
