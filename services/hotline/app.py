@@ -16,16 +16,9 @@ from shared.features.offers.effects import hotline_handler
 from shared.features.offers.rules import AUTHORITY, HOTLINE
 from shared.features.offers.store import PostgresOffers
 from shared.features.received.store.arriving import ERASED_RECEIVED
+from shared.instance import parties
 from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts
-from shared.instance.parties import (
-    ORIGIN_WAITS,
-    assemble_origin,
-    origin_console,
-    own_questions,
-    party_routers,
-    with_rules,
-)
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.
@@ -37,11 +30,11 @@ TRACKS: Final = OriginTracks
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. Needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
-    origin = assemble_origin(machinery, items)
-    sources = [*ORIGIN_WAITS, *WAITS, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
-    about = party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
+    origin = parties.assemble_origin(machinery, items)
+    sources = [*parties.ORIGIN_WAITS, *WAITS, parties.own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
+    about = parties.party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
     routers = [referrals_router(origin.api), offers_router(items), *about]
-    door = origin_console(
+    door = parties.origin_console(
         machinery,
         items,
         title="Causeway hotline",
@@ -52,4 +45,4 @@ def assemble(machinery: InstanceParts) -> App:
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_handler(kek=machinery.keys.kek, origin=origin.bus))
-    return with_rules(app, HOTLINE, PostgresOffers)
+    return parties.with_rules(app, HOTLINE, PostgresOffers)

@@ -27,17 +27,9 @@ from shared.features.preservation.store import (
     preservation_words,
 )
 from shared.features.received.store.arriving import ERASED_RECEIVED
+from shared.instance import parties
 from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts
-from shared.instance.parties import (
-    ORIGIN_WAITS,
-    assemble_origin,
-    menu_entry,
-    origin_console,
-    own_questions,
-    party_routers,
-    with_rules,
-)
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
@@ -49,12 +41,12 @@ TRACKS: Final = OriginTracks
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
-    origin, notices = assemble_origin(machinery, items), notice_routes(items)
+    origin, notices = parties.assemble_origin(machinery, items), notice_routes(items)
     sources = [
-        *ORIGIN_WAITS,
+        *parties.ORIGIN_WAITS,
         *WAITS,
         *PROVIDER_WAITS,
-        own_questions(PROVIDER),
+        parties.own_questions(PROVIDER),
         overdue(machinery.clock, Subject.NOTICE),
     ]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
@@ -62,8 +54,8 @@ def assemble(machinery: InstanceParts) -> App:
         serving=items, track=Track.ANSWER, documents=machinery.documents, preservations=ProviderPreservations
     )
     routers = [referrals_router(origin.api), notices_router(items), work_items_router(notices)]
-    routers += [*party_routers(items, sources, words), preservations_router(asked), statistics_router(items)]
-    door = origin_console(
+    routers += [*parties.party_routers(items, sources, words), preservations_router(asked), statistics_router(items)]
+    door = parties.origin_console(
         machinery,
         items,
         title="Causeway industry",
@@ -71,11 +63,15 @@ def assemble(machinery: InstanceParts) -> App:
         kind=pages.notices(notices),
         sources=sources,
         folders=pages.FOLDERS,
-        more=[menu_entry("Work items", WORK), menu_entry("Preservations", PLACE), menu_entry("Report", REPORT)],
+        more=[
+            parties.menu_entry("Work items", WORK),
+            parties.menu_entry("Preservations", PLACE),
+            parties.menu_entry("Report", REPORT),
+        ],
         preservations=asked,
     )
     WorkPages(door.frame, WorkRoutes(notices), last=door.live.last)
     ReportPages(door.frame, notices)
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, provider_handler(kek=machinery.keys.kek, origin=origin.bus))
-    return with_rules(app, PROVIDER, PostgresNotices)
+    return parties.with_rules(app, PROVIDER, PostgresNotices)

@@ -18,9 +18,9 @@ from shared.features.preservation.api import AGENCY_WAITS, PreservationRoutes, p
 from shared.features.preservation.pages import PLACE
 from shared.features.preservation.store import PostgresPreservations, preservation_words
 from shared.features.received.store.arriving import ERASED_RECEIVED, HeldLocations
+from shared.instance import parties
 from shared.instance.app import App, serving
 from shared.instance.machinery import InstanceParts
-from shared.instance.parties import around, menu_entry, own_questions, party_console, party_routers, with_rules
 from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
@@ -43,22 +43,24 @@ def assemble(machinery: InstanceParts) -> App:
     sources = [
         *attention_sources(machinery.clock),
         *AGENCY_WAITS,
-        own_questions(AGENCY),
+        parties.own_questions(AGENCY),
         overdue(machinery.clock, Subject.CASE),
     ]
     acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
-    pages = party_console(
+    pages = parties.party_console(
         machinery,
         items,
         title="Causeway law enforcement",
-        menu=around(menu_entry(cases_pages.TITLE, cases_pages.PATH), menu_entry("Preservations", PLACE)),
+        menu=parties.around(
+            parties.menu_entry(cases_pages.TITLE, cases_pages.PATH), parties.menu_entry("Preservations", PLACE)
+        ),
         kinds=[cases_pages.cases(case_routes(items, documents))],
         sources=sources,
         folders=cases_pages.FOLDERS,
         preservations=asks,
     )
-    routers = [*acting, *party_routers(items, sources, words), pages.frame.closed()]
+    routers = [*acting, *parties.party_routers(items, sources, words), pages.frame.closed()]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -74,7 +76,7 @@ def assemble(machinery: InstanceParts) -> App:
         },
         door,
     )
-    return with_rules(app, AGENCY, PostgresCases)
+    return parties.with_rules(app, AGENCY, PostgresCases)
 
 
 def _documents(machinery: InstanceParts) -> Documents:

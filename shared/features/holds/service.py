@@ -235,9 +235,9 @@ class HoldAnswers(AnswerFollower):
                     await self.holds.send(await self._activated(longer, planned))
             case HoldReleasedClear():
                 await self.end(await self._active(referral_id, agency, clear.hold), HoldEnd.RELEASED)
-                await self.holds.note_no_objection(referral_id, agency, message.recipient, self.at)
+                await self.holds.note_no_objection(referral_id, agency, message.recipient, at=self.at)
             case NoObjectionClear():
-                await self.holds.note_no_objection(referral_id, agency, message.recipient, self.at)
+                await self.holds.note_no_objection(referral_id, agency, message.recipient, at=self.at)
             case _:
                 pass
 
@@ -339,7 +339,7 @@ async def confirm_override(referral_id: UUID, said: OverrideApproval, acting: Ac
     require_another(acting.actor, proposed)
     await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
     # A person has decided, so notices that no other agency holds do not wait for the end of their window.
-    await holding.holds.note_no_objection(referral_id, hold.agency, acting.party, acting.at)
+    await holding.holds.note_no_objection(referral_id, hold.agency, acting.party, at=acting.at)
     await holding.plan(referral_id, planned)
     return OverrideResult(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 

@@ -156,7 +156,7 @@ class PostgresHolds(PartyStore):
         """Return the agencies that have stated that they do not hold the referral."""
         return {row["agency"] for row in await self._driver.fetch(_UNOBJECTING, referral_id)}
 
-    async def note_no_objection(self, referral_id: UUID, agency: str, party: str, at: datetime) -> None:
+    async def note_no_objection(self, referral_id: UUID, agency: str, party: str, *, at: datetime) -> None:
         """Store that the agency does not object, since `at`."""
         await self._driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
 
