@@ -180,7 +180,7 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     "the_filled_accounts": shown_by(
         "tests.benchmarks.filled_accounts", "whole: ", "the last day: ", "retention: ", "whole after retention: "
     ),
-    "the_cost_of_filled_stores": shown_by("tests.benchmarks.filled_cost", "cost of a referral: "),
+    "the_cost_of_filled_stores": shown_by("tests.benchmarks.filled_cost", "cost of a referral at "),
     "the_guard_report": the_guard_report,
     "the_soak": shown_by(
         "tests.failures.soak",
