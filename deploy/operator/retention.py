@@ -72,11 +72,15 @@ deadlines AS (
 )"""
 _NO_DEADLINE: Final = """steps = '[]', started_at = NULL, timers = NULL, due_at = NULL, overdue_at = NULL,
     late_at = NULL, failure_code = NULL"""
+#: Proofs that no record names. A service adds a proof with its record: without the lock, a record could come later.
+_PROOFS: Final = """LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE; DELETE FROM content_proof AS p
+WHERE NOT EXISTS (SELECT FROM received AS r WHERE r.proof_id = p.proof_id)
+  AND NOT EXISTS (SELECT FROM received_edge AS e WHERE e.proof_id = p.proof_id)"""
 #: Peers get no message about a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
     UPDATE track AS t SET track_acts = '{{}}', is_erased = true FROM ended
-    WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
+    WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.recipient) AND NOT t.is_erased{where}
 )"""
 _OF_RECORD: Final = "ended WHERE (k.subject, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
 # A referral is finished when all recipients have given their final answer, or acknowledged its withdrawal. A referral
@@ -111,9 +115,6 @@ WITH page AS MATERIALIZED (
 ), {_TRACKS.format(where=" AND t.tableoid <> 'edge'::regclass")}
 {_PAGE_ENDED}
 """
-
-
-_OF_PRESERVATION: Final = "ended WHERE (k.edge_id, k.party) = (ended.subject, ended.party)"
 _PRESERVATIONS = f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, received_at AS place FROM preservation
@@ -125,7 +126,7 @@ WITH page AS MATERIALIZED (
     ORDER BY subject, party FOR UPDATE OF p
 ), records AS (
     UPDATE preservation AS p SET wrapped_key = NULL, content = '' FROM ended WHERE p.ctid = ended.row
-), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}
+), {_CLOCKS.format(of="ended WHERE (k.edge_id, k.party) = (ended.subject, ended.party)")}, {_TRACKS.format(where="")}
 {_PAGE_ENDED}
 """
 # Tokens of locations end with their record.
@@ -185,11 +186,10 @@ async def apply_periods(*names: str, options: Options = OPTIONS) -> Output:
     names
         Instances, by their names in the directory; default is all of the site's.
     """
-    now, databases = SystemClock().now(), chosen_databases(options, names)
-    columns = ("table", "way", "ended")
+    now, columns = SystemClock().now(), ("table", "way", "ended")
     found = {
         name: [dict(zip(columns, astuple(each), strict=True)) for each in await apply(database, now)]
-        for name, database in databases.items()
+        for name, database in chosen_databases(options, names).items()
     }
     return _printed(found, columns)
 
@@ -280,8 +280,7 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
     """Delete keys and ciphertexts of subjects finished before the period; an act reports each."""
     if table == "referral":
         before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
-        final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)
-        further = (final, noted, first_uuid7(before))
+        further = sorted(final_answers()), sorted(WITHDRAWAL_NOTED), first_uuid7(before)
         return await _by_pages(owner, _REFERRALS, before, told=told, first=UUID(int=0), further=further)
     if table == "preservation":
         before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
@@ -292,6 +291,9 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
     for retention, kept_days in (("", days), *KEPT_DAYS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
         total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
+    async with owner.transaction():
+        await owner.execute(_BIND, "apply")
+        await owner.execute(_PROOFS)
     return total
 
 
@@ -327,7 +329,7 @@ WITH page AS MATERIALIZED (
       AND (i.state <> 'withdrawal_acknowledged' OR i.answers ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
-    UPDATE {table} AS c SET wrapped_key = NULL, record = ''{own} FROM ended WHERE c.ctid = ended.row
+    UPDATE {table} AS c SET wrapped_key = NULL, record = '', proof_id = NULL{own} FROM ended WHERE c.ctid = ended.row
 ), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=tracks)}
 {_PAGE_ENDED}
 """
@@ -357,8 +359,7 @@ async def _by_pages(
         try:
             page = await _end_page(owner, statement, before, after, *further, told=told)
         except asyncpg.DeadlockDetectedError:
-            deadlocks += 1
-            if deadlocks == DEADLOCKS_MAX:
+            if (deadlocks := deadlocks + 1) == DEADLOCKS_MAX:
                 raise
             continue
         total += len(page["subjects"] or ())

@@ -9,19 +9,20 @@ A verified record as bytes is kept encrypted for exceptions, and for evidence:
 
 Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
 then the name and value of each header, then wrap, salt and proof. The name is absent where the header is at the place
-that `COVERED` gives it. The sealed part stays sealed. A proof of 16 bytes is the id of a stored `SharedProof`.
+that `COVERED` gives it. The sealed part stays sealed.
 
     version · wrapped data key · encrypted record
 
 An exception stores this form, because its clear part may have passed no check. The row, with its data key, is deleted
 when the exception ends.
 
-    message key · nonce · length (4) and stored text · no wrap, salt and proof
+    message key · nonce · length (4) and stored text · salt · proof, unless it is stored apart
 
     text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record;
-          compressed against the edge, which its row has
+          compressed against the edge and the ids, which its row has
 
-A recipient stores this form of a received record, encrypted: the record without its sealed part, and the opened part.
+A recipient stores this form of a received record, encrypted: the record without its sealed part, with covered headers
+alone and without its topic's id, and the opened part.
 Salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key, it has
 the same bytes.
 """
@@ -41,7 +42,7 @@ from uuid import UUID, uuid5
 from pydantic_core import from_json
 
 from shared.core.envelope.attributes import COVERED
-from shared.core.envelope.content_proof import MessageProof, SharedProof
+from shared.core.envelope.content_proof import SALT_BYTES, MessageProof
 from shared.core.envelope.datakeys import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -53,7 +54,7 @@ from shared.core.envelope.datakeys import (
     unwrap,
     wrap,
 )
-from shared.core.envelope.headers import list_kept
+from shared.core.envelope.headers import is_signed, list_kept
 from shared.core.envelope.record_value import join_value, split_value
 from shared.core.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
 from shared.core.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
@@ -87,7 +88,6 @@ _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
 _HAS_TOPIC_ID: Final = 2
 _PROOF: Final = Struct(">HHB")
-_ID_BYTES: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -134,9 +134,8 @@ def unpack(packed: bytes | Record) -> Record:
             topic_id=UUID(bytes=topic_id) if flags & _HAS_TOPIC_ID else None,
             writer=(writer or b"").decode(),
             wrap=wrap or b"",
-            proof=None if proof is None or len(proof) == _ID_BYTES else _unpack_proof(proof, salt or b""),
+            proof=None if proof is None else _unpack_proof(proof, salt or b""),
             salt=salt or b"",
-            shared=SharedProof(UUID(bytes=proof), b"") if proof is not None and len(proof) == _ID_BYTES else None,
         )
     except (StructError, ValueError, IndexError):
         raise Defect("record_malformed") from None
@@ -155,22 +154,23 @@ class OpenedRecord(NamedTuple):
         return replace(self.rest, value=join_value(clear, self.part.seal_again()))
 
 
-def pack_opened(record: Record, part: OpenedPart, edge: bytes) -> bytes:
-    """Return the bytes of a record whose sealed part was opened. Its shared proof and its edge are stored apart."""
+def pack_opened(record: Record, part: OpenedPart, known: bytes) -> bytes:
+    """Return the bytes of a record whose sealed part was opened. Its shared proof and `known` are stored apart."""
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
-    rest = _pack_head(record, join_value(clear, None))
-    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)), edge)
-    proof = record.shared.proof_id.bytes if record.shared else record.proof and _pack_proof(record.proof)
-    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, _join_parts((None, record.salt, proof))))
+    covered = tuple(each for each in record.headers if is_signed(each[0]))
+    rest = _pack_head(replace(record, headers=covered, topic_id=None), join_value(clear, None))
+    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)), known)
+    proof = b"" if record.proof is None or record.shared else _pack_proof(record.proof)
+    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, record.salt, proof))
 
 
-def unpack_opened(packed: bytes, edge: bytes) -> OpenedRecord:
+def unpack_opened(packed: bytes, known: bytes) -> OpenedRecord:
     """Return the record of `pack_opened`. Raises `Defect("record_malformed")` for other bytes."""
     try:
         (stored_bytes,) = _LENGTH.unpack_from(packed, _NONCE_END)
         stored_end = _TEXT_START + stored_bytes
-        text = decompress(packed[_TEXT_START:stored_end], edge)
+        text = decompress(packed[_TEXT_START:stored_end], known)
         associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
     except StructError:
         raise Defect("record_malformed") from None
@@ -182,7 +182,8 @@ def unpack_opened(packed: bytes, edge: bytes) -> OpenedRecord:
         packed[MESSAGE_KEY_BYTES:_NONCE_END],
         text[_OPENED.size : associated_end],
     )
-    return OpenedRecord(unpack(text[plaintext_end:] + packed[stored_end:]), part)
+    rest = _join_parts((None, packed[stored_end:][:SALT_BYTES], packed[stored_end:][SALT_BYTES:] or None))
+    return OpenedRecord(unpack(text[plaintext_end:] + rest), part)
 
 
 def encrypt_kept(taken: TakenMessage, kek: KeyEncryptionKey) -> bytes:

@@ -149,9 +149,9 @@ class Judgement:
 
     def _find_held(self, key: TrackKey, edge_id: UUID) -> EdgeRevision | None:
         """Return the revision of an edge that was held before the batch."""
-        edges = self._edges.get(key)
-        held = edges.get(str(edge_id)) if edges else None
-        return None if held is None else EdgeRevision(edge_id, *held)
+        held = self._edges.get(key, {}).get(to_base64url(edge_id.bytes))
+        revision, _, content = (held or "").partition(" ")
+        return EdgeRevision(edge_id, int(revision), content) if held else None
 
     def list_changes(self, pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
         """Return the changes that applied messages make to tracks: of each edge, the highest revision is held."""
@@ -176,14 +176,15 @@ def read_edge(received: Received) -> EdgeRevision | None:
     """Return the edge that a message carries, or None.
 
     Its content is the edge and the record as they came. Values that differ at each sending are left out: the edge's
-    own digest, its last member, and time, salt and documents of the decision.
+    own digest, its last member, and time, salt and documents of the decision. 128 bits of its digest
+    tell it from other content.
     """
     clear = received.clear
     if not isinstance(clear, EdgeClear) or received.spelt is None:
         return None
     edge, _, _ = received.spelt.edge.rpartition(b',"digest":')
-    content = edge + b"}" + received.spelt.record
-    return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, to_base64url(sha256(content).digest()))
+    text = edge + b"}" + received.spelt.record
+    return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, to_base64url(sha256(text).digest()[:16]))
 
 
 def decide(each: Arrival, known: KnownOutcome | None, refusals: Mapping[UUID, str]) -> Outcome:

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
+from shared.core.envelope.base64url import to_base64url
 from shared.core.protocol.message import Draft
 from shared.messaging.streams import WireRole
 from shared.messaging.tracks import act_of, parties_of, role_of, track_of
@@ -52,7 +53,7 @@ class TrackKey(NamedTuple):
 class TrackRow:
     """One side of a track. `subject`: its key; `item`: the subject of its messages. A withdrawn one is a tombstone.
 
-    `edges`: by the id of an edge that is held, its highest revision and the digest of its content.
+    `edges`: by the id of an edge that is held, in base64url, its highest revision and the digest of its content.
     """
 
     peer: str
@@ -62,7 +63,7 @@ class TrackRow:
     owner: str
     other: str
     acts: tuple[UUID, ...] = ()
-    edges: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    edges: Mapping[str, str] = field(default_factory=dict)
     is_withdrawn: bool = False
     is_erased: bool = False
 
@@ -99,7 +100,7 @@ class _Change(NamedTuple):
     track: UUID
     subject: UUID
     owner: str
-    other: str
+    recipient: str
     track_acts: tuple[str, ...]
     track_edges: Json
     is_withdrawn: bool
@@ -175,7 +176,7 @@ _ERASE: Final = """
 UPDATE track AS t SET track_acts = '{}', is_erased = true
 FROM unnest($1::uuid[], $2::text[]) AS erased (subject, party)
 WHERE t.subject = ANY($1::uuid[]) AND t.subject = erased.subject AND NOT t.is_erased
-  AND (erased.party = t.other AND t.side = ANY($3::smallint[])
+  AND (erased.party = t.recipient AND t.side = ANY($3::smallint[])
        OR erased.party = t.owner AND t.side = ANY($4::smallint[]))
 RETURNING t.track
 """
@@ -247,7 +248,7 @@ def list_told_once(acts: Iterable[UUID]) -> frozenset[UUID]:
 def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:
     """Return a row of `track` with its key."""
     key = TrackKey(row["peer"], TrackSide(row["side"]), row["track"])
-    named, acts = (row["subject"], row["owner"], row["other"]), tuple(row["track_acts"])
+    named, acts = (row["subject"], row["owner"], row["recipient"]), tuple(row["track_acts"])
     return key, TrackRow(*key, *named, acts, row["track_edges"], row["is_withdrawn"], row["is_erased"])
 
 
@@ -261,4 +262,4 @@ def _change(each: TrackChange) -> _Change:
 
 def spell_edges(edges: Iterable[EdgeRevision]) -> str:
     """Return edges as the column holds them: by id, revision and digest."""
-    return to_json({str(edge.edge_id): (edge.revision, edge.content) for edge in edges}).decode()
+    return to_json({to_base64url(each.edge_id.bytes): f"{each.revision} {each.content}" for each in edges}).decode()

@@ -111,7 +111,7 @@ CREATE TABLE content_proof (
     -- `SharedProof` of shared/core/envelope/content_proof.py: signatures and leaf hashes, which cannot be compressed.
     packed bytea STORAGE EXTERNAL NOT NULL
 );
-COMMENT ON TABLE content_proof IS 'Retention: without limit, like the rows that name it.';
+COMMENT ON TABLE content_proof IS 'Retention: as long as a row that names it.';
 
 -- Messages of others that were taken and are not applied. `record` is tried again; a dead letter only by a person.
 CREATE TABLE exception (

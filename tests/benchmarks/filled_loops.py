@@ -19,7 +19,7 @@ def deadlines(*, id_: str, party: str, ago: str) -> str:
     """Return the statement that fills the deadlines of open edges: a twentieth of all rows."""
     return f"""
 INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at, due_at, overdue_at)
-SELECT gen_random_uuid(), {party}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
+SELECT gen_random_uuid(), {party}, {id_}, NULL, 'agency.example', 'p1', 'r1', {ago},
        now() + i * interval '1 second', now() + i * interval '1 second'
 FROM generate_series(20, {{rows}}, 20) AS i
 """

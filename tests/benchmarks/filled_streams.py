@@ -56,7 +56,7 @@ def received(*, id_: str, party: str, ago: str) -> Sequence[str]:
     """Return statements that fill the tables for one writer: tracks with edges, its streams, and waiting messages."""
     return (
         f"""
-INSERT INTO track (peer, side, track, subject, owner, other, track_acts, track_edges)
+INSERT INTO track (peer, side, track, subject, owner, recipient, track_acts, track_edges)
 SELECT '{WRITER}', 0, {id_}, {id_}, {party}, 'us.example', ARRAY[gen_random_uuid()],
        jsonb_build_object({id_}, jsonb_build_array(1, repeat('ab', 32)))
 FROM generate_series(1, {{rows}}) AS i

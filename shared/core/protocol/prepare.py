@@ -15,6 +15,7 @@ from shared.core.acts.act import Offering
 from shared.core.canonical import digest
 from shared.core.clock import coarse
 from shared.core.contracts.referral import ReferralContent, ReferralSubmission
+from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused
 from shared.core.guard import ADDED, BUDGET, CEILING, RecordCost, Redaction, as_kept, check_budget, cuts, inspect, trips
 from shared.core.ids import salt, uuid7
@@ -58,7 +59,7 @@ class Documents:
 
 def law_of(directory: str, policy: str) -> str:
     """Return the key by which an edge names the two documents of its decision: 128 bits of their digests."""
-    return digest(f"{directory}/{policy}".encode())[:32]
+    return to_base64url(bytes.fromhex(digest(f"{directory}/{policy}".encode()))[:16])
 
 
 @dataclass(slots=True)

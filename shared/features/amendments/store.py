@@ -21,7 +21,7 @@ from shared.features.filing.ports import Addressee
 from shared.features.filing.store.edges import PostgresEdges, known_edge
 from shared.features.filing.store.intake import places
 from shared.features.record_access.store import RecordStore
-from shared.platform.database.columns import Statement, compress
+from shared.platform.database.columns import Statement, compress, decompress
 
 _FIND: Final = """
 SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,
@@ -30,7 +30,7 @@ SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, 
 _EDGES: Final = """
 SELECT edge_id, recipient, purpose, notice_id, items, dropped_items, answer, answer_detail, acts, decided_at,
        is_missing, revision,
-       instance, previous_instances, previous_instances <> '{}' AS moved, state = 'waiting' AS waits,
+       instance, previous_instances, previous_instances IS NOT NULL AS moved, state = 'waiting' AS waits,
        state = 'planned' AS planned, is_retracted
 FROM edge WHERE referral_id = $1 AND state IN ('emitted', 'waiting', 'planned') ORDER BY edge_id FOR UPDATE
 """
@@ -109,7 +109,7 @@ class PostgresAmendments(RecordStore):
         content = None
         if row["wrapped_key"] is not None:
             key, place = self._key(row)
-            content = reveal(row["content"], key, place)
+            content = decompress(reveal(row["content"], key, place))
         same = ("party", "external_ref", "exercise", "state", "revision", "body_sha256", "traceparent")
         return AmendableReferral(
             referral_id,
@@ -138,11 +138,11 @@ class PostgresAmendments(RecordStore):
         key, place = self._key(row)
         before = revision_place(found.referral_id, found.revision, found.party)
         assert found.content is not None
-        await self._driver.execute(_KEEP, found.referral_id, protect(found.content, key, before))
+        await self._driver.execute(_KEEP, found.referral_id, protect(compress(found.content), key, before))
         stands = _AMEND.bind(
             referral_id=found.referral_id,
             state=again.disposition,
-            content=protect(amended.content, key, place),
+            content=protect(compress(amended.content), key, place),
             priority=amended.facts["priority"],
             decided=compress(to_json({"facts": amended.facts, "decision": amended.decision})),
             body_sha256=amended.body_sha256,
@@ -225,4 +225,5 @@ def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
 def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> RevisionContent:
     wrapped, stands = places(referral_id, row["party"])
     place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
-    return RevisionContent(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))
+    content = reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place)
+    return RevisionContent(row["revision"], decompress(content))

@@ -144,10 +144,10 @@ CREATE TABLE edge (
     -- The message that carries the edge. NULL if the edge waits or is planned, and for the edge of an agency that
     -- another agency has referred the case to (`referred`).
     message_id uuid UNIQUE,
-    -- The recipient's present instance, its earlier instances, and the earlier messages of the edge.
+    -- The recipient's present instance, and, if there are any, its earlier instances and the edge's earlier messages.
     instance text NOT NULL,
-    previous_instances text[] NOT NULL DEFAULT '{}',
-    previous_message_ids uuid[] NOT NULL DEFAULT '{}',
+    previous_instances text[],
+    previous_message_ids uuid[],
     referral_id uuid NOT NULL,
     notice_id uuid,
     -- The origin's own numbers of the notice's items; the first is item 1 of the notice. And the numbers of removed
@@ -158,7 +158,8 @@ CREATE TABLE edge (
     recipient text NOT NULL,
     purpose text NOT NULL,
     reason text NOT NULL,
-    rules text[] NOT NULL,
+    -- NULL: those of its deadline.
+    rules text[],
     state text NOT NULL DEFAULT 'emitted',
     answer text NOT NULL DEFAULT 'none',
     answer_detail jsonb,
@@ -184,7 +185,7 @@ CREATE TABLE edge (
     -- The edge was to be sent again, and its recipient could not read it. It is sent once the recipient can.
     is_unreadable boolean NOT NULL DEFAULT false,
     -- Earlier instances of the recipient that have the edge but not its withdrawal. The withdrawal is sent there again.
-    unnotified_instances text[] NOT NULL DEFAULT '{}',
+    unnotified_instances text[],
     -- The rank of the referral, and whether the edge or the referral was withdrawn.
     priority_rank smallint NOT NULL DEFAULT 1,
     is_retracted boolean NOT NULL DEFAULT false,
@@ -215,10 +216,8 @@ CREATE INDEX edge_track ON edge (track);
 CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
 CREATE INDEX edge_known ON edge (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX edge_due ON edge (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
-CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND late_at IS NULL;
+CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
+CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX edge_failed ON edge (edge_id) WHERE failure_code IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
@@ -234,7 +233,7 @@ CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 CREATE INDEX edge_planned ON edge (issue_due_at) WHERE state = 'planned';
 CREATE INDEX edge_planned_of ON edge (referral_id) WHERE state = 'planned';
 CREATE INDEX edge_again ON edge (redecide_at) WHERE redecide_at IS NOT NULL;
-CREATE INDEX edge_missing ON edge (referral_id) WHERE is_missing OR unnotified_instances <> '{}';
+CREATE INDEX edge_missing ON edge (referral_id) WHERE is_missing OR unnotified_instances IS NOT NULL;
 CREATE INDEX edge_unread ON edge (edge_id) WHERE is_unreadable;
 CREATE INDEX edge_withdrawal ON edge (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 

@@ -24,15 +24,13 @@ CREATE TABLE received (
     exercise boolean NOT NULL,
     kind text NOT NULL,
     sender text NOT NULL,
-    -- The party that passed it on, if that is not the sender.
-    passed_by text,
     state text NOT NULL,
     -- As its sender states it; null if the sender does not tell a provider.
     priority text,
     -- The retention class of its edge.
     retention text NOT NULL,
     -- The numbers of its items; a case names them in its record alone.
-    item_numbers smallint[] NOT NULL DEFAULT '{}',
+    item_numbers smallint[],
     -- Only for notices: a provider's own report counts by these columns, without opening records.
     language text,
     incident_kind text,
@@ -44,6 +42,8 @@ CREATE TABLE received (
     reference_key bytea,
     reference_token bytea,
     wrapped_key bytea,
+    -- The content proof of its message (`content_proof`).
+    proof_id uuid,
     -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
     answers jsonb NOT NULL DEFAULT '{}',
     -- Byte for byte as it came, compressed (shared/platform/database/stored_text.py).
@@ -65,8 +65,7 @@ CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT 
 CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
-CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
-    WHERE overdue_at IS NOT NULL AND late_at IS NULL;
+CREATE INDEX received_ending ON received (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX received_failed ON received (edge_id) WHERE failure_code IS NOT NULL;
 -- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
@@ -78,6 +77,7 @@ CREATE INDEX received_at_risk ON received (party, sort_key, subject, state) WHER
 -- Work items are led by open notices, in the order of their places.
 CREATE INDEX received_open_notice ON received (party, sort_key, subject)
     WHERE kind = 'notice' AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');
+CREATE INDEX received_proof ON received (proof_id) WHERE proof_id IS NOT NULL;
 CREATE INDEX received_by_reference ON received (party, reference_token, subject) WHERE reference_token IS NOT NULL;
 -- Cases that were passed on to another agency and have come back.
 CREATE INDEX received_came_back ON received (party, changed_at) WHERE answers ? 'stands';
@@ -99,12 +99,14 @@ CREATE TABLE received_edge (
     purpose text NOT NULL,
     retention text NOT NULL,
     wrapped_key bytea,
+    proof_id uuid,
     edge bytea NOT NULL,
     record bytea NOT NULL,
     PRIMARY KEY (subject, party, purpose, revision),
     CONSTRAINT received_edge_record_bound CHECK (octet_length(record) <= 131072)
     -- Rows that hold ciphertext stay whole up to a page.
 ) WITH (toast_tuple_target = 8160);
+CREATE INDEX received_edge_proof ON received_edge (proof_id) WHERE proof_id IS NOT NULL;
 CREATE INDEX received_edge_kept ON received_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'received, received_edge');

@@ -69,7 +69,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
-from zlib import DEFLATED, Z_SYNC_FLUSH, compressobj, decompressobj
+from zlib import DEFLATED, MAX_WBITS, Z_SYNC_FLUSH, compressobj, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from shared.core.errors import Defect
@@ -77,10 +77,10 @@ from shared.core.errors import Defect
 #: The longest text; the answer to a batch of 100 referrals with 200 recipients each is shorter.
 TEXT_BYTES_MAX: Final = 32 * 1024 * 1024
 _NUMBER: Final = 1
-_DICTIONARY: Final = (Path(__file__).with_name("data") / f"stored-text-{_NUMBER}.txt").read_bytes()
+_DICTIONARY: Final = (Path(__file__).with_name("data") / f"stored-text-{_NUMBER}.bin").read_bytes()
 _LEVEL: Final = 6
 #: Raw deflate with a window of 8 KiB, which holds the dictionary. zlib clears its tables for each text. With the
-#: largest window, that took five times as long as compressing the text, and saved no byte.
+#: largest window, that took five times as long as compressing a short text, and saved no byte.
 _MEMORY_LEVEL: Final = 6
 _WINDOW_BITS: Final = -13
 #: It has read the dictionary. A copy costs half of reading it again.
@@ -90,7 +90,8 @@ _READY: Final = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict
 def compress(text: bytes, known: bytes = b"") -> bytes:
     """Return the text as it is stored. Its reader needs `known`, which has parts of the text."""
     assert len(text) <= TEXT_BYTES_MAX
-    deflating = _READY.copy()
+    # A text of 16 KiB or more, such as the answer to a batch, repeats itself at longer distances.
+    deflating = _READY.copy() if len(text) < 1 << 14 else compressobj(_LEVEL, DEFLATED, -MAX_WBITS, zdict=_DICTIONARY)
     if known:
         deflating.compress(known)
         deflating.flush(Z_SYNC_FLUSH)
@@ -99,7 +100,7 @@ def compress(text: bytes, known: bytes = b"") -> bytes:
 
 def decompress(stored: bytes, known: bytes = b"") -> bytes:
     """Return the text of stored bytes. Raises `Defect("record_malformed")` for other bytes."""
-    inflating = decompressobj(_WINDOW_BITS, _DICTIONARY + known)
+    inflating = decompressobj(-MAX_WBITS, _DICTIONARY + known)
     try:
         text = inflating.decompress(stored[1:], TEXT_BYTES_MAX)
     except ZlibError:

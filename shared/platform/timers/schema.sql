@@ -21,10 +21,12 @@ CREATE TABLE deadline (
     -- origin, the referral's.
     subject uuid,
     known_as uuid,
+    -- Without an origin, the party is the origin.
     origin text,
     recipient text,
     purpose text NOT NULL,
-    clock_rules text[],
+    -- Separated by commas.
+    clock_rules text,
     -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     start_event text NOT NULL DEFAULT '',

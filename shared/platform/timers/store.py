@@ -23,7 +23,7 @@ OF_EDGE: Final = {
     "subject": "uuid",
     "known_as": "uuid",
     "origin": "text",
-    "clock_rules": "text[]",
+    "clock_rules": "text",
     "acknowledge_h": "integer",
     "act_h": "integer",
     "started_at": "timestamptz",
@@ -49,10 +49,9 @@ _EDGE_FIELDS: Final = frozenset(field.name for field in fields(EdgeClock)) - {"s
 _BEGIN_THERE: Final = Statement(
     """
 UPDATE deadline AS d SET subject = rows.subject, known_as = rows.known_as, origin = rows.origin,
-    recipient = rows.recipient, clock_rules = string_to_array(rows.clock_rules, chr(31)),
-    acknowledge_h = rows.acknowledge_h, act_h = rows.act_h, started_at = rows.started_at, steps = rows.steps::jsonb,
-    timers = rows.timers, due_at = rows.due_at, overdue_at = rows.overdue_at, late_at = rows.late_at,
-        failure_code = rows.failure_code
+    recipient = rows.recipient, clock_rules = rows.clock_rules, acknowledge_h = rows.acknowledge_h, act_h = rows.act_h,
+    started_at = rows.started_at, steps = rows.steps::jsonb, timers = rows.timers, due_at = rows.due_at,
+    overdue_at = rows.overdue_at, late_at = rows.late_at, failure_code = rows.failure_code
 FROM {rows} WHERE d.edge_id = ANY({edge_ids}) AND (d.edge_id, d.party) = (rows.edge_id, rows.party)
   AND d.started_at IS NULL
 """,
@@ -263,10 +262,10 @@ def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
 
 def to_row(row: asyncpg.Record) -> Deadline:
     """Return a stored row."""
-    edge = {name: row[name] for name in _EDGE_FIELDS}
-    subject = row["known_as"] or row["subject"]
+    edge = {name: row[name] for name in _EDGE_FIELDS} | {"origin": row["origin"] or row["party"]}
+    rules = tuple(filter(None, row["clock_rules"].split(",")))
     return Deadline(
-        EdgeClock(**edge, subject=subject, told_by=row["subject"], rules=tuple(row["clock_rules"])),
+        EdgeClock(**edge, subject=row["known_as"] or row["subject"], told_by=row["subject"], rules=rules),
         tuple(map(tuple, row["steps"])),
         None if row["timers"] is None else _read(row),
         row["due_at"],
@@ -278,8 +277,9 @@ def to_row(row: asyncpg.Record) -> Deadline:
 def _columns(row: Deadline) -> tuple[Any, ...]:
     edge = row.edge
     known_as = None if edge.subject == edge.told_by else edge.subject
-    terms = edge.rules, edge.acknowledge_h, edge.act_h
-    return edge.told_by, known_as, edge.origin, *terms, edge.started_at, *_counted(row)
+    origin = None if edge.origin == edge.party else edge.origin
+    terms = ",".join(edge.rules), edge.acknowledge_h, edge.act_h
+    return edge.told_by, known_as, origin, *terms, edge.started_at, *_counted(row)
 
 
 def _counted(row: Deadline) -> tuple[Any, ...]:
@@ -307,7 +307,7 @@ def _open_timer(row: Mapping[str, Any], entry: TimerEntry) -> OpenTimer:
         edge_id=edge_id,
         party=party,
         subject=row["subject"],
-        counterpart=row["recipient"] if party == row["origin"] else row["origin"],
+        counterpart=row["origin"] or row["recipient"],
         purpose=row["purpose"],
         clock=clock,
         run=run,
@@ -326,6 +326,6 @@ def _overdue_edge(row: asyncpg.Record, now: datetime) -> OverdueEdge:
         place=DueAfter(row["overdue_at"], row["edge_id"]),
         since=late[0].due_at,
         latest=max(late, key=lambda each: (each.due_at, each.rung, each.clock)),
-        is_own=row["origin"] == row["party"],
+        is_own=row["origin"] is None,
         is_preservation=row["start_event"] != "",
     )

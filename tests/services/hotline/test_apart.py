@@ -180,7 +180,7 @@ async def nothing_else(origin: Origin) -> None:
     await nothing_planned(origin)
     await run(
         origin,
-        "UPDATE edge SET redecide_at = NULL, is_missing = false, is_unreadable = false, unnotified_instances = '{}'",
+        "UPDATE edge SET redecide_at = NULL, is_missing = false, is_unreadable = false, unnotified_instances = NULL",
     )
     await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
     await run(origin, "DELETE FROM contact_suggestion_queue")

@@ -26,7 +26,7 @@ from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import move, opened, told_to_audit
 
 INDUSTRY = "industry"
-_MISSING = "SELECT count(*) FROM edge WHERE is_missing OR unnotified_instances <> '{}'"
+_MISSING = "SELECT count(*) FROM edge WHERE is_missing OR unnotified_instances IS NOT NULL"
 _LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL ORDER BY subject"
 
 

@@ -106,7 +106,7 @@ SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
 _DEADLINE = """
 INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at)
-SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
+SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '', now() WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
 

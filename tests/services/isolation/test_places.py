@@ -23,6 +23,7 @@ from shared.features.notices.store import PostgresNotices
 from shared.features.offers.store import PostgresOffers
 from shared.features.received.store.arriving import NewItem, new_items
 from shared.features.received.store.items import PostgresItems
+from shared.platform.database.columns import compress
 from tests.services.deliveries import (
     AGENCY,
     HOTLINE,
@@ -41,7 +42,7 @@ Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
 
 
 def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes], object]:
-    row = {"subject": item.subject, "party": item.party, "purpose": item.purpose, "edge": item.edge}
+    row = {name: getattr(item, name) for name in ("subject", "party", "purpose", "edge_id", "edge")}
 
     def opened(record: bytes, key: bytes) -> object:
         held: Any = row | {"record": record, "wrapped_key": key}
@@ -79,7 +80,7 @@ def filed(subject: UUID, party: str) -> Held:
         row: Any = {"referral_id": subject, "party": party, "content": protected, "wrapped_key": wrapped}
         return opened_content(row, KEK)
 
-    return protect(content, key, of_content), wrap(key, KEK, of_key), opened
+    return protect(compress(content), key, of_content), wrap(key, KEK, of_key), opened
 
 
 def reference(subject: UUID, party: str) -> Held:

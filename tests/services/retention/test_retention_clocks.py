@@ -59,10 +59,13 @@ async def test_clocks_of_a_case_end(databases: dict[str, Database], endpoints: d
     await agencies.receive(*(offered(each, purpose=purpose) for each in (closed, going_on) for purpose in purposes))
     came = "UPDATE received SET received_at = $1 WHERE purpose = $2"
     await as_owner(endpoint, came, LONG_AGO - timedelta(days=1), purposes[0], parties=[AGENCY])
-    change = "UPDATE received SET state = $2, changed_at = $3 WHERE subject = $1"
+    change = "UPDATE received SET state = $2, changed_at = $3, proof_id = subject WHERE subject = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing")):
         await as_owner(endpoint, change, subject, state, LONG_AGO, parties=[AGENCY])
+        await as_owner(endpoint, "INSERT INTO content_proof VALUES ($1, '')", subject, parties=[AGENCY])
     await apply(owned(endpoints, "law_enforcement"), NOW)
+    async with database.transaction() as session:
+        assert [*map(tuple, await session.driver.fetch("SELECT proof_id FROM content_proof"))] == [(going_on,)]
     after = await left(database, AGENCY)
     mine = {each for each in after if each[0] in (closed, going_on)}
     assert mine == {(closed, purposes[1]), (going_on, purposes[0]), (going_on, purposes[1])}

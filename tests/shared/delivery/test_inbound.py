@@ -137,7 +137,7 @@ async def test_a_higher_revision_of_an_edge_replaces_the_one_on_the_track(agenci
     await agencies.take(here.written([offer]))
     row = await row_of(agencies, offer)
     async with agencies.database.transaction() as session:
-        await session.driver.execute("UPDATE track SET track_edges = replace(track_edges::text, '[1,', '[0,')::jsonb")
+        await session.driver.execute("UPDATE track SET track_edges = replace(track_edges::text, '1 ', '0 ')::jsonb")
     assert await row_of(agencies, offer) != row
     await agencies.take(here.written([again(offer)]))
     assert await row_of(agencies, offer) == row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Received
 from shared.delivery.judgement import Arrival, Judgement, KnownOutcome, decide
-from shared.delivery.tracks import EdgeRevision, TrackKey, TrackRow, TrackSide
+from shared.delivery.tracks import EdgeRevision, TrackKey, TrackRow, TrackSide, spell_edges
 from shared.messaging.exceptions import Coordinates, NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
 from shared.messaging.streams import Lane, StreamPlace, WireRole
 
@@ -48,7 +49,7 @@ def told(revision: int, content: str, *, is_again: bool = False, acts: Sequence[
 def judgement(
     held: EdgeRevision | None = None, *, acts: Sequence[UUID] = (), is_withdrawn: bool = False, is_closed: bool = False
 ) -> Judgement:
-    edges = {} if held is None else {str(held.edge_id): (held.revision, held.content)}
+    edges = {} if held is None else json.loads(spell_edges([held]))
     row = TrackRow(PEER, TrackSide.HELD, TRACK, uuid7(), "a", "b", tuple(acts), edges, is_withdrawn)
     return Judgement({KEY: row}, is_day_closed=lambda _: is_closed)
 

@@ -269,7 +269,7 @@ async def test_an_erasure_ends_the_exceptions_of_its_subject(hotline: Site, agen
     assert kept.outcome.kind is OutcomeKind.DEAD
     async with agencies.database.transaction() as session:
         await session.driver.execute(
-            "INSERT INTO track (peer, side, track, subject, owner, other, track_acts, track_edges) "
+            "INSERT INTO track (peer, side, track, subject, owner, recipient, track_acts, track_edges) "
             "VALUES ('hotline', $1, $2, $3, $4, $5, '{}', '{}')",
             TrackSide.HELD, track(offer), UUID(offer.subject), HOTLINE, POLICE,
         )  # fmt: skip
@@ -286,7 +286,7 @@ async def test_many_tracks_are_stated_in_pages_without_statistics_of_the_table(h
     subjects = [UUID(int=low + number * (1 << 72)) for number in range(count)]
     async with hotline.database.transaction() as session:
         await session.driver.execute(
-            "INSERT INTO track (peer, side, track, subject, owner, other, track_acts, track_edges)"
+            "INSERT INTO track (peer, side, track, subject, owner, recipient, track_acts, track_edges)"
             " SELECT 'industry', side, subject, subject, 'a', 'b', ARRAY[subject], '{}'"
             " FROM unnest($1::uuid[]) AS subject, unnest(ARRAY[0, 2]) AS side",
             subjects,

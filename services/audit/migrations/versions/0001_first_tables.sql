@@ -79,9 +79,9 @@ CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WI
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
 -- The keys of edges by their origin. Statements of others on an edge have other keys, and do not slow a search.
-CREATE FUNCTION flow_edge_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
+CREATE FUNCTION flow_edge_keys(origin text, edge_ids uuid[]) RETURNS bigint[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
-    SELECT array_agg(md5(origin || edge_id::text)::uuid) FROM unnest(edge_ids) AS edge_id
+    SELECT array_agg(('x' || left(md5(origin || edge_id::text), 16))::bit(64)::bigint) FROM unnest(edge_ids) AS edge_id
 $function$;
 REVOKE ALL ON FUNCTION flow_edge_keys FROM PUBLIC;
 -- The decisions of an origin that state an edge. Without a list of pending keys, which each search would read whole.

@@ -35,8 +35,8 @@ from shared.platform.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows. `earlier` marks revisions before the current one.
 _EDGES: Final = """
-SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.received_at,
-       e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
+SELECT e.subject, e.party, e.edge_id, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.proof_id,
+       e.received_at, e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
 FROM received_edge AS e JOIN received AS t ON t.subject = e.subject AND t.party = e.party
 WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.party, e.purpose)
 ORDER BY min(e.received_at) OVER purposes, e.purpose, e.revision

@@ -27,7 +27,7 @@ _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
 WHERE EXISTS (
     SELECT FROM track AS t WHERE t.subject = k.item AND t.side = 0 AND t.is_withdrawn
-      AND (t.owner, t.other) = (k.owner, k.other))
+      AND (t.owner, t.recipient) = (k.owner, k.other))
 """
 _CAME: Final = """
 INSERT INTO case_referral_in (referral_id, party, referred_by, reason, history, at)

@@ -42,18 +42,18 @@ class EdgeRow:
     """An edge as it is stored with its referral. An edge that waits or is planned has no message."""
 
     edge_id: UUID
-    message_id: UUID | None
     instance: str
     referral_id: UUID
-    notice_id: UUID | None
     party: str
     recipient: str
     purpose: str
     reason: str
     rules: Sequence[str]
-    items: Sequence[str]
     document_digests: str
     decided_at: datetime
+    message_id: UUID | None = None
+    notice_id: UUID | None = None
+    items: Sequence[str] = ()
     state: str = "emitted"
     dropped_items: Sequence[str] = ()
     revision: int = 1
@@ -64,17 +64,15 @@ class EdgeRow:
     side: int = TrackSide.OWN
     track: UUID = _NO_TRACK
     owner: str | None = None
-    other: str | None = None
     track_acts: Sequence[str] | None = None
     track_edges: Json | None = None
 
 
 _PLACE: Final = {"incarnation": "uuid", "lane": "smallint", "number": "bigint"}
-_TRACK: Final = ("peer", "side", "track", "owner", "other", "track_acts", "track_edges")
+_TRACK: Final = ("peer", "side", "track", "owner", "track_acts", "track_edges")
 EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", dropped_items="smallint[]")
-_SENT_EDGE = Columns.of(
-    EdgeRow, items="smallint[]", dropped_items="smallint[]", side="smallint", track_acts="uuid[]", **OF_EDGE
-)
+_TYPES: Final = {"items": "smallint[]", "dropped_items": "smallint[]", "side": "smallint", "track_acts": "uuid[]"}
+_SENT_EDGE = Columns.of(EdgeRow, without=("rules",), **_TYPES, **OF_EDGE)
 
 
 class MessagePlace(NamedTuple):
@@ -201,10 +199,10 @@ def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
     tracks: dict[tuple[UUID, str], list[EdgeRow]] = {}
     for row in edges:
         tracks.setdefault((row.notice_id or row.referral_id, row.recipient), []).append(row)
-    for (subject, other), rows in tracks.items():
+    for (subject, recipient), rows in tracks.items():
         first = rows[0]
-        first.peer, first.owner, first.other = first.instance, first.party, other
-        first.track = key_of(first.party, other, subject=subject)
+        first.peer, first.owner = first.instance, first.party
+        first.track = key_of(first.party, recipient, subject=subject)
         first.track_acts = [str(edge_act(each.edge_id, each.revision)) for each in rows]
         first.track_edges = "{}"
     return [row for rows in tracks.values() for row in rows]
@@ -216,16 +214,13 @@ def _list_unsent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
     for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
         yield EdgeRow(
             edge_id=edge_id,
-            message_id=None,
             instance="",
             referral_id=decided.referral_id,
-            notice_id=None,
             party=decided.origin,
             recipient=edge.recipient,
             purpose=edge.terms.purpose,
             reason=edge.terms.reason,
             rules=edge.terms.rules,
-            items=(),
             document_digests=_law(decided),
             decided_at=decided_at(decided),
             state=state,

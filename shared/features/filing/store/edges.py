@@ -96,9 +96,9 @@ SELECT referral_id, wrapped_key FROM referral WHERE referral_id = ANY($1::uuid[]
 ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.document_digests AS law, e.decided_at, e.redecide_attempts AS tried, e.is_missing, e.revision,
-           e.previous_message_ids <> '{}' AS carried, r.revision AS of,
-       e.instance, e.previous_instances <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
-       r.disposition, r.decided, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
+           e.previous_message_ids IS NOT NULL AS carried, r.revision AS of,
+       e.instance, e.previous_instances IS NOT NULL AS moved, r.referral_id, r.party, r.exercise, r.state,
+       r.body_sha256, r.disposition, r.decided, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
 FROM edge AS e JOIN referral AS r USING (referral_id)
 """
 _OPEN = "e.state = 'emitted' AND NOT (e.is_retracted AND r.state <> 'withdrawn') AND"
@@ -233,7 +233,7 @@ class PostgresEdges(ReferredEdges):
                 row["withdrawn"],
                 tuple(row["items"]),
                 row["instance"],
-                tuple(row["previous_instances"]),
+                tuple(row["previous_instances"] or ()),
                 _TOLD.validate_python(row["sent_answers"] or ()),
                 frozenset(row["dropped_items"]),
                 row["revision"],

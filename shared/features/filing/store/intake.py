@@ -29,7 +29,7 @@ from shared.features.filing.ports import Claimed, ReferredCase, Repeat
 from shared.features.filing.rules import HttpReply, QuotaUsage, Request
 from shared.features.filing.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.features.record_access.store import PartyStore, RecordStore
-from shared.platform.database.columns import BoundRows, Columns, Statement, compress
+from shared.platform.database.columns import BoundRows, Columns, Statement, compress, decompress
 from shared.platform.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
 from shared.platform.database.transactions import Database, RowScope
@@ -172,7 +172,7 @@ class FilingConflict(NamedTuple):
 
 
 class PostgresFiling(PostgresDays, RecordStore):
-    """One filing transaction. Content is encrypted under a data key per referral; deleting the key erases it."""
+    """One filing transaction. Content is stored text under a data key per referral; deleting the key erases it."""
 
     async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
@@ -233,7 +233,7 @@ def _bind(
         party=parties,
         priority=[each.facts["priority"] for each in prepared],
         decided=[compress(to_json({"facts": each.facts, "decision": each.decision})) for each in prepared],
-        content=[protect(each.content, key, content) for each, key, (_, content) in contents],
+        content=[protect(compress(each.content), key, content) for each, key, (_, content) in contents],
         wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
     )
     values: dict[str, object] = {
@@ -287,7 +287,7 @@ def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
 def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
     """Return the stored JSON, for callers that need only some members of it."""
     wrapped, content = places(row["referral_id"], row["party"])
-    return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)
+    return decompress(reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content))
 
 
 # An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
@@ -295,8 +295,9 @@ def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
 _REFER: Final = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, dropped_items,
                   revision, document_digests, decided_at, priority_rank, is_retracted, is_missing, state)
-SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.dropped_items, e.revision,
-       e.document_digests, e.decided_at, e.priority_rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
+SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, coalesce(e.rules, string_to_array(e.clock_rules, ',')),
+       e.items, e.dropped_items, e.revision, e.document_digests, e.decided_at, e.priority_rank,
+       r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
 FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
     SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
       AND had.state IN ('emitted', 'waiting', 'referred'))

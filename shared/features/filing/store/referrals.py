@@ -168,8 +168,8 @@ FROM referral WHERE referral_id = $1
 """
 # A message of an earlier incarnation was delivered. Otherwise its number shows its delivery.
 _EDGES = """
-SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       CASE WHEN e.state = 'planned' THEN e.issue_due_at END AS issue_at,
+SELECT e.recipient, e.purpose, e.reason, coalesce(e.rules, string_to_array(e.clock_rules, ',')) AS rules,
+       e.notice_id, e.answer, e.answer_detail, CASE WHEN e.state = 'planned' THEN e.issue_due_at END AS issue_at,
        CASE WHEN e.state IN ('waiting', 'planned') THEN e.state
             WHEN e.receipt_outcome IS NOT NULL THEN e.receipt_outcome
             WHEN open.outcome IS NOT NULL THEN replace(open.outcome, 'dead', 'parked')
@@ -334,12 +334,12 @@ SELECT e.*, at.instance AS place FROM (
            e.unnotified_instances, r.state,
            r.exercise, r.traceparent, coalesce(r.withdrawn_reason, 'other') AS withdrawn_reason
     FROM edge AS e JOIN referral AS r USING (referral_id)
-    WHERE (e.is_missing OR e.unnotified_instances <> '{}') AND (r.state = 'withdrawn' OR e.is_retracted)
+    WHERE (e.is_missing OR e.unnotified_instances IS NOT NULL) AND (r.state = 'withdrawn' OR e.is_retracted)
       AND r.referral_id <> ALL($2::uuid[]) ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
 ) AS e, unnest(e.unnotified_instances || CASE WHEN e.is_missing THEN ARRAY[e.instance] END) AS at (instance)
 """
 _TOLD_AGAIN: Final = """
-UPDATE edge AS e SET is_missing = false, unnotified_instances = '{}', withdrawal_id = coalesce(t.message_id,
+UPDATE edge AS e SET is_missing = false, unnotified_instances = NULL, withdrawal_id = coalesce(t.message_id,
     e.withdrawal_id), withdrawal_receipt = CASE WHEN t.message_id IS NULL THEN e.withdrawal_receipt END
 FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id = t.edge_id
 """

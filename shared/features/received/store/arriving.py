@@ -51,13 +51,12 @@ class NewItem(NamedTuple):
     party: str
     kind: str
     sender: str
-    passed_by: str | None
     exercise: bool
     state: str
     purpose: str
     priority: str | None
     revision: int
-    item_numbers: Sequence[str]
+    item_numbers: Sequence[str] | None
     language: str | None
     incident_kind: str | None
     flagged: bool | None
@@ -66,15 +65,16 @@ class NewItem(NamedTuple):
     edge: bytes
     record: bytes
     wrapped_key: bytes
+    proof_id: UUID | None
     peer: str
     side: int
     track: UUID | None
     owner: str
-    other: str
     track_acts: Sequence[str]
     track_edges: Json
 
 
+_WITH_EDGE: Final = EdgeClear | ReferralPassedOnClear
 #: The article of the DSA under which trusted flaggers send notices.
 _TRUSTED_FLAGGER: Final = re.compile(r"Art\. 22(?![0-9])")
 _FIRST: Final = {
@@ -89,22 +89,21 @@ _IS_ERASED: Final = """(
 #: The rows of {new} as they are stored: a record that was erased before gets no key and no ciphertext.
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
-    SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
+    SELECT subject, party, kind, sender, exercise, state, purpose, priority, revision,
            string_to_array(item_numbers, chr(31))::smallint[] AS item_numbers, language, incident_kind, flagged,
            edge_id, retention, edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
-           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
-           peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
-           track_edges::jsonb AS track_edges, origin, recipient,
-           string_to_array(clock_rules, chr(31)) AS clock_rules, acknowledge_h, act_h, started_at,
-           steps::jsonb AS steps, timers, due_at, overdue_at, late_at
+           CASE WHEN NOT is_erased THEN wrapped_key END AS wrapped_key,
+           CASE WHEN NOT is_erased THEN proof_id END AS proof_id, peer, side, track, owner,
+           string_to_array(track_acts, chr(31))::uuid[] AS track_acts, origin, recipient,
+           track_edges::jsonb AS track_edges, clock_rules, acknowledge_h, act_h, started_at, steps::jsonb AS steps,
+           timers, due_at, overdue_at, late_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
-_OF_EDGE: Final = "edge_id, retention, edge, record, wrapped_key"
+_OF_EDGE: Final = "edge_id, retention, edge, record, wrapped_key, proof_id"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
-subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, item_numbers, language,
-    incident_kind,
-flagged, peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
+subject, party, kind, sender, exercise, state, purpose, priority, revision, item_numbers, language, incident_kind,
+flagged, peer, side, track, owner, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
 started_at, steps, timers, due_at, overdue_at, late_at, {_OF_EDGE}"""
 
 
@@ -184,7 +183,7 @@ def bind_items(items: Sequence[NewItem], begun: Mapping[tuple[UUID, str], Deadli
 
 def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
     edge, spelt, record, clear = message.edge, message.spelt, message.sealed, message.clear
-    if edge is None or spelt is None or not isinstance(clear, EdgeClear | ReferralPassedOnClear):
+    if edge is None or spelt is None or not isinstance(clear, _WITH_EDGE):
         raise Defect("sealed_part_missing")
     notice = record if isinstance(record, NoticeRecord) else None
     protected, wrapped_key = seal_record(message, kek)
@@ -194,13 +193,12 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         party=message.recipient,
         kind=kind.value,
         sender=message.filed_by,
-        passed_by=None if message.filed_by == message.sender else message.sender,
         exercise=message.exercise,
         state=_FIRST[kind],
         purpose=edge.purpose.value,
         priority=_priority(record, edge),
         revision=revision_of(message),
-        item_numbers=() if is_case else [str(n) for n in numbers_of(message)],
+        item_numbers=None if is_case else [str(n) for n in numbers_of(message)],
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
         flagged=None if notice is None else _is_flagged(edge.basis),
@@ -209,11 +207,11 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         edge=compress(spelt.edge),
         record=protected,
         wrapped_key=wrapped_key,
+        proof_id=message.record.shared and message.record.shared.proof_id,
         peer=message.sender_instance,
         side=TrackSide.HELD,
         track=track_of(message.message, message.sender, message.recipient, subject=message.subject_id),
         owner=message.sender,
-        other=message.recipient,
         track_acts=[str(act)],
         track_edges=spell_edges(edge_revision for edge_revision in (read_edge(message),) if edge_revision),
     )
@@ -238,12 +236,17 @@ def record_place(subject: UUID, *, party: str, purpose: str) -> RowRef:
 
 
 def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
-    """Return a message as it came, protected, and its wrapped key, both bound to its place."""
-    if message.opened is None or message.edge is None or message.spelt is None:
+    """Return a message as it came, protected, and its wrapped key, both bound to its place.
+
+    Its row has its edge and ids, so the message is compressed against these.
+    """
+    edge, clear = message.edge, message.clear
+    if message.opened is None or edge is None or message.spelt is None or not isinstance(clear, _WITH_EDGE):
         raise Defect("sealed_part_missing")
     key = DataKey.generate()
-    place = record_place(message.subject_id, party=message.recipient, purpose=message.edge.purpose.value)
-    protected = protect(pack_opened(message.record, message.opened, message.spelt.edge), key, place.column("record"))
+    place = record_place(message.subject_id, party=message.recipient, purpose=edge.purpose.value)
+    known = message.spelt.edge + f"{message.subject_id} {clear.edge_id}".encode()
+    protected = protect(pack_opened(message.record, message.opened, known), key, place.column("record"))
     return protected, wrap(key, kek, place.column("wrapped_key"))
 
 
@@ -253,11 +256,12 @@ def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | No
         return None
     place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])
     key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
-    return unpack_opened(reveal(row["record"], key, place.column("record")), decompress(row["edge"]))
+    known = decompress(row["edge"]) + f"{row['subject']} {row['edge_id']}".encode()
+    return unpack_opened(reveal(row["record"], key, place.column("record")), known)
 
 
 _GIVEN: Final = "unnest($1::uuid[], $2::text[]) AS e (subject, party)"
-_EMPTY: Final = "SET wrapped_key = NULL, record = ''"
+_EMPTY: Final = "SET wrapped_key = NULL, record = '', proof_id = NULL"
 #: The name of these records in the erasure journal.
 ERASED_RECEIVED: Final = "received"
 

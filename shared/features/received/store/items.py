@@ -59,7 +59,7 @@ ORDER BY answers #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 #: another instance, which was read here, has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
-SELECT subject AS subject_id, party, sender, passed_by, exercise, state, act_count AS acts,
+SELECT subject AS subject_id, party, sender, nullif(owner, sender) AS passed_by, exercise, state, act_count AS acts,
        reported_act_count AS told, answers AS said, revision, item_numbers AS numbers,
        jsonb_build_object(purpose, edge_revision) || coalesce((
            SELECT jsonb_object_agg(e.purpose, e.revision ORDER BY e.revision) FROM received_edge AS e
@@ -328,12 +328,12 @@ class PostgresItems(RecordStore):
         opened = arriving.open_record(row, self._kek)
         if opened is None:
             raise Refused("evidence_erased", "the evidence was erased with the record", status=410)
-        record, shared = opened.record, opened.rest.shared
-        if shared is not None:
+        record = opened.record
+        if row["proof_id"] is not None:
             digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b""))
-            record.proof = (await read_proof(self._driver, shared.proof_id)).prove(digest, record.salt)
+            record.proof = (await read_proof(self._driver, row["proof_id"])).prove(digest, record.salt)
         return record
 
 
 def _item(row: asyncpg.Record) -> HeldItem:
-    return HeldItem(**(dict(row) | {"numbers": tuple(row["numbers"])}))
+    return HeldItem(**(dict(row) | {"numbers": tuple(row["numbers"] or ())}))

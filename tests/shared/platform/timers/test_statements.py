@@ -30,7 +30,7 @@ LATE: Final = AT + timedelta(days=1)
 _DUE_ROWS: Final = """
 INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at, timers, overdue_at,
                       late_at)
-SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
+SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '', $5::timestamptz,
        $6::bytea, $5::timestamptz + i * interval '1 us',
        CASE WHEN $3 <> 'erase' THEN $5::timestamptz + i * interval '1 us' END
 FROM generate_series(1, $4::int) AS i
