@@ -72,10 +72,12 @@ deadlines AS (
 )"""
 _NO_DEADLINE: Final = """steps = '[]', started_at = NULL, timers = NULL, due_at = NULL, overdue_at = NULL,
     late_at = NULL, failure_code = NULL"""
-#: Proofs that no record names. A service adds a proof with its record: without the lock, a record could come later.
-_PROOFS: Final = """LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE; DELETE FROM content_proof AS p
-WHERE NOT EXISTS (SELECT FROM received AS r WHERE r.proof_id = p.proof_id)
+_UNNAMED: Final = """NOT EXISTS (SELECT FROM received AS r WHERE r.proof_id = p.proof_id)
   AND NOT EXISTS (SELECT FROM received_edge AS e WHERE e.proof_id = p.proof_id)"""
+#: Proofs that no record names, found without a lock and deleted under one: a record of the same segment may come later.
+_FIND_PROOFS: Final = f"SELECT proof_id FROM content_proof AS p WHERE {_UNNAMED}"
+_LOCK_PROOFS: Final = "LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE"
+_DELETE_PROOFS: Final = f"DELETE FROM content_proof AS p WHERE proof_id = ANY($1::uuid[]) AND {_UNNAMED}"
 #: Peers get no message about a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
@@ -293,7 +295,9 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     async with owner.transaction():
         await owner.execute(_BIND, "apply")
-        await owner.execute(_PROOFS)
+        unnamed = [row["proof_id"] for row in await owner.fetch(_FIND_PROOFS)]
+        await owner.execute(_LOCK_PROOFS)
+        await owner.execute(_DELETE_PROOFS, unnamed)
     return total
 
 
