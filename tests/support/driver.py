@@ -154,7 +154,7 @@ async def list_effects(exchange: Exchange, instance: str) -> Rows:
 
 async def list_tombstones(exchange: Exchange, instance: str) -> frozenset[tuple[str, str]]:
     """List (subject, recipient) of each withdrawal that the instance holds without a record of its subject."""
-    query = "SELECT subject::text, other FROM ONLY track WHERE side = 0 AND is_withdrawn"
+    query = "SELECT subject::text, recipient FROM ONLY track WHERE side = 0 AND is_withdrawn"
     return frozenset(tuple(row) for row in await read_rows(exchange, instance, query))
 
 
