@@ -289,8 +289,7 @@ def test_a_request_is_sent_while_messages_of_a_former_incarnation_are_carried() 
     room = room_with(600, 600, 600)
     scope = room.scope()
     old = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]
-    new = run(open_incarnation(scope, PEER, old))
-    run(scope.save([new]))
+    run(scope.save([run(open_incarnation(scope, PEER, old))]))
     assert room.outgoing().sources
     run(check_pair(room.scope(), PEER))
     while room.outgoing().sources:

@@ -155,8 +155,7 @@ def _content(marks: Marks) -> Iterator[Hostile]:
         text = b64u(data)
         marks.drawn.append(text)
         for position in ROOMY:
-            place = POSITIONS[position]
-            yield Hostile(f"{name} in {position}", as_bytes(place(text).body))
+            yield Hostile(f"{name} in {position}", as_bytes(POSITIONS[position](text).body))
 
 
 def _full() -> dict[str, Any]:

@@ -20,8 +20,7 @@ EXAMPLES = sorted((ROOT / "shared/core/contracts/examples/referral_offered.v1.se
 
 
 def record(**changes: JsonValue) -> ReferralRecord:
-    stated = json.loads(EXAMPLES[0].read_bytes())["record"]
-    return ReferralRecord.model_validate(stated | changes)
+    return ReferralRecord.model_validate(json.loads(EXAMPLES[0].read_bytes())["record"] | changes)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
