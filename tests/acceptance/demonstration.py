@@ -6,22 +6,62 @@ import asyncio
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from unittest.mock import patch
+from uuid import UUID
 
+from deploy.accounting.run import reconciled
 from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
 from deploy.statistics.figures import Month, read_figures
+from services.audit.domain import decisions
+from services.audit.domain.entries import AuditDecision
 from shared.core.clock import SystemClock
+from shared.core.contracts.facts import DecidedReferral
+from shared.core.protocol.decision_fact import ReadDecision
 from shared.core.vocabulary import jurisdiction
 from tests.acceptance import flows, retold
 from tests.acceptance.programs import causeway, foreign
-from tests.acceptance.rederived import Judged, judged_again
 from tests.support.stack import embedded_settings
+
+#: Changes that a forger could make to a decision's sealed part.
+Alter = Callable[[dict[str, Any]], object]
+ALTERATIONS: Final[Sequence[Alter]] = (
+    lambda stated: stated["edges"][0].__setitem__(3, "A" * 43),
+    lambda stated: stated["edges"].append(stated["edges"][0]),
+    lambda stated: stated["decision"].update(policy="0" * 64),
+    lambda stated: stated["facts"].update(origin="nobody.example"),
+)
+#: Audit's objection to each decided revision of a referral, or None if it derives the same result.
+Judged = dict[tuple[UUID, int], str | None]
+
+
+def judged_again(endpoints: Endpoints, altered: int = 0) -> Judged:
+    """Read all of Kafka again and judge the decisions. The first `altered` ones with edges are changed before that."""
+    left, found, read, derived = [altered], Judged(), decisions.read_decided, decisions.Judge._derived
+
+    def altering(plaintext: bytes, count: int) -> list[ReadDecision | ValueError]:
+        told = json.loads(plaintext)
+        for each in told["decisions"]:
+            if each["edges"] and left[0]:
+                left[0] -= 1
+                ALTERATIONS[left[0] % len(ALTERATIONS)](each)
+        return read(json.dumps(told).encode(), count)
+
+    def noting(judge: decisions.Judge, told: DecidedReferral, decided: ReadDecision | ValueError) -> AuditDecision:
+        kept = derived(judge, told, decided)
+        found.setdefault((told.referral_id, told.revision), kept.problem)
+        return kept
+
+    with patch.object(decisions, "read_decided", altering), patch.object(decisions.Judge, "_derived", noting):
+        asyncio.run(reconciled(endpoints, everything=True))
+    return found
+
 
 TREE = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
 #: Number of decisions that are altered before audit judges them again.
