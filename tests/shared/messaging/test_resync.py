@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 import pytest
@@ -175,6 +176,11 @@ def test_the_digest_of_a_day_does_not_depend_on_an_order() -> None:
 )
 def test_each_field_of_a_row_is_in_the_digest(changed: SubjectHolding) -> None:
     assert digest_days([ROW], lambda _: DAY) != digest_days([changed], lambda _: DAY)
+
+
+def test_the_digest_of_a_day_has_the_layout_that_its_peers_compute() -> None:
+    content = S1.bytes + bytes(7) + b"\x02" + b"\x00\x20" + NEW + bytes(3) + b"\x01" + A1.bytes
+    assert digest_days([ROW], lambda _: DAY) == [DayDigest(DAY, 1, sha256(content).digest())]
 
 
 def test_days_that_differ_or_are_on_one_side_are_asked_for() -> None:
