@@ -81,7 +81,7 @@ async def broker_down(
         async with exchange.watched():
             waiting = await exchange.unacknowledged()
         same_process = api is not None and exchange.processes["api"].pid == api
-        held = await _held(exchange)
+        held = await delivery.count_all_unsent_messages(exchange, "hotline")
         await exchange.kill("relay")
         await exchange.start(BROKER, "relay")
         await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
@@ -144,20 +144,12 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier:
     )
 
 
-async def _facts_waiting(exchange: SplitExchange) -> int:
-    """Messages to audit that the hotline has not published yet."""
-    return await delivery.count_unsent_messages(exchange, "hotline", _AUDIT)
-
-
-async def _held(exchange: SplitExchange) -> int:
-    return await delivery.count_all_unsent_messages(exchange, "hotline")
-
-
 async def _with_facts_not_audited(exchange: SplitExchange) -> dict[StreamKey, list[Span]]:
     """Return the facts that the paused audit has not read, when Kafka has all of them."""
 
     async def are_there() -> bool:
-        return not await _facts_waiting(exchange) and bool(await _unaudited_facts(exchange))
+        unsent = await delivery.count_unsent_messages(exchange, "hotline", _AUDIT)
+        return not unsent and bool(await _unaudited_facts(exchange))
 
     await until(are_there)
     return await _unaudited_facts(exchange)

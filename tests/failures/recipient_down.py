@@ -162,7 +162,7 @@ async def _hold_up(
         if long:
             keys = await _give_other_keys(exchange)
         await sender.send(to_an_agency(backlog - backlog // 2, together=TOGETHER))
-        await until(lambda: _has_backlog(exchange, backlog), seconds_max=DELIVERED_S_MAX)
+        await until(lambda: _is_sent(exchange), seconds_max=DELIVERED_S_MAX)
         await exchange.until_audited(DELIVERED_S_MAX)  # others are measured without the work of building it up
         watching = asyncio.create_task(_watch(exchange, ready))
         during = await _published(exchange, sender, turns)
@@ -249,8 +249,8 @@ async def _is_drained(exchange: Exchange) -> bool:
     return waiting.get(DOWN, 0) < TOGETHER
 
 
-async def _has_backlog(exchange: Exchange, wanted: int) -> bool:
-    return await delivery.count_backlog(exchange, SENDER, DOWN) >= wanted
+async def _is_sent(exchange: Exchange) -> bool:
+    return await delivery.count_unsent_messages(exchange, SENDER, DOWN) == 0
 
 
 async def _applied(exchange: Exchange) -> int:

@@ -131,12 +131,6 @@ async def count_all_unsent_messages(exchange: Exchange, instance: str) -> int:
     return int(await read_value(exchange, instance, "SELECT coalesce(sum(last - sent), 0) FROM stream"))
 
 
-async def count_backlog(exchange: Exchange, instance: str, to: str) -> int:
-    """Count the messages to another instance that are in Kafka and not acknowledged."""
-    query = "SELECT coalesce(sum(sent - acked), 0) FROM stream WHERE peer = $1"
-    return int(await read_value(exchange, instance, query, to))
-
-
 async def list_deliveries(exchange: Exchange, referrals: Sequence[UUID], recipient: str) -> Rows:
     """List `incarnation` and `outcome` of the message of each sent edge to the recipient."""
     query = f"""

@@ -20,7 +20,7 @@ from shared.delivery.upkeep_loop import ASKED
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.resync import HOLDINGS_PAUSE
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
+from shared.messaging.streams import Incoming, Lane, LaneEnd, Outgoing, Pair, Source, SourceLane
 from shared.platform.database.transactions import Database, Session, write_parts
 from tests.shared.platform.plans import generic_plan
 from tests.support.messaging_stores import (
@@ -235,6 +235,21 @@ async def test_a_consumed_batch_is_two_statements_and_one_row(stores: MessagingS
         await write_parts(tx.session.driver)
     assert len(work.statements) == 2
     assert work.rows == {"receive_state": 1}
+
+
+async def test_the_account_has_all_that_was_read(stores: MessagingStore, endpoint: DatabaseEndpoint) -> None:
+    present, closed, unread = uuid7(), uuid7(), uuid7()
+    async with stores.transaction() as tx:
+        await tx.save_incoming(await tx.load_incoming(Pair("police", OWN), lock=True))
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        incoming.incarnation, incoming.closed[closed] = present, (LaneEnd(4, b"u"), LaneEnd(9, b"o"))
+        await tx.save_incoming(incoming)
+        await tx.add_known(PAIR.writer, unread)
+    owner = await asyncpg.connect(endpoint.owner_url)
+    account = await owner.fetch("SELECT writer, incarnation, lane, taken FROM receive_account ORDER BY taken, lane")
+    await owner.close()
+    ends = [(present, 0, 0), (present, 1, 0), (closed, 0, 4), (closed, 1, 9)]
+    assert [tuple(row) for row in account] == [(PAIR.writer, *end) for end in ends]
 
 
 async def test_exceptions_are_not_looked_for_where_a_writer_has_none(
