@@ -66,17 +66,13 @@ WITH erased AS MATERIALIZED (
 SELECT count(*) FROM numbered
 """
 # A deadline ends with the record of its edge: `of` finds these edges as `k`.
-_CLOCKS: Final = """
-deadlines AS (
-    DELETE FROM ONLY deadline AS k USING {of}
-)"""
+_CLOCKS: Final = "deadlines AS (DELETE FROM ONLY deadline AS k USING {of})"
 _NO_DEADLINE: Final = """steps = '[]', started_at = NULL, timers = NULL, due_at = NULL, overdue_at = NULL,
     late_at = NULL, failure_code = NULL"""
 _UNNAMED: Final = """NOT EXISTS (SELECT FROM received AS r WHERE r.proof_id = p.proof_id)
   AND NOT EXISTS (SELECT FROM received_edge AS e WHERE e.proof_id = p.proof_id)"""
 #: Proofs that no record names, found without a lock and deleted under one: a record of the same segment may come later.
-_FIND_PROOFS: Final = f"SELECT proof_id FROM content_proof AS p WHERE {_UNNAMED}"
-_LOCK_PROOFS: Final = "LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE"
+_FIND_PROOFS: Final = f"SELECT array_agg(proof_id) FROM content_proof AS p WHERE {_UNNAMED}"
 _DELETE_PROOFS: Final = f"DELETE FROM content_proof AS p WHERE proof_id = ANY($1::uuid[]) AND {_UNNAMED}"
 #: Peers get no message about a subject that was erased here.
 _TRACKS: Final = """
@@ -295,8 +291,8 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     async with owner.transaction():
         await owner.execute(_BIND, "apply")
-        unnamed = [row["proof_id"] for row in await owner.fetch(_FIND_PROOFS)]
-        await owner.execute(_LOCK_PROOFS)
+        unnamed = await owner.fetchval(_FIND_PROOFS)
+        await owner.execute("LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE")
         await owner.execute(_DELETE_PROOFS, unnamed)
     return total
 

@@ -394,8 +394,7 @@ def _compact(value: Any) -> str:
 def _is_transient(error: asyncpg.PostgresError) -> bool:
     """Return whether the cause is connection loss, shutdown, serialisation failure or lack of resources.
 
-    These are the SQLSTATE classes 08, 40, 53 and 57. A row of another partition violates a check without a name: the
-    partition was created while the statement waited for the table.
+    These are the SQLSTATE classes 08, 40, 53 and 57, and a check without a name: a partition was made meanwhile.
     """
     state = error.sqlstate or ""
     return error.constraint_name is None if state == "23514" else state[:2] in {"08", "40", "53", "57"}
