@@ -47,7 +47,7 @@ WAIT_S_MAX: Final = 2.0
 #: After a batch of fewer than `GATHERED_RECORDS` records, the next one is read `GATHER_S` seconds later. No person
 #: waits for it, and each batch has a cost here, at the database and at the broker.
 GATHERED_RECORDS: Final = 300
-GATHER_S: Final = 0.25
+GATHER_S: Final = 1.0
 #: The pause before a partition is read again that was left because its log had changed.
 AGAIN_S: Final = 0.2
 BACK_OFF_S: Final = 0.5
