@@ -85,7 +85,7 @@ _REFERRALS = (
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, unrouted_reason,
                       arrival, body_sha256, priority, decided, content, wrapped_key, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
-       CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
+       CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, sha256('a'),
        {PRIORITY}, '\\x', {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,

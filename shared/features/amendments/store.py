@@ -19,7 +19,7 @@ from shared.core.vocabulary.referral import AmendmentCause
 from shared.features.amendments.ports import AmendableReferral, RevisionContent, WrongProvider
 from shared.features.filing.ports import Addressee
 from shared.features.filing.store.edges import PostgresEdges, known_edge
-from shared.features.filing.store.intake import places
+from shared.features.filing.store.intake import places, read_trace
 from shared.features.record_access.store import RecordStore
 from shared.platform.database.columns import Statement, compress, decompress
 
@@ -65,7 +65,7 @@ WHERE referral_id = {referral_id}
     content="bytea",
     priority="text",
     decided="bytea",
-    body_sha256="text",
+    body_sha256="bytea",
     numbered="smallint",
     cause="text",
     at="timestamptz",
@@ -110,10 +110,11 @@ class PostgresAmendments(RecordStore):
         if row["wrapped_key"] is not None:
             key, place = self._key(row)
             content = decompress(reveal(row["content"], key, place))
-        same = ("party", "external_ref", "exercise", "state", "revision", "body_sha256", "traceparent")
         return AmendableReferral(
             referral_id,
-            **{name: row[name] for name in same},
+            **{name: row[name] for name in ("party", "external_ref", "exercise", "state", "revision")},
+            body_sha256=row["body_sha256"].hex(),
+            traceparent=read_trace(row["traceparent"]),
             content=content,
             numbered=row["last_item_number"],
             edges=tuple(_standing(each) for each in edges if not each["is_retracted"]),
@@ -126,7 +127,7 @@ class PostgresAmendments(RecordStore):
         if row is None:
             return None
         said = ItemLog.kept(row["answer_detail"] or {})
-        asked = set(row["items"]) - set(row["dropped_items"])
+        asked = set(row["items"]) - set(row["dropped_items"] or ())
         return WrongProvider(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
 
     async def amend(
@@ -145,7 +146,7 @@ class PostgresAmendments(RecordStore):
             content=protect(compress(amended.content), key, place),
             priority=amended.facts["priority"],
             decided=compress(to_json({"facts": amended.facts, "decision": amended.decision})),
-            body_sha256=amended.body_sha256,
+            body_sha256=bytes.fromhex(amended.body_sha256),
             numbered=numbered,
             cause=cause.value,
             at=at,
@@ -196,7 +197,7 @@ class PostgresAmendments(RecordStore):
             after_amendment(
                 AnswerState(row["answer"]),
                 row["answer_detail"] or {},
-                numbers=[n for n in row["items"] if n not in row["dropped_items"]],
+                numbers=[n for n in row["items"] if n not in (row["dropped_items"] or ())],
             ).value
             for row in rows
         ]

@@ -2,7 +2,7 @@
 -- Other roles keep the recipients' inboxes and audit's copy of Kafka.
 
 CREATE TABLE referral (
-    referral_id uuid PRIMARY KEY,
+    referral_id uuid PRIMARY KEY WITH (fillfactor = 100),
     -- The number of the filing act in the party's feed. Lists are ordered by it.
     arrival bigint NOT NULL,
     accepted_at timestamptz NOT NULL,
@@ -19,14 +19,15 @@ CREATE TABLE referral (
     state text NOT NULL,
     unrouted_reason text,
     -- The hash of the posted bytes, as the signed acceptance states it.
-    body_sha256 text NOT NULL,
+    body_sha256 bytea NOT NULL,
     priority text NOT NULL,
     -- The facts and the decision, as stored text (shared/platform/database/stored_text.py).
     decided bytea NOT NULL,
     content bytea NOT NULL,
     -- The key of the content and of earlier revisions. NULL after erasure.
     wrapped_key bytea,
-    traceparent text,
+    -- The trace that caused it: the digits of its `traceparent` (W3C Trace Context §3.2).
+    traceparent bytea,
     withdrawn_at timestamptz,
     withdrawn_reason text,
     -- For a referral that needed a second person: the person that filed it, and the person that released or dropped it.
@@ -115,7 +116,7 @@ CREATE TABLE referral_revision (
     party text NOT NULL,
     cause text NOT NULL,
     at timestamptz NOT NULL,
-    body_sha256 text NOT NULL,
+    body_sha256 bytea NOT NULL,
     priority text NOT NULL,
     decided bytea NOT NULL,
     content bytea NOT NULL,
@@ -151,9 +152,9 @@ CREATE TABLE edge (
     referral_id uuid NOT NULL,
     notice_id uuid,
     -- The origin's own numbers of the notice's items; the first is item 1 of the notice. And the numbers of removed
-    -- items.
+    -- items, if there are any.
     items smallint[] NOT NULL DEFAULT '{}',
-    dropped_items smallint[] NOT NULL DEFAULT '{}',
+    dropped_items smallint[],
     party text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
@@ -212,20 +213,20 @@ CREATE TABLE edge (
 ) INHERITS (track, deadline);
 ALTER TABLE edge ALTER peer SET DEFAULT '', ALTER side SET DEFAULT 2,
     ALTER track SET DEFAULT '00000000-0000-0000-0000-000000000000';
-CREATE INDEX edge_track ON edge (track);
-CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
+CREATE INDEX edge_track ON edge (track) WITH (fillfactor = 100);
+CREATE INDEX edge_subject ON edge (subject) WITH (fillfactor = 100) WHERE subject IS NOT NULL;
 CREATE INDEX edge_known ON edge (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX edge_due ON edge (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NOT NULL;
 CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX edge_failed ON edge (edge_id) WHERE failure_code IS NOT NULL;
-CREATE INDEX edge_of_referral ON edge (referral_id);
+CREATE INDEX edge_of_referral ON edge (referral_id) WITH (fillfactor = 100);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- Edges that move with their recipient. All others stay at their instance.
 CREATE INDEX edge_at ON edge (recipient, instance)
     WHERE state = 'emitted' AND NOT is_unreadable AND NOT is_retracted
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
-CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
+CREATE INDEX edge_sent ON edge (party, recipient, referral_id) WITH (fillfactor = 100);
 CREATE INDEX edge_attention ON edge (party, priority_rank, attention_since, edge_id) WHERE attention_since IS NOT NULL;
 -- Cases that were returned to the agency that had referred them.
 CREATE INDEX edge_came_back ON edge (party, priority_rank, answered_at) WHERE answer_detail ? 'stands';
@@ -344,7 +345,7 @@ CREATE TABLE location_token (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    PRIMARY KEY (referral_id, n, version)
+    PRIMARY KEY (referral_id, n, version) WITH (fillfactor = 100)
 );
 -- A token belongs to one party and one version.
 CREATE INDEX location_token_of ON location_token (token, referral_id);

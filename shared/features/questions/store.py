@@ -24,7 +24,7 @@ WHERE q.party = $1 AND NOT q.is_own
               AND NOT e.is_retracted AND e.answer = ANY($7::text[])
               AND (q.state = 'open' OR EXISTS (
                   SELECT FROM jsonb_path_query(q.details, '$.decided[*] ? (@.verdict == "conceded").n') AS c (n)
-                  WHERE NOT c.n::text::smallint = ANY (e.dropped_items))))
+                  WHERE NOT c.n::text::smallint = ANY (coalesce(e.dropped_items, '{}')))))
 ORDER BY q.priority_rank, q.since, q.question_id LIMIT $6
 """
 #: The party's own open disputes, and its questions and disputes that were answered or have lapsed since its last act.

@@ -50,7 +50,7 @@ CREATE TABLE received (
     edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
     record bytea NOT NULL,
-    PRIMARY KEY (subject, party),
+    PRIMARY KEY (subject, party) WITH (fillfactor = 100),
     CONSTRAINT received_kind CHECK (kind IN ('offer', 'notice', 'case')),
     CONSTRAINT received_answers_bound CHECK (octet_length(answers::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
     CONSTRAINT received_record_bound CHECK (octet_length(record) <= 131072),
@@ -58,7 +58,7 @@ CREATE TABLE received (
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
 ) INHERITS (track, deadline) WITH (toast_tuple_target = 1600);
 -- A track's id is a digest of its subject and parties, and an edge's id is random: no further column is needed.
-CREATE UNIQUE INDEX received_track ON received (track);
+CREATE UNIQUE INDEX received_track ON received (track) WITH (fillfactor = 100);
 -- The deadline of its edge, as shared/platform/timers/schema.sql finds it.
 CREATE INDEX received_deadline ON received (edge_id);
 CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT NULL;
@@ -69,10 +69,11 @@ CREATE INDEX received_ending ON received (party, overdue_at, edge_id) WHERE over
 CREATE INDEX received_failed ON received (edge_id) WHERE failure_code IS NOT NULL;
 -- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
--- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
-CREATE INDEX received_by_place ON received (party, sort_key, subject);
-CREATE INDEX received_by_state ON received (party, state, sort_key, subject);
-CREATE INDEX received_by_sender ON received (party, sender, sort_key, subject, state);
+-- The list of a party: all rows, those in a state, those of a sender, those with a child at risk. An index has no free
+-- space where rows come in its order.
+CREATE INDEX received_by_place ON received (party, sort_key, subject) WITH (fillfactor = 100);
+CREATE INDEX received_by_state ON received (party, state, sort_key, subject) WITH (fillfactor = 100);
+CREATE INDEX received_by_sender ON received (party, sender, sort_key, subject, state) WITH (fillfactor = 100);
 CREATE INDEX received_at_risk ON received (party, sort_key, subject, state) WHERE priority = 'p0_child_at_risk';
 -- Work items are led by open notices, in the order of their places.
 CREATE INDEX received_open_notice ON received (party, sort_key, subject)
@@ -82,7 +83,7 @@ CREATE INDEX received_by_reference ON received (party, reference_token, subject)
 -- Cases that were passed on to another agency and have come back.
 CREATE INDEX received_came_back ON received (party, changed_at) WHERE answers ? 'stands';
 -- Rows that retention still has to check, by class and time.
-CREATE INDEX received_kept ON received (retention, received_at) WHERE wrapped_key IS NOT NULL;
+CREATE INDEX received_kept ON received (retention, received_at) WITH (fillfactor = 100) WHERE wrapped_key IS NOT NULL;
 -- Withdrawn rows that wait for an answer, and rows that are kept until a day.
 CREATE INDEX received_withdrawn ON received (changed_at) WHERE state = 'withdrawn';
 CREATE INDEX received_kept_until ON received ((answers #>> '{kept,until}'))

@@ -45,7 +45,7 @@ SELECT n, count(e.edge_id) AS issued, count(e.edge_id) FILTER (WHERE e.answer = 
 FROM edge AS mine, unnest(mine.items) AS n
 LEFT JOIN edge AS e ON e.referral_id = $1 AND e.notice_id IS NOT NULL AND e.state = 'emitted' AND n = ANY(e.items)
 WHERE mine.referral_id = $1 AND mine.recipient = $2 AND mine.notice_id IS NULL AND mine.state = 'emitted'
-  AND n <> ALL (mine.dropped_items)
+  AND n <> ALL (coalesce(mine.dropped_items, '{}'))
 GROUP BY n ORDER BY n
 """
 

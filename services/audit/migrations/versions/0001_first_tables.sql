@@ -76,7 +76,7 @@ CREATE TABLE decision (
 CREATE INDEX decision_by_referral ON decision (referral_id) WITH (fillfactor = 100);
 -- The decisions by which a flow is listed: of all origins, and of one.
 CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WITH (fillfactor = 100) WHERE entitled;
-CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
+CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WITH (fillfactor = 100) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
 -- The keys of edges by their origin. Statements of others on an edge have other keys, and do not slow a search.
 CREATE FUNCTION flow_edge_keys(origin text, edge_ids uuid[]) RETURNS bigint[]

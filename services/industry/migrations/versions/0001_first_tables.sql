@@ -8,7 +8,7 @@ CREATE TABLE notice_location (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    PRIMARY KEY (notice_id, party, n, version)
+    PRIMARY KEY (notice_id, party, n, version) WITH (fillfactor = 100)
 );
 CREATE INDEX notice_location_token ON notice_location (party, version, token);
 

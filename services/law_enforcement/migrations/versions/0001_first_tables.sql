@@ -77,7 +77,7 @@ CREATE TABLE case_location (
     -- A token belongs to one party and one version.
     PRIMARY KEY (token, referral_id, n)
 );
-CREATE INDEX case_location_of ON case_location (referral_id);
+CREATE INDEX case_location_of ON case_location (referral_id) WITH (fillfactor = 100);
 
 -- Holds: an agency asks the origin of a case to delay its notices. The id is that of the act that placed the hold.
 -- `requested_until` is the end that the agency requests, `expires_at` the end that the origin has stated. A process

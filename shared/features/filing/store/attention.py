@@ -29,7 +29,7 @@ from shared.features.attention.rules import (
 )
 from shared.features.filing.ports import PendingReview
 from shared.features.filing.store.edges import PostgresEdges
-from shared.features.filing.store.intake import opened
+from shared.features.filing.store.intake import opened, read_trace
 from shared.features.record_access.store import RecordStore
 from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.database.journal import ErasedRecord, KeptRecord
@@ -102,8 +102,9 @@ class PostgresReviews(RecordStore):
 
 
 def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> PendingReview:
-    of = {name: row[name] for name in PendingReview.__slots__ if name != "content"}
-    return PendingReview(**of, content=None if kek is None else opened(row, kek))
+    of = {name: row[name] for name in ("referral_id", "party", "exercise", "state", "filed_by")}
+    digest, trace = row["body_sha256"].hex(), read_trace(row["traceparent"])
+    return PendingReview(**of, body_sha256=digest, traceparent=trace, content=None if kek is None else opened(row, kek))
 
 
 _REFERRALS: Final = """

@@ -55,7 +55,7 @@ class EdgeRow:
     notice_id: UUID | None = None
     items: Sequence[str] = ()
     state: str = "emitted"
-    dropped_items: Sequence[str] = ()
+    dropped_items: Sequence[str] | None = None
     revision: int = 1
     hold_window_ends_at: datetime | None = None
     issue_due_at: datetime | None = None
@@ -189,7 +189,7 @@ def _list_sent(decided: Prepared | Redecision) -> Iterator[EdgeRow]:
             items=[str(n) for n in emitted.items],
             document_digests=_law(decided),
             decided_at=decided_at(decided),
-            dropped_items=[str(n) for n in emitted.gone],
+            dropped_items=[str(n) for n in emitted.gone] or None,
             revision=emitted.revision,
         )
 
@@ -314,7 +314,7 @@ class PostgresIssued(PartyStore):
         return [
             IssuedEdge(
                 **{name: row[name] for name in ("edge_id", "notice_id", "recipient", "instance", "items")},
-                gone=frozenset(row["dropped_items"]),
+                gone=frozenset(row["dropped_items"] or ()),
                 answer=read_answer(row["answer"], row["answer_detail"], row["acts"]),
             )
             for row in rows

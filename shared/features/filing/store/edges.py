@@ -32,7 +32,7 @@ from shared.features.filing.ports import (
 )
 from shared.features.filing.rules import PAUSES
 from shared.features.filing.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
-from shared.features.filing.store.intake import ReferredEdges, opened, places
+from shared.features.filing.store.intake import ReferredEdges, opened, places, read_trace
 from shared.platform.database.columns import BoundRows, Columns, Statement, decompress
 from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.timers import store as deadlines
@@ -235,7 +235,7 @@ class PostgresEdges(ReferredEdges):
                 row["instance"],
                 tuple(row["previous_instances"] or ()),
                 _TOLD.validate_python(row["sent_answers"] or ()),
-                frozenset(row["dropped_items"]),
+                frozenset(row["dropped_items"] or ()),
                 row["revision"],
             )
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
@@ -360,11 +360,11 @@ class PostgresEdges(ReferredEdges):
             first["party"],
             first["exercise"],
             withdrawn,
-            body_sha256=first["body_sha256"],
+            body_sha256=first["body_sha256"].hex(),
             disposition=first["disposition"],
             **from_json(decompress(first["decided"])),
             content=None if withdrawn or first["wrapped_key"] is None else opened(first, self._kek),
-            traceparent=first["traceparent"],
+            traceparent=read_trace(first["traceparent"]),
             released=SecondReview(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
             stale={(row["recipient"], row["purpose"]): stale_edge(row, known) for row in rows},
             revision=first["of"],

@@ -81,6 +81,8 @@ _REFERRAL = Columns.of(
     priority="text",
     decided="bytea",
     wrapped_key="bytea",
+    body_sha256="bytea",
+    traceparent="bytea",
 )
 
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
@@ -235,6 +237,8 @@ def _bind(
         decided=[compress(to_json({"facts": each.facts, "decision": each.decision})) for each in prepared],
         content=[protect(compress(each.content), key, content) for each, key, (_, content) in contents],
         wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
+        body_sha256=[bytes.fromhex(each.body_sha256) for each in prepared],
+        traceparent=[each.traceparent and bytes.fromhex(each.traceparent.replace("-", "")) for each in prepared],
     )
     values: dict[str, object] = {
         "claims": claims(),
@@ -277,6 +281,12 @@ def _claimed(claim: KeyClaim) -> Claimed:
         return Refused("idempotency_key_reused", "the key was used with another body")
     head, _, body = claim.answer.partition(b"\n")
     return HttpReply(claim.status, body, json.loads(head)["location"])
+
+
+def read_trace(stored: bytes | None) -> str | None:
+    """Return the `traceparent` whose digits are stored."""
+    digits = (stored or b"").hex()
+    return f"{digits[:2]}-{digits[2:34]}-{digits[34:50]}-{digits[50:]}" if stored else None
 
 
 def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:

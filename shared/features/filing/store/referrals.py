@@ -30,7 +30,7 @@ from shared.features.filing.rules import (
     ticks,
 )
 from shared.features.filing.store.edge_rows import reference_place
-from shared.features.filing.store.intake import places
+from shared.features.filing.store.intake import places, read_trace
 from shared.features.record_access.store import PartyStore, RecordStore
 from shared.features.search.rules import ListFilter
 from shared.platform.database import pages
@@ -285,7 +285,7 @@ class PostgresReferrals(RecordStore):
 
     async def find(self, referral_id: UUID) -> StoredReferral | None:
         row = await self._driver.fetchrow(_FIND, referral_id)
-        return None if row is None else StoredReferral(row["state"], row["exercise"], row["traceparent"])
+        return None if row is None else StoredReferral(row["state"], row["exercise"], read_trace(row["traceparent"]))
 
     async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
         """Mark a referral withdrawn. Return False if it already was, or if another transaction was faster."""
@@ -357,7 +357,7 @@ class PostgresMissing(PartyStore):
                 row["referral_id"],
                 row["party"],
                 Addressee(row["recipient"], row["notice_id"], row["place"], row["place"] == row["instance"]),
-                StoredReferral(row["state"], row["exercise"], row["traceparent"]),
+                StoredReferral(row["state"], row["exercise"], read_trace(row["traceparent"])),
                 WithdrawalReason(row["withdrawn_reason"]),
             )
             for row in taking.take(rows)
