@@ -40,7 +40,6 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         "problems.broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
     ("shared/core/protocol/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
-    ("shared/platform/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
     ("deploy/operator/document_checks.py", "objection.code"): frozenset(),

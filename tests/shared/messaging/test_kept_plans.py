@@ -9,10 +9,12 @@ from typing import Final
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.messaging.store import exceptions, incoming, outgoing, resync
+from shared.core.ids import uuid7
+from shared.messaging.store import PostgresMessagingTx, exceptions, incoming, outgoing, resync
+from shared.messaging.streams import Lane, Pair
 from shared.platform.database.transactions import Database
 from tests.shared.platform.plans import generic_plan
-from tests.support.messaging_stores import messaging_database, opened_database
+from tests.support.messaging_stores import OWN, messaging_database, opened_database
 
 #: Each statement, and the key by which it must find rows.
 KEYED: Final = {
@@ -78,3 +80,20 @@ async def test_the_exceptions_of_a_stream_are_measured_in_the_index_alone(databa
 async def test_the_open_lines_of_a_peer_are_counted_in_the_index_alone(database: Database) -> None:
     plan = await explain(database, resync._COUNT_LINES)
     assert any("Index Only Scan using operator_line_open" in line for line in plan)
+
+
+async def test_statements_find_their_rows_by_an_index(database: Database) -> None:
+    """A plan that reads a whole table would read all peers' rows, and all segments of a day."""
+    texts, incarnation = list[str](), uuid7()
+    async with database.transaction(keeps_plans=True) as session:
+        tx = PostgresMessagingTx(session, OWN)
+        with session.driver.query_logger(lambda record: texts.append(record.query)):
+            await tx.load_outgoing(["police"], lock=False)
+            await tx.list_segments("police", incarnation, Lane.ORDINARY, above=1, messages_max=9)
+            await tx.find_chain("police", incarnation, Lane.ORDINARY, number=1)
+            await tx.load_incoming(Pair("police", OWN), lock=True)
+            await tx.list_exceptions(subjects=[incarnation])
+            await tx.list_exceptions(rows_max=1)
+        plans = ["\n".join(await generic_plan(session, text)) for text in texts if "typeinfo" not in text]
+    assert len(plans) == 8
+    assert [plan for plan in plans if "Seq Scan" in plan] == []

@@ -22,7 +22,6 @@ from shared.messaging.resync import HOLDINGS_PAUSE
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, LaneEnd, Outgoing, Pair, Source, SourceLane
 from shared.platform.database.transactions import Database, Session, write_parts
-from tests.shared.platform.plans import generic_plan
 from tests.support.messaging_stores import (
     AT,
     OWN,
@@ -286,25 +285,6 @@ async def updates(database: Database) -> dict[str, tuple[int, int]]:
     await database.fetch("SELECT pg_stat_force_next_flush()")
     rows = await database.fetch("SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables")
     return {row["relname"]: (row["n_tup_upd"], row["n_tup_hot_upd"]) for row in rows}
-
-
-async def test_statements_find_their_rows_by_an_index(stores: MessagingStore, database: Database) -> None:
-    """A plan that reads a whole table would read all peers' rows, and all segments of a day."""
-    await begin(stores)
-    await send(stores, *PEERS)
-    texts = list[str]()
-    async with database.transaction(keeps_plans=True) as session:
-        tx = PostgresMessagingTx(session, OWN)
-        with session.driver.query_logger(lambda record: texts.append(record.query)):
-            incarnation = (await tx.load_outgoing(PEERS[:1], lock=False))[PEERS[0]].incarnation
-            await tx.list_segments(PEERS[0], incarnation, Lane.ORDINARY, above=1, messages_max=9)
-            await tx.find_chain(PEERS[0], incarnation, Lane.ORDINARY, number=1)
-            await tx.load_incoming(PAIR, lock=True)
-            await tx.list_exceptions(subjects=[incarnation])
-            await tx.list_exceptions(rows_max=1)
-        plans = ["\n".join(await generic_plan(session, text)) for text in texts if "typeinfo" not in text]
-    assert len(plans) == 6
-    assert [plan for plan in plans if "Seq Scan" in plan] == []
 
 
 async def test_days_have_partitions_that_are_made_ahead_and_take_over_segments(

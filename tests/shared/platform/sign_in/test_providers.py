@@ -233,6 +233,7 @@ async def test_whoever_makes_up_answers_has_the_provider_asked_a_few_at_a_time(
     assert most <= SIGN_IN.of_instance
 
 
+@pytest.mark.timing
 async def test_a_provider_that_never_ends_its_answer_holds_no_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
