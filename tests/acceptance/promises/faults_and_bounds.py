@@ -113,7 +113,7 @@ FAULTS_AND_BOUNDS = (
         f"{_STREAM_LOG}::test_a_topic_that_is_too_small_or_missing_holds_up_no_other",
         f"{_STORE}::test_a_send_is_two_statements_and_two_rows_a_stream",
         f"{_STORE}::test_a_consumed_batch_is_two_statements_and_one_row",
-        f"{_STORE}::test_statements_find_their_rows_by_an_index",
+        "tests/shared/messaging/test_kept_plans.py::test_statements_find_their_rows_by_an_index",
     ),
     line(
         "The databases of audit, an agency and an origin are restored from a dump, one after the other, with a "
