@@ -169,7 +169,8 @@ async def test_a_run_that_is_cut_short_goes_on_under_the_same_keys(tmp_path: Pat
     ids = [f"019ab0e5-1111-7111-8111-{n:012d}" for n in range(250)]
     path = table(tmp_path, *(f"{each},acknowledge,,," for each in ids))
     service.fails = 1
-    assert isinstance((await service.sent(path)).stopped, Unavailable)
+    first = await service.sent(path)
+    assert isinstance(first.stopped, Unavailable)
     await service.sent(path)
     assert [len(body["answers"]) for body in service.posted] == [100, 100, 50]
     before = [line["key"] for line in service.lines]

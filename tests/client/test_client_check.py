@@ -16,7 +16,8 @@ from tests.client.test_client_cli import written
 
 def test_a_dry_run_reports_errors_and_stores_nothing(run: Run, service: FakeService, tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", submission(1), submission(1))
-    assert (run("referral", "import", path, "--dry-run").code, service.stored) == (1, [])
+    ended = run("referral", "import", path, "--dry-run")
+    assert (ended.code, service.stored) == (1, [])
     assert [entry.name for entry in sorted(tmp_path.iterdir())] == ["a.jsonl", "a.jsonl.errors.jsonl"]
 
 

@@ -117,7 +117,8 @@ async def test_a_run_killed_at_any_batch_goes_on_and_creates_nothing_twice(
     with pytest.raises(Killed):
         await imported(path, Wire(service, kill))
     wire = Wire(service)
-    assert (await imported(path, wire)).states == {"routed": 350}
+    summary = await imported(path, wire)
+    assert summary.states == {"routed": 350}
     assert len(service.stored) == 350
     assert wire.calls == 4 - (call - 1)
 
@@ -131,7 +132,8 @@ async def test_a_run_killed_while_it_writes_its_state_goes_on_and_creates_nothin
     await imported(path, Wire(service))
     lines = state_path(path).read_bytes().splitlines(keepends=True)
     state_path(path).write_bytes(lines[0] + lines[1][:kept])
-    assert (await imported(path, Wire(service))).states == {"routed": 250}
+    summary = await imported(path, Wire(service))
+    assert summary.states == {"routed": 250}
     assert len(service.stored) == 250
     again = Wire(service)
     assert (await imported(path, again)).states == {"routed": 250}
@@ -190,7 +192,8 @@ async def test_a_row_that_the_service_could_not_deal_with_now_is_sent_again_by_t
     service = FakeService(refuse=refusing("CASE-2", status=503))
     assert [error.row for error in (await imported(path, Wire(service))).errors] == [2]
     service.refuse = lambda _: None
-    assert (await imported(path, Wire(service))).states == {"routed": 3}
+    summary = await imported(path, Wire(service))
+    assert summary.states == {"routed": 3}
     assert len(service.stored) == 3
 
 

@@ -247,7 +247,8 @@ def test_the_beat_names_what_this_state_directory_has_in_force(tmp_path: Path) -
     later = SystemClock().now() + timedelta(hours=1)
     keep_published(tmp_path, "policy", coming, active_from=later)
     assert signed_beat(tmp_path, example_world.BEAT, example_world.AT).beat.policy == (1, digest(bodies["policy"]))
-    assert signed_beat(tmp_path, example_world.BEAT, later).beat.policy == (2, digest(coming))
+    due = signed_beat(tmp_path, example_world.BEAT, later)
+    assert due.beat.policy == (2, digest(coming))
     stranger = signed_beat(tmp_path, SigningKey(b"9" * 32), example_world.AT)
     with pytest.raises(Refused, match="beat_key_unknown"):
         verify_beat(stranger, read_directory(bodies["directory"]), example_world.AT)

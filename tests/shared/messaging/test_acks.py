@@ -183,7 +183,8 @@ def test_a_gap_before_a_p0_goes_back_every_two_seconds() -> None:
 
 
 def test_what_is_not_kept_any_more_opens_an_incarnation() -> None:
-    assert apply(streams(kept_above=5), statement(4, has_gap=True)).opens is OpeningReason.NOT_KEPT
+    outgoing = streams(kept_above=5)
+    assert apply(outgoing, statement(4, has_gap=True)).opens is OpeningReason.NOT_KEPT
     assert apply(streams(kept_above=4), statement(4, has_gap=True)).opens is None
 
 
@@ -254,7 +255,8 @@ def reader(*, owes: bool = False, urgent: bool = False, gap: bool = False, acked
 def test_an_acknowledgement_is_given_after_something_was_taken(
     incoming: Incoming, seconds: float, turn: AckTurn | None
 ) -> None:
-    assert find_ack_turn(incoming, streams(acked=9), after(seconds)) == turn
+    done = streams(acked=9)
+    assert find_ack_turn(incoming, done, after(seconds)) == turn
     assert find_ack_turn(incoming, None, after(seconds)) == turn
 
 

@@ -255,7 +255,8 @@ def test_audit_opens_no_streams_to_a_peer_that_was_never_written_to() -> None:
 def test_audit_takes_streams_and_copies_of_others_by_the_same_rules() -> None:
     read = Incoming(Pair(PEER, "c.example"))
     taken = observe_batch(read, URGENT, [record(1, named(1)), record(3, named(3))])
-    assert observe_batch(read, URGENT, [record(4, statement(PEER, Pair("c.example", PEER), NONCE))]) == []
+    asking = statement(PEER, Pair("c.example", PEER), NONCE)
+    assert observe_batch(read, URGENT, [record(4, asking)]) == []
     assert (read.echo, read.lanes[URGENT].through, read.lanes[URGENT].has_gap) == (NONCE, 1, True)
     taken += observe_copies(read, [record(2, named(2)), record(2, named(2)), record(3, named(3))])
     assert (read.lanes[URGENT].through, read.lanes[URGENT].next_offset) == (3, 41)

@@ -50,7 +50,8 @@ def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> No
     assert isinstance(back, ResyncRequest)
     assert (back.is_first, len(back.exceptions), room.outgoing().resync_nonce) == (False, 2, back.nonce)
     assert run(room.scope().tx.list_open_outcomes(PEER)) == [OpenOutcome(PEER, UUID(int=109), WAITING, None, NOW)]
-    receive(room, control(4, WireRole.RESYNC, replace(request, nonce=A1, is_first=False, exceptions=())))
+    again = replace(request, nonce=A1, is_first=False, exceptions=())
+    receive(room, control(4, WireRole.RESYNC, again))
     assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
     # The list takes effect at once.
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []

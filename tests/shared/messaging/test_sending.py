@@ -201,7 +201,8 @@ def test_an_incarnation_that_is_left_early_is_carried_before_the_earlier_one() -
     for subject in (S1, S2):
         send(room, state(subject))
     scope = room.scope()
-    carry_limited(scope, run(scope.tx.load_outgoing([PEER], lock=True))[PEER])
+    old = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]
+    carry_limited(scope, old)
     last = reopen(room)
     assert last.sources == []
     assert room.bodies(lane=ORDINARY) == [("state", S1), ("state", S2)]

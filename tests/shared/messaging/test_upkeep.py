@@ -289,7 +289,8 @@ def test_a_request_is_sent_while_messages_of_a_former_incarnation_are_carried() 
     room = room_with(600, 600, 600)
     scope = room.scope()
     old = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]
-    run(scope.save([run(open_incarnation(scope, PEER, old))]))
+    new = run(open_incarnation(scope, PEER, old))
+    run(scope.save([new]))
     assert room.outgoing().sources
     run(check_pair(room.scope(), PEER))
     while room.outgoing().sources:

@@ -243,7 +243,8 @@ def test_a_file_that_was_altered_is_not_used(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_model_is_small() -> None:
     assert len(shipped_draft().costs) <= 64_000 + len(ALPHABET)
-    assert len(FOLDER.joinpath(f"charge-{NUMBER}.model").read_bytes()) <= 256 * 1_024
+    file = FOLDER.joinpath(f"charge-{NUMBER}.model")
+    assert len(file.read_bytes()) <= 256 * 1_024
     assert len(SYMBOLS) <= 256
     assert set(STARTS.values()).isdisjoint(ALPHABET)
 

@@ -155,7 +155,8 @@ def _content(marks: Marks) -> Iterator[Hostile]:
         text = b64u(data)
         marks.drawn.append(text)
         for position in ROOMY:
-            yield Hostile(f"{name} in {position}", as_bytes(POSITIONS[position](text).body))
+            place = POSITIONS[position]
+            yield Hostile(f"{name} in {position}", as_bytes(place(text).body))
 
 
 def _full() -> dict[str, Any]:

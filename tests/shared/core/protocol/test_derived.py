@@ -20,7 +20,8 @@ EXAMPLES = sorted((ROOT / "shared/core/contracts/examples/referral_offered.v1.se
 
 
 def record(**changes: JsonValue) -> ReferralRecord:
-    return ReferralRecord.model_validate(json.loads(EXAMPLES[0].read_bytes())["record"] | changes)
+    stated = json.loads(EXAMPLES[0].read_bytes())["record"]
+    return ReferralRecord.model_validate(stated | changes)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -75,7 +75,8 @@ def test_a_record_is_judged_by_the_edition_that_it_names(here: World, monkeypatc
     reads(monkeypatch, FIRST, LATER)
     taken = accept(before, here.reader("law_enforcement"))
     assert FRAGMENT in taken.sealed.model_dump_json()  # type: ignore[union-attr]
-    assert code_of(here, here.resigned(before, guard=f"{LATER.name} normal")) == "guard_refused"
+    as_later = here.resigned(before, guard=f"{LATER.name} normal")
+    assert code_of(here, as_later) == "guard_refused"
 
 
 def test_what_is_issued_anew_is_spelt_as_its_messages_say(here: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,7 +241,8 @@ def test_in_a_large_transaction_all_notices_share_one_group(there: World, monkey
     assert count_groups(fewer) == len(HERE)
     # Control: a group for the notices of one referral alone.
     monkeypatch.setattr(composition, "SHARED_GROUP_REFERRALS", 1)
-    assert joined(filed_together(there, [_around(random, _of_both(random))]), are_paths_seen=False)
+    alone = filed_together(there, [_around(random, _of_both(random))])
+    assert joined(alone, are_paths_seen=False)
 
 
 def count_groups(records: Sequence[tuple[int, Record]]) -> int:

@@ -67,7 +67,8 @@ def test_what_nobody_said_to_be_gone_is_up_and_no_more() -> None:
 
 
 def test_what_was_found_gone_may_reappear_whatever_its_provider_said() -> None:
-    assert finding(finding(ItemLog(), 1, ItemFound.GONE), 1, ItemFound.UP).round_of(1) == 2
+    gone = finding(ItemLog(), 1, ItemFound.GONE)
+    assert finding(gone, 1, ItemFound.UP).round_of(1) == 2
 
 
 def test_each_action_comes_once_an_item_and_round() -> None:
@@ -86,7 +87,8 @@ def test_an_item_is_acted_on_or_rejected_in_one_round_and_may_be_otherwise_in_th
     rejecting = [ItemStatement(n=1, rejection=NoticeRejection.NOT_FOUND)]
     with pytest.raises(Refused, match="item_answer_contradicts"):
         answered(rejecting, NUMBERS, REMOVED)
-    assert answered(rejecting, NUMBERS, finding(REMOVED, 1, ItemFound.UP)).answers[0].round == 2
+    again = finding(REMOVED, 1, ItemFound.UP)
+    assert answered(rejecting, NUMBERS, again).answers[0].round == 2
 
 
 def test_only_what_was_acted_on_is_reinstated() -> None:

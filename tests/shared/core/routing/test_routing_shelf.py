@@ -72,7 +72,8 @@ def test_a_document_whose_version_is_not_above_says_so_when_it_is_placed() -> No
 
 
 def test_reading_the_documents_again_changes_nothing() -> None:
-    assert shelf_of((OLD, AT), (NEW, AT), (OLD, AT)).policies.active(AT).digest == digest(NEW)
+    shelf = shelf_of((OLD, AT), (NEW, AT), (OLD, AT))
+    assert shelf.policies.active(AT).digest == digest(NEW)
 
 
 def test_a_digest_not_seen_yet_is_waited_for() -> None:

@@ -96,7 +96,8 @@ async def test_a_sign_in_of_another_party_leaves_the_session_and_asks() -> None:
     async with browser_of(people) as client:
         assert (await sign_in(client)).status_code == 200
         assert session_of(client) == "session-0"
-        assert "Switch to another account?" in (await client.get("/console/enter")).text
+        asked = await client.get("/console/enter")
+        assert "Switch to another account?" in asked.text
         assert session_of(client) == "session-0"
         assert (await client.get("/console/settings")).text.count(VICTIM.party) == 1
 
@@ -168,7 +169,8 @@ async def test_the_same_person_or_a_browser_without_a_session_enters_at_once(sig
 async def test_a_link_of_another_person_asks_first() -> None:
     people = People(coming_in=Person("by-link.example", "b" * 32))
     async with browser_of(people) as client:
-        assert "Switch to another account?" in (await client.post("/console/in/link", headers=OF_SITE)).text
+        asked = await client.post("/console/in/link", headers=OF_SITE)
+        assert "Switch to another account?" in asked.text
         assert session_of(client) == "session-0"
 
 

@@ -123,7 +123,8 @@ async def test_a_topic_made_again_is_left_before_anything_of_the_new_one_is_take
     produce(one, 1)
     await begin(following, {one: 0})
     assert len(await taken(following, 1)) == 1
-    admin_client(stack.endpoints.kafka).delete_topics([one])[one].result()
+    admin = admin_client(stack.endpoints.kafka)
+    admin.delete_topics([one])[one].result()
     new_topic(1, name=one)
     produce(one, 3)
     refused: dict[Coordinate, TopicRefusal] = {}

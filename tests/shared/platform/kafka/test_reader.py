@@ -146,7 +146,8 @@ async def test_a_topic_made_again_under_its_name_has_another_id(
     topic = new_topic(1)
     reader = LogReader(access, [topic], client_id="edges-test")
     before, again = await reader.topic_ids(), await reader.topic_ids()
-    admin_client(stack.endpoints.kafka).delete_topics([topic])[topic].result()
+    admin = admin_client(stack.endpoints.kafka)
+    admin.delete_topics([topic])[topic].result()
     # The controller has answered. The broker that is asked learns of it a moment later, or more under load.
     await until_ids(reader, set())
     new_topic(1, name=topic)
