@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.core.contracts.evidence import Evidence
 
 _OPTIONS = ClientOptions()
-#: The exit code for proof that an instance did not state to audit what it promised.
+#: The exit code for proof that an instance withheld a promised statement from audit.
 NOT_AT_AUDIT = 3
 
 

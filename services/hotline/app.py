@@ -7,11 +7,12 @@ from typing import Final
 from shared.core.acts.act import Subject
 from shared.features.attention.api import overdue
 from shared.features.events.api import no_words
+from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.offers import pages
-from shared.features.offers.api import WAITS, offer_routes, offers_router, referrals_router
+from shared.features.offers.api import WAITS, offer_routes, offers_router
 from shared.features.offers.effects import hotline_handler
 from shared.features.offers.rules import AUTHORITY, HOTLINE
 from shared.features.offers.store import PostgresOffers

@@ -10,11 +10,12 @@ from shared.features.bulk.api import WorkRoutes, work_items_router
 from shared.features.bulk.pages import PLACE as WORK
 from shared.features.bulk.pages import WorkPages
 from shared.features.events.api import no_words
+from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.store.attention import ERASE_AGAIN, ERASED
 from shared.features.filing.store.edge_rows import referral_words
 from shared.features.filing.store.locations import OriginTracks
 from shared.features.notices import pages
-from shared.features.notices.api import WAITS, notice_routes, notices_router, referrals_router, statistics_router
+from shared.features.notices.api import WAITS, notice_routes, notices_router, statistics_router
 from shared.features.notices.effects import provider_handler
 from shared.features.notices.pages import PLACE as REPORT
 from shared.features.notices.pages import ReportPages

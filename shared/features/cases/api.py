@@ -45,7 +45,7 @@ _MANY: Final = BatchSubject(Subject.CASE, "referral_id", CaseTransition)
 
 
 def attention_sources(clock: Clock) -> Sequence[AttentionSource]:
-    """Return the sources of the attention list: cases at risk or come back, ended holds, suggested contacts."""
+    """Return the sources of the attention list: cases at risk, returned cases, ended holds, suggested contacts."""
     looks: list[AttentionQuery] = [partial(cases_waiting, now=clock.now), ended_holds, contacts_waiting, cases_back]
     return [AttentionSource("case", CaseState.OFFERED, look) for look in looks]
 

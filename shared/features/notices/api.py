@@ -16,14 +16,7 @@ from shared.core.contracts.evidence import KeptEvidence
 from shared.features.attention.api import AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.events.api import RouteContext
-from shared.features.filing.api.act_handlers import (
-    FILES_MANY,
-    FILES_ONE,
-    OriginApi,
-    OriginFeature,
-    add_origin_routes,
-    filing_router,
-)
+from shared.features.filing.api.act_handlers import OriginApi, OriginFeature
 from shared.features.notices import service
 from shared.features.notices.ports import NoticePage, NoticeTransition, OpenedNotice
 from shared.features.notices.rules import PROVIDER, Period
@@ -106,19 +99,6 @@ def statistics_router(serving: RouteContext) -> APIRouter:
         return CsvResponse(dsa_notices.written(found, since=period.since, until=period.until))
 
     return router
-
-
-def referrals_router(origin: OriginApi) -> APIRouter:
-    """Build the routes under /v1/referrals and /v1/work, because a provider is an origin, too."""
-    router, who = filing_router(), Depends(origin.serving.identified)
-
-    @router.post("/referrals:batch", **FILES_MANY)
-    @router.post("/referrals", **FILES_ONE)
-    async def provider_files(request: Request, identity: Identity = who) -> Response:
-        """Submit one referral of the provider, or a list."""
-        return await origin.file(request, identity)
-
-    return add_origin_routes(router, origin)
 
 
 def notice_routes(serving: RouteContext) -> ItemRoutes:

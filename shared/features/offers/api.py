@@ -1,4 +1,4 @@
-"""The HTTP API of a hotline: offers to it, and its own referrals with the routes of `shared.features.filing`."""
+"""HTTP routes for offers to a hotline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.core.acts.act import OfferState, Subject
@@ -16,7 +16,6 @@ from shared.core.contracts.referral import ReferralSubmission
 from shared.features.attention.api import AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
 from shared.features.events.api import RouteContext, viewed
-from shared.features.filing.api.act_handlers import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes, filing_router
 from shared.features.offers.ports import OfferPage, OfferTransition, OpenedOffer
 from shared.features.offers.rules import HOTLINE
 from shared.features.offers.service import draft_from_transfer
@@ -82,19 +81,6 @@ def offers_router(serving: RouteContext) -> APIRouter:
     add_batch(router, ":batch", offers, kind=_MANY)
     add_acts(router, offers, personal(Subject.OFFER), path=lambda _: "/{referral_id}", moved=OfferTransition)
     return router
-
-
-def referrals_router(origin: OriginApi) -> APIRouter:
-    """Return the routes under /v1/referrals and /v1/work, for a hotline's own referrals."""
-    router, who = filing_router(), Depends(origin.serving.identified)
-
-    @router.post("/referrals:batch", **FILES_MANY)
-    @router.post("/referrals", **FILES_ONE)
-    async def hotline_files(request: Request, identity: Identity = who) -> Response:
-        """File one referral, or a list. Every filing of a hotline passes here."""
-        return await origin.file(request, identity)
-
-    return add_origin_routes(router, origin)
 
 
 def _moved(subject_id: UUID, state: str) -> OfferTransition:

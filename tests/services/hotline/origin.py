@@ -24,7 +24,7 @@ from shared.core.protocol.prepare import Documents
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.delivery.sending import Settlement, Unit
-from shared.features.filing.api.act_handlers import OriginApi
+from shared.features.filing.api.act_handlers import OriginApi, referrals_router
 from shared.features.filing.api.bodies import answer_filed
 from shared.features.filing.api.checking import CheckOutcome, CheckRequest, check_posted
 from shared.features.filing.effects import OriginHandler
@@ -36,7 +36,6 @@ from shared.features.filing.service.redecide import CurrentDocuments
 from shared.features.filing.service.referrals import Actor
 from shared.features.filing.store.attention import ERASE_AGAIN, keep_alarm
 from shared.features.filing.store.intake import PostgresFilings
-from shared.features.offers.api import referrals_router
 from shared.features.offers.rules import AUTHORITY
 from shared.instance.parties import FEATURES, SENT_AGAIN, answer_followers
 from shared.platform.admission.budgets import BudgetLimits, Budgets

@@ -25,8 +25,8 @@ from shared.core.contracts.directory import Directory
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
 from shared.core.protocol.message import Draft
+from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.rules import PAUSES
-from shared.features.offers.api import referrals_router
 from shared.messaging.ports import AppendPosition, PlacedRecord
 from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes

@@ -209,27 +209,31 @@ async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Act
             )
 
 
-#: Declarations for the filing routes, which each service mounts in its own `api` and passes to `OriginApi.file`.
-FILES_ONE: Final = does(
+#: Declarations of the filing routes.
+_FILES_ONE: Final = does(
     rules.AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True
 ) | {
     "name": "submit",
     "description": "File one referral. 202 means that it is stored here, not that a recipient has received it.",
 }
-FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None) | {
+_FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None) | {
     "name": "submit_batch",
     "description": "File up to 100 referrals. Each has its own result; a refused one does not affect the others.",
 }
 
 
-def filing_router() -> APIRouter:
-    """Return the empty router of an origin's routes. Its routes for filing skip the search for parameters."""
-    return APIRouter(prefix="/v1", tags=["referrals"], route_class=IdentifiedRoute)
+def _add_filing(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+    @router.post("/referrals:batch", **_FILES_MANY)
+    @router.post("/referrals", **_FILES_ONE)
+    async def files(request: Request, identity: Identity = who) -> Response:
+        return await origin.file(request, identity)
 
 
-def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
-    """Add the routes under /referrals and /work, except those for filing, which each service mounts itself."""
+def referrals_router(origin: OriginApi) -> APIRouter:
+    """Return the routes under /v1/referrals and /v1/work. Those for filing skip the search for parameters."""
+    router = APIRouter(prefix="/v1", tags=["referrals"], route_class=IdentifiedRoute)
     who = Depends(origin.serving.identified)
+    _add_filing(router, origin, who)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:

@@ -16,13 +16,12 @@ import pytest
 
 from client.cli.rows import RowFile
 from shared.core.protocol.acceptance import Acceptor
-from shared.features.filing.api.act_handlers import OriginApi
+from shared.features.filing.api.act_handlers import OriginApi, referrals_router
 from shared.features.filing.api.bodies import answer_filed
 from shared.features.filing.api.checking import CheckOutcome, CheckRequest, check_posted
 from shared.features.filing.service.alarms import Alarms
 from shared.features.filing.service.intake import Intake
 from shared.features.filing.store.intake import PostgresFilings
-from shared.features.offers.api import referrals_router
 from shared.features.offers.rules import AUTHORITY
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
