@@ -40,10 +40,11 @@ def test_a_referral_enters_no_more_files_than_the_bound(
 
 
 @pytest.mark.parametrize(
-    ("leg", "routes"), [("filing", "shared/features/offers/api.py"), ("answering", "shared/features/received/api.py")]
+    ("leg", "routes"),
+    [("filing", "shared/features/filing/api/act_handlers.py"), ("answering", "shared/features/received/api.py")],
 )
 def test_behind_the_edge_a_request_comes_to_its_routes_first(walked: Walk, leg: str, routes: str) -> None:
-    """The routes of acts on received subjects are the same for all recipients."""
+    """Routes of acts are the same for all origins, and for all recipients."""
     assert walked.legs[leg].first_after_the_edge == routes
 
 
