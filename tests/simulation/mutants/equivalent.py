@@ -15,4 +15,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "enable_idempotence=True,",
         "True -> False",
     ): "a retry of the client may then append records twice, as a repeated append may: readers drop those they have",
+    (
+        "WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1), 0)",
+        "<= -> < in: $3::smallint AND first <= $4::bigint + 1)",
+    ): "the row that is read in addition ends at the number, and `first + count > $4 + 1` leaves it out",
 }
