@@ -17,6 +17,7 @@ from starlette.responses import Response
 from shared.core.authority import Role
 from shared.core.contracts.base import Contract
 from shared.core.errors import Refused
+from shared.platform.admission.budgets import PlacePool, Principal, Shares
 from shared.platform.database.idempotency import ClaimKind, claim, store_many
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.edge import read_key
@@ -24,6 +25,8 @@ from shared.platform.http.identity import Identity
 
 #: Runs an act within its transaction and returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
+#: An act takes one of the pool's eight connections. Two are left for reads, and for messages that arrive.
+ACTS: Final = Shares(of_holder=2, of_party=2, of_instance=6, waiting=100, wait_s=5.0)
 
 
 class Acts:
@@ -31,6 +34,7 @@ class Acts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._places = PlacePool("acts", ACTS)
 
     async def once(
         self,
@@ -71,7 +75,10 @@ class Acts:
         """Run one act with its key and the hash of the request; return the status and body of the answer."""
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
-        async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:
+        async with (
+            self._places.place(Principal(identity.party, identity.party)),
+            self._database.transaction(RowScope([identity.party], identity.role, action)) as session,
+        ):
             claimed = await claim(session.driver, identity.party, key, body_hash=wanted)
             if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
                 return claimed.status, claimed.answer
