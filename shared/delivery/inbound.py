@@ -27,6 +27,7 @@ from shared.core.protocol.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, r
 from shared.delivery.arriving import encrypt_kept, open_kept, pack
 from shared.delivery.judgement import (
     ACCEPT_DEFECT,
+    ACT_AWAITED,
     HANDLER_DEFECT,
     REVISION_NOT_ABOVE,
     Arrival,
@@ -34,6 +35,8 @@ from shared.delivery.judgement import (
     KnownOutcome,
     decide,
     kind_of,
+    list_begun_tracks,
+    list_behind,
     read_edge,
 )
 from shared.delivery.sending import OUTCOMES, Handler, Settlement, Unit, move_gathered, note_reads
@@ -61,8 +64,6 @@ _WORDS: Final[Mapping[str, RefusalCode]] = {
 #: The refusals after which the acts of a message stay on its track: the peer no longer has the subject, or they are
 #: sent again.
 _STATE_STAYS: Final = frozenset({RefusalCode.WITHDRAWN, RefusalCode.ERASED})
-#: The code of a message that waits for the act before it.
-ACT_AWAITED: Final = "act_awaited"
 _FINAL: Final = frozenset({OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.MOVED})
 _Item = TypeVar("_Item")
 _ANSWER_STAYS: Final = _STATE_STAYS | {RefusalCode.UNKNOWN, RefusalCode.GAP, RefusalCode.DEAD}
@@ -151,7 +152,7 @@ class PartyInbound:
         await scope.tx.add_operator_lines(lines)
 
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
-        """Pass fresh messages to the features. Messages that followed a refused one are judged again."""
+        """Pass fresh messages to the features; again, those that followed a refused one or came before their edge."""
         hand_over = self._hand_over if is_careful else self._apply
         known: dict[int, KnownOutcome | None] = {}
         refusals: dict[UUID, str] = {}
@@ -162,7 +163,13 @@ class PartyInbound:
             of_features = [each for each in fresh if each.message.family is not Family.FACT]
             refusals |= await hand_over(of_features) if of_features else {}
             judgement.forget(refusals)
-            planned = [at for at in range(len(arrivals)) if _stands_free(known[at], refusals)]
+            behind = list_behind(of_features, refusals)
+            refusals = {each: code for each, code in refusals.items() if each not in behind}
+            planned = [
+                at
+                for at, each in enumerate(arrivals)
+                if _stands_free(known[at], refusals) or each.named.message_id in behind
+            ]
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
 
     async def _hold_answers(self, scope: Scope, arrivals: Sequence[Arrival]) -> list[Arrival]:
@@ -249,14 +256,17 @@ class PartyInbound:
                 )
 
     async def _try_behind(self, scope: Scope, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
-        """Try the messages again that wait for an act on the same track, now that one has its outcome."""
-        settled: dict[str, set[UUID]] = {}
+        """Try the messages again that wait for an act on the same track, or for an edge, and now have it."""
+        settled: dict[str | None, set[UUID]] = {}
+        applied = [each.received for each, outcome in pairs if outcome.kind is OutcomeKind.APPLIED and each.received]
         for each, outcome in pairs:
             subject = each.named.subject
             if each.named.role in SUBJECT_ROLES and subject is not None and outcome.kind in _FINAL:
                 settled.setdefault(each.taken.writer, set()).add(subject)
         before = self._trying
         self._trying = before | {each.named.message_id for each, _ in pairs}
+        if begun := list_begun_tracks(applied):
+            settled[None] = begun
         for writer, subjects in settled.items():
             rows = await scope.tx.list_exceptions(writer=writer, subjects=sorted(subjects), kinds={OutcomeKind.WAITING})
             awaiting = [row for row in rows if row.outcome.code == ACT_AWAITED]

@@ -5,12 +5,13 @@ A repeated edge or act has no second effect. An edge with other content needs a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.core.contracts.case_referral import CaseReferredClear
 from shared.core.contracts.referral import EdgeClear
 from shared.core.envelope.base64url import to_base64url
 from shared.core.protocol.message import Received
@@ -18,11 +19,13 @@ from shared.core.protocol.record_table import SUBJECT_WITHDRAWN, Fate, row_for
 from shared.delivery.tracks import EdgeRevision, TrackChange, TrackKey, TrackRow, TrackSide
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, RefusalCode, TakenMessage
 from shared.messaging.streams import WireRole
-from shared.messaging.tracks import parties_of
+from shared.messaging.tracks import key_of, parties_of
 
 ACCEPT_DEFECT: Final = "accept_defect"
 HANDLER_DEFECT: Final = "handler_defect"
 REVISION_NOT_ABOVE: Final = "revision_not_above"
+#: The code of a message that waits for the act or the edge before it.
+ACT_AWAITED: Final = "act_awaited"
 
 #: The codes of an arrival without a fault of its writer, which sends no corrected one.
 _OWN_DEFECTS: Final = frozenset({None, ACCEPT_DEFECT, HANDLER_DEFECT})
@@ -200,6 +203,26 @@ def decide(each: Arrival, known: KnownOutcome | None, refusals: Mapping[UUID, st
     if each.named.role is WireRole.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
         kind = OutcomeKind.REFUSED  # a broken one is not stored: its sender sends a valid one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
+
+
+def list_begun_tracks(messages: Iterable[Received]) -> set[UUID]:
+    """Return the tracks of the agencies to which these messages pass a case. Their answers may have come first."""
+    return {
+        key_of(each.recipient, each.clear.agency, subject=each.subject_id)
+        for each in messages
+        if isinstance(each.clear, CaseReferredClear)
+    }
+
+
+def list_behind(messages: Sequence[Received], refusals: Mapping[UUID, str]) -> set[UUID]:
+    """Return the messages that wait for an edge which another of these messages has made."""
+    begun = list_begun_tracks(each for each in messages if each.message_id not in refusals)
+    return {
+        each.message_id
+        for each in messages
+        if refusals.get(each.message_id) == ACT_AWAITED
+        and key_of(each.recipient, each.sender, subject=each.subject_id) in begun
+    }
 
 
 def kind_of(code: str | None) -> OutcomeKind:
