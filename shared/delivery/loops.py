@@ -257,13 +257,17 @@ class StreamRelay:
         Raises `Unavailable`. The next records are then read from the tables, because the database may be restored.
         """
         try:
-            return await self._append_next(peer, lane)
+            self._scopes.check_session()
         except Exception:
             self._forget(peer, lane)
             raise
+        try:
+            return await self._append_next(peer, lane)
+        except Exception:
+            self._handed.forget(peer, lane)
+            raise
 
     async def _append_next(self, peer: str, lane: Lane) -> bool:
-        self._scopes.check_session()
         batch = self._handed.take(peer, lane, self._clock.now())
         is_handed = batch is not None
         if batch is None:
@@ -299,8 +303,11 @@ class StreamRelay:
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)
 
     async def _note(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
-        """Move the pointer of a stream to its last append; return False if the tables contradict it."""
-        batch = self._unnoted.pop((peer, lane), None)
+        """Move the pointer of a stream to its last append; return False if the tables contradict it.
+
+        An append that could not be noted is noted later, and not repeated.
+        """
+        batch = self._unnoted.get((peer, lane))
         if batch is None:
             return True
         self._noted_s[peer, lane] = monotonic()
@@ -310,6 +317,7 @@ class StreamRelay:
         else:
             async with self._scopes.read() as tx:
                 is_moved = await relay.note_appended(tx, batch, has_lost=False, now=self._clock.now())
+        self._unnoted.pop((peer, lane), None)
         if not is_moved:
             self._forget(peer, lane)
         return is_moved

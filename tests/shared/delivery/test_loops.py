@@ -366,3 +366,19 @@ async def test_nothing_is_appended_before_the_relay_runs() -> None:
     await commit(streams)
     await asyncio.sleep(0.01)
     assert streams.held() == []
+
+
+async def test_an_append_that_cannot_be_noted_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = Streams(RelayOptions(look_s=600))
+    await append_one(streams)
+    for _ in range(2):
+        await commit(streams, count=100)
+        await streams.relay.append_next(PEER, Lane.ORDINARY)
+    with monkeypatch.context() as away:
+        away.setattr(MemoryTx, "move_sent", fail_unavailable)
+        with pytest.raises(Unavailable):
+            await streams.relay.append_next(PEER, Lane.ORDINARY)
+    while await streams.relay.append_next(PEER, Lane.ORDINARY):
+        pass
+    held = streams.held()
+    assert len(held) == len(set(held)) > 200
