@@ -199,6 +199,14 @@ def test_audit_gets_copies_once_a_probe() -> None:
     assert outgoing.lanes[ORDINARY].copy_above is None
 
 
+def test_audit_that_lacked_nothing_at_the_probe_gets_no_copy_of_what_came_after_it() -> None:
+    outgoing = probed(streams(), 4)
+    assert outgoing.probe is not None
+    outgoing.probe = outgoing.probe._replace(last=(0, 4))
+    apply(outgoing, statement(4, echo=NONCE), reader=Reader.AUDIT)
+    assert outgoing.lanes[ORDINARY].copy_above is None
+
+
 def test_audit_that_has_not_entered_the_incarnation_gets_it_again_in_the_topic_of_the_pair() -> None:
     for incarnation in (None, EARLIER):
         outgoing = probed(streams(kept_above=0), 0)
