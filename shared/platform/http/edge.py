@@ -19,6 +19,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.core.codes import ERRORS
@@ -48,6 +49,7 @@ SECURITY_HEADERS: Final = (
 _AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -217,12 +219,22 @@ async def _on_parameters(_request: Request, error: Exception) -> Response:
     return problem(problems.invalid_parameters(problems.broken_places(error.errors())))
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem(not_found())
     refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
-    return problem(refusal, error.headers)
+    return problem(refusal, {"Allow": ", ".join(_allowed_methods(request))})
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return the methods of a path. Starlette itself names those of the path's first route alone."""
+    scopes = [dict(request.scope) | {"method": method} for method in _METHODS]
+    return [
+        scope["method"]
+        for scope in scopes
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
@@ -264,4 +276,4 @@ def _route(scope: Scope) -> str:
 
 
 def _method(scope: Scope) -> str:
-    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"} else "other"
+    return scope["method"] if scope["method"] in _METHODS else "other"

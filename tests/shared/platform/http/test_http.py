@@ -190,11 +190,12 @@ async def test_what_is_absent_is_answered_like_what_is_not_yours() -> None:
     assert len({answer.content for answer in answers}) == 1
 
 
-async def test_a_method_that_a_resource_has_not_is_a_problem_that_says_which_it_has() -> None:
+@pytest.mark.parametrize(("path", "allowed"), [("/v1/things/a", "GET"), ("/v1/things", "GET, POST")])
+async def test_a_method_that_a_resource_has_not_is_a_problem_that_says_which_it_has(path: str, allowed: str) -> None:
     async with client_of(app_of()) as client:
-        answer = await client.delete("/v1/things/a")
+        answer = await client.delete(path)
     assert code_of(answer) == (405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == allowed
 
 
 async def test_the_address_of_an_act_is_none_of_its_subject() -> None:
