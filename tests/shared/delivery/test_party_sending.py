@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
-from uuid import UUID
 
 import pytest
 
 from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED
-from shared.core.errors import Defect
-from shared.core.ids import uuid7
-from shared.core.protocol.message import Draft, Received
-from shared.delivery.inbound import PartyInbound
-from shared.delivery.sending import Unit, draft_of, letter_of, send
-from shared.delivery.tracks import list_sent
-from shared.messaging.exceptions import Outcome, TakenMessage
-from shared.messaging.scope import Scope
-from shared.messaging.streams import WireRole
-from shared.platform.database.transactions import gather
+from shared.core.protocol.message import Draft
+from shared.delivery.sending import letter_of, send
 from tests.shared.delivery.sites import NotedTracks, send_from
-from tests.support.builders import HOTLINE, POLICE, draft
-from tests.support.consuming import Applied, Site
+from tests.support.builders import POLICE
+from tests.support.consuming import Site
 from tests.support.exchange_world import World
 from tests.support.wire_records import Written
 
 AGENCIES = "law_enforcement"
-
-
-class Answering(Applied):
-    """A handler that answers each batch with this message."""
-
-    def __init__(self, answer: Draft) -> None:
-        super().__init__()
-        self.answer = answer
-
-    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
-        send(unit.connection.driver, [self.answer])
-        return await super().apply(unit, messages)
 
 
 def ids_of(written: list[Written]) -> list[str]:
@@ -72,42 +50,6 @@ async def test_a_child_at_risk_goes_in_the_urgent_lane(hotline: Site, here: Worl
     assert (places[urgent.message_id].lane, places[plain.message_id].lane) == (0, 1)
 
 
-async def test_the_outcomes_and_messages_of_one_batch_are_placed_together(
-    hotline: Site, agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The batch itself places the messages of a handler, so the last step of its transaction has nothing to do."""
-    answer = draft(uuid7(), sender=POLICE, recipient=HOTLINE, recipient_instance="hotline")
-    agencies.handler = Answering(answer)
-    left: list[object] = []
-    apply = PartyInbound.apply
-
-    async def noted(self: PartyInbound, scope: Scope, taken: Sequence[TakenMessage]) -> list[Outcome]:
-        outcomes = await apply(self, scope, taken)
-        left.extend(self._driver.gathered)
-        return outcomes
-
-    monkeypatch.setattr(PartyInbound, "apply", noted)
-    await send_from(hotline, here.offered(POLICE))
-    await agencies.take(await hotline.relay(AGENCIES))
-    assert left == []
-    assert str(answer.message_id) in ids_of(await agencies.relay("hotline"))
-
-
-async def test_anything_else_that_is_gathered_is_a_defect(hotline: Site) -> None:
-    with pytest.raises(Defect, match="gathered_unknown"):
-        async with hotline.database.transaction() as session:
-            gather(session.driver, ["something"])
-
-
-async def test_a_letter_has_the_headers_and_the_parts_of_its_draft(here: World) -> None:
-    offer = here.offered(POLICE)
-    letter = letter_of(offer, "hotline")
-    headers = dict(letter.headers)
-    assert (headers["ce_id"], headers["ce_source"]) == (str(offer.message_id), "/instances/hotline")
-    assert (letter.clear, letter.plaintext, letter.context) == (offer.clear, offer.plaintext, offer.context)
-    assert str(letter.origin) == offer.subject
-
-
 async def test_a_notice_is_grouped_by_its_referral_and_never_states_it(here: World) -> None:
     prepared = here.prepared()
     notice = next(each for each in prepared.drafts if each.message is NOTICE_ISSUED)
@@ -136,13 +78,3 @@ async def test_a_fact_keeps_its_trace_and_a_message_gets_one_of_its_own(hotline:
 
 def with_trace(each: Draft, trace: str) -> Draft:
     return replace(each, traceparent=trace)
-
-
-async def test_facts_have_no_track(here: World) -> None:
-    drafts = here.prepared().drafts
-    facts = [each for each in drafts if each.message is REFERRAL_DECIDED]
-    assert list_sent(facts) == []
-    assert draft_of(facts[0], "hotline").role is WireRole.FACT
-    assert {each.key.peer for each in list_sent(drafts)} == {
-        each.recipient_instance for each in drafts if each.recipient_instance != "audit"
-    }

@@ -8,37 +8,12 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from shared.messaging import relay
-from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.streams import Lane, Pair
 from tests.shared.delivery.toy_instances import Toy, until, until_acked, until_taken
 from tests.shared.delivery.toys import admin, toy_endpoints, toys
 from tests.shared.messaging.kafka.test_log import make_again
 
 __all__ = ["admin", "toy_endpoints", "toys"]
-
-
-async def test_each_takes_what_the_other_sends_once_and_in_order(toys: tuple[Toy, Toy]) -> None:
-    a, b = toys
-    async with a.running(), b.running():
-        there = await a.send(5) + await a.send(3)
-        back = await b.send(4)
-        await until_taken(b, there)
-        await until_taken(a, back)
-        await until_acked(a)
-        await until_acked(b)
-        await until_acked(a, Lane.URGENT)
-
-
-async def test_a_message_is_there_a_moment_after_its_commit(toys: tuple[Toy, Toy]) -> None:
-    a, b = toys
-    async with a.running(), b.running():
-        sent = await a.send()
-        await until_taken(b, sent)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        sent += await a.send()
-        await until_taken(b, sent)
-        assert loop.time() - began < 1
 
 
 @pytest.mark.timing
@@ -138,21 +113,3 @@ async def test_a_restored_reader_takes_again_what_it_lost(toys: tuple[Toy, Toy])
         await b.restore_tables()
         sent += await a.send(1)
         await until_taken(b, sent)
-
-
-async def test_an_exception_is_told_and_tried_again_at_the_next_start(toys: tuple[Toy, Toy]) -> None:
-    a, b = toys
-    b.refused = {2: OutcomeKind.WAITING}
-
-    async def is_told(count: int) -> bool:
-        return len(await a.database.fetch("SELECT FROM outcome_open")) == count
-
-    async with a.running():
-        async with b.running():
-            sent = await a.send(3)
-            await until_taken(b, [sent[0], sent[2]])
-            await until(lambda: is_told(1))
-        b.refused = {}
-        async with b.running():
-            await until_taken(b, [sent[0], sent[2], sent[1]])
-            await until(lambda: is_told(0))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -32,7 +32,6 @@ from shared.messaging import store
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import EXCEPTIONS_MAX, Outcome, OutcomeKind, TakenMessage
 from shared.messaging.kafka.log import KafkaLog, read_own_heads
-from shared.messaging.ports import DayDigest, OwnTrack, Side, SubjectHolding
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
@@ -40,6 +39,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
 from shared.platform.database.transactions import Database, Session
 from shared.platform.kafka.access import KafkaAccess
+from tests.shared.messaging.rooms import Room
 
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 MESSAGING: Final = (
@@ -94,7 +94,7 @@ class Toy:
             instance=self.name,
             database=self.database,
             composer=composer,
-            subjects=lambda session: ToySubjects(),
+            subjects=lambda session: Room(),  # no subjects
             inbound=lambda session: ToyInbound(session, self),
             row_scope=lambda: None,
             clock=CLOCK,
@@ -261,43 +261,6 @@ class ToyInbound:
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
-
-
-class ToySubjects:
-    """An instance that holds and owns no subjects."""
-
-    def day_of(self, subject: UUID) -> date:
-        return CLOCK.now().date()
-
-    def is_day_closed(self, subject: UUID) -> bool:
-        return False
-
-    async def list_held_days(self, side: Side, peer: str) -> list[DayDigest]:
-        return []
-
-    async def list_own_days(self, side: Side, peer: str) -> list[DayDigest]:
-        return []
-
-    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
-        return []
-
-    async def list_own(self, side: Side, peer: str, *, days: Collection[date]) -> list[OwnTrack]:
-        return []
-
-    async def load_own(self, side: Side, peer: str, *, subjects: Collection[UUID]) -> dict[UUID, OwnTrack]:
-        return {}
-
-    async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
-        return frozenset()
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a function for any other method of `Subjects`, which does nothing."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-        async def nothing(*_: Any) -> None: ...
-
-        return nothing
 
 
 def offer(sender: str, recipient: str, *, is_p0: bool = False) -> Draft:
