@@ -67,13 +67,6 @@ async def test_what_reappeared_is_open_again_and_answered_in_a_round_of_its_own(
         await providers.act("answer", REMOVED, notice_id)
 
 
-async def test_what_is_gone_changes_no_state_and_is_kept(providers: Providers) -> None:
-    notice_id = await removed(providers)
-    await providers.receive(checked(notice_id, ItemFound.GONE))
-    shown = await providers.show(notice_id)
-    assert (shown["state"], shown["checked"][0]["found"]) == ("actioned", "gone")
-
-
 @pytest.mark.parametrize(
     ("by", "n", "code"), [(OTHER_HOTLINE, 1, "notice_unknown"), (HOTLINE, 3, "item_unknown")], ids=["by", "n"]
 )
@@ -107,12 +100,6 @@ async def test_a_provider_goes_back_on_what_it_did_with_a_reason(providers: Prov
     *_, (kind, _, to, _, clear) = await providers.sent(notice_id)
     assert (kind, to) == ("causeway.notice_reinstated.v1", HOTLINE)
     assert clear["reinstated"] == [{"n": 1, "round": 1, "reason": "court_order"}]
-
-
-async def test_nothing_is_reinstated_that_was_not_acted_on(providers: Providers) -> None:
-    notice_id = await providers.issue()
-    with pytest.raises(Refused, match="state_forbids"):
-        await providers.act("reinstate", BACK, notice_id)
 
 
 # -- A notice is amended: its record changes, its answers stay, and the clock of its items continues.
@@ -179,11 +166,3 @@ async def test_items_are_disowned_one_by_one_and_the_others_can_still_be_answere
     assert shown["disowned"] == [{"suggested": OTHER_PROVIDER, "n": 2}]
     told = [clear for *_, clear in await providers.sent(notice_id)]
     assert told[0]["disowned"] == [{"n": 2, "suggested": OTHER_PROVIDER}]
-
-
-async def test_a_notice_is_not_ours_once_every_item_is(providers: Providers) -> None:
-    notice_id = await providers.issue(items=3)
-    assert await providers.act("not_ours", disowning(None, 1, 3), notice_id) == "in_part"
-    assert await providers.act("not_ours", disowning(OTHER_PROVIDER), notice_id) == "not_ours"
-    kept = (await providers.show(notice_id))["disowned"]
-    assert [(each["n"], each.get("suggested")) for each in kept] == [(1, None), (3, None), (2, OTHER_PROVIDER)]

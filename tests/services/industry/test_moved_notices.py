@@ -6,11 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from shared.core.contracts.answers import ItemStatement, NoticeStatements
 from shared.core.contracts.items import AnswerTrack
-from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.vocabulary.answers import NoticeAction
 from tests.services.deliveries import OTHER_HOTLINE, issued, notice_withdrawn
@@ -85,13 +82,6 @@ async def test_what_was_taken_back_stays_so(providers: Providers) -> None:
     assert await state(providers, notice_id) == "withdrawn"
 
 
-async def test_taken_up_and_taken_back_in_one_batch_is_taken_back(providers: Providers) -> None:
-    notice_id = uuid7()
-    begun = issued(notice_id, again=so_far("acknowledged", 1))
-    assert await providers.receive(begun, notice_withdrawn(notice_id)) == [None, None]
-    assert await state(providers, notice_id) == "withdrawn"
-
-
 async def test_somebody_else_takes_up_nothing(providers: Providers) -> None:
     notice_id = await providers.issue()
     foreign = issued(notice_id, notifier=OTHER_HOTLINE, again=so_far("actioned", 1, moved=False))
@@ -107,10 +97,3 @@ async def test_a_withdrawal_of_what_the_old_instance_never_took_is_applied(provi
     gone = replace(notice_withdrawn(uuid7()), moved=True)
     assert await providers.receive(gone) == [None]
     assert await providers.receive(notice_withdrawn(uuid7())) == ["notice_unknown"]
-
-
-async def test_what_was_done_elsewhere_is_not_done_twice(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, again=so_far("acknowledged", 1)))
-    with pytest.raises(Refused, match="state_forbids"):
-        await providers.act("acknowledge", None, notice_id)

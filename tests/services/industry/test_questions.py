@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from shared.core.authority import Role
-from shared.core.clock import rfc3339
 from shared.core.contracts.questions import (
     DecidedItem,
     Dispute,
@@ -27,7 +26,7 @@ from shared.core.protocol.message import Received
 from shared.core.protocol.questions import LAPSES_AFTER
 from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
-from shared.delivery.sending import Settlement, Unit
+from shared.delivery.sending import Settlement
 from shared.features.notices.rules import PROVIDER as KIND
 from shared.features.notices.store import PostgresNotices
 from shared.features.questions.service import QuestionExpiry
@@ -36,7 +35,7 @@ from shared.instance.parties import own_questions
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received
 from tests.services.doors import until_idle, waiting
-from tests.services.industry.provider import APPLYING, KEK, Providers
+from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_checked_notices import REMOVED
 from tests.services.outgoing import about
 from tests.support.manual_clock import ManualClock
@@ -90,23 +89,6 @@ async def lapse(providers: Providers, at: datetime) -> None:
     await until_idle(lapses)
 
 
-async def test_a_question_is_numbered_told_by_codes_and_moves_nothing(providers: Providers) -> None:
-    notice_id = await a_notice(providers)
-    assert await providers.act("acknowledge", None, notice_id) == "acknowledged"
-    assert await providers.act("ask", WHERE, notice_id) == "acknowledged"
-    *_, (kind, _, to, _, clear) = await providers.sent(notice_id)
-    assert (kind, to) == ("causeway.notice_question_asked.v1", HOTLINE)
-    due = rfc3339(AT + LAPSES_AFTER)
-    assert clear.pop("notice_id") == str(notice_id)
-    assert clear == {"number": 2, "revision": 1, "about": [1, 2], "needs": ["location"], "due": due}
-    (question,) = await asked(providers, notice_id)
-    assert tuple(question[name] for name in ("state", "number", "own", "needs")) == ("open", 2, True, ["location"])
-    assert await waits(providers, notice_id) == []  # its notifier must answer it
-    shown = await providers.show(notice_id)
-    assert {"needs", "about"} & shown.keys() == set()
-    assert await providers.act("answer", REMOVED, notice_id) == "actioned"
-
-
 async def test_one_is_open_at_a_time_and_no_more_than_nine_are_asked(providers: Providers) -> None:
     notice_id = await a_notice(providers)
     for number in range(1, 10):
@@ -137,18 +119,6 @@ async def test_wrong_questions_have_codes(providers: Providers, act: str, said: 
     with pytest.raises(Refused, match=code):
         await providers.act(act, said, notice_id)
     assert (await asked(providers, notice_id), await providers.sent(notice_id)) == ([], [])
-
-
-async def test_who_may_ask_and_when(providers: Providers) -> None:
-    notice_id = await a_notice(providers)
-    with pytest.raises(Refused, match="forbidden"):
-        await providers.act("ask", WHERE, notice_id, role=Role.VIEWER)
-    with pytest.raises(Refused, match="not_found"):
-        await providers.act("ask", WHERE, notice_id, party=OTHER_PROVIDER)
-    assert await providers.act("answer", REMOVED, notice_id) == "actioned"
-    for act, said in (("ask", WHERE), ("dispute", LAWFUL)):
-        with pytest.raises(Refused, match="state_forbids"):
-            await providers.act(act, said, notice_id)
 
 
 async def test_a_dispute_stands_on_its_partys_list_until_it_goes_on_after_the_answer(providers: Providers) -> None:
@@ -272,9 +242,7 @@ async def stood(providers: Providers, notice_id: UUID) -> timedelta:
 
 async def receipted(providers: Providers, message_id: UUID, code: str, *, parties: Sequence[str] = (HOTLINE,)) -> None:
     """Report a refusal of a message by the instance that serves these parties."""
-    async with providers.database.transaction(APPLYING) as session:
-        told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline", parties)
-        await providers.door.settled(Unit(session), [told])
+    await providers.receipted(Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline", parties))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.core.acts.act import CaseState
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
 from shared.core.contracts.base import Contract
@@ -25,8 +24,7 @@ from shared.delivery.sending import Unit
 from shared.delivery.subjects import ListedTracks
 from shared.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
 from shared.features.cases.effects import AgencyHandler
-from shared.features.cases.rules import further_purpose
-from shared.features.received.rules import HeldItem, ItemAct
+from shared.features.received.rules import ItemAct
 from shared.features.received.store.items import PostgresItems
 from shared.messaging.tracks import track_of
 from shared.platform.database.transactions import RowScope
@@ -144,25 +142,6 @@ async def test_an_absent_item_leaves_no_trace(agencies: Agencies, act: str, said
 
 
 # -- Decisions of agencies alone: further purposes of one referral, and when closing needs a reason.
-
-
-REFERRAL: UUID = uuid7()
-
-
-def case(state: str, *, origin: str = HOTLINE) -> HeldItem:
-    return HeldItem(
-        subject_id=REFERRAL, party=AGENCY, sender=origin, exercise=True, state=state, purposes={"investigation": 1}
-    )
-
-
-@pytest.mark.parametrize("state", CaseState)
-def test_a_withdrawn_referral_is_not_offered_for_another_purpose(state: CaseState) -> None:
-    further = offered(REFERRAL, purpose="victim_identification")
-    if state in (CaseState.WITHDRAWN, CaseState.WITHDRAWAL_ACKNOWLEDGED, CaseState.RECORD_ERASED):
-        with pytest.raises(Refused, match="referral_withdrawn"):
-            further_purpose(case(state), further)
-    else:
-        assert further_purpose(case(state), further).purposes.keys() == {"investigation", "victim_identification"}
 
 
 # -- Peer sync at agencies: a subject of an agency that a peer lacks goes on the operator's list.

@@ -80,17 +80,6 @@ async def test_rows_that_came_at_one_time_are_each_on_one_page(emptied: Agencies
     assert await listed(emptied) == sorted(map(str, ids), reverse=True)
 
 
-async def test_numbers_are_dense_for_each_party(emptied: Agencies) -> None:
-    database = emptied.database
-    mine = await noted(database, 3)
-    theirs = await noted(database, 2, OTHER)
-    mine += await noted(database, 2)
-    assert list((await fed(database)).items()) == [(n, each.subject) for n, each in enumerate(mine, start=1)]
-    assert list((await fed(database, party=OTHER)).values()) == [each.subject for each in theirs]
-    await noted(database, 1)
-    assert list(await fed(database)) == [1, 2, 3, 4, 5, 6]
-
-
 async def test_an_act_of_a_long_transaction_is_numbered_as_it_commits(emptied: Agencies) -> None:
     """Other transactions commit while one notes an act and stays open. It delays none of them."""
     database = emptied.database

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 from uuid import UUID
-
-import pytest
 
 from shared.core.acts.act import CaseState, Subject
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, Declination
-from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.features.attention.api import AttentionRoutes, AttentionSource
 from shared.features.attention.rules import AttentionPage
-from shared.features.received.rules import ItemQuery
 from shared.features.received.store.listing import items_waiting
-from shared.features.search.rules import ListFilter
 from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import ACTOR, as_told, serving
+from tests.services.doors import ACTOR, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 P0 = "p0_child_at_risk"
-
-
-async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID]:
-    """Return those of `ids` that are in the party's whole list, over all pages."""
-    found: list[dict[str, Any]] = []
-    cursor = None
-    async with agencies.cases("read") as cases:
-        while True:
-            query = ItemQuery(asked.get("state"), cursor, 3, ListFilter.of(priority=asked.get("only")))
-            page = as_told(await cases.page(AGENCY, query))
-            found += page["items"]
-            cursor = page["next"]
-            if cursor is None:
-                break
-    assert len({each["referral_id"] for each in found}) == len(found)
-    assert {each["priority"] for each in found} <= {P0, "p2_normal"}
-    return [UUID(each["referral_id"]) for each in found if UUID(each["referral_id"]) in ids]
 
 
 async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
@@ -62,19 +39,6 @@ async def waiting(agencies: Agencies) -> dict[UUID, str]:
         cursor = page.next
         if cursor is None:
             return found
-
-
-async def test_open_cases_with_a_child_at_risk_stand_first_and_alone_if_wanted(
-    agencies: Agencies,
-) -> None:
-    risky, calm, closed, newest = ids = [uuid7() for _ in range(4)]
-    for each, priority in zip(ids, (P0, "p2_normal", P0, "p2_normal"), strict=True):
-        await agencies.receive(offered(each, priority=priority))
-    await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), closed)
-    assert await listed(agencies, ids) == [risky, newest, closed, calm]
-    assert await listed(agencies, ids, only="p0") == [risky, closed]
-    assert await listed(agencies, ids, state="offered") == [risky, newest, calm]
-    assert await listed(agencies, ids, state="offered", only="p0") == [risky]
 
 
 async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_with_it(agencies: Agencies) -> None:
@@ -98,10 +62,3 @@ async def test_an_agency_is_shown_nothing_of_anothers(agencies: Agencies) -> Non
     assert theirs not in await waiting(agencies)
     rows = (await attention(agencies, party=OTHER_AGENCY)).items
     assert [(str(row.subject), row.party, row.reasons) for row in rows] == [(str(theirs), HOTLINE, ("p0_open",))]
-
-
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "_" * 34])
-async def test_a_cursor_that_is_none_is_refused(agencies: Agencies, cursor: str) -> None:
-    with pytest.raises(Refused) as refused:
-        await attention(agencies, cursor=cursor)
-    assert (refused.value.code, refused.value.field) == ("cursor_invalid", "/cursor")

@@ -3,80 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from shared.core.acts.act import Subject
-from shared.core.acts.states import row
-from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance
 from shared.core.contracts.base import Contract
 from shared.core.contracts.case_referral import CaseReferral
-from shared.core.contracts.holds import CaseClaim, HoldEndedClear, HoldRequest
-from shared.core.contracts.preservation_api import PreservationRecord
-from shared.core.contracts.registry import HOLD_ENDED
+from shared.core.contracts.holds import CaseClaim
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
 from shared.core.protocol.message import Received
+from shared.core.protocol.prepare import Documents
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import ReceiptOutcome
-from shared.core.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
-from shared.delivery.sending import Unit
-from shared.features.cases.effects import AgencyHandler
-from shared.features.cases.service import act_on_case
-from shared.features.cases.store.cases import PostgresCases
 from shared.features.cases.store.passed_cases import cases_back
-from shared.features.holds.store import ended_holds
-from shared.features.received.rules import RequestedHold
-from shared.features.received.service.items import ItemActor
-from shared.features.received.store.arriving import HeldLocations
-from shared.platform.database.transactions import RowScope
-from tests.services.deliveries import AT, received, withdrawn
-from tests.services.doors import ACTOR, as_told, waiting
-from tests.services.law_enforcement.agency import KEK, Agencies
+from shared.platform.database.transactions import Database
+from tests.services.deliveries import withdrawn
+from tests.services.doors import waiting
+from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import clear_parts, sent_by
 from tests.support.builders import HOTLINE, POLICE, settlement
-from tests.support.exchange_world import LOCATION, World, world
+from tests.support.exchange_world import World, world
 
 OTHER, THIRD = "police-de.example", "police-be.example"
 AT_RISK = {"level": "p0_child_at_risk"}
 NEWER = "policy_not_in_force"
 
 
-@dataclass
-class Case:
-    """A case of one agency, and its service."""
+class Case(Agencies):
+    """A case of one agency of a world, and its service."""
 
-    agencies: Agencies
-    here: World
-    referral_id: UUID
-    offer: Received
+    parties = (POLICE,)
 
-    def scope(self, role: Role, action: str) -> RowScope:
-        return RowScope((POLICE,), role, action)
+    def __init__(self, database: Database, here: World, offer: Received) -> None:
+        super().__init__(database)
+        self.here, self.directory = here, here.documents.directory
+        self.referral_id, self.first = UUID(offer.subject), offer
 
-    async def act(self, name: str, said: Contract | None) -> str:
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, name)) as session:
-            cases, directory = PostgresCases(session.driver, KEK), self.here.documents.directory
-            acting = ItemActor(POLICE, Role.ANALYST, ACTOR, cases, directory, self.here.at)
-            told = row(Subject.CASE, name)
-            documents = lambda: self.here.documents  # noqa: E731
-            return await act_on_case(told, self.referral_id, said=said, acting=acting, documents=documents)
+    def documents(self) -> Documents:
+        return self.here.documents
+
+    async def do(self, name: str, said: Contract | None) -> str:
+        return await self.act(name, said, self.referral_id, at=self.here.at)
 
     async def refer(self, to: str = OTHER) -> str:
-        return await self.act("refer", CaseReferral(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
+        return await self.do("refer", CaseReferral(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
 
     async def gone(self) -> list[UUID]:
         """Return the messages that referred it, oldest first."""
-        drafts = await sent_by(self.agencies.database)
+        drafts = await sent_by(self.database)
         gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
         return [each.message_id for each in gone]
 
-    async def receipted(
+    async def reported(
         self, outcome: ReceiptOutcome, code: str | None = None, parties: Sequence[str] = (OTHER, THIRD)
     ) -> None:
         """Report an outcome of the newest referring message, by the instance of these parties."""
@@ -88,49 +70,28 @@ class Case:
         """Report outcomes of several referring messages in one batch, by their positions."""
         gone = await self.gone()
         said = [settlement(gone[n], outcome, code=code, parties=parties) for n, (outcome, code) in receipts.items()]
-        async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit = Unit(session)
-            await self.door().settled(unit, said)
+        await self.receipted(*said)
 
     async def is_amended(self, revision: int = 2) -> None:
         """Receive an amendment by the origin, which is passed on to the other agency."""
-        clear = self.offer.clear.model_copy(update={"revision": revision})
-        amended = replace(self.offer, clear=clear, message_id=uuid7())
-        async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit = Unit(session)
-            assert await self.door().apply(unit, [amended]) == {}
+        clear = self.first.clear.model_copy(update={"revision": revision})
+        assert await self.receive(replace(self.first, clear=clear, message_id=uuid7())) == [None]
         assert len(await self.gone()) == revision
 
-    def door(self) -> AgencyHandler:
-        return AgencyHandler(kek=KEK, documents=lambda: self.here.documents, now=lambda: AT)
-
-    async def show(self) -> dict[str, Any]:
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
-            return as_told(await PostgresCases(session.driver, KEK).show(self.referral_id))
+    async def shown(self) -> dict[str, Any]:
+        return await self.show(self.referral_id)
 
     async def waits(self) -> list[tuple[tuple[str, ...], str | None, str | None, str]]:
-        rows = await waiting(self.agencies.database, cases_back, POLICE, self.referral_id)
+        rows = await waiting(self.database, cases_back, POLICE, self.referral_id)
         return [(each.reasons, each.party, each.code, each.mend.value) for each in rows]
-
-    async def holds(self) -> Sequence[RequestedHold]:
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
-            page = await PostgresCases(session.driver, KEK).holds.page(POLICE, state=None, cursor=None, limit=200)
-        return [each for each in page.items if each.referral_id == self.referral_id]
-
-    async def stands(self) -> bool:
-        """Return whether an officer who requests preservation of this location would be warned of a hold."""
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
-            place = {"kind": "url", "value": LOCATION}
-            record = PreservationRecord.model_validate({"locations": [place]})
-            return await HeldLocations(session.driver, KEK).stand(POLICE, record)
 
     async def claims(self) -> list[tuple[str, int]]:
         """Return the starts and ends of the clock by which an officer must claim it.
 
         Each has the number of returns before it.
         """
-        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
-            steps = await session.driver.fetch(
+        async with self.cases("read") as cases:
+            steps = await cases._driver.fetch(
                 "SELECT step->>1 AS did, (step->3)::int AS number FROM deadline, jsonb_array_elements(steps) AS step "
                 "WHERE subject = $1 AND step->>2 IN ('p0_offered', 'claim') ORDER BY number, did DESC",
                 self.referral_id,
@@ -139,7 +100,7 @@ class Case:
 
     async def told(self) -> list[dict[str, Any]]:
         """Return the statements to its origin that it has returned."""
-        sent = await clear_parts(self.agencies.database, self.referral_id)
+        sent = await clear_parts(self.database, self.referral_id)
         return [clear for kind, _, to, _, clear in sent if (kind, to) == ("causeway.case_came_back.v1", HOTLINE)]
 
 
@@ -147,21 +108,19 @@ async def case(agencies: Agencies, **changes: Any) -> Case:
     """Receive an offered case."""
     here = world()
     message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
-    it = Case(agencies, here, UUID(message.subject), message)
-    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = Unit(session)
-        assert await it.door().apply(unit, [message]) == {}
+    it = Case(agencies.database, here, message)
+    assert await it.receive(message) == [None]
     return it
 
 
 async def test_it_stands_again_as_it_stood_with_the_code_and_its_origin_is_told(agencies: Agencies) -> None:
     it = await case(agencies)
-    await it.act("accept", CaseAcceptance(case_reference=None))
+    await it.do("accept", CaseAcceptance(case_reference=None))
     assert await it.refer() == "referred"
-    edge = (await it.show())["timeline"][-1]
+    edge = (await it.shown())["timeline"][-1]
     assert await it.waits() == [], "nothing was refused so far"
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
-    shown = await it.show()
+    await it.reported(ReceiptOutcome.REFUSED, NEWER)
+    shown = await it.shown()
     assert (shown["state"], edge["state"]) == ("accepted", "referred")
     assert {name: shown["timeline"][-1][name] for name in ("number", "state", "agency", "code")} == {
         "number": 3,
@@ -178,20 +137,20 @@ async def test_it_stays_where_another_instance_refuses_it(agencies: Agencies) ->
     it = await case(agencies)
     await it.refer()
     for parties in ([THIRD, HOTLINE], []):
-        await it.receipted(ReceiptOutcome.REFUSED, NEWER, parties)
-        assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER, [OTHER])
-    assert (await it.show())["state"] == "offered"
+        await it.reported(ReceiptOutcome.REFUSED, NEWER, parties)
+        assert ((await it.shown())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+    await it.reported(ReceiptOutcome.REFUSED, NEWER, [OTHER])
+    assert (await it.shown())["state"] == "offered"
 
 
 async def test_it_is_referred_elsewhere_in_one_step_and_needs_nobody_then(agencies: Agencies) -> None:
     it = await case(agencies)
     await it.refer()
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
-    assert (await it.show())["state"] == "offered", "it had answered nothing before"
+    await it.reported(ReceiptOutcome.REFUSED, NEWER)
+    assert (await it.shown())["state"] == "offered", "it had answered nothing before"
     assert await it.refer(THIRD) == "referred"
     assert await it.waits() == []
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    await it.reported(ReceiptOutcome.REFUSED, NEWER)
     assert [(each["agency"], each["times"]) for each in await it.told()] == [(OTHER, 1), (THIRD, 2)]
 
 
@@ -199,9 +158,9 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
     it = await case(agencies, priority=AT_RISK)
     assert await it.claims() == [("starts", 0)]
     await it.refer()
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    await it.reported(ReceiptOutcome.REFUSED, NEWER)
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1)]
-    await it.act("claim", CaseClaim())
+    await it.do("claim", CaseClaim())
     # Within the same ten seconds, this act must not be taken for the act of the referral.
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1), ("does", 1)]
 
@@ -209,7 +168,7 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
 @pytest.mark.parametrize(("changes", "is_p0"), [({}, False), ({"priority": AT_RISK}, True)])
 async def test_a_case_with_a_child_at_risk_is_urgent(agencies: Agencies, changes: dict[str, Any], is_p0: bool) -> None:
     it = await case(agencies, **changes)
-    await it.act("accept", CaseAcceptance())
+    await it.do("accept", CaseAcceptance())
     await it.refer()
     (gone,) = await it.gone()
     assert [each.is_p0 for each in await sent_by(agencies.database) if each.message_id == gone] == [is_p0]
@@ -218,18 +177,10 @@ async def test_a_case_with_a_child_at_risk_is_urgent(agencies: Agencies, changes
 async def test_what_somebody_has_claimed_or_taken_up_needs_no_claim_as_it_comes_back(agencies: Agencies) -> None:
     for act, said in (("claim", CaseClaim()), ("accept", CaseAcceptance(case_reference=None))):
         it = await case(agencies, priority=AT_RISK)
-        await it.act(act, said)
+        await it.do(act, said)
         await it.refer()
-        await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+        await it.reported(ReceiptOutcome.REFUSED, NEWER)
         assert ("starts", 1) not in await it.claims()
-
-
-async def test_it_is_gone_on_with_in_one_step(agencies: Agencies) -> None:
-    it = await case(agencies)
-    await it.refer()
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
-    assert await it.act("accept", CaseAcceptance(case_reference=None)) == "accepted"
-    assert await it.waits() == []
 
 
 async def test_it_stays_where_the_other_has_it(agencies: Agencies) -> None:
@@ -240,8 +191,8 @@ async def test_it_stays_where_the_other_has_it(agencies: Agencies) -> None:
     ):
         it = await case(agencies)
         await it.refer()
-        await it.receipted(outcome, code)
-        assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+        await it.reported(outcome, code)
+        assert ((await it.shown())["state"], await it.told(), await it.waits()) == ("referred", [], [])
 
 
 REFUSED, TAKEN = (ReceiptOutcome.REFUSED, NEWER), (ReceiptOutcome.APPLIED, None)
@@ -261,50 +212,32 @@ async def test_an_amendment_makes_it_stay(
     await it.is_amended()
     for each in receipts:
         await it.settled(each)
-    assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+    assert ((await it.shown())["state"], await it.told(), await it.waits()) == ("referred", [], [])
     await it.is_amended(3)
     await it.settled({2: REFUSED})
-    assert ((await it.show())["state"], await it.told()) == ("referred", [])
+    assert ((await it.shown())["state"], await it.told()) == ("referred", [])
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
 async def test_it_comes_back_once_each_that_went_was_refused(agencies: Agencies, order: list[int]) -> None:
     it = await case(agencies)
-    await it.act("accept", CaseAcceptance(case_reference=None))
+    await it.do("accept", CaseAcceptance(case_reference=None))
     await it.refer()
     await it.is_amended()
     for each in order:
         assert await it.told() == []
         await it.settled({each: (ReceiptOutcome.REFUSED, NEWER)})
-    assert (await it.show())["state"] == "accepted"
+    assert (await it.shown())["state"] == "accepted"
     (told,) = await it.told()
     assert (told["code"], told["stands"], told["times"]) == (NEWER, "accepted", 1)
     assert await it.refer(THIRD) == "referred"
-    await it.receipted(*REFUSED)
+    await it.reported(*REFUSED)
     assert [each["agency"] for each in await it.told()] == [OTHER, THIRD]
 
 
 async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
     it = await case(agencies)
     await it.refer()
-    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = Unit(session)
-        assert await it.door().apply(unit, [withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)]) == {}
-    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
-    assert ((await it.show())["state"], await it.told()) == ("withdrawn", [])
-
-
-async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencies: Agencies) -> None:
-    it = await case(agencies)
-    ends, basis = it.here.at + timedelta(hours=8), HoldBasis.INVESTIGATION_OPEN
-    await it.act("place_hold", HoldRequest(scope=HoldScope.REMOVAL, basis=basis, not_after=ends))
-    await it.refer()
-    (asked,) = await it.holds()
-    assert await it.stands()
-    clear = HoldEndedClear(referral_id=it.referral_id, revision=1, hold=asked.hold, end=HoldEnd.RELEASED)
-    ended = received(HOLD_ENDED, clear, subject=it.referral_id, sender=HOTLINE, recipient=POLICE)
-    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = Unit(session)
-        assert await it.door().apply(unit, [ended]) == {}
-    assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
-    assert await waiting(agencies.database, ended_holds, POLICE, it.referral_id) == []
+    assert await it.receive(withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)) == [None]
+    await it.reported(ReceiptOutcome.REFUSED, NEWER)
+    assert ((await it.shown())["state"], await it.told()) == ("withdrawn", [])

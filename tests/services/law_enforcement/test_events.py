@@ -64,11 +64,6 @@ async def test_a_party_reads_what_happened_in_order_page_by_page(feed: Door) -> 
     assert await feed.subjects(after=9) == []
 
 
-async def test_what_is_committed_is_there_for_whoever_asks_then(feed: Door) -> None:
-    noted = await feed.note()
-    assert await feed.subjects() == noted
-
-
 async def test_a_party_reads_of_the_acts_of_others(agencies: Agencies, feed: Door) -> None:
     referral_id = uuid7()
     before = (await agencies.database.fetch("SELECT last_number FROM feed WHERE party = $1", OTHER_AGENCY)) or [

@@ -66,7 +66,7 @@ async def test_a_clock_that_was_ahead_silences_no_address(mine: Party) -> None:
     assert mine.receivers.numbers() == [1, 2]
 
 
-@pytest.mark.parametrize("failures", range(len(PAUSES) + 1))
+@pytest.mark.parametrize("failures", [0, 1, len(PAUSES)])
 async def test_a_database_whose_clock_was_ahead_silences_no_address(mine: Party, failures: int) -> None:
     await mine.register()
     await mine.note()

@@ -82,10 +82,9 @@ async def test_a_receiver_that_was_away_gets_all_of_it_in_order(mine: Party) -> 
     made = await mine.register()
     noted = await mine.note(3)
     mine.receivers.answers[URL] = AWAY
-    away_s = 10 * 3600
-    for _ in range(away_s // 60):
+    for _ in range(10 * 12):
         await mine.courier().carry()
-        await mine.later(60)
+        await mine.later(300)
     tried = mine.receivers.got[:]
     assert {headers["webhook-id"] for _, headers, _ in tried} == {mine.receivers.ids()[0]}
     assert 6 <= len(tried) <= 8
@@ -99,11 +98,6 @@ async def test_a_receiver_that_was_away_gets_all_of_it_in_order(mine: Party) -> 
     assert [event["subject"] for event in await mine.events()] == noted
     assert mine.receivers.ids()[0] == tried[0][1]["webhook-id"]
     assert mine.verified(made["secret"]) == 5
-
-
-def test_the_pauses_grow_over_72_hours() -> None:
-    assert list(PAUSES) == sorted(set(PAUSES))
-    assert sum(PAUSES, timedelta()) == timedelta(hours=72)
 
 
 async def test_after_the_last_attempt_the_address_is_paused_and_its_party_told(mine: Party) -> None:
@@ -135,10 +129,10 @@ async def test_a_suspended_party_is_sent_nothing_and_goes_on_after_that(mine: Pa
     await mine.courier().carry()
     mine.suspended = True
     await mine.note(2)
-    for _ in range(100):
+    for _ in range(10):
         assert await mine.courier().carry() == 1
         assert await mine.courier().carry() == 0, "it is looked at again later"
-        await mine.later(3600)
+        await mine.later(36_000)
     assert mine.receivers.numbers() == [1, 2], "a hundred hours: nothing was sent"
     log = (await mine.done("GET", f"/{made['webhook_id']}/deliveries"))["items"]
     shown = [(each["number"], each["code"], each["attempt"]) for each in log]
