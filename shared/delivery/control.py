@@ -6,10 +6,7 @@ and no part is sealed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from shared.core.clock import Clock, coarse
 from shared.core.contracts.registry import schema_uri
@@ -30,15 +27,14 @@ ROLE_BY_TYPE: Final = {type_text: role for role, type_text in CONTROL_TYPES.item
 class ControlLetterWriter:
     """The writer of one instance's protocol messages (`composition.ControlLetters`)."""
 
-    def __init__(self, instance: str, clock: Clock, *, new_id: Callable[[datetime], UUID] = coarse_uuid7) -> None:
+    def __init__(self, instance: str, clock: Clock) -> None:
         self._instance = instance
         self._clock = clock
-        self._new_id = new_id
 
     def __call__(self, peer: str, role: WireRole, body: ControlBody) -> DraftBody:
         """Return the letter of one message to a peer."""
         now = self._clock.now()
-        message_id = self._new_id(now)
+        message_id = coarse_uuid7(now)
         attributes = Attributes(
             id=message_id,
             type=CONTROL_TYPES[role],

@@ -52,14 +52,7 @@ from shared.platform.observability.telemetry import current_traceparent, message
 
 #: Each outcome of messaging in the words of the exchange.
 OUTCOMES: Final = MappingProxyType(
-    {
-        OutcomeKind.APPLIED: ReceiptOutcome.APPLIED,
-        OutcomeKind.REFUSED: ReceiptOutcome.REFUSED,
-        OutcomeKind.MOVED: ReceiptOutcome.MOVED,
-        OutcomeKind.DEFERRED: ReceiptOutcome.DEFERRED,
-        OutcomeKind.WAITING: ReceiptOutcome.WAITING,
-        OutcomeKind.DEAD: ReceiptOutcome.PARKED,
-    }
+    {kind: ReceiptOutcome.PARKED if kind is OutcomeKind.DEAD else ReceiptOutcome(kind.value) for kind in OutcomeKind}
 )
 
 
@@ -171,19 +164,8 @@ class StreamSending:
 
     async def __call__(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
         """Place the messages in `gathered`. It may be a part of the driver's entries; the rest is not touched."""
-        session, now = Session(driver), self._clock.now()
-        scope = Scope(
-            self._instance,
-            AUDIT,
-            PostgresMessagingTx(session, self._instance),
-            self._subjects(session),
-            NoInbound(),
-            self._composer,
-            lambda: coarse_uuid7(now),
-            now,
-            compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
-            before_lock=partial(write_late, driver),
-        )
+        session = Session(driver)
+        scope = _scope(self._instance, session, self._subjects(session), NoInbound(), self._composer, self._clock.now())
         driver.gathered[:] = list(gathered)
         await move_gathered(scope, driver)
         if driver.gathered:
@@ -300,7 +282,10 @@ class ScopeFactory:
         async with self.database.transaction(self.row_scope(), keeps_plans=True) as session:
             if not is_check:
                 self.check_session()
-            scope = self._make(session, is_careful=is_careful)
+            subjects, inbound, now = self.subjects(session), self.inbound(session), self.clock.now()
+            scope = _scope(self.instance, session, subjects, inbound, self.composer, now)
+            scope.on_restore = self.on_restore and partial(self.on_restore, session.driver)
+            scope.is_careful = is_careful
             yield scope
             session.driver.placed.extend(scope.finished)
         self.database.changes.note()
@@ -312,22 +297,23 @@ class ScopeFactory:
             self.check_session()
             yield PostgresMessagingTx(session, self.instance)
 
-    def _make(self, session: Session, *, is_careful: bool) -> Scope:
-        now = self.clock.now()
-        return Scope(
-            instance=self.instance,
-            audit=AUDIT,
-            tx=PostgresMessagingTx(session, self.instance),
-            subjects=self.subjects(session),
-            inbound=self.inbound(session),
-            composer=self.composer,
-            new_id=lambda: coarse_uuid7(now),
-            now=now,
-            compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
-            before_lock=partial(write_late, session.driver),
-            on_restore=self.on_restore and partial(self.on_restore, session.driver),
-            is_careful=is_careful,
-        )
+
+def _scope(
+    instance: str, session: Session, subjects: Subjects, inbound: Inbound, composer: SegmentComposer, now: datetime
+) -> Scope:
+    """Return a scope of messaging on a transaction. A large one is sealed in a thread of its own."""
+    return Scope(
+        instance,
+        AUDIT,
+        PostgresMessagingTx(session, instance),
+        subjects,
+        inbound,
+        composer,
+        lambda: coarse_uuid7(now),
+        now,
+        compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
+        before_lock=partial(write_late, session.driver),
+    )
 
 
 #: Seconds between two queries of the tables.
