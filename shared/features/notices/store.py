@@ -17,7 +17,7 @@ from shared.features.locations.store import tokens
 from shared.features.notices.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.features.preservation.store import NOTICED, NoticeLocation, ProviderPreservations
 from shared.features.received.store.arriving import erase_statement, insert_locations
-from shared.features.received.store.items import ItemViews, PostgresItems
+from shared.features.received.store.items import PostgresItems
 from shared.formats.dsa_notices import ReportedNotice
 from shared.platform.database.transactions import gather_part
 
@@ -56,7 +56,7 @@ class PostgresNotices(PostgresItems):
     """The notices issued to providers, within one transaction."""
 
     kind = Subject.NOTICE
-    views = ItemViews(ShownNotice, NoticePage, OpenedNotice)
+    listed, paged, opened = ShownNotice, NoticePage, OpenedNotice
     erases = erase_statement("notice_location", "notice_id")
 
     async def reported(

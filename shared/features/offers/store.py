@@ -11,7 +11,7 @@ from shared.core.vocabulary.referral import PriorityLevel, RelationKind
 from shared.features.attention.rules import CLAIMABLE, HANDED_OVER, AttentionRow, ListPlace, waits_of
 from shared.features.offers.ports import Offer, OfferPage, OpenedOffer
 from shared.features.received.store.arriving import erase_statement
-from shared.features.received.store.items import ItemViews, PostgresItems
+from shared.features.received.store.items import PostgresItems
 
 _OF_TRANSFERS: Final = """
 SELECT * FROM (
@@ -47,5 +47,5 @@ class PostgresOffers(PostgresItems):
     """The offers made to hotlines, within one transaction."""
 
     kind = Subject.OFFER
-    views = ItemViews(Offer, OfferPage, OpenedOffer)
+    listed, paged, opened = Offer, OfferPage, OpenedOffer
     erases = erase_statement()

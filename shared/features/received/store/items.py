@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -160,20 +159,16 @@ async def move(
     return moved
 
 
-@dataclass(frozen=True, slots=True)
-class ItemViews:
-    """The views of an item: in a list, as a page of them, and opened."""
-
-    listed: type[ShownItem]
-    page: type[Contract]
-    opened: type[ShownItem]
-
-
 class PostgresItems(RecordStore):
-    """`Items` of one kind. `more` are further columns of a view; `erases` and `lists` are its statements."""
+    """`Items` of one kind. `more` are further columns of a view; `erases` and `lists` are its statements.
+
+    Its views: `listed` in a list, `paged` as a page of them, and `opened`.
+    """
 
     kind: Subject
-    views: ItemViews
+    listed: type[ShownItem]
+    paged: type[Contract]
+    opened: type[ShownItem]
     erases: str
     more: str = ""
     lists: Statement = list_statement()
@@ -280,15 +275,15 @@ class PostgresItems(RecordStore):
 
     async def page(self, party: str, page: ItemQuery) -> Contract:
         rows, following = await self._page(party, page)
-        items = [view(self.views.listed, row) for row in rows]
-        return self.views.page.model_validate({"items": items, "next": following})
+        items = [view(self.listed, row) for row in rows]
+        return self.paged.model_validate({"items": items, "next": following})
 
     async def look(self, subject_id: UUID) -> ShownItem:
-        return view(self.views.listed, await self._one(subject_id))
+        return view(self.listed, await self._one(subject_id))
 
     async def show(self, subject_id: UUID) -> ShownItem:
         row = await self._one(subject_id)
-        return view(self.views.opened, row, record=self._opened(row))
+        return view(self.opened, row, record=self._opened(row))
 
     def _locate(self, messages: Sequence[Received]) -> None:
         """Gather the rows of the items' locations, for kinds whose locations are stored."""
