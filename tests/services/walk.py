@@ -67,7 +67,11 @@ class Exchanged:
     def cases(self) -> httpx.AsyncClient:
         """Return a client of the agencies' routes for their cases."""
         directory = self.world.documents.directory
-        return door(cases_router(serving(self.databases[AGENCIES], AGENCIES, kek=KEK, directory=directory)))
+        return door(
+            cases_router(
+                serving(self.databases[AGENCIES], AGENCIES, kek=KEK, directory=directory), lambda: self.world.documents
+            )
+        )
 
     async def deliver(self, writer: str, reader: str) -> list[Written]:
         """Deliver the unsent messages; return their records."""

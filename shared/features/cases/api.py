@@ -15,7 +15,6 @@ from shared.core.acts.states import collection, personal
 from shared.core.clock import Clock
 from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.holds import HoldState
-from shared.core.errors import Unavailable
 from shared.core.protocol.prepare import Documents
 from shared.features.attention.api import AttentionQuery, AttentionSource
 from shared.features.bulk.api import BatchSubject, add_batch
@@ -35,12 +34,6 @@ from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit
 
-
-def _no_documents() -> Documents:
-    """Raise `Unavailable`: no document has arrived yet."""
-    raise Unavailable("document_unknown")
-
-
 _MANY: Final = BatchSubject(Subject.CASE, "referral_id", CaseTransition)
 
 
@@ -56,7 +49,7 @@ def case_routes(serving: RouteContext, documents: Callable[[], Documents]) -> It
     return ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
 
 
-def cases_router(serving: RouteContext, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
+def cases_router(serving: RouteContext, documents: Callable[[], Documents]) -> APIRouter:
     """Build the routes under /v1/inbox for reading and withdrawals, and under /v1/cases for the agency's acts.
 
     `documents` returns the directory and policy in force.

@@ -32,6 +32,7 @@ from shared.core.protocol.questions import check_numbers
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.features.cases.rules import AGENCY, AUTHORITY, check_close_reason
+from shared.features.cases.store import passed_cases
 from shared.features.cases.store.cases import PostgresCases
 from shared.features.received import rules
 from shared.features.received.service.items import ItemActor, act, carry_out
@@ -128,7 +129,7 @@ async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: Ite
     answer = answer_of(Subject.CASE, case.state)
     assert answer is not None
     gone = rules.PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
-    await _cases(acting).note_passing(gone)
+    await passed_cases.note_passing(acting.items.driver, gone)
     return state
 
 
@@ -148,11 +149,11 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
     a case was passed on by several messages, because of amendments, the other agency holds the newest one that it
     accepted. Such a case is returned only if all messages were refused.
     """
-    passed = await cases.passings(stated.codes)
+    passed = await passed_cases.passings(cases.driver, stated.codes)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
     passings = {each.message_id: _find_passing(each, found) for each in passed}
     went = {each: told for each, told in passings.items() if told is not None and told.agency in stated.by}
-    for each in await cases.refuse_passings(went) if went else ():
+    for each in await passed_cases.refuse_passings(cases.driver, went) if went else ():
         case, told, code = found[each.referral_id, each.party], went[each.message_id], stated.codes[each.message_id]
         times = case.said.get("times")
         words = {"agency": told.agency, "edge_id": told.edge_id, "code": code, "stands": each.stood}
@@ -198,7 +199,7 @@ async def pass_on_amended(
             draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
             await cases.send([draft])
             more = rules.PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
-            await cases.note_amended(more)
+            await passed_cases.note_amended(cases.driver, more)
 
 
 def _find_passing(passed: rules.PassedCase, cases: Mapping[rules.ItemKey, rules.HeldItem]) -> CaseEdge | None:

@@ -32,6 +32,8 @@ async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[
 
 @pytest.fixture
 async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
+    router = cases_router(
+        serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory), agencies.documents
+    )
     async with door(router) as opened:
         yield opened

@@ -15,7 +15,7 @@ from shared.core.protocol.message import Draft, Received
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.features.cases.rules import AGENCY
 from shared.features.cases.service import pass_on_amended
-from shared.features.received.rules import HeldItem, PassedCase, applied
+from shared.features.received.rules import HeldItem, applied
 from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to
 from tests.support.exchange_world import World, world
@@ -69,7 +69,7 @@ def test_an_offer_of_its_origin_amends_nothing_that_came_from_an_agency(here: Wo
 
 
 class Cases:
-    """A store with one case of the first agency. It records the sent messages."""
+    """A store with one case of the first agency. It records the sent messages, and their notes in the database."""
 
     def __init__(self, case: HeldItem) -> None:
         self.case = case
@@ -82,18 +82,12 @@ class Cases:
     async def send(self, drafts: Any) -> None:
         self.sent += drafts
 
-    async def note_amended(self, passed: PassedCase) -> None:
-        self.noted.append((passed.message_id, passed.edge_id))
+    @property
+    def driver(self) -> Cases:
+        return self
 
-    async def passable(self, _: UUID) -> None: ...
-
-    async def note_passing(self, _: PassedCase) -> None: ...
-
-    async def passings(self, _: Any) -> list[PassedCase]:
-        return []
-
-    async def refuse_passings(self, _: Any) -> list[PassedCase]:
-        return []
+    async def execute(self, _: str, message_id: UUID, *named: Any) -> None:
+        self.noted.append((message_id, named[-1]))
 
 
 async def told_of(here: World, to: str, **changes: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -26,7 +26,7 @@ from shared.features.cases.store import leases, passed_cases
 from shared.features.contacts import store as contacts_store
 from shared.features.events.store import ActCodes
 from shared.features.holds import store as holds_store
-from shared.features.received.rules import ItemAct, ItemQuery, PassedCase
+from shared.features.received.rules import ItemAct, ItemQuery
 from shared.features.received.store import listing
 from shared.features.received.store.arriving import INSERT_LOCATIONS, alike, bind_places, erase_statement
 from shared.features.received.store.items import PostgresItems, Reference
@@ -107,18 +107,6 @@ class PostgresCases(PostgresItems):
         if not await self.find([referral_id]):
             return None
         return await passed_cases.passable(self._driver, referral_id, self._kek)
-
-    async def note_passing(self, passed: PassedCase) -> None:
-        await passed_cases.note_passing(self._driver, passed)
-
-    async def note_amended(self, passed: PassedCase) -> None:
-        await passed_cases.note_amended(self._driver, passed)
-
-    async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await passed_cases.refuse_passings(self._driver, message_ids)
-
-    async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
-        return await passed_cases.passings(self._driver, message_ids)
 
     async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
         rows = [await self._one(referral_id), *(await self._edges([referral_id]))[referral_id]]
