@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from shared.core.protocol.origin import ReferralState
 from shared.features.cases.rules import AUTHORITY as LAW_ENFORCEMENT
 from shared.features.notices.rules import AUTHORITY as INDUSTRY
 from shared.features.offers.rules import AUTHORITY as HOTLINE
-from tests.services.isolation import inserts
+from shared.platform.database.migrate import newest_schema
 
 
 class Relation(StrEnum):
@@ -30,6 +31,8 @@ AUTHORITIES: dict[str, Authority] = {
     "industry": INDUSTRY,
     "audit": AUDIT,
 }
+PARTY_SERVICES = ("hotline", "law_enforcement", "industry")
+ORIGINS = ("hotline", "industry")
 CELLS = {service: {*table.cells()} for service, table in AUTHORITIES.items()}
 PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
 #: Every role, and an unknown one; every action of any service, and one of none.
@@ -38,6 +41,27 @@ ACTIONS = (*sorted({action for cells in CELLS.values() for _, _, action, _ in ce
 ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
 #: Every resource of a service.
 ANY = "any"
+#: The columns of each service's tables that an insert must state, and their types.
+_REQUIRED = {
+    service: {
+        name.removeprefix("column "): typed[1]
+        for name, told in newest_schema(service).catalogue.items()
+        if (typed := re.match(r"\d+ ([^,]+), not null", told)) and not re.search("default|generated|identity", told)
+    }
+    for service in PARTY_SERVICES
+}
+#: The value of a column by its type: $1 is the id of the row, $2 its party, $3 its state.
+_BY_TYPE = {
+    "uuid": "$1::uuid",
+    "text": "$1::uuid::text",
+    "timestamp with time zone": "now()",
+    "boolean": "true",
+    **dict.fromkeys(("smallint", "integer", "bigint"), "1"),
+    "bytea": "''",
+    **dict.fromkeys(("jsonb", "smallint[]"), "'{}'"),
+}
+#: The values of columns that a constraint limits.
+_LIMITED = {"hold.state": "'active'", "hold_act.act": "'placed'", "question.kind": "'question'"}
 
 
 class Kept(StrEnum):
@@ -48,7 +72,7 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last.
+    """One isolated table.
 
     Every act adds to a timeline, and none changes it. `resource` is the resource of its rows, or `ANY` for all of a
     service. `allows` lists the effects of each action on a row that differ from an act on the resource itself.
@@ -59,56 +83,23 @@ class Isolated:
     resource: str
     states: type[StrEnum]
     key: str
-    insert: str
-    has_state: bool = True
-    timeline: bool = False
     allows: Callable[[str], set[str]] | None = None
+    has_state: bool = False
+    timeline: bool = False
 
-
-_REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, priority,
-                      decided, content, body_sha256, accepted_at, filed_by)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, 'p2_normal', '', '', '', now(), 'somebody')
-"""
-_EDGE = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, document_digests,
-    decided_at)
-SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
-WHERE $3 <> ''
-"""
-_REVISION = """
-INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, priority, decided, content)
-SELECT $1::uuid, 1, $2, 'filed', now(), '', 'p2_normal', '', '' WHERE $3 <> ''
-"""
-_CASE_EDGE = """
-INSERT INTO received_edge (subject, party, purpose, revision, retention, edge, record)
-SELECT $1, $2, 'investigation', 1, '', '', '' WHERE $3 <> ''
-"""
-_CASE_ACT = """
-INSERT INTO case_act (referral_id, party, number, state, details, at) SELECT $1, $2, 1, $3, '{}', now()
-"""
-_WEBHOOK = """
-INSERT INTO webhook (webhook_id, party, state, confirmed_number, due_at, created_at)
-VALUES ($1, $2, $3, 0, now(), now())
-"""
-_WEBHOOK_DELIVERY = """
-INSERT INTO webhook_delivery (webhook_id, ring_slot, party, line_number, message_id, event_number, attempt, at, code,
-    duration_ms) SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
-"""
-_PRESERVATION = """
-INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
-                          last_counterpart_act, is_requester, content, asked_at)
-VALUES ($1, $2, 'counterpart.example', true, $3, 'open', 'none', 'preserve', 'eu_2023_1543', 1, 0, true, '', now())
-"""
-_PRESERVATION_ACT = """
-INSERT INTO preservation_act (preservation_id, party, track, number, name, state, details, at)
-SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
-"""
-_DEADLINE = """
-INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, started_at)
-SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '', now() WHERE $3 <> ''
-"""
-_ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
+    @property
+    def insert(self) -> str:
+        """The statement that adds a row with the id $1, of the party $2, in the state $3 if it has one."""
+        limited = _LIMITED | {f"{self.table}.party": "$2", "received.kind": f"'{self.resource}'"}
+        values = {
+            name: limited.get(name) or ("$3" if name.endswith(".state") else _BY_TYPE[typed])
+            for name, typed in _REQUIRED[self.service].items()
+            if name.startswith(f"{self.table}.")
+        }
+        if self.table == "referral":  # a person must have filed what waits for a release
+            values["referral.filed_by"] = "'somebody'"
+        names = ", ".join(name.partition(".")[2] for name in values)
+        return f"INSERT INTO {self.table} ({names}) SELECT {', '.join(values.values())} WHERE $3::text <> ''"
 
 
 def _by(effects: set[str], **others: set[str]) -> Callable[[str], set[str]]:
@@ -116,70 +107,14 @@ def _by(effects: set[str], **others: set[str]) -> Callable[[str], set[str]]:
     return lambda action: set(others.get(action, effects))
 
 
-_MORE = {ADDS, CHANGES}
-_OF_EDGES = _by({CHANGES}, read=set(), submit={ADDS}, release=_MORE, amend=_MORE, reroute=_MORE, apply=_MORE)
-_OF_REVISIONS = _by(set(), amend={ADDS}, reroute={ADDS})
-_HOLD = """
-INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, expires_at, state, exercise,
-    priority_rank)
-SELECT $1::uuid, $1, $2, 'agency.example', 'removal', 'court_order', now(), now(), 'active', true, 1 WHERE $3 <> ''
-"""
-_HOLD_ACT = """
-INSERT INTO hold_act (hold_id, referral_id, party, agency, act, at)
-SELECT $1::uuid, $1, $2, 'agency.example', 'placed', now() WHERE $3 <> ''
-"""
-_NO_OBJECTION = """
-INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
-"""
-_LEASE = """
-INSERT INTO case_lease (referral_id, party, number, actor, expires_at, assigned_by, at)
-SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
-"""
-_PASSED = """
-INSERT INTO case_referral_in (referral_id, party, referred_by, reason, history, at)
-SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
-"""
-_CONTACT = """
-INSERT INTO case_contact (referral_id, party, agency, reason, other_referral_id, at)
-SELECT $1::uuid, $2, 'agency.example', 'same_referral', $1, now() WHERE $3 <> ''
-"""
-_PASSING = """
-INSERT INTO case_referral_out (message_id, referral_id, party, edge_id, previous_state)
-SELECT $1::uuid, $1, $2, $1, 'none' WHERE $3 <> ''
-"""
-_PLACE = """
-INSERT INTO case_location (referral_id, party, n, version, token) SELECT $1::uuid, $2, 1, 1, '' WHERE $3 <> ''
-"""
-_CONTACT_DUE = """
-INSERT INTO contact_suggestion_queue (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''
-"""
-_TOLD_CONTACT = """
-INSERT INTO contact (referral_id, party, agency, other_agency, reason, other_referral_id)
-SELECT $1::uuid, $2, 'agency.example', 'other.example', 'same_referral', $1 WHERE $3 <> ''
-"""
-_ASKED_HOLD = """
-INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, requested_at, requested_until)
-SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
-"""
-
-
 def _of_holds(*effects: str) -> Callable[[str], set[str]]:
     """Return the effects of acts on holds. Any act may be about a hold, except those that only read or only submit."""
     return _by({*effects}, read=set(), submit=set())
 
 
-def _holds() -> Iterator[Isolated]:
-    for service in ("hotline", "industry"):
-        for table, key, insert, allows in (
-            ("hold", "hold_id", _HOLD, _of_holds(ADDS, CHANGES)),
-            ("hold_act", "hold_id", _HOLD_ACT, _of_holds(ADDS)),
-            ("no_objection", "referral_id", _NO_OBJECTION, _of_holds(ADDS, REMOVES)),
-        ):
-            yield Isolated(service, table, "referral", ReferralState, key, insert, has_state=False, allows=allows)
-    asked = _of_holds(ADDS, CHANGES)
-    yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
-
-
+_MORE = {ADDS, CHANGES}
+_OF_EDGES = _by({CHANGES}, read=set(), submit={ADDS}, release=_MORE, amend=_MORE, reroute=_MORE, apply=_MORE)
+_OF_REVISIONS = _by(set(), amend={ADDS}, reroute={ADDS})
 #: An act that erases a record erases its location; an act that receives one adds it.
 _OF_PLACES = _by({REMOVES}, read=set(), submit=set(), apply={ADDS, REMOVES})
 #: Any act on a case may read its contact suggestions.
@@ -191,111 +126,76 @@ _OF_DUE = _by(set(), apply={ADDS, REMOVES})
 _OF_NOTICED = _by(set(), apply={ADDS, REMOVES}, acknowledge_withdrawal={REMOVES})
 #: The transferring party states which hotlines may claim. Only the service stores the granted claim.
 _OF_TRANSFERS = _by(set(), transfer=_MORE, apply={CHANGES})
+_OF_REFERRALS = {
+    "referral_revision": _OF_REVISIONS,
+    "transfer": _OF_TRANSFERS,
+    "location_token": _OF_PLACES,
+    "referral_relation": _OF_LINKS,
+    "contact_suggestion_queue": _OF_DUE,
+    "contact": _OF_DUE,
+    "no_objection": _of_holds(ADDS, REMOVES),
+}
+#: An act on a case may add a lease; no act changes one. An amendment adds a case that is passed on, too.
+_OF_CASES = {
+    "case_lease": _of_holds(ADDS),
+    "case_referral_in": _OF_LINKS,
+    "case_referral_out": _by(set(), refer={ADDS}, apply={ADDS}),
+    "case_contact": _OF_CONTACTS,
+    "case_location": _OF_PLACES,
+}
+#: Tables of each service. An act that may erase adds an erasure, a reader an access. Any act of a party may write the
+#: deadlines of its edges; only retention removes them.
+_OF_ALL = {
+    "deadline": ("edge_id", _OF_EDGES),
+    "erased_record": ("subject", _of_holds(ADDS)),
+    "question": ("question_id", _of_holds(ADDS, CHANGES)),
+    "record_access_log": ("subject", _by(set(), read={ADDS})),
+}
 
 
-def _cases() -> Iterator[Isolated]:
-    """Yield the tables of cases. An act on a case may add a lease; no act changes one."""
-    for table, insert, allows in (
-        ("case_lease", _LEASE, _of_holds(ADDS)),
-        ("case_referral_in", _PASSED, _OF_LINKS),
-        # An amendment adds some, too. Refused ones are noted in a separate column.
-        ("case_referral_out", _PASSING, _by(set(), refer={ADDS}, apply={ADDS})),
-        ("case_contact", _CONTACT, _OF_CONTACTS),
-        ("case_location", _PLACE, _OF_PLACES),
-    ):
-        of = "law_enforcement", table, "case", CaseState, "referral_id"
-        yield Isolated(*of, insert, has_state=False, allows=allows)
+def _of_origins(service: str) -> Iterator[Isolated]:
+    of = "referral", ReferralState
+    yield Isolated(service, "referral", *of, "referral_id", has_state=True)
+    yield Isolated(service, "edge", *of, "edge_id")
+    yield Isolated(service, "hold", *of, "hold_id", _of_holds(ADDS, CHANGES))
+    yield Isolated(service, "hold_act", *of, "hold_id", _of_holds(ADDS))
+    for table, allows in _OF_REFERRALS.items():
+        yield Isolated(service, table, *of, "referral_id", allows)
 
 
-_TRANSFER = """
-INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
-SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
-"""
-_QUESTION = """
-INSERT INTO question (question_id, party, message_subject, counterpart, is_own, number, kind, subject, item_numbers,
-                      details, revision, raised_at, since, priority_rank)
-SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
-"""
+def _of_agencies() -> Iterator[Isolated]:
+    of = "law_enforcement", "case", CaseState
+    yield Isolated(of[0], "case_act", *of[1:], "referral_id", timeline=True)
+    yield Isolated(of[0], "hold", *of[1:], "hold_id", _of_holds(ADDS, CHANGES))
+    for table, allows in _OF_CASES.items():
+        yield Isolated(of[0], table, *of[1:], "referral_id", allows)
 
 
-def _looks() -> Iterator[Isolated]:
-    """Yield the tables of record accesses. A reader may add an access; no act changes or removes one."""
-    for service in ("hotline", "law_enforcement", "industry"):
-        of = service, "record_access_log", ANY, Kept, "subject", inserts.RECORD_LOOK
-        yield Isolated(*of, has_state=False, allows=_by(set(), read={ADDS}))
+def _of_preservations(service: str) -> Iterator[Isolated]:
+    of = "preservation", PreservationState, "preservation_id"
+    yield Isolated(service, "preservation", *of, has_state=True)
+    yield Isolated(service, "preservation_act", *of, timeline=True)
 
 
-def _questions() -> Iterator[Isolated]:
-    """Yield the tables of questions. An act on a subject may read its answers."""
-    for service in ("hotline", "law_enforcement", "industry"):
-        allows = _of_holds(ADDS, CHANGES)
-        yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
-
-
-def _erasures(service: str) -> Iterator[Isolated]:
-    """Yield the table of erasures. An act that may erase adds a row; no act removes one."""
-    yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_holds(ADDS))
-
-
-def _deadlines(service: str) -> Isolated:
-    """Return the table of deadlines. Any act of a party may write those of its edges. Only retention removes them."""
-    return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_OF_EDGES)
-
-
-_OF_PRESERVATIONS = "preservation", PreservationState, "preservation_id"
-PRESERVATIONS = tuple(
-    Isolated(service, table, *_OF_PRESERVATIONS, insert, has_state=not is_act, timeline=is_act)
-    for service in ("law_enforcement", "industry")
-    for table, insert, is_act in (("preservation", _PRESERVATION, False), ("preservation_act", _PRESERVATION_ACT, True))
-)
-LOCATIONS = tuple(
-    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
-    for table, of, states, insert, allows in (
-        ("notice_location", "notice", NoticeState, inserts.NOTICE_LOCATION, _OF_NOTICED),
-        ("preservation_location", "preservation", PreservationState, inserts.PRESERVATION_LOCATION, _OF_DUE),
-    )
-)
-OF_REFERRALS = tuple(
-    Isolated(service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=allows)
-    for service in ("hotline", "industry")
-    for table, insert, allows in (
-        ("referral_revision", _REVISION, _OF_REVISIONS),
-        ("transfer", _TRANSFER, _OF_TRANSFERS),
-        ("location_token", inserts.TOKEN, _OF_PLACES),
-        ("referral_relation", inserts.RELATION, _OF_LINKS),
-        ("contact_suggestion_queue", _CONTACT_DUE, _OF_DUE),
-        ("contact", _TOLD_CONTACT, _OF_DUE),
-    )
-)
-DEADLINES = tuple(map(_deadlines, ("hotline", "law_enforcement", "industry")))
-TABLES = (
-    Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
-    Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("hotline", "received", "offer", OfferState, "subject", inserts.insert_received("offer")),
-    Isolated("law_enforcement", "received", "case", CaseState, "subject", inserts.insert_received("case")),
-    Isolated(
-        "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
-    ),
-    Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
-    Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("industry", "received", "notice", NoticeState, "subject", inserts.insert_received("notice")),
-    *(
-        Isolated(service, table, "webhook", WebhookState, "webhook_id", insert, has_state=table == "webhook")
-        for service in ("hotline", "law_enforcement", "industry")
-        for table, insert in (("webhook", _WEBHOOK), ("webhook_delivery", _WEBHOOK_DELIVERY))
-    ),
+def _of_all(service: str) -> Iterator[Isolated]:
+    yield Isolated(service, "webhook", "webhook", WebhookState, "webhook_id", has_state=True)
+    yield Isolated(service, "webhook_delivery", "webhook", WebhookState, "webhook_id")
     # The table is for cases only, so no role of another kind of service reaches a row of it.
-    *(
-        Isolated(service, "received_edge", "case", CaseState, "subject", _CASE_EDGE, has_state=False)
-        for service in ("hotline", "law_enforcement", "industry")
-    ),
-    *PRESERVATIONS,
-    *LOCATIONS,
-    *OF_REFERRALS,
-    *DEADLINES,
-    *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
-    *_holds(),
-    *_cases(),
-    *_questions(),
-    *_looks(),
+    yield Isolated(service, "received_edge", "case", CaseState, "subject")
+    for table, (key, allows) in _OF_ALL.items():
+        yield Isolated(service, table, ANY, Kept, key, allows)
+
+
+OFFER = Isolated("hotline", "received", "offer", OfferState, "subject", has_state=True)
+TABLES = (
+    OFFER,
+    Isolated("law_enforcement", "received", "case", CaseState, "subject", has_state=True),
+    Isolated("industry", "received", "notice", NoticeState, "subject", has_state=True),
+    Isolated("industry", "notice_location", "notice", NoticeState, "notice_id", _OF_NOTICED),
+    Isolated("industry", "preservation_location", "preservation", PreservationState, "preservation_id", _OF_DUE),
+    *(held for service in ORIGINS for held in _of_origins(service)),
+    *_of_agencies(),
+    *(held for service in ("law_enforcement", "industry") for held in _of_preservations(service)),
+    *(held for service in PARTY_SERVICES for held in _of_all(service)),
 )
+DEADLINES = tuple(held for held in TABLES if held.table == "deadline")

@@ -14,12 +14,10 @@ from shared.core.authority import Role
 from shared.core.ids import uuid7
 from shared.platform.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
-from tests.services.isolation.inserts import insert_received
 from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
-from tests.services.isolation.tables import AUTHORITIES, DEADLINES, PARTIES, TABLES, Isolated, Relation
+from tests.services.isolation.tables import AUTHORITIES, DEADLINES, OFFER, PARTIES, TABLES, Isolated, Relation
 
 Record = Callable[[str, object], None]
-OFFER = next(held for held in TABLES if (held.service, held.table) == ("hotline", "received"))
 
 
 async def asked(scratch: dict[str, Scratch], held: Isolated) -> tuple[list[Disagreement], int]:
@@ -110,7 +108,7 @@ async def test_a_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
     scratch: dict[str, Scratch],
 ) -> None:
     """The row's kind decides, not the service's. Control: an offer in the same state."""
-    notice = replace(OFFER, insert=insert_received("notice"), states=NoticeState)
+    notice = replace(OFFER, resource="notice", states=NoticeState)
     rows = await fill(scratch["hotline"].admin, notice)
     scope = RowScope([PARTIES[Relation.OWN]], Role.SERVICE, "apply")
     for insert, added in ((notice.insert, False), (OFFER.insert, True)):
