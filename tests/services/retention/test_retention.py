@@ -20,7 +20,6 @@ from shared.core.clock import SystemClock
 from shared.core.errors import Unavailable
 from shared.core.ids import coarse_uuid7, uuid4, uuid7
 from shared.core.protocol import prepare
-from shared.core.vocabulary.judgement import KEPT_DAYS, RetentionClass
 from shared.platform.database.feed import note_acts
 from shared.platform.database.idempotency import ClaimKind, claim, store_many
 from shared.platform.database.migrate import newest_schema, upgrade
@@ -76,10 +75,6 @@ def test_the_policy_has_every_table_once(kind: str) -> None:
     assert set(tables) == {kept.table for kept in POLICY[kind]}
     assert len({kept.table for kept in POLICY[kind]}) == len(POLICY[kind])
     assert all((kept.days is None) == (kept.way in (PurgeMethod.ITSELF, PurgeMethod.STAYS)) for kept in POLICY[kind])
-
-
-def test_every_class_of_retention_has_its_period() -> None:
-    assert KEPT_DAYS.keys() == set(RetentionClass)
 
 
 async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
