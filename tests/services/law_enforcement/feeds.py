@@ -39,6 +39,14 @@ def acting_for(*parties: str) -> RowScope:
     return RowScope(parties, Role.SERVICE, "apply")
 
 
+async def noted(database: Database, party: str, count: int = 1) -> list[Event]:
+    """Note acts that concern a party, in one transaction."""
+    made = [Event(party, "case.accept", uuid7(), state="accepted") for _ in range(count)]
+    async with database.transaction(acting_for(party)) as session:
+        note_acts(session.driver, made)
+    return made
+
+
 class Watched(FeedListener):
     """A listener that records the event of every place. An event is set if its reader was woken."""
 
@@ -78,10 +86,7 @@ class Door:
             await asyncio.gather(self.listening, return_exceptions=True)
 
     async def note(self, count: int = 1, *, party: str | None = None) -> list[str]:
-        made = [Event(party or self.party, "case.accept", uuid7(), state="accepted") for _ in range(count)]
-        async with self.database.transaction(acting_for(party or self.party)) as session:
-            note_acts(session.driver, made)
-        return [str(each.subject) for each in made]
+        return [str(each.subject) for each in await noted(self.database, party or self.party, count)]
 
     async def get(self, *, role: Role = Role.VIEWER, **query: Any) -> httpx.Response:
         return await self.http.get("/v1/events", params=query, headers=asking(self.party, role=role))

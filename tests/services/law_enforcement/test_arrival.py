@@ -22,7 +22,7 @@ from shared.platform.database.transactions import Database, RowScope, Session, w
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import Agencies
-from tests.services.law_enforcement.feeds import acting_for
+from tests.services.law_enforcement.feeds import acting_for, noted
 
 PARTY, OTHER = "late.example", "other.example"
 
@@ -43,13 +43,6 @@ async def emptied(agencies: Agencies, owner: asyncpg.Connection) -> Agencies:
 
 def acts(count: int, party: str = PARTY) -> list[Event]:
     return [Event(party, "case.accept", uuid4(), state="accepted") for _ in range(count)]
-
-
-async def noted(database: Database, count: int, party: str = PARTY) -> list[Event]:
-    made = acts(count, party)
-    async with database.transaction(acting_for(party)) as session:
-        note_acts(session.driver, made)
-    return made
 
 
 async def fed(database: Database, above: int = 0, party: str = PARTY) -> dict[int, UUID]:
@@ -87,7 +80,7 @@ async def test_an_act_of_a_long_transaction_is_numbered_as_it_commits(emptied: A
     async with database.transaction(acting_for(PARTY)) as session:
         note_acts(session.driver, late)
         for _ in range(30):
-            await noted(database, 1)
+            await noted(database, PARTY, 1)
         assert list(await fed(database)) == list(range(1, 31))
     assert (await fed(database))[31] == late[0].subject
 
@@ -135,7 +128,7 @@ async def crossing(database: Database, first: str, second: str, *, both: asyncio
 async def test_feeds_that_are_locked_as_acts_come_would_deadlock(emptied: Agencies, endpoint: DatabaseEndpoint) -> None:
     """Negative control of the test above: each act locks its party's feed when it is noted."""
     database, both = Database(endpoint.service_url, pool_size=2), asyncio.Barrier(2)
-    await noted(database, 1)  # begins the epoch of this database, so that the crossed transactions do not
+    await noted(database, PARTY, 1)  # begins the epoch of this database, so that the crossed transactions do not
     crossed = [crossing(database, *pair, both=both) for pair in ((PARTY, OTHER), (OTHER, PARTY))]
     ended = await asyncio.gather(*crossed, return_exceptions=True)
     await database.close()
@@ -199,7 +192,7 @@ async def epoch(database: Database) -> UUID:
 
 async def given(database: Database) -> set[tuple[UUID, int]]:
     """Assign one more number; return (epoch, number)."""
-    await noted(database, 1)
+    await noted(database, PARTY, 1)
     [row] = await database.fetch("SELECT last_number FROM feed WHERE party = $1", PARTY)
     return {(await epoch(database), row["last_number"])}
 
@@ -253,7 +246,7 @@ async def test_no_number_is_given_while_the_own_topics_are_not_compared(emptied:
     database = Database(emptied.database._url, pool_size=1)
     database.check_session = unchecked
     with pytest.raises(Unavailable, match="streams_unchecked"):
-        await noted(database, 1)
+        await noted(database, PARTY, 1)
     assert await fed(database) == {}, "and a party may look"
     await database.close()
 
@@ -265,7 +258,7 @@ async def put_back(owner: asyncpg.Connection) -> None:
 
 async def test_a_party_sees_its_own_acts_and_nobody_changes_any(emptied: Agencies) -> None:
     database = emptied.database
-    await noted(database, 2)
+    await noted(database, PARTY, 2)
     assert len(await fed(database)) == 2
     assert await fed(database, party="stranger.example") == {}
     for statement in (

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from shared.core.acts.act import CaseState, Subject
-from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, Declination
 from shared.core.ids import uuid7
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.features.attention.api import AttentionRoutes, AttentionSource
-from shared.features.attention.rules import AttentionPage
 from shared.features.received.store.listing import items_waiting
-from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import ACTOR, serving
+from tests.services.doors import attention_list, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 P0 = "p0_child_at_risk"
 
 
-async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
+async def attention(agencies: Agencies, party: str = AGENCY) -> list[dict[str, Any]]:
+    """Return the whole list of a party, in pages of two."""
     held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
-
-    look = partial(items_waiting, subject=Subject.CASE)
-    door = AttentionRoutes(held, (AttentionSource("case", CaseState.OFFERED, look),))
-    who = Identity(party, Role.VIEWER, "law_enforcement", True, ACTOR)
-    return await door.page(who, cursor, rank_max=1, limit=2)
+    source = AttentionSource("case", CaseState.OFFERED, partial(items_waiting, subject=Subject.CASE))
+    return await attention_list(AttentionRoutes(held, (source,)), party, "law_enforcement", limit=2)
 
 
 async def waiting(agencies: Agencies) -> dict[UUID, str]:
-    """Return the attention items with their suggested acts, over all pages."""
-    found, cursor = {}, None
-    while True:
-        page = await attention(agencies, cursor=cursor)
-        found |= {UUID(str(row.subject)): row.mend.value for row in page.items}
-        cursor = page.next
-        if cursor is None:
-            return found
+    """Return the attention items with their suggested acts."""
+    return {UUID(row["subject"]): row["mend"] for row in await attention(agencies)}
 
 
 async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_with_it(agencies: Agencies) -> None:
@@ -60,5 +50,5 @@ async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_
 async def test_an_agency_is_shown_nothing_of_anothers(agencies: Agencies) -> None:
     theirs = await agencies.offer(to=OTHER_AGENCY, priority=P0)
     assert theirs not in await waiting(agencies)
-    rows = (await attention(agencies, party=OTHER_AGENCY)).items
-    assert [(str(row.subject), row.party, row.reasons) for row in rows] == [(str(theirs), HOTLINE, ("p0_open",))]
+    rows = await attention(agencies, OTHER_AGENCY)
+    assert [(row["subject"], row["party"], row["reasons"]) for row in rows] == [(str(theirs), HOTLINE, ["p0_open"])]

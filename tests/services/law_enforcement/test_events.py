@@ -17,13 +17,13 @@ from shared.core.authority import Role
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid4, uuid7
 from shared.platform.database import feed as database_feed
-from shared.platform.database.feed import FeedListener, note_acts
+from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_AGENCY, offered
 from tests.services.doors import ENDED
 from tests.services.law_enforcement.agency import Agencies
-from tests.services.law_enforcement.feeds import PARTY, Door, acting_for, by_number, opened, polled
+from tests.services.law_enforcement.feeds import PARTY, Door, by_number, noted, opened, polled
 
 #: The wait of a reader that is not woken.
 LONG_S = 30
@@ -37,13 +37,6 @@ async def elsewhere(endpoint: DatabaseEndpoint, *, tells: bool = True, pool_size
         database.tell_numbered = FeedListener(database).tell
     yield database
     await database.close()
-
-
-async def note_there(database: Database, party: str) -> str:
-    made = Event(party, "case.accept", uuid7(), state="accepted")
-    async with database.transaction(acting_for(party)) as session:
-        note_acts(session.driver, [made])
-    return str(made.subject)
 
 
 @pytest.fixture
@@ -66,12 +59,11 @@ async def test_a_party_reads_what_happened_in_order_page_by_page(feed: Door) -> 
 
 async def test_a_party_reads_of_the_acts_of_others(agencies: Agencies, feed: Door) -> None:
     referral_id = uuid7()
-    before = (await agencies.database.fetch("SELECT last_number FROM feed WHERE party = $1", OTHER_AGENCY)) or [
-        {"last": 0}
-    ]
+    last = "SELECT coalesce(max(last_number), 0) AS last FROM feed WHERE party = $1"
+    [before] = await agencies.database.fetch(last, OTHER_AGENCY)
     await agencies.receive(offered(referral_id, to=OTHER_AGENCY))
     feed.party = OTHER_AGENCY
-    found = (await feed.read(after=before[0]["last_number"], limit=200))["items"][-1]
+    found = (await feed.read(after=before["last"], limit=200))["items"][-1]
     assert (found["type"], found["subject"], found["state"]) == ("case.offer", str(referral_id), "offered")
 
 
@@ -142,8 +134,8 @@ async def test_who_waits_is_woken_by_whoever_numbers(feed: Door, endpoint: Datab
     waiting = asyncio.create_task(feed.subjects(after=1, wait=LONG_S))
     await feed.listener.until_waiting()
     async with elsewhere(endpoint) as other:
-        made = await note_there(other, feed.party)
-        assert await waiting == [made]
+        (made,) = await noted(other, feed.party)
+        assert await waiting == [str(made.subject)]
     assert feed.listener.woken() == [True]
 
 
@@ -162,8 +154,8 @@ async def test_a_wait_has_an_end(agencies: Agencies, endpoint: DatabaseEndpoint,
         await asked.note()
         waiting = asyncio.create_task(asked.subjects(after=1, wait=2))
         await asked.listener.until_waiting()
-        made = await note_there(other, asked.party)
-        assert await waiting == [made]
+        (made,) = await noted(other, asked.party)
+        assert await waiting == [str(made.subject)]
         assert asked.listener.woken() == [False]
 
 

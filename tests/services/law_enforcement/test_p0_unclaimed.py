@@ -8,21 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.acts.act import CaseState
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, Declination
 from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import Assignment, CaseClaim
 from shared.core.routing.clocks import Law
 from shared.core.vocabulary.answers import CaseDeclineReason
-from shared.features.attention.api import AttentionRoutes, AttentionSource
-from shared.features.attention.rules import AttentionItem
 from shared.features.cases.store.leases import cases_waiting
 from shared.platform.database.transactions import RowScope
-from shared.platform.http.identity import Identity
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
-from tests.services.doors import ACTOR, serving, timers_of, until_idle
-from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.doors import timers_of, until_idle, waiting
+from tests.services.law_enforcement.agency import Agencies
 from tests.shared.core.routing.test_clocks import SAMPLE_LAW
 from tests.support.manual_clock import ManualClock
 
@@ -52,15 +48,6 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
     return told
 
 
-async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> AttentionItem | None:
-    held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
-    look = partial(cases_waiting, now=lambda: at)
-    door = AttentionRoutes(held, (AttentionSource("case", CaseState.OFFERED, look),))
-    who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)
-    page = await door.page(who, None, rank_max=0, limit=200)
-    return next((each for each in page.items if each.subject == referral_id), None)
-
-
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -88,8 +75,7 @@ async def test_it_says_so_on_the_list_whenever_nobody_has_it(agencies: Agencies)
     referral_id = await case(agencies)
 
     async def reasons(at: datetime) -> tuple[tuple[str, ...], str]:
-        found = await waits(agencies, referral_id, at)
-        assert found is not None
+        (found,) = await waiting(agencies.database, partial(cases_waiting, now=lambda: at), AGENCY, referral_id)
         return found.reasons, found.mend.value
 
     nobodys = ("p0_unclaimed", "p0_open"), "claim"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -15,32 +14,23 @@ from shared.platform.courier.endpoints import ENDPOINTS_MAX
 from shared.platform.courier.leases import LEASE, NOTHING_LEFT, PAUSES, DeliveryLeases
 from shared.platform.courier.sender import SendResult
 from tests.services.law_enforcement.agency import KEK
-from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party
+from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, HeldReceivers, Party
 from tests.support.manual_clock import ManualClock
 
 
 async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:
     """One courier's clock is ahead by more than a lease. Neither takes over an address that the other is sending to."""
-    made = await mine.register()
+    made, receivers = await mine.register(f"{URL}/slow"), HeldReceivers()
     await mine.note()
-    begun, answered = asyncio.Event(), asyncio.Event()
     right, ahead = mine.clock, ManualClock(mine.clock.now() + LEASE + timedelta(seconds=10))
-
-    class Slow:
-        async def post(self, *_: Any) -> SendResult:
-            begun.set()
-            await answered.wait()
-            return SendResult("delivered", 204)
-
     for holds, comes in ((right, ahead), (ahead, right)):
-        begun.clear()
-        answered.clear()
+        receivers.let_go.clear()
         mine.clock = holds
-        held = asyncio.create_task(mine.courier(Slow()).carry())  # type: ignore[arg-type]
-        await begun.wait()
+        held = asyncio.create_task(mine.courier(receivers).carry())  # type: ignore[arg-type]
+        await receivers.begun.get()
         mine.clock = comes
         assert await mine.courier().carry() == 0
-        answered.set()
+        receivers.let_go.set()
         assert await held == 1
         await mine.note()
     assert (await mine.done("GET", f"/{made['webhook_id']}"))["number"] == 2
@@ -82,19 +72,6 @@ async def test_a_database_whose_clock_was_ahead_silences_no_address(mine: Party,
 # -- Each party has its own send slots in a process: slow receivers of some parties delay no event of another.
 
 
-class Slow:
-    """Receivers of which only `URL` answers before the test releases the others."""
-
-    def __init__(self) -> None:
-        self.begun, self.let_go = asyncio.Queue[str](), asyncio.Event()
-
-    async def post(self, url: str, *_: Any) -> SendResult:
-        self.begun.put_nowait(url)
-        if url != URL:
-            await self.let_go.wait()
-        return SendResult("delivered", 204)
-
-
 async def test_slow_receivers_of_four_hold_no_event_of_another(mine: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = [Party(mine.database, mine.http, mine.rules) for _ in range(4)]
     monkeypatch.setattr(courier, "ADDRESSES_MAX", len(slow) * courier.ADDRESSES_OF_ONE)
@@ -103,7 +80,7 @@ async def test_slow_receivers_of_four_hold_no_event_of_another(mine: Party, monk
         await each.note()
         for number in range(ENDPOINTS_MAX):
             await each.register(f"{URL}/{number}", after=0)
-    receivers = Slow()
+    receivers = HeldReceivers()
     sending = WebhookDispatcher(leases, receivers, clock=mine.clock)  # type: ignore[arg-type]
     running = asyncio.create_task(sending.run())
     async with asyncio.timeout(60):

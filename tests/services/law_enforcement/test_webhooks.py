@@ -31,7 +31,7 @@ from shared.platform.courier.sender import Sender, SendResult
 from shared.platform.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party
+from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, HeldReceivers, Party, party
 from tests.support.http_receiver import Raw, receiving
 from tests.support.ports import free_port
 
@@ -164,14 +164,7 @@ async def test_an_address_that_is_away_holds_up_no_other(mine: Party) -> None:
 
 async def test_replacing_addresses_that_hang_holds_up_no_party(mine: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Party(mine.database, mine.http, mine.rules)
-    begun, looks, let_go, claim = asyncio.Queue[str](), asyncio.Queue[None](), asyncio.Event(), DeliveryLeases.claim
-
-    class Hanging:
-        async def post(self, url: str, *_: Any) -> SendResult:
-            begun.put_nowait(url)
-            if url != URL:
-                await let_go.wait()
-            return SendResult("delivered", 204)
+    receivers, looks, claim = HeldReceivers(), asyncio.Queue[None](), DeliveryLeases.claim
 
     async def noted(*given: Any, **how: Any) -> Any:
         looks.put_nowait(None)
@@ -179,11 +172,11 @@ async def test_replacing_addresses_that_hang_holds_up_no_party(mine: Party, monk
 
     monkeypatch.setattr(DeliveryLeases, "claim", noted)
     leases = DeliveryLeases(mine.database, KEK, lambda: [mine.name, other.name])
-    running = asyncio.create_task(WebhookDispatcher(leases, Hanging(), clock=mine.clock).run())  # type: ignore[arg-type]
+    running = asyncio.create_task(WebhookDispatcher(leases, receivers, clock=mine.clock).run())  # type: ignore[arg-type]
     await mine.note()
     made = [await mine.register(f"{URL}/{each}", after=0) for each in range(ENDPOINTS_MAX)]
     async with asyncio.timeout(30):
-        first = [await begun.get() for _ in made]
+        first = [await receivers.begun.get() for _ in made]
     for each in made:
         await mine.done("DELETE", f"/{each['webhook_id']}")
         await mine.register(f"{URL}/more", after=0)
@@ -192,7 +185,7 @@ async def test_replacing_addresses_that_hang_holds_up_no_party(mine: Party, monk
     await other.register(URL)
     await other.note()
     async with asyncio.timeout(30):
-        following = await begun.get()
+        following = await receivers.begun.get()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert URL not in first

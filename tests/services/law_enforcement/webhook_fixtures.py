@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,21 +13,20 @@ from typing import Any
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.envelope.webhooks import verify_webhook
-from shared.core.ids import uuid4, uuid7
+from shared.core.ids import uuid4
 from shared.instance.parties import party_routers
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.courier.courier import WebhookDispatcher
 from shared.platform.courier.leases import DeliveryLeases, SendingPlaces
 from shared.platform.courier.sender import Sender, SendResult
-from shared.platform.database.feed import note_acts
 from shared.platform.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.law_enforcement.agency import KEK
+from tests.services.law_enforcement.feeds import noted
 from tests.services.outgoing import keep_sent
 from tests.support.manual_clock import ManualClock
 
@@ -57,6 +57,19 @@ class Receivers:
         return [body["data"]["number"] for body in self.bodies()]
 
 
+class HeldReceivers:
+    """Receivers of which only `URL` answers before `let_go` is set. `begun` gets each address as its request begins."""
+
+    def __init__(self) -> None:
+        self.begun, self.let_go = asyncio.Queue[str](), asyncio.Event()
+
+    async def post(self, url: str, *_: Any) -> SendResult:
+        self.begun.put_nowait(url)
+        if url != URL:
+            await self.let_go.wait()
+        return SendResult("delivered", 204)
+
+
 class Party:
     """A party of its own. The courier sends only to its addresses."""
 
@@ -74,10 +87,7 @@ class Party:
 
     async def note(self, count: int = 1) -> list[str]:
         """Note acts that concern the party."""
-        made = [Event(self.name, "case.accept", uuid7(), state="accepted") for _ in range(count)]
-        async with self.database.transaction(RowScope([self.name], Role.SERVICE, "apply")) as session:
-            note_acts(session.driver, made)
-        return [str(each.subject) for each in made]
+        return [str(each.subject) for each in await noted(self.database, self.name, count)]
 
     async def later(self, seconds: float) -> None:
         """Let this time pass, also by the clock of the database. Negative: the database's clock goes back."""
