@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -95,15 +95,12 @@ class FeatureTracks:
         """Write the places of own messages, by peer and message id."""
 
 
-class _Track:
+class _Track(NamedTuple):
     """A row of `track` with the flags of its counterpart."""
 
-    __slots__ = ("is_other_erased", "is_other_withdrawn", "row")
-
-    def __init__(self, row: TrackRow, *, is_other_withdrawn: bool, is_other_erased: bool) -> None:
-        self.row = row
-        self.is_other_withdrawn = is_other_withdrawn
-        self.is_other_erased = is_other_erased
+    row: TrackRow
+    is_other_withdrawn: bool
+    is_other_erased: bool
 
 
 class PartySubjects:
@@ -259,11 +256,7 @@ class PartySubjects:
                 self._known[key] = row
                 if row.side is TrackSide.OWN:
                     self._own_known.setdefault(row.subject, []).append(row)
-            tracks.append(
-                _Track(
-                    row, is_other_withdrawn=bool(found["other_withdrawn"]), is_other_erased=bool(found["other_erased"])
-                )
-            )
+            tracks.append(_Track(row, *(bool(found[flag]) for flag in ("other_withdrawn", "other_erased"))))
         return tracks
 
     def _own(self, each: _Track) -> OwnTrack:
