@@ -156,6 +156,7 @@ async def test_what_the_features_refuse_leaves_no_trace_on_the_track(agencies: S
     offer = here.offered(POLICE)
     await agencies.take(here.written([offer]))
     assert await row_of(agencies, offer) is None
+    assert await agencies.exceptions() == []
     handler_of(agencies).codes = {}
     assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
 
@@ -211,12 +212,6 @@ async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, 
     assert kept.taken.named.message_id == offers[2].message_id
     handler_of(agencies).cursed = set()
     assert told(await agencies.try_again(OutcomeKind.DEAD)) == [("applied", None)]
-    assert await agencies.exceptions() == []
-
-
-async def test_a_refused_message_is_not_kept(agencies: Site, here: World) -> None:
-    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "edge_exists"}
-    await agencies.take(here.written([here.offered(POLICE)]))
     assert await agencies.exceptions() == []
 
 

@@ -10,7 +10,9 @@ import pytest
 from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED
 from shared.core.protocol.message import Draft
 from shared.delivery.sending import letter_of, send
+from shared.messaging.streams import Lane
 from tests.shared.delivery.sites import NotedTracks, send_from
+from tests.shared.delivery.test_inbound import taken_back
 from tests.support.builders import POLICE
 from tests.support.consuming import Site
 from tests.support.exchange_world import World
@@ -43,11 +45,16 @@ async def test_a_transaction_that_fails_sends_nothing(hotline: Site, here: World
     assert await hotline.relay(AGENCIES) == []
 
 
-async def test_a_child_at_risk_goes_in_the_urgent_lane(hotline: Site, here: World) -> None:
+async def test_withdrawals_and_what_is_of_a_child_at_risk_go_in_the_urgent_lane(hotline: Site, here: World) -> None:
     urgent, plain = replace(here.offered(POLICE), is_p0=True), here.offered(POLICE)
-    await send_from(hotline, plain, urgent)
-    places = cast(NotedTracks, hotline.features).places
-    assert (places[urgent.message_id].lane, places[plain.message_id].lane) == (0, 1)
+    back = taken_back(plain)
+    await send_from(hotline, plain, urgent, back)
+    lanes = {message_id: place.lane for message_id, place in cast(NotedTracks, hotline.features).places.items()}
+    assert lanes == {
+        plain.message_id: Lane.ORDINARY,
+        urgent.message_id: Lane.URGENT,
+        back.message_id: Lane.URGENT,
+    }
 
 
 async def test_a_notice_is_grouped_by_its_referral_and_never_states_it(here: World) -> None:

@@ -28,12 +28,9 @@ from shared.messaging.scope import Scope
 from shared.messaging.streams import Lane, Pair
 from shared.platform.kafka.topic_metadata import Coordinate
 from tests.shared.delivery.toy_instances import Toy, until, until_taken, until_taken_in_any_order
-from tests.shared.delivery.toys import admin, toy_endpoints, toys
 from tests.shared.messaging.kafka.test_log import make_topic
 from tests.shared.messaging.test_ack_record import AT, FULL, PAIR
 from tests.support.topics import configure
-
-__all__ = ["admin", "toy_endpoints", "toys"]
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from shared.messaging.exceptions import OutcomeKind, RefusalCode
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
 from shared.messaging.reactions import Actions
 from shared.messaging.resync import HoldingsPart, SideDay, compare_part
-from shared.messaging.streams import Lane, StreamPlace
 from shared.messaging.tracks import track_of
 from shared.platform.database.journal import ErasureNote
 from shared.platform.database.transactions import gather
@@ -236,28 +235,6 @@ async def test_any_day_that_a_peer_names_has_bounds(hotline: Site, agencies: Sit
 
 def id_of_time(instant: datetime) -> UUID:
     return UUID(int=int(instant.astimezone(UTC).timestamp() * 1000) << 80)
-
-
-async def test_rows_of_days_and_digests_of_days_agree(hotline: Site, agencies: Site, here: World) -> None:
-    offers = [here.offered(POLICE) for _ in range(3)]
-    await send_from(hotline, *offers)
-    await exchange(hotline, agencies)
-    async with agencies.database.transaction() as session:
-        subjects = agencies.subjects(session)
-        days = await subjects.list_held_days(Side.HELD, "hotline")
-        rows = await subjects.list_held(Side.HELD, "hotline", days=[each.day for each in days])
-        others = await subjects.list_held(Side.HELD, "hotline", days=[days[0].day + timedelta(days=1)])
-    assert ([each.holding_count for each in days], len(rows), others) == ([3], 3, [])
-
-
-async def test_places_of_own_messages_are_noted(hotline: Site, here: World) -> None:
-    offer = here.offered(POLICE)
-    await send_from(hotline, offer, taken_back(offer))
-    places = cast(NotedTracks, hotline.features).places
-    assert isinstance(places[offer.message_id], StreamPlace)
-    assert places[offer.message_id].lane is Lane.ORDINARY
-    assert {place.lane for place in places.values()} == {Lane.ORDINARY, Lane.URGENT}
-    assert len(places) == 2
 
 
 async def test_an_erasure_ends_the_exceptions_of_its_subject(hotline: Site, agencies: Site, here: World) -> None:

@@ -10,10 +10,7 @@ from confluent_kafka.admin import AdminClient
 from shared.messaging import relay
 from shared.messaging.streams import Lane, Pair
 from tests.shared.delivery.toy_instances import Toy, until, until_acked, until_taken
-from tests.shared.delivery.toys import admin, toy_endpoints, toys
 from tests.shared.messaging.kafka.test_log import make_again
-
-__all__ = ["admin", "toy_endpoints", "toys"]
 
 
 @pytest.mark.timing
