@@ -94,20 +94,6 @@ async def work_items(client: httpx.AsyncClient, *notices: UUID) -> dict[str, lis
     return {name: members for name, members in listed if {str(each) for each in notices} & {*members}}
 
 
-async def versions(providers: Providers, table: str, key: str, subject: UUID) -> list[int]:
-    async with providers.notices("read") as notices:
-        rows = await notices._driver.fetch(f"SELECT version FROM {table} WHERE {key} = $1 ORDER BY version", subject)
-    return [row["version"] for row in rows]
-
-
-async def test_an_item_has_a_token_by_each_form_that_its_release_knows(providers: Providers, location: str) -> None:
-    for known in (BEFORE, BETWEEN, AFTER, tuple(FORMS)):
-        notice_id = await noticed(providers, location, *known)
-        preservation_id = await wanted(providers, location, *known)
-        assert await versions(providers, "notice_location", "notice_id", notice_id) == [*known]
-        assert await versions(providers, "preservation_location", "preservation_id", preservation_id) == [*known]
-
-
 @pytest.mark.parametrize(("of_notice", "of_request"), [(BEFORE, BETWEEN), (BETWEEN, BEFORE), (BETWEEN, AFTER)])
 async def test_what_a_neighbouring_release_was_asked_for_matches_all_the_same(
     providers: Providers, location: str, of_notice: tuple[int, ...], of_request: tuple[int, ...]

@@ -13,7 +13,7 @@ import pytest
 
 from shared.core.authority import Role
 from shared.core.ids import uuid7
-from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import asking
 from tests.services.industry.provider import Providers
 from tests.services.industry.test_notices_in_bulk import statements
@@ -116,17 +116,6 @@ async def test_a_notice_of_a_known_location_takes_its_statements(place: Place, m
     with statements(monkeypatch) as ran:
         await place.listed(str(uuid7()))
     assert any("FROM notice_location AS l" in each for each in ran)
-
-
-async def test_the_withdrawal_of_one_leaves_the_other_open(place: Place) -> None:
-    first, second = await place.issue(), await place.issue(OTHER_HOTLINE)
-    assert await place.providers.receive(notice_withdrawn(UUID(first))) == [None]
-    (item,) = await place.listed(second)
-    assert [each["notice_id"] for each in item["items"]] == [second]
-    await place.act(item, {"outcomes": [{"rejection": "not_found"}]})
-    assert (await place.providers.show(UUID(second)))["state"] == "rejected"
-    assert (await place.providers.show(UUID(first)))["state"] == "withdrawn"
-    assert await place.providers.sent(UUID(first)) == []
 
 
 async def test_a_notice_that_was_amended_to_lie_elsewhere_hides_none_where_it_lay(place: Place) -> None:

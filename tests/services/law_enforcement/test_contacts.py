@@ -83,15 +83,6 @@ async def events(agencies: Agencies) -> int:
         return [row["type"] for row in found].count("case.contact_suggested")
 
 
-async def test_it_needs_a_person_until_the_agency_acts_on_the_case(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
-    await agencies.receive(suggested(referral_id))
-    assert await attention(agencies, referral_id) == [(("contact_suggested",), "call", HOTLINE)]
-    await agencies.act("no_objection", None, referral_id)
-    assert await attention(agencies, referral_id) == []
-    assert len((await agencies.show(referral_id))["contacts"]) == 1
-
-
 async def test_a_case_that_is_over_needs_nobody_for_it(agencies: Agencies) -> None:
     """No later act could take it off the list."""
     referral_id = await case(agencies)
