@@ -165,7 +165,14 @@ class StreamSending:
     async def __call__(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
         """Place the messages in `gathered`. It may be a part of the driver's entries; the rest is not touched."""
         session = Session(driver)
-        scope = _scope(self._instance, session, self._subjects(session), NoInbound(), self._composer, self._clock.now())
+        scope = _scope(
+            self._instance,
+            session,
+            self._subjects(session),
+            inbound=NoInbound(),
+            composer=self._composer,
+            now=self._clock.now(),
+        )
         driver.gathered[:] = list(gathered)
         await move_gathered(scope, driver)
         if driver.gathered:
@@ -283,7 +290,7 @@ class ScopeFactory:
             if not is_check:
                 self.check_session()
             subjects, inbound, now = self.subjects(session), self.inbound(session), self.clock.now()
-            scope = _scope(self.instance, session, subjects, inbound, self.composer, now)
+            scope = _scope(self.instance, session, subjects, inbound=inbound, composer=self.composer, now=now)
             scope.on_restore = self.on_restore and partial(self.on_restore, session.driver)
             scope.is_careful = is_careful
             yield scope
@@ -299,7 +306,7 @@ class ScopeFactory:
 
 
 def _scope(
-    instance: str, session: Session, subjects: Subjects, inbound: Inbound, composer: SegmentComposer, now: datetime
+    instance: str, session: Session, subjects: Subjects, *, inbound: Inbound, composer: SegmentComposer, now: datetime
 ) -> Scope:
     """Return a scope of messaging on a transaction. A large one is sealed in a thread of its own."""
     return Scope(
