@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from shared.core.ledger.tree import leaf_hash, levels, node_hash, root
+from shared.core.ledger.tree import leaf_hash, node_hash, root
 
 # Certificate Transparency's reference inputs and the roots of their first 1 to 8 (transparency-dev/merkle, Apache-2.0).
 INPUTS = [bytes.fromhex(text) for text in (
@@ -48,7 +48,3 @@ def test_pairing_row_by_row_gives_the_tree_that_the_rfc_defines(size: int) -> No
 def test_a_leaf_cannot_pass_as_a_node() -> None:
     left, right = leaf_hash(b"left"), leaf_hash(b"right")
     assert leaf_hash(left + right) != node_hash(left, right)
-
-
-def test_each_row_has_half_of_the_row_below_rounded_up() -> None:
-    assert [len(row) for row in levels([leaf_hash(b"")] * 11)] == [11, 6, 3, 2, 1]
