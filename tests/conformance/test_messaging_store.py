@@ -97,10 +97,6 @@ async def listed(stores: MessagingStore, outgoing: Outgoing, *, above: int, mess
         return await tx.list_segments(PEER, outgoing.incarnation, LANE, above=above, messages_max=messages_max)
 
 
-async def test_a_peer_that_was_never_written_to_has_no_streams(stores: MessagingStore) -> None:
-    assert await load(stores) is None
-
-
 async def test_streams_come_back_as_they_were_saved(stores: MessagingStore) -> None:
     outgoing = begin_streams()
     await save(stores, outgoing)
@@ -137,7 +133,7 @@ async def test_the_pointer_moves_unless_its_stream_went_back(
     assert await load(stores) == outgoing
 
 
-async def test_segments_of_other_streams_may_begin_at_other_numbers(stores: MessagingStore) -> None:
+async def test_segments_of_other_streams_are_not_listed(stores: MessagingStore) -> None:
     """Another peer, an earlier incarnation and the other lane have a segment that begins within one of this stream."""
     earlier, police, outgoing = begin_streams(), begin_streams("police"), begin_streams()
     for each in (earlier, police):
@@ -178,17 +174,6 @@ async def test_all_or_some_peers_are_loaded(stores: MessagingStore) -> None:
     async with stores.transaction() as tx:
         assert (await tx.load_outgoing(["police", "audit", "other"], lock=True)).keys() == {"audit", "police"}
         assert (await tx.load_outgoing(None, lock=False)).keys() == {"audit", "industry", "police"}
-
-
-async def test_a_send_moves_one_stream_and_stores_its_segment(stores: MessagingStore) -> None:
-    outgoing = begin_streams()
-    await save(stores, outgoing)
-    [segment] = await send(stores, outgoing, 3)
-    assert await listed(stores, outgoing, above=0) == [segment]
-    loaded = await load(stores)
-    assert loaded is not None
-    assert loaded == outgoing
-    assert (loaded.lanes[LANE].last, loaded.lanes[Lane.URGENT].last) == (3, 0)
 
 
 async def test_a_transaction_that_fails_leaves_nothing(stores: MessagingStore) -> None:
@@ -247,23 +232,10 @@ async def test_segments_are_listed_from_the_one_that_has_the_next_number(stores:
     for above, expected in ((0, [first, second, third]), (1, [first, second, third]), (2, [second, third]),
                             (4, [second, third]), (5, [third]), (6, []), (9, [])):  # fmt: skip
         assert await listed(stores, outgoing, above=above) == expected, above
-
-
-async def test_segments_are_listed_up_to_so_many_messages_and_at_least_one(stores: MessagingStore) -> None:
-    outgoing = begin_streams()
-    first, second, third = await send(stores, outgoing, 2, 3, 1)
+    # Up to so many messages, and at least one segment.
     for messages_max, expected in ((1, [first]), (2, [first]), (4, [first]), (5, [first, second]),
                                    (6, [first, second, third])):  # fmt: skip
         assert await listed(stores, outgoing, above=0, messages_max=messages_max) == expected, messages_max
-
-
-async def test_segments_of_other_streams_are_not_listed(stores: MessagingStore) -> None:
-    outgoing, other, later = begin_streams(), begin_streams("police"), begin_streams()
-    [segment] = await send(stores, outgoing, 2)
-    await send(stores, outgoing, 1, lane=Lane.URGENT)
-    await send(stores, other, 1)
-    await send(stores, later, 4)
-    assert await listed(stores, outgoing, above=0) == [segment]
 
 
 async def test_the_chain_is_found_after_each_number_that_is_kept(stores: MessagingStore) -> None:
@@ -281,24 +253,24 @@ async def test_the_chain_is_found_after_each_number_that_is_kept(stores: Messagi
         assert await tx.find_chain(PEER, uuid7(), LANE, number=1) is None
 
 
-async def test_whole_segments_are_dropped_through_a_number(stores: MessagingStore) -> None:
+async def test_whole_segments_are_dropped_through_a_number_and_their_chain_is_not_found(
+    stores: MessagingStore,
+) -> None:
     outgoing = begin_streams()
     first, second, third = await send(stores, outgoing, 2, 3, 1)
-    for through, kept in ((1, [first, second, third]), (4, [second, third]), (5, [third]), (9, [])):
+    for through, kept, chains in (
+        (1, [first, second, third], {1, 2, 5, 6}),
+        (2, [second, third], {2, 5, 6}),
+        (4, [second, third], {2, 5, 6}),
+        (5, [third], {5, 6}),
+        (9, [], set()),
+    ):
         async with stores.transaction() as tx:
             await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=through)
+            of = {n: await tx.find_chain(PEER, outgoing.incarnation, LANE, number=n) for n in (1, 2, 5, 6)}
         assert await listed(stores, outgoing, above=0) == kept, through
-
-
-async def test_a_chain_that_is_dropped_is_not_found(stores: MessagingStore) -> None:
-    outgoing = begin_streams()
-    first, _ = await send(stores, outgoing, 2, 3)
-    async with stores.transaction() as tx:
-        await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=2)
-        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=1) is None
-        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=2) == first.chain
-        await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=5)
-        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=5) is None
+        assert {n for n, chain in of.items() if chain is not None} == chains, through
+        assert of[5] in (None, second.chain)
 
 
 async def test_earlier_incarnations_are_known_by_peer(stores: MessagingStore) -> None:

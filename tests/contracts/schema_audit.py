@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.core.guard.envelope_limits import DEPTH_MAX, STRING_CHARACTERS_MAX
+
 #: String formats whose length the format itself bounds.
 _BOUNDED_FORMATS = frozenset({"uuid", "date", "date-time"})
 
@@ -22,6 +24,30 @@ def audit_schema(model: type[BaseModel]) -> list[str]:
     for name, definition in schema.get("$defs", {}).items():
         findings.extend(_audit(definition, name))
     return findings
+
+
+def audit_body(model: type[BaseModel]) -> list[str]:
+    """Return the parts of the model's schema whose values may exceed the limits of `parse_body`: depth and texts."""
+    schema = model.model_json_schema()
+    return list(_exceeding(schema, schema.get("$defs", {}), 0))
+
+
+def _exceeding(node: dict[str, Any], definitions: dict[str, Any], depth: int) -> Iterator[str]:
+    if "$ref" in node:
+        node = definitions[node["$ref"].rpartition("/")[2]]
+    if node.get("maxLength", 0) > STRING_CHARACTERS_MAX:
+        yield f"text of {node['maxLength']} characters"
+    inner = [
+        *node.get("properties", {}).values(),
+        *node.get("prefixItems", ()),
+        *([node["items"]] if "items" in node else []),
+    ]
+    if inner and depth >= DEPTH_MAX:
+        yield f"depth {depth}"
+    for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+        yield from _exceeding(branch, definitions, depth)
+    for child in inner:
+        yield from _exceeding(child, definitions, depth + 1)
 
 
 def _audit(node: dict[str, Any], where: str) -> Iterator[str]:

@@ -7,11 +7,11 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel, StringConstraints, ValidationError, create_model
 
 from deploy.artifacts.__main__ import committed, generated
 from deploy.artifacts.examples import APPROVERS
@@ -22,6 +22,7 @@ from shared.core.contracts.directory import DocumentActivated
 from shared.core.contracts.registry import ALL
 from shared.core.errors import Refused
 from shared.core.guard import inspect
+from shared.core.guard.envelope_limits import DEPTH_MAX, STRING_CHARACTERS_MAX
 from shared.core.protocol.decision_fact import commitment
 from shared.core.protocol.record_table import RECORD_TABLE
 from shared.core.routing.documents import ApproverKey, derive_edge, read_directory, read_policy, verify_document
@@ -29,7 +30,7 @@ from shared.platform.http.edge import read_model
 from shared.platform.http.problems import InvalidFields
 from shared.platform.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
-from tests.contracts.schema_audit import audit_schema
+from tests.contracts.schema_audit import audit_body, audit_schema
 from tests.shared.core.routing.builders import spelt
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
@@ -111,6 +112,8 @@ def test_a_member_that_a_document_does_not_list_is_refused_by_whoever_publishes_
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_in_a_contract_has_room_that_nobody_counted(name: str) -> None:
     assert audit_schema(MODELS[name]) == []
+    if name in GUARDED:
+        assert audit_body(MODELS[name]) == []
 
 
 def test_an_open_contract_is_found() -> None:
@@ -119,6 +122,16 @@ def test_an_open_contract_is_found() -> None:
         numbers: list[float]
 
     assert len(audit_schema(Open)) == 4
+
+
+def test_a_part_that_no_body_may_have_is_found() -> None:
+    class Long(BaseModel):
+        text: Annotated[str, StringConstraints(max_length=STRING_CHARACTERS_MAX + 1)]
+
+    deep: type[BaseModel] = Long
+    for _ in range(DEPTH_MAX):
+        deep = create_model("Deep", inner=(deep, ...))
+    assert len(audit_body(deep)) == 2
 
 
 @pytest.mark.parametrize(("name", "path"), ACCEPTED, ids=ids(ACCEPTED))

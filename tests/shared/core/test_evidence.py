@@ -33,6 +33,7 @@ from shared.core.routing.documents import read_directory
 from shared.core.vocabulary.proofs import NotProven, Proven
 from shared.delivery.arriving import pack, unpack
 from shared.messaging.composition import RECORD_BYTES_MAX as SENT_BYTES_MAX
+from tests.shared.core.protocol.wrong_records import with_keys
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts
@@ -165,13 +166,7 @@ def test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then(
 )
 def test_it_does_not_hold_once_a_key_was_revoked(here: World, evidence: dict[str, Any], name: str, code: str) -> None:
     """The signing time does not matter, because a thief can state any time."""
-    instances = tuple(
-        each.model_copy(update={"keys": tuple(key.model_copy(update={"revoked_at": SINCE}) for key in each.keys)})
-        if each.id == name
-        else each
-        for each in here.document.instances
-    )
-    document = here.document.model_copy(update={"instances": instances})
+    document = with_keys(here.document, name, "", revoked_at=SINCE)
     assert refusal(index(document), evidence) == code
     assert foreign_verdicts(document, evidence=[evidence]) == [False]
 

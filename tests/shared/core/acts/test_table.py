@@ -17,7 +17,7 @@ from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, Off
 from shared.core.contracts.base import Contract
 from shared.core.contracts.case_referral import CaseReturn
 from shared.core.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
-from shared.core.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
+from shared.core.contracts.registry import WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.core.errors import Refused
 from shared.core.ids import uuid4
 from shared.core.protocol.findings import OfferSummary
@@ -230,15 +230,6 @@ def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subje
         # A second reviewer is another person.
         acting = {Role.ANALYST} if row.cause is Cause.SECOND_PERSON else {Role.ANALYST, Role.MACHINE}
         assert permitted == (expected if role in acting else set()), row
-
-
-def test_the_instance_alone_applies_what_others_send() -> None:
-    assert {row.roles for row in ACTS if row.cause in (Cause.ACT, Cause.TIMER)} == {frozenset({Role.SERVICE})}
-
-
-def test_every_message_between_parties_is_told_by_a_row() -> None:
-    between = {message for message in BY_TYPE.values() if message.family in BETWEEN_PARTIES}
-    assert {row.message for row in ACTS if row.message} == between
 
 
 def test_what_an_act_takes_is_what_its_message_carries() -> None:

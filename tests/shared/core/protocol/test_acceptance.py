@@ -142,16 +142,6 @@ def test_the_proof_of_a_neighbour_does_not_hold_for_another_referral(here: World
     assert refusal(here, second | {"salt": second["salt"], "proof": second["proof"]}) is None
 
 
-@pytest.mark.parametrize("version", [0, -1, "x", "1", None, True, 1.0, 2.0])
-def test_what_is_no_number_of_a_version_is_malformed(
-    here: World, acceptance: SignedAcceptance, version: object
-) -> None:
-    stated = acceptance.model_dump(mode="json")
-    assert refusal(here, stated) is None
-    assert refusal(here, stated | {"version": version}) == "acceptance_malformed"
-    assert refusal(here, stated | {"version": 2}) == "proof_of_later_release"
-
-
 def test_another_instances_key_and_one_that_the_directory_does_not_have_prove_nothing(here: World) -> None:
     for key in (here.keys["industry"].signing, SigningKey.generate()):
         stated = accepted(key)[0].model_dump(mode="json")

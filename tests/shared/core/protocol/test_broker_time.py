@@ -18,6 +18,7 @@ from shared.core.protocol.accept import RejectedRecord, accept
 from shared.core.protocol.message import Addressing, Record, compose
 from shared.core.protocol.sender_verification import AHEAD_MAX
 from shared.platform.kafka.reader import to_record
+from tests.shared.core.protocol.wrong_records import with_keys
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
@@ -74,9 +75,7 @@ def test_the_kafka_door_sees_who_stated_the_time(kind: int, stated: bool) -> Non
 
 def test_nothing_is_sealed_with_a_revoked_key() -> None:
     here = world()
-    keys = tuple(key.model_copy(update={"revoked_at": AT}) for key in here.document.instances[1].keys)
-    changed = here.document.instances[1].model_copy(update={"keys": keys})
-    instances = (here.document.instances[0], changed, *here.document.instances[2:])
-    assert here.documents.directory.sealing_key(changed.id, AT) is not None
-    here.place(here.document.model_copy(update={"version": 2, "instances": instances}), AT)
-    assert here.documents.directory.sealing_key(changed.id, AT) is None
+    name = here.document.instances[1].id
+    assert here.documents.directory.sealing_key(name, AT) is not None
+    here.place(with_keys(here.document, name, "", revoked_at=AT), AT)
+    assert here.documents.directory.sealing_key(name, AT) is None

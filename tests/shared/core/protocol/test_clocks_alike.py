@@ -48,6 +48,18 @@ def due(edge: ClockedEdge, here: World, *steps: Step) -> tuple[ClockRun, ...]:
     return runs(edge, steps, lambda _: Law(here.documents.directory, here.documents.policy))
 
 
+def edge_of(message: Received, subject: Subject) -> ClockedEdge:
+    """Return the edge for clocks, as its recipient knows it."""
+    assert message.edge is not None
+    return clocked(
+        subject,
+        rules=message.edge.rules,
+        origin=message.sender,
+        recipient=message.recipient,
+        deadlines=message.edge.deadlines.model_dump(exclude_none=True),
+    )
+
+
 def received(here: World) -> dict[tuple[str, str], Received]:
     """Return the message that each recipient's instance accepts from one referral, by (recipient, purpose)."""
     found = {}
@@ -67,15 +79,11 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
     for sent in prepared.emitted:
         subject = SUBJECTS[kind_of(here, sent.recipient)]
         message = taken[sent.recipient, sent.purpose]
-        assert message.edge is not None
-        deadlines = message.edge.deadlines.model_dump(exclude_none=True)
         terms = sent.edge.terms
         at_origin = clocked(
             subject, rules=terms.rules, origin=HOTLINE, recipient=sent.recipient, deadlines=terms.deadlines
         )
-        at_recipient = clocked(
-            subject, rules=message.edge.rules, origin=message.sender, recipient=message.recipient, deadlines=deadlines
-        )
+        at_recipient = edge_of(message, subject)
         there = [*begun(subject, AT)]
         back = [*begun(subject, message.sent_at)]
         for hours, state in ANSWERS:
@@ -89,15 +97,7 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
 def test_an_answer_that_is_dated_before_its_edge_answers_it_all_the_same(here: World) -> None:
     """Clocks differ: by the recipient's clock an edge may be answered before the origin's clock has issued it."""
     message = next(each for (party, _), each in received(here).items() if kind_of(here, party) is PartyKind.INDUSTRY)
-    assert message.edge is not None
-    deadlines = message.edge.deadlines.model_dump(exclude_none=True)
-    edge = clocked(
-        Subject.NOTICE,
-        rules=message.edge.rules,
-        origin=message.sender,
-        recipient=message.recipient,
-        deadlines=deadlines,
-    )
+    edge = edge_of(message, Subject.NOTICE)
     began = coarse(AT)
     for early in (timedelta(minutes=3), timedelta(days=20_000)):
         steps = [*begun(Subject.NOTICE, AT), *answered(Subject.NOTICE, AnswerState.ACTIONED, AT - early)]
@@ -111,14 +111,7 @@ def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -
     compared = 0
     for (recipient, _), message in received(here).items():
         subject = SUBJECTS[kind_of(here, recipient)]
-        assert message.edge is not None
-        edge = clocked(
-            subject,
-            rules=message.edge.rules,
-            origin=message.sender,
-            recipient=recipient,
-            deadlines=message.edge.deadlines.model_dump(exclude_none=True),
-        )
+        edge = edge_of(message, subject)
         found = {each.clock: each.due_at for each in due(edge, here, *begun(subject, message.sent_at))}
         for clock, name in ((ACKNOWLEDGE_BY, "acknowledge_by"), (ACT_BY, "act_by")):
             assert found.get(clock) == getattr(message.clear, name, None)
@@ -148,14 +141,7 @@ def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(her
     """The agency receives the other agency's rejection first, and then the earlier withdrawal."""
     taken = received(here)
     message = next(each for (party, _), each in taken.items() if kind_of(here, party) is PartyKind.LAW_ENFORCEMENT)
-    assert message.edge is not None
-    edge = clocked(
-        Subject.CASE,
-        rules=message.edge.rules,
-        origin=message.sender,
-        recipient=message.recipient,
-        deadlines=message.edge.deadlines.model_dump(exclude_none=True),
-    )
+    edge = edge_of(message, Subject.CASE)
     gone, withdrawn, back = (AT + timedelta(hours=hours) for hours in (1, 2, 3))
     referring = [*begun(Subject.CASE, AT), *answered(Subject.CASE, AnswerState.REFERRED, gone)]
     coming_back = told_by(Subject.CASE, came_back(message), AnswerState.NONE, told_at=back, again=0)

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from shared.core.acts.act import Offering, Subject
-from shared.core.acts.states import TrackState, answer_of, follow, personal, row, shown
+from shared.core.acts.states import TrackState, follow, row, shown
 from shared.core.contracts.answers import (
     CaseAcceptance,
     Declination,
@@ -223,10 +223,3 @@ def test_an_origin_that_forgets_what_was_amended_is_found(kind: RecipientKind, m
             return True
 
     assert any(differs(seed) for seed in range(1500))
-
-
-def test_every_open_state_is_that_of_one_answer() -> None:
-    for kind in (AS_PROVIDER, AS_AGENCY, AS_HOTLINE):
-        for each in personal(kind.subject):
-            assert each.message is not None or all(move.before == {move.to} for move in each.moves)
-        assert answer_of(kind.subject, kind.first) is AnswerState.NONE

@@ -9,7 +9,6 @@ from shared.core.contracts.items import AssessedItem
 from shared.core.errors import Refused
 from shared.core.protocol.findings import check, fold_offer, found_in, kept, stated
 from shared.core.protocol.retention_grounds import folded
-from shared.core.vocabulary.answers import ActionReason
 
 Found = tuple[AssessedItem, ...]
 NUMBERS = (1, 2)
@@ -60,13 +59,6 @@ def test_neither_and_both_are_refused() -> None:
     for said in (FindingStatement(n=1), finding("1 baseline").model_copy(update={"action": "removed"})):
         with pytest.raises(Refused, match="assessment_or_action"):
             stated([said], NUMBERS, ())
-
-
-@pytest.mark.parametrize("reason", ActionReason)
-def test_each_of_the_reasons_goes_with_what_needs_one(reason: ActionReason) -> None:
-    assert len(ActionReason) == 21
-    said = found(f"1 not_illegal {reason}", f"2 unavailable {reason}")
-    assert [each.reason for each in said] == [reason, reason]
 
 
 def test_national_is_overruled_until_somebody_has_acted() -> None:

@@ -206,12 +206,6 @@ def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
     assert [draft.recipient for draft in prepared.drafts] == ["audit"]
 
 
-def test_a_notice_carries_no_earlier_time_than_its_own_decision(here: World, prepared: Prepared) -> None:
-    text = clear_text(to(prepared, PROVIDER)) + json.dumps(opened(here, to(prepared, PROVIDER)))
-    assert "2026-05-03" not in text
-    assert "2026-05-04T12:00:00.000Z" in text
-
-
 def test_a_record_opens_only_for_the_instance_that_serves_its_recipient(here: World, prepared: Prepared) -> None:
     [record] = here.records([to(prepared, POLICE_NL)])
     assert accept(record, here.reader("law_enforcement")).sealed is not None

@@ -10,6 +10,7 @@ from shared.core.contracts.directory import Directory, PublicKey
 from shared.core.envelope.keys import SigningKey
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.documents import DocumentStore
+from tests.shared.core.protocol.wrong_records import with_keys
 from tests.support.builders import AT
 from tests.support.exchange_world import World, public_key, world
 from tests.support.manual_clock import ManualClock
@@ -75,19 +76,14 @@ def test_a_key_that_the_directory_of_now_has_revoked_does_not_count() -> None:
 def test_a_key_that_ran_out_counts_again_once_the_directory_extends_it() -> None:
     """Sent bytes cannot change. After an outage longer than the key's validity, only the directory can be corrected."""
     there = world()
-    origin = there.document.instances[0]
-    assert origin.id == "hotline"
-
-    def directory(valid_to: datetime, *, version: int) -> Directory:
-        keys = tuple(key.model_copy(update={"valid_to": valid_to}) for key in origin.keys)
-        instances = (origin.model_copy(update={"keys": keys}), *there.document.instances[1:])
-        return there.document.model_copy(update={"version": version, "instances": instances})
-
-    key = there.keys["hotline"].signing
-    there.place(directory(AT - timedelta(hours=1), version=2), AT - 3 * MINUTE)
-    assert not counts(there, key)
-    there.place(directory(AT + timedelta(hours=1), version=3), AT - 2 * MINUTE)
-    assert counts(there, key)
+    document, key = there.document, there.keys["hotline"].signing
+    for valid_to, placed_at, does_count in (
+        (AT - timedelta(hours=1), AT - 3 * MINUTE, False),
+        (AT + timedelta(hours=1), AT - 2 * MINUTE, True),
+    ):
+        document = with_keys(document, "hotline", "", valid_to=valid_to)
+        there.place(document, placed_at)
+        assert counts(there, key) is does_count
 
 
 def test_without_a_directory_no_key_counts(here: World) -> None:

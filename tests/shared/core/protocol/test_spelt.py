@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic_core import from_json, to_json
 
-from shared.core.contracts.registry import ALL, Family, MessageType
 from shared.core.errors import Refused
-from shared.core.guard.envelope_limits import BODY_BYTES_MAX, DEPTH_MAX, SEALED_NODES_MAX, STRING_CHARACTERS_MAX
+from shared.core.guard.envelope_limits import BODY_BYTES_MAX, SEALED_NODES_MAX
 from shared.core.protocol import accept as accepting
 from shared.core.protocol.accept import accept
 from shared.core.protocol.message import Record, is_plain, spelt_parts
@@ -86,61 +83,6 @@ def test_members_in_another_order_have_no_parts(plaintext: bytes) -> None:
     assert spelt_parts(b'{"decision":{},"edge":{},"salt":"00","record":{}}', "00") == (b"{}", b"{}")
     with pytest.raises(Refused, match="edge_not_reproducible"):
         spelt_parts(plaintext, "00")
-
-
-def schema_problems(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """Yield the gaps of a schema: places where accepted content may exceed the limits of `parse_body`."""
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
-    for each in schema.get("anyOf", schema.get("oneOf", ())):
-        yield from schema_problems(each, definitions, depth)
-    kind = schema.get("type")
-    is_closed = "enum" in schema or "const" in schema
-    if kind == "object":
-        if schema.get("additionalProperties") is not False:
-            yield "open"
-        for each in schema.get("properties", {}).values():
-            yield from schema_problems(each, definitions, depth + 1)
-    elif kind == "array":
-        if "maxItems" not in schema:
-            yield "list"
-        for each in schema.get("prefixItems") or [schema["items"]]:
-            yield from schema_problems(each, definitions, depth + 1)
-    elif kind == "string" and not is_closed:
-        if schema.get("maxLength", STRING_CHARACTERS_MAX + 1) > STRING_CHARACTERS_MAX and "format" not in schema:
-            yield "text"
-    elif kind == "integer" and not is_closed:
-        if not -(10**18) < schema.get("minimum", -(10**19)) <= schema.get("maximum", 10**19) < 10**18:
-            yield "number"
-    elif kind == "number":
-        yield "number"
-    if kind in ("object", "array") and depth >= DEPTH_MAX:
-        yield "depth"
-
-
-#: Sealed parts between parties. Only audit reads facts, each by its own contract.
-SEALED = [each for each in ALL if each.sealed is not None and each.family is not Family.FACT]
-
-
-@pytest.mark.parametrize("message", SEALED, ids=lambda each: each.type)
-def test_what_a_sealed_contract_accepts_is_within_the_limits_of_a_body(message: MessageType) -> None:
-    assert message.sealed is not None
-    schema = message.sealed.model_json_schema()
-    assert set(schema_problems(schema, schema.get("$defs", {}))) == set()
-
-
-@pytest.mark.parametrize(
-    ("schema", "problem"),
-    [
-        ({"type": "object"}, "open"),
-        ({"type": "array", "items": {"type": "boolean"}}, "list"),
-        ({"type": "string"}, "text"),
-        ({"type": "integer", "minimum": 0}, "number"),
-        ({"type": "number"}, "number"),
-    ],
-)
-def test_a_schema_without_a_bound_is_found(schema: dict[str, Any], problem: str) -> None:
-    assert set(schema_problems(schema, {})) == {problem}
 
 
 @pytest.mark.parametrize(

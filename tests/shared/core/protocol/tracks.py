@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from random import Random
 from typing import NamedTuple
@@ -61,7 +62,7 @@ class Saying(Contract):
     code: Code | None = None
 
 
-#: How a side applies an act that it receives. Raises `Refused`.
+#: How a side applies an act: its own, or one that it receives. Raises `Refused`.
 Takes = Callable[[TrackState, Deed], TrackState]
 
 WRITES = {0: Track.OFFER, 1: Track.ANSWER}
@@ -99,6 +100,13 @@ def lawful(deed: Deed, standing: TrackState) -> bool:
     """Return whether the writer may do the act, by the rows alone."""
     own, other = _of(standing, deed.row.track), _of(standing, _other(deed.row.track))
     return own in deed.move.before and (not deed.row.needs or other in deed.row.needs)
+
+
+def own_act(standing: TrackState, deed: Deed) -> TrackState:
+    """Move the writer's own track. Raises `Refused` if the act is not lawful."""
+    if not lawful(deed, standing):
+        raise Refused("state_forbids")
+    return _with(standing, deed.row.track, deed.move.to)
 
 
 def by_tracks(standing: TrackState, deed: Deed) -> TrackState:
@@ -144,9 +152,12 @@ class Ends(NamedTuple):
     states: int
 
 
-def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
+def every_order(
+    subject: Subject, takes: Takes, acts: int, *, does: Takes = own_act, begins: TrackState | None = None
+) -> Ends:
     """Try all orders of at most `acts` acts per side with every delivery, until nothing is in transit."""
-    now: Counter[Both] = Counter({beginning(subject): 1})
+    first = beginning(subject) if begins is None else Both(Side(begins), Side(begins))
+    now: Counter[Both] = Counter({first: 1})
     ends = Counter[str]()
     met = 0
     while now:
@@ -154,8 +165,8 @@ def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
         following: Counter[Both] = Counter()
         for both, orders in now.items():
             if not both.sender.sent and not both.recipient.sent:
-                ends["equal" if _alike(subject, both) else "unequal"] += orders
-            for after, ways in _next(subject, both, takes, acts):
+                ends["equal" if alike(both) else "unequal"] += orders
+            for after, ways in _next(subject, both, takes, acts, does=does):
                 if after is None:
                     ends["refused"] += orders
                 else:
@@ -185,7 +196,9 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
         now[place] = after
 
 
-def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tuple[Both | None, int]]:
+def _next(
+    subject: Subject, both: Both, takes: Takes, acts: int, *, does: Takes = own_act
+) -> Iterator[tuple[Both | None, int]]:
     """Yield each possible next step with its number of acts: an act of either side, or a delivery.
 
     None if it is refused.
@@ -193,8 +206,8 @@ def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tup
     for place, side in enumerate(both):
         if side.done < acts:
             for kind in kinds(subject, WRITES[place]):
-                if lawful(kind.first, side.standing):
-                    after = _with(side.standing, kind.first.row.track, kind.first.move.to)
+                with suppress(Refused):
+                    after = does(side.standing, kind.first)
                     yield _put(both, place, Side(after, (*side.sent, kind), side.done + 1)), len(kind.members)
         if side.sent:
             kind, *later = side.sent
@@ -208,13 +221,9 @@ def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tup
             yield _put(delivered, 1 - place, other._replace(standing=told)), 1
 
 
-def _alike(subject: Subject, both: Both) -> bool:
-    return shown(subject, both.sender.standing) == shown(subject, both.recipient.standing)
-
-
-def alike(subject: Subject, both: Both) -> bool:
-    """Return whether both sides show the same state and have equal tracks."""
-    return _alike(subject, both) and both.sender.standing == both.recipient.standing
+def alike(both: Both) -> bool:
+    """Return whether both sides have equal tracks, and so show the same state."""
+    return both.sender.standing == both.recipient.standing
 
 
 def _put(both: Both, place: int, side: Side) -> Both:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from shared.core.clock import coarse
+from shared.core.contracts.directory import Directory, Instance
 from shared.core.contracts.registry import CASE_ACCEPTED, REFERRAL_WITHDRAWN
 from shared.core.envelope.keys import SigningKey
 from shared.core.envelope.record_value import join_value, split_value
@@ -22,6 +23,17 @@ from tests.support.builders import HOTLINE, POLICE, PROVIDER, withdrawal
 from tests.support.exchange_world import LONG_AFTER, SUSPENDED, World, later, merged
 
 Change = Callable[[World, Record], Record]
+
+
+def with_keys(document: Directory, instance: str, use: str, **changes: Any) -> Directory:
+    """Return the next directory, in which the keys of an instance for one use (all uses: `""`) have other values."""
+
+    def changed(each: Instance) -> Instance:
+        keys = (key.model_copy(update=changes) if key.use == use or not use else key for key in each.keys)
+        return each.model_copy(update={"keys": tuple(keys)})
+
+    instances = tuple(changed(each) if each.id == instance else each for each in document.instances)
+    return document.model_copy(update={"version": document.version + 1, "instances": instances})
 
 
 def header(name: str, value: bytes | None) -> Change:
