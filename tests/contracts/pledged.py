@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ _BOUNDS: Final = (
 )
 
 
+@cache
 def pledged() -> dict[str, list[str]]:
     """Return the promises by kind.
 

@@ -179,21 +179,25 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
     """Run several subjects at once in a drawn order until all has arrived; return the number of deliveries."""
     now, delivered = [beginning(subject) for subject in chosen], 0
     takes = [as_the_exchange_does(subject) for subject in chosen]
-    while True:
-        moves = [
-            (place, after)
-            for place, subject in enumerate(chosen)
-            for after, _ in _next(subject, now[place], takes[place], acts)
-        ]
-        if not moves:
-            return now, delivered
+    coming = [[*_next(subject, now[place], takes[place], acts)] for place, subject in enumerate(chosen)]
+    while moves := [(place, after) for place, steps in enumerate(coming) for after, _ in steps]:
         place, after = random.choice(moves)
         if after is None:
             raise Refused("crossed")
-        delivered += len(after.sender.sent) + len(after.recipient.sent) < len(now[place].sender.sent) + len(
-            now[place].recipient.sent
-        )
+        delivered += sum(len(side.sent) for side in after) < sum(len(side.sent) for side in now[place])
         now[place] = after
+        coming[place] = [*_next(chosen[place], after, takes[place], acts)]
+    return now, delivered
+
+
+@cache
+def possible(does: Takes, subject: Subject, track: Track, standing: TrackState) -> tuple[tuple[Alike, TrackState], ...]:
+    """Return the acts that the writer of a track may do, each with the standing after it."""
+    found = []
+    for kind in kinds(subject, track):
+        with suppress(Refused):
+            found.append((kind, does(standing, kind.first)))
+    return tuple(found)
 
 
 def _next(
@@ -205,10 +209,8 @@ def _next(
     """
     for place, side in enumerate(both):
         if side.done < acts:
-            for kind in kinds(subject, WRITES[place]):
-                with suppress(Refused):
-                    after = does(side.standing, kind.first)
-                    yield _put(both, place, Side(after, (*side.sent, kind), side.done + 1)), len(kind.members)
+            for kind, after in possible(does, subject, WRITES[place], side.standing):
+                yield _put(both, place, Side(after, (*side.sent, kind), side.done + 1)), len(kind.members)
         if side.sent:
             kind, *later = side.sent
             other = both[1 - place]
