@@ -50,8 +50,12 @@ def record(here: World) -> Record:
 
 
 @pytest.fixture(scope="module")
-def evidence(here: World, record: Record) -> dict[str, Any]:
-    witness = Witness("industry", here.keys["industry"].signing)
+def witness(here: World) -> Witness:
+    return Witness("industry", here.keys["industry"].signing)
+
+
+@pytest.fixture(scope="module")
+def evidence(witness: Witness, record: Record) -> dict[str, Any]:
     return witness.state(record, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
 
 
@@ -112,9 +116,8 @@ def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, evidence:
     assert TRACEPARENT not in dict(evidence["headers"]), "without a signature"
 
 
-def test_it_does_not_tell_how_many_others_were_sent_something(here: World, record: Record) -> None:
+def test_it_does_not_tell_how_many_others_were_sent_something(here: World, witness: Witness, record: Record) -> None:
     """A stream is shared by all parties of an instance. Its numbers and offsets count the messages to all of them."""
-    witness = Witness("industry", here.keys["industry"].signing)
     headers = tuple((name, b"07" * 24 if name == PLACE else text) for name, text in record.headers)
     elsewhere = replace(record, offset=record.offset + 7, headers=headers)
     assert witness.state(elsewhere, party=PROVIDER, at=STATED_AT) == witness.state(record, party=PROVIDER, at=STATED_AT)
@@ -194,8 +197,9 @@ def test_another_instances_statement_about_the_same_message_is_its_own(here: Wor
     assert refusal(index(here.document), stated.model_dump(mode="json")) == "statement_key_unknown"
 
 
-def test_the_statement_of_one_message_is_not_that_of_another(here: World, evidence: dict[str, Any]) -> None:
-    witness = Witness("industry", here.keys["industry"].signing)
+def test_the_statement_of_one_message_is_not_that_of_another(
+    here: World, witness: Witness, evidence: dict[str, Any]
+) -> None:
     (other,) = here.records([here.offered(PROVIDER)])
     stated = witness.state(other, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
     mixed = evidence | {"statement": stated["statement"]}
@@ -203,24 +207,23 @@ def test_the_statement_of_one_message_is_not_that_of_another(here: World, eviden
     assert foreign_verdicts(here.document, evidence=[mixed]) == [False]
 
 
-def test_evidence_of_what_went_to_another_party_is_never_stated(here: World, record: Record) -> None:
+def test_evidence_of_what_went_to_another_party_is_never_stated(witness: Witness, record: Record) -> None:
     with pytest.raises(Defect, match="evidence_of_another"):
-        Witness("industry", here.keys["industry"].signing).state(record, party="provider-002.example", at=AT)
+        witness.state(record, party="provider-002.example", at=AT)
 
 
-def test_what_is_kept_of_a_record_is_all_that_evidence_needs(here: World, record: Record) -> None:
+def test_what_is_kept_of_a_record_is_all_that_evidence_needs(witness: Witness, record: Record) -> None:
     assert unpack(pack(record)) == record
-    witness = Witness("industry", here.keys["industry"].signing)
     kept = witness.state(unpack(pack(record)), party=PROVIDER, at=STATED_AT)
     assert kept == witness.state(record, party=PROVIDER, at=STATED_AT)
 
 
-def test_evidence_of_a_record_without_proof_is_never_stated(here: World, record: Record) -> None:
+def test_evidence_of_a_record_without_proof_is_never_stated(witness: Witness, record: Record) -> None:
     with pytest.raises(Defect, match="evidence_of_another"):
-        Witness("industry", here.keys["industry"].signing).state(replace(record, proof=None), party=PROVIDER, at=AT)
+        witness.state(replace(record, proof=None), party=PROVIDER, at=AT)
 
 
-def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) -> None:
+def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World, witness: Witness) -> None:
     """Both proofs differ. Otherwise two providers could compare them and find that they share a referral."""
     items = [
         {
@@ -232,7 +235,6 @@ def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) ->
         for number, provider in enumerate((PROVIDER, "provider-002.example"))
     ]
     records = here.records(here.prepared(items=items).drafts)
-    witness = Witness("industry", here.keys["industry"].signing)
     notices = [each for each in records if each.topic.startswith("causeway.inbox.industry.")]
     parties = [(dict(each.headers)["ce_recipient"] or b"").decode() for each in notices]
     assert len(set(parties)) == 2
@@ -253,9 +255,10 @@ def largest(here: World, record: Record) -> Record:
     return here.resigned(record, body=b"x" * RECORD_BYTES_MAX, extensions=extensions)
 
 
-def test_what_a_message_of_a_later_release_has_more_is_evidence_here_and_in_node(here: World, record: Record) -> None:
+def test_what_a_message_of_a_later_release_has_more_is_evidence_here_and_in_node(
+    here: World, witness: Witness, record: Record
+) -> None:
     """This includes a single header that is longer than any header that this release writes."""
-    witness = Witness("industry", here.keys["industry"].signing)
     signed = here.resigned(record, extensions=(("ce_xsig", "a" * EXTENSION_CHARACTERS_MAX),))
     stated = [
         witness.state(each, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
@@ -288,11 +291,11 @@ def test_what_is_no_number_of_a_version_is_malformed(evidence: dict[str, Any], v
 
 
 def test_a_code_more_of_what_is_proven_leaves_what_was_kept_as_it_is(
-    here: World, record: Record, evidence: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    here: World, witness: Witness, record: Record, evidence: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evidence of version 1 uses two fixed lists, regardless of codes that are added later."""
     monkeypatch.setattr(witnessing, "Proven", [*Proven, "of_a_later_release"])
     monkeypatch.setattr(witnessing, "NotProven", [*NotProven, "of_a_later_release"])
     assert refusal(index(here.document), evidence) is None
-    stated = Witness("industry", here.keys["industry"].signing).state(record, party=PROVIDER, at=STATED_AT)
+    stated = witness.state(record, party=PROVIDER, at=STATED_AT)
     assert stated.model_dump(mode="json")["statement"]["not_proven"] == evidence["statement"]["not_proven"]

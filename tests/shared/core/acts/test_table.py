@@ -15,13 +15,9 @@ from shared.core.acts.table import ACTS, COME_BACK
 from shared.core.authority import Authority, Role
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.core.contracts.base import Contract
-from shared.core.contracts.case_referral import CaseReturn
 from shared.core.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
 from shared.core.contracts.registry import WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.core.errors import Refused
-from shared.core.ids import uuid4
-from shared.core.protocol.findings import OfferSummary
-from shared.core.protocol.items import NoticeSummary
 from shared.core.protocol.origin import ReferralState
 from shared.core.vocabulary.answers import (
     AnswerState,
@@ -30,83 +26,43 @@ from shared.core.vocabulary.answers import (
     CloseReason,
     ItemsFold,
     OfferFold,
-    YesNoUnknown,
 )
 from shared.core.vocabulary.code import Code
 from shared.core.vocabulary.preservation import PreservationAnswer
 from tests.shared.core.protocol.acts_expected import ALLOWED, ANSWERED, DECIDED, FIRST, SHOWN
+from tests.shared.core.protocol.tracks import Saying
 
 #: An act on a subject, and its content.
-Event = tuple[Act, Contract | None]
+Event = tuple[Act, Saying | None]
+#: The codes that each content may have, or that the answers about its items fold to.
+CODES: dict[type[Contract], type[Code]] = {
+    OutcomeReport: CaseOutcome,
+    **dict.fromkeys((NoticeStatements, NoticeDisowning, Reinstatement), ItemsFold),
+    **dict.fromkeys((PreservationAnswering, ExtensionAnswering), PreservationAnswer),
+    OfferFindings: OfferFold,
+}
 
 
 def events(subject: Subject) -> list[Event]:
     """Return every act on an existing subject: an outcome with each of its codes, an answer with each fold."""
     found: list[Event] = []
     for row in states.rows_of(subject):
-        if row.takes is OutcomeReport:
-            found += [(row, reported(outcome)) for outcome in CaseOutcome]
-        elif row.takes in (NoticeStatements, NoticeDisowning, Reinstatement):
-            found += [(row, NoticeSummary(items=fold)) for fold in ItemsFold]
-        elif row.takes in (PreservationAnswering, ExtensionAnswering):
-            found += [(row, Coded(answer=answer)) for answer in PreservationAnswer]
-        elif row.takes is OfferFindings:
-            found += [(row, OfferSummary(items=fold)) for fold in OfferFold]
+        if row.takes in CODES:
+            found += [(row, saying(code)) for code in CODES[row.takes]]
         elif row is COME_BACK:
-            found += [(row, came_back(AnswerState(move.to))) for move in row.moves]
+            found += [(row, saying(AnswerState(move.to))) for move in row.moves]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
 
 
-class Coded(Contract):
-    """A provider's answer about a preservation, by its code alone."""
-
-    answer: PreservationAnswer
-
-
-def reported(outcome: CaseOutcome) -> OutcomeReport:
-    unknown = YesNoUnknown.UNKNOWN
-    return OutcomeReport(outcome=outcome, child_identified=unknown, child_safeguarded=unknown)
-
-
-def came_back(stands: AnswerState) -> CaseReturn:
-    said = {
-        "agency": "police-de.example",
-        "edge_id": uuid4(),
-        "code": "agency_not_entitled",
-        "stands": stands,
-        "times": 1,
-    }
-    return CaseReturn.model_validate(said)
-
-
-def saying(code: Code) -> Contract:
-    """Return a content with this code: the outcome of a case, or the fold of a notice's item answers."""
-    match code:
-        case ItemsFold():
-            return NoticeSummary(items=code)
-        case OfferFold():
-            return OfferSummary(items=code)
-        case AnswerState():
-            return came_back(code)
-        case _:
-            return reported(CaseOutcome(code))
+def saying(code: Code) -> Saying:
+    return Saying.model_construct(code=code)
 
 
 def named(event: Event) -> str:
     row, said = event
-    match said:
-        case OutcomeReport():
-            return f"{row.name}:{said.outcome}"
-        case NoticeSummary() | OfferSummary():
-            return f"{row.name}:{said.items}"
-        case Coded():
-            return f"{row.name}:{said.answer}"
-        case CaseReturn():
-            return f"{row.name}:{said.stands}"
-        case _:
-            return row.name
+    return row.name if said is None else f"{row.name}:{said.code}"
 
 
 @pytest.mark.parametrize("subject", Subject)
@@ -168,8 +124,7 @@ def test_a_table_that_is_not_is_found() -> None:
 
 def test_a_code_is_never_taken_for_one_of_another_list() -> None:
     no_crime = Move(frozenset({"none"}), "declined", frozenset({CaseDeclineReason.NO_CRIME}))
-    alike = reported(CaseOutcome.CLOSED).model_copy(update={"close_reason": CloseReason.NO_CRIME})
-    assert not states.says(no_crime, alike)
+    assert not states.says(no_crime, saying(CloseReason.NO_CRIME))
 
 
 def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> list[str]:
@@ -180,7 +135,8 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
             state = step(row, state, said)
         except Refused:
             continue
-        whole = isinstance(said, NoticeSummary) and said.items not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
+        code = None if said is None else said.code
+        whole = isinstance(code, ItemsFold) and code not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
         taken.append(f"whole {row.name}" if whole else row.name)
     return taken
 
@@ -209,7 +165,7 @@ def test_a_notice_is_answered_at_most_once_until_it_is_reinstated(drawn: list[Ev
 
 def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:
     """Negative control of the two tests above."""
-    whole = NoticeSummary(items=ItemsFold.NOT_OURS)
+    whole = saying(ItemsFold.NOT_OURS)
     said = {"not_ours": whole, "withdraw": None, "answer": whole}
     drawn = [(states.row(Subject.NOTICE, name), each) for name, each in said.items()]
     taken = done(Subject.NOTICE, drawn, lambda _row, state, _said: state)
@@ -273,7 +229,7 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
 def test_an_answer_that_crossed_a_withdrawal_is_kept() -> None:
     row = states.row(Subject.NOTICE, "not_ours")
     assert row.message is not None
-    said = NoticeSummary(items=ItemsFold.NOT_OURS)
+    said = saying(ItemsFold.NOT_OURS)
     assert states.answer_follows(row.message, AnswerState.NONE, said, offered=Offering.WITHDRAWN) == "not_ours"
 
 

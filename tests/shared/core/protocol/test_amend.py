@@ -195,18 +195,10 @@ def test_audit_is_told_the_revision_and_what_of_it_is_new(here: World) -> None:
 
 
 def test_an_item_is_the_same_if_its_location_is() -> None:
-    before = {
-        "items": [
-            {"n": 1, "locator": {"kind": "url", "value": "a"}},
-            {"n": 3, "locator": {"kind": "url", "value": "b"}},
-        ]
-    }
-    after = {
-        "items": [
-            {"n": 1, "locator": {"kind": "url", "value": "b"}},
-            {"n": 2, "locator": {"kind": "url", "value": "c"}},
-        ]
-    }
+    before, after = (
+        {"items": [{"n": n, "locator": {"kind": "url", "value": value}} for n, value in numbered]}
+        for numbered in (((1, "a"), (3, "b")), ((1, "b"), (2, "c")))
+    )
     record, numbered = renumbered(after, before, numbered=4)
     assert ([each["n"] for each in record["items"]], numbered) == ([3, 5], 5)
     with pytest.raises(Refused, match="items_exhausted"):

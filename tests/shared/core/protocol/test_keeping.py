@@ -9,6 +9,7 @@ import pytest
 
 from shared.core.acts.act import Subject
 from shared.core.protocol.retention_grounds import COMPLAINT_DAYS, PRESERVED_DAYS, reason_to_keep
+from shared.core.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -47,3 +48,10 @@ def in_days(days: int) -> date:
 )
 def test_what_wins_and_until_when(subject: Subject, said: dict[str, Any], expected: object) -> None:
     assert kept(subject, said) == expected
+
+
+@pytest.mark.parametrize("each", RetentionClass)
+def test_a_case_is_kept_for_the_period_of_its_class(each: RetentionClass) -> None:
+    found = reason_to_keep(Subject.CASE, {"outcome": "arrest"}, retention=each, at=AT)
+    assert found is not None
+    assert (found.retention, found.until) == (each, in_days(KEPT_DAYS[each]))

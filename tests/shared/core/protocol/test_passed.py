@@ -62,28 +62,17 @@ def test_what_stands_again_may_be_a_code_of_a_later_edition(code: str, unknown: 
     assert only_codes_unknown(wrong.value) is unknown
 
 
-def _other_edge(told: dict[str, Any]) -> None:
-    told["edge"]["reason"] = "user_location"
-
-
-def _foreign_edge(told: dict[str, Any]) -> None:
-    told["edge"]["recipient"] = OTHER
-
-
-def _other_record(told: dict[str, Any]) -> None:
-    told["record"]["items"].append(told["record"]["items"][0] | {"n": 9})
-
-
 @pytest.mark.parametrize(
     ("code", "change"),
     [
-        ("edge_not_reproducible", _other_edge),
-        ("edge_not_ours", _foreign_edge),
-        ("edge_not_reproducible", _other_record),
+        ("edge_not_reproducible", lambda told: told["edge"].update(reason="user_location")),
+        ("edge_not_ours", lambda told: told["edge"].update(recipient=OTHER)),
+        ("edge_not_reproducible", lambda told: told["record"]["items"].append(told["record"]["items"][0] | {"n": 9})),
     ],
+    ids=["another edge", "another recipient's edge", "another record"],
 )
 def test_what_the_origin_did_not_decide_is_refused(
-    here: World, offered: Received, code: str, change: Callable[[dict[str, Any]], None]
+    here: World, offered: Received, code: str, change: Callable[[dict[str, Any]], object]
 ) -> None:
     told = json.loads(passable(here, offered).sealed(REASON))
     change(told)
