@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pydantic import ValidationError
-
 from shared.core.canonical import canonical_json, signed_statement
 from shared.core.clock import rfc3339
-from shared.core.contracts.base import of_later_release
+from shared.core.contracts.base import read_versioned
 from shared.core.contracts.evidence import Evidence, KeptEvidence
 from shared.core.envelope.base64url import from_base64url, to_base64url
 from shared.core.envelope.content_proof import MessageProof, leaf_digest
@@ -33,7 +31,6 @@ CONTEXT: Final = "causeway-evidence/v1"
 #: The lists of proven and unproven claims in evidence of version 1, in this order. Stored evidence contains them.
 PROVEN: Final = (Proven.SENDER_SIGNED,)
 NOT_PROVEN: Final = (NotProven.ARRIVAL, NotProven.ACT_OF_THE_PARTY, NotProven.SEEN, NotProven.RECORD_SHOWN)
-_UNCOVERED: Final = frozenset({"key_id", "signature"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +77,7 @@ class Witness:
 
 def read_evidence(text: bytes) -> KeptEvidence:
     """Parse evidence from JSON text. Raises `Refused`: `evidence_malformed` or `proof_of_later_release`."""
-    try:
-        return KeptEvidence.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        if of_later_release(error):
-            raise Refused("proof_of_later_release", "its version is not known here", field="/version") from None
-        raise Refused("evidence_malformed", "not evidence of a received message") from None
+    return read_versioned(KeptEvidence, text, Refused("evidence_malformed", "not evidence of a received message"))
 
 
 def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
@@ -119,7 +111,7 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     stated_by = signing_key(statement.instance, statement.key_id, directory, at=statement.stated_at, in_force=directory)
     if stated_by is None:
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
-    said = statement.model_dump(mode="json", exclude=set(_UNCOVERED))
+    said = statement.model_dump(mode="json", exclude={"key_id", "signature"})
     stated_by.verify(from_base64url(statement.signature), signed_statement(CONTEXT, said))
 
 

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.core.clock import rfc3339
 from shared.core.codes import RULES
+from shared.core.errors import Refused
 from shared.core.ids import spelt_uuid
 from shared.core.vocabulary.referral import LocatorKind
 
@@ -42,13 +43,22 @@ class Contract(BaseModel):
         return self.model_dump_json(exclude_defaults=True).encode()
 
 
+_ContractT = TypeVar("_ContractT", bound=Contract)
 _LATER: Final = "version_later"
 
 
-def of_later_release(error: ValidationError) -> bool:
-    """Return whether a document was rejected because this release does not know its `version` yet."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return any((each["type"], each["loc"]) == (_LATER, ("version",)) for each in found)
+def read_versioned(contract: type[_ContractT], text: bytes, malformed: Refused) -> _ContractT:
+    """Read a stored document with a `version` from JSON.
+
+    Raises `malformed`, or `Refused("proof_of_later_release")` if this release does not know its version yet.
+    """
+    try:
+        return contract.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if any((each["type"], each["loc"]) == (_LATER, ("version",)) for each in found):
+        raise Refused("proof_of_later_release", "its version is not known here", field="/version")
+    raise malformed
 
 
 def _first_version(value: object) -> object:

@@ -15,11 +15,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from shared.core.canonical import canonical_json, digest, signed_statement
 from shared.core.clock import rfc3339
-from shared.core.contracts.base import of_later_release
+from shared.core.contracts.base import read_versioned
 from shared.core.contracts.evidence import SignedAcceptance
 from shared.core.envelope.content_proof import GROUP_MESSAGES_MAX, MessageProof, draw_salt, fill_tree, leaf_digest
 from shared.core.envelope.keys import SigningKey, VerifyKey
@@ -30,7 +28,6 @@ from shared.core.routing.documents import TOLERANCE
 
 #: Precedes the signed root. The instance's signing key also signs messages, under another context.
 CONTEXT: Final = "causeway-acceptance/v1"
-_UNCOVERED: Final = frozenset({"salt", "proof"})
 
 
 class AcceptedItem(NamedTuple):
@@ -93,12 +90,7 @@ class AuditState(StrEnum):
 
 def read_acceptance(text: bytes) -> SignedAcceptance:
     """Read one acceptance from JSON. Raises `Refused`: `acceptance_malformed` or `proof_of_later_release`."""
-    try:
-        return SignedAcceptance.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        if of_later_release(error):
-            raise Refused("proof_of_later_release", "its version is not known here", field="/version") from None
-        raise Refused("acceptance_malformed", "not a signed acceptance") from None
+    return read_versioned(SignedAcceptance, text, Refused("acceptance_malformed", "not a signed acceptance"))
 
 
 def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *, at: datetime) -> None:
@@ -112,7 +104,7 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *,
     key = directory.signing_key(acceptance.proof.key_id)
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
         raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/proof/key_id")
-    stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
+    stated = acceptance.model_dump(mode="json", exclude={"salt", "proof"})
     proof = MessageProof.read(acceptance.proof, acceptance.salt)
     signed = _signed_root(
         proof.derive_root(canonical_json(stated)),
