@@ -60,6 +60,7 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 #: The roles that may read the subjects of their party.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offering)
+_BY_NAME: Final = {(each.subject, each.name): each for each in ACTS}
 #: States of the origin's track that are shown instead of an answer.
 _PREVAILS: Final = any_of(Offering.TRANSFERRED, Offering.GONE, Offering.WITHDRAWN)
 #: The answers to a withdrawal.
@@ -85,7 +86,7 @@ def personal(subject: Subject) -> tuple[Act, ...]:
 
 def row(subject: Subject, name: str) -> Act:
     """Return one act by its name. Raises `KeyError` if the subject has no such act."""
-    return _by_name()[subject, name]
+    return _BY_NAME[subject, name]
 
 
 def collection(act: Act) -> str:
@@ -243,11 +244,6 @@ def reopens(act: Act) -> bool:
 def begins(act: Act) -> bool:
     """Return whether the act begins its subject."""
     return any(not move.before for move in act.moves)
-
-
-@cache
-def _by_name() -> Mapping[tuple[Subject, str], Act]:
-    return {(each.subject, each.name): each for each in ACTS}
 
 
 @cache

@@ -73,14 +73,14 @@ _ALL: list[MessageType] = []
 
 
 def _message(
-    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False, version: int = 1
+    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
 ) -> MessageType:
     """Register a message.
 
     Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`.
     """
     name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
-    _ALL.append(MessageType(name, version, family, clear, sealed, edge))
+    _ALL.append(MessageType(name, 1, family, clear, sealed, edge))
     return _ALL[-1]
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class JurisdictionTree:
         for bloc in sorted(data["blocs"], key=lambda entry: str(entry["code"])):
             for member in bloc["members"]:
                 self._memberships.setdefault(member["code"], []).append((bloc["code"], _span(member)))
-        self._remembered: dict[tuple[str, date], tuple[str, ...]] = {}
+        self._climb_once = lru_cache(_REMEMBERED_MAX)(self._climb)
         places = self._countries.keys() | self._parents.keys()
         if not (set(self._parents.values()) <= places and self._memberships.keys() <= places):
             raise ValueError("a parent or a member is not in the tree")
@@ -54,14 +55,7 @@ class JurisdictionTree:
 
         Empty for a code that is unknown on that day.
         """
-        key = (code, on)
-        found = self._remembered.get(key)
-        if found is None:
-            found = self._climb(code, on)
-            if len(self._remembered) >= _REMEMBERED_MAX:
-                self._remembered.clear()
-            self._remembered[key] = found
-        return found
+        return self._climb_once(code, on)
 
     def alpha2(self, alpha3: str) -> str | None:
         """Return the two-letter code of a three-letter one, as in published tables; None if there is none."""
