@@ -244,7 +244,9 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     if message is None:
         message = _message_type(attributes.type)
         check_served(message, reading.served)
-        _check_lane(message, reading)
+        check_stated_by(newest(message.name), attributes, reading.record.writer, directory=reading.directory)
+        if attributes.dataschema != message.schema:
+            raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
         check_edition(message, attributes)
         check_status(message, attributes, reading.directory)
         reading.batch.addressed[reading.states] = message
@@ -267,13 +269,6 @@ def _message_type(type_text: str) -> MessageType:
 def unread_as(type_text: str) -> str:
     """Return the code for a message that this release cannot read: unknown version or unknown name."""
     return "version_unknown" if name_of(type_text) in NAMES else "type_unknown"
-
-
-def _check_lane(message: MessageType, reading: _Reading) -> None:
-    attributes = reading.envelope.attributes
-    check_stated_by(newest(message.name), attributes, reading.record.writer, directory=reading.directory)
-    if attributes.dataschema != message.schema:
-        raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
 
 def _open(reading: _Reading, reader: ReadingInstance) -> None:

@@ -25,7 +25,14 @@ from shared.core.errors import Defect, Refused, Unavailable
 from shared.core.ids import salt
 from shared.core.protocol.facts import read_facts
 from shared.core.protocol.minimise import notice_record, own_record, referral_record
-from shared.core.protocol.outgoing_messages import EdgeFates, KnownEdge, MessageContext, MessageSet, write_letters
+from shared.core.protocol.outgoing_messages import (
+    EdgeFates,
+    KnownEdge,
+    MessageContext,
+    MessageSet,
+    edge_key,
+    write_letters,
+)
 from shared.core.protocol.prepare import Documents, Redecision, redecided
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
@@ -158,7 +165,7 @@ def prepare_amended(
         revision=amending.revision + 1,
     )
     written = found.changed - {each.key for each in planned}
-    letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
+    letters = write_letters(writing, [edge for edge in outcome.edges if edge_key(edge) in written])
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
     return AmendmentResult(
         redecided(letters, _left(letters, stands), origin.id, drafts=drafts, law=documents.law, at=at),
@@ -178,8 +185,8 @@ def _left(letters: MessageSet, stands: Mapping[EdgeKey, CurrentEdge]) -> EdgeFat
     """Return the waiting edges. A sent edge that cannot be read now is sent again later."""
     sent = {key: each for key, each in stands.items() if each.sent}
     return EdgeFates(
-        tuple(each for each in letters.waiting if _key(each.edge) not in sent),
-        tuple(sent[key].known.edge_id for each in letters.waiting if (key := _key(each.edge)) in sent),
+        tuple(each for each in letters.waiting if edge_key(each.edge) not in sent),
+        tuple(sent[key].known.edge_id for each in letters.waiting if (key := edge_key(each.edge)) in sent),
         superseded=[],
         dropped=(),
     )
@@ -240,7 +247,7 @@ def _sent(record: Json, outcome: RoutingResult) -> dict[EdgeKey, Json]:
 
     Items have the origin's numbers.
     """
-    return {_key(edge): _told(edge, record, outcome.setting.directory) for edge in outcome.edges}
+    return {edge_key(edge): _told(edge, record, outcome.setting.directory) for edge in outcome.edges}
 
 
 def _told(edge: RoutedEdge, record: Json, directory: DirectoryIndex) -> Json:
@@ -274,10 +281,6 @@ def _check_possible(
 def _raised(known: KnownEdge, revision: int) -> KnownEdge:
     """Return the edge with its next revision. A notice counts its own revisions."""
     return known._replace(revision=known.revision + 1 if known.notice_id is not None else revision)
-
-
-def _key(edge: RoutedEdge) -> EdgeKey:
-    return edge.recipient, edge.terms.purpose
 
 
 def _location(item: Json) -> tuple[str, str]:

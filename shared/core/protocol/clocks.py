@@ -73,26 +73,22 @@ _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.CASE: (ClockEvent.REPORT_SENT,),
     Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
 }
+_ACKNOWLEDGED: Final = frozenset({ClockDue.ACKNOWLEDGEMENT})
 #: After a final answer the party does not wait for information or a verdict.
 _MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
-_DONE: Final = {
-    AnswerState.NONE: frozenset[ClockDue](),
-    AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
+_REPORTED: Final = _ACKNOWLEDGED | {ClockDue.FEEDBACK, ClockDue.CLAIM}
+_DONE: Final[Mapping[AnswerState, frozenset[ClockDue]]] = {
+    **dict.fromkeys(AnswerState, frozenset[ClockDue]()),
+    **dict.fromkeys((AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED), _ACKNOWLEDGED),
     # The statement about the last item is the provider's answer. A person at the origin handles rejected items.
-    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
-    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
-    AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
-    AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.CLAIM}),
-    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
-    AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
-    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
-    # The agency that received the case has the duties now.
-    AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
-    AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
-    AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
-    AnswerState.RECORD_ERASED: frozenset[ClockDue](),
+    **dict.fromkeys(
+        (AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS), _ACKNOWLEDGED | _MOOT | {ClockDue.REMOVAL}
+    ),
+    AnswerState.ACCEPTED: _ACKNOWLEDGED | {ClockDue.CLAIM},
+    AnswerState.ONGOING: _REPORTED,
+    # The agency that received a case that was passed on has the duties now.
+    **dict.fromkeys((AnswerState.DECLINED, AnswerState.CLOSED, AnswerState.REFERRED), _REPORTED | _MOOT),
+    AnswerState.CLAIMED: _ACKNOWLEDGED | {ClockDue.FEEDBACK},
 }
 _STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTED}
 

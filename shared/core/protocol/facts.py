@@ -6,10 +6,9 @@ label could carry arbitrary text to every recipient, unchecked. The submitter ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
-from operator import is_
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -116,10 +115,10 @@ def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
     known = _Codes(directory, content.observed_at.astimezone(UTC).date())
     return _with(
         content,
-        items=_each(_closed_item, content.items, known),
+        items=tuple([_closed_item(each, known) for each in content.items]),
         user_jurisdictions=tuple(map(known.place, content.user_jurisdictions)),
         victim_jurisdictions=tuple(map(known.place, content.victim_jurisdictions)),
-        subject_accounts=_each(_closed_account, content.subject_accounts, known),
+        subject_accounts=tuple([_closed_account(each, known) for each in content.subject_accounts]),
     )
 
 
@@ -137,8 +136,8 @@ class _Codes(NamedTuple):
 
 
 def _closed_item(item: Item, known: _Codes) -> Item:
-    hosting = _each(_closed_hosting, item.hosting, known)
-    assessments = _each(_closed_assessment, item.assessments, known)
+    hosting = tuple([_closed_hosting(each, known) for each in item.hosting])
+    assessments = tuple([_closed_assessment(each, known) for each in item.assessments])
     return _with(item, hosting=hosting, assessments=assessments)
 
 
@@ -157,12 +156,6 @@ def _closed_assessment(assessment: Assessment, known: _Codes) -> Assessment:
 
 def _closed_account(account: SubjectAccount, known: _Codes) -> SubjectAccount:
     return _with(account, service=known.party(account.service))
-
-
-def _each(close: Callable[[_Part, _Codes], _Part], parts: tuple[_Part, ...], known: _Codes) -> tuple[_Part, ...]:
-    """Return all parts closed. If none changes, as is usual, return the same tuple."""
-    closed_parts = tuple([close(part, known) for part in parts])
-    return parts if all(map(is_, parts, closed_parts)) else closed_parts
 
 
 def _with(part: _Part, **closed_members: object) -> _Part:

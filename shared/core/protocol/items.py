@@ -353,17 +353,12 @@ def told_again(answered: AnswerTrack, numbers: Collection[int], directory: Direc
 
     Suggested hosts not in the directory are removed.
     """
-    said = {
-        "items": tuple(each for each in answered.items if each.n in numbers),
-        "disowned": tuple(
-            each if each.suggested is None or directory.party(each.suggested) else DisownedItem(n=each.n)
-            for each in answered.disowned
-            if each.n in numbers
-        ),
-        "assessed": tuple(each for each in answered.assessed if each.n in numbers),
-        "checked": tuple(each for each in answered.checked if each.n in numbers),
-        "reinstated": tuple(each for each in answered.reinstated if each.n in numbers),
-    }
+    lists = ("items", "disowned", "assessed", "checked", "reinstated")
+    said = {name: tuple(each for each in getattr(answered, name) if each.n in numbers) for name in lists}
+    said["disowned"] = tuple(
+        each if each.suggested is None or directory.party(each.suggested) else DisownedItem(n=each.n)
+        for each in said["disowned"]
+    )
     return answered.model_copy(update=said)
 
 

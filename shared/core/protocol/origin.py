@@ -101,9 +101,8 @@ def answered_so_far(
     """
     said = items.told(items.latest(ItemLog.kept(present.detail)), own, gone=gone)
     found = tuple(each for each in findings.found_in(present.detail) if each.n not in gone)
-    of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
-    of_items |= {"checked": said.checks} if said.checks else {}
-    of_items |= {"reinstated": said.reinstated} if said.reinstated else {}
+    of_items = {"items": said.answers, "disowned": said.disowned, "checked": said.checks}
+    of_items |= {"reinstated": said.reinstated, "assessed": found}
     return AnswerTrack(restored=restored, answer=present.state, number=present.acts, **of_items)
 
 

@@ -216,7 +216,7 @@ def _planned(writing: MessageContext, edges: Sequence[RoutedEdge]) -> tuple[Sche
     delayed.
     """
     windows, at = writing.windows, writing.at
-    windowed = [edge for edge in edges if edge.terms.hold_window_h is not None and _edge_key(edge) not in writing.known]
+    windowed = [edge for edge in edges if edge.terms.hold_window_h is not None and edge_key(edge) not in writing.known]
     if windows is None or not windowed:
         return ()
     told = any(_kind(writing, edge) == PartyKind.LAW_ENFORCEMENT for edge in writing.outcome.edges)
@@ -228,7 +228,8 @@ def _planned(writing: MessageContext, edges: Sequence[RoutedEdge]) -> tuple[Sche
     return tuple(planned)
 
 
-def _edge_key(edge: RoutedEdge) -> tuple[str, str]:
+def edge_key(edge: RoutedEdge) -> tuple[str, str]:
+    """Return (recipient, purpose). Among a referral's open edges this pair is unique."""
     return edge.recipient, edge.terms.purpose
 
 
@@ -263,7 +264,7 @@ def _addressed(edge: RoutedEdge, writing: MessageContext) -> tuple[AddressedEdge
     recipient = directory.party(edge.recipient)
     if recipient is None:
         raise Defect("edge_without_recipient")
-    known = writing.known.get(_edge_key(edge))
+    known = writing.known.get(edge_key(edge))
     edge_id = uuid4() if known is None else known.edge_id
     salt = edge_salt(outcome.salt, edge_id)
     cut = _cut(edge, writing, recipient.kind, known=known)
@@ -374,7 +375,7 @@ class EdgeFates(NamedTuple):
 
 
 def left_of(letters: MessageSet, stale: Mapping[tuple[str, str], StaleEdge]) -> EdgeFates:
-    waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
+    waiting = {edge_key(each.edge): each for each in letters.waiting}
     unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
     # An edge that waited and still waits was never sent, so it is not superseded.
     stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}

@@ -30,6 +30,7 @@ from shared.core.protocol.outgoing_messages import (
     MessageSet,
     ScheduledEdge,
     StaleEdge,
+    edge_key,
     left_of,
     write_letters,
 )
@@ -197,7 +198,7 @@ def prepare_again(
     read = read_facts(content, origin, documents.directory)
     outcome = judge(read.facts, _setting(documents, exercise, at), salt=salt(), unknown=read.unknown)
     every, only = only is None, only or {}
-    edges = [edge for edge in outcome.edges if every or (edge.recipient, edge.terms.purpose) in only]
+    edges = [edge for edge in outcome.edges if every or edge_key(edge) in only]
     writing = MessageContext(
         outcome=outcome,
         record=whole_record(content),

@@ -10,7 +10,7 @@ acknowledgement of a withdrawal. The timeline also shows each act as it was sent
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,8 +25,6 @@ Words = Mapping[str, object]
 
 #: Fields of an act about itself. Only those of the newest act are stored.
 _OF_THE_ACT: Final = frozenset({"revision", "act", "number", "question", "due", "code", "stands"})
-#: Lists of statements about items, which accumulate.
-_ADD_UP: Final = ("assessed",)
 #: Facts that are never revoked once known.
 _EVER: Final = ("child_identified", "child_safeguarded")
 _SURER: Final = {None: 0, YesNoUnknown.UNKNOWN.value: 1, YesNoUnknown.NO.value: 2, YesNoUnknown.YES.value: 3}
@@ -43,7 +41,7 @@ def folded(before: Words, said: Words) -> dict[str, object]:
     does not replace an earlier value. In every other field the newest value replaces the earlier one.
     """
     kept = {name: word for name, word in before.items() if name not in _OF_THE_ACT}
-    adds = {name: [*_listed(kept, name), *_listed(said, name)] for name in _ADD_UP if name in kept or name in said}
+    adds = findings.kept((*findings.found_in(before), *findings.found_in(said)))
     ever = {name: _surer(kept[name], said[name]) for name in _EVER if name in kept and name in said}
     return kept | dict(said) | ever | adds | (ItemLog.kept(before) + ItemLog.kept(said)).words()
 
@@ -61,12 +59,6 @@ def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers:
     if not numbers or answer not in _FOLDED:
         return answer
     return AnswerState(items.fold(numbers, ItemLog.kept(said)).items.value)
-
-
-def _listed(words: Words, name: str) -> Sequence[object]:
-    """Return the list of this name, or an empty one."""
-    found = words.get(name)
-    return found if isinstance(found, list | tuple) else ()
 
 
 def _surer(before: object, said: object) -> object:
