@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -70,8 +71,7 @@ def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
 @pytest.fixture
 def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A later release: the next version of each message, and the edge in it, may have one more member."""
-    edge = create_model("LaterEdge", __base__=Edge, remark=REMARK)
-    later = [replace(each, version=2, **_grown(each, edge)) for each in ALL]
+    later = later_messages()
     monkeypatch.setattr(registry, "ALL", (*ALL, *later))
     for each in later:
         monkeypatch.setitem(registry.BY_TYPE, each.type, each)
@@ -81,6 +81,13 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
     registry.newest.cache_clear()
     cells_of.cache_clear()
+
+
+@cache
+def later_messages() -> tuple[MessageType, ...]:
+    """Return the next version of each message. It takes seconds, so it is made once."""
+    edge = create_model("LaterEdge", __base__=Edge, remark=REMARK)
+    return tuple(replace(each, version=2, **_grown(each, edge)) for each in ALL)
 
 
 def _grown(message: MessageType, edge: type[Edge]) -> dict[str, Any]:
