@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+from cloudevents.core.exceptions import BaseCloudEventException
 
 from deploy.artifacts.examples import examples
 from deploy.devstack.stack import DevStack
@@ -14,7 +17,8 @@ from deploy.site.access import kafka_access
 from shared.core.contracts.registry import ALL, MessageType
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.messaging.composition import RecipientKey
-from tests.contracts.cloudevents_sdks import read_in_javascript, read_in_python
+from tests.architecture.source import ROOT
+from tests.contracts.npm_packages import installed, node, run
 from tests.support.builders import AT, draft
 from tests.support.forging import write
 from tests.support.kafka_records import StoredRecord, read_topic
@@ -22,6 +26,41 @@ from tests.support.wire_records import Streams, Written, compose, write_segment
 
 KEY = SigningKey(bytes(range(32)))
 SEALED_TO = RecipientKey(OpeningKey(bytes(range(32))).sealing_key)
+
+
+def read_in_javascript(records: Sequence[StoredRecord]) -> list[dict[str, Any]]:
+    """Return the SDK's result for each: `valid`, and `event` or `error`. A byte is a character."""
+    packages = installed("cloudevents")
+    lines = [
+        json.dumps(
+            {
+                "headers": {name: (value or b"").decode("latin-1") for name, value in record.headers},
+                "key": (record.key or b"").decode(),
+                "value": (record.value or b"").decode("latin-1"),
+            }
+        )
+        for record in records
+    ]
+    said = run([*node(), str(ROOT / "tests/contracts/cloudevents/check.cjs"), str(packages)], given="\n".join(lines))
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def read_in_python(records: Sequence[StoredRecord]) -> list[dict[str, Any]]:
+    """Return the same of the other SDK."""
+    return [_read_in_python(record) for record in records]
+
+
+def _read_in_python(record: StoredRecord) -> dict[str, Any]:
+    headers = {name: value for name, value in record.headers if value is not None}
+    try:
+        event = from_binary_event(KafkaMessage(headers=headers, key=record.key, value=record.value or b""))
+    except (BaseCloudEventException, ValueError) as error:
+        return {"valid": False, "error": str(error)}
+    data = event.get_data()
+    text = data.decode("latin-1") if isinstance(data, bytes) else data
+    return {"valid": True, "event": event.get_attributes() | {"data": text}}
+
+
 Read = Callable[[Sequence[StoredRecord]], list[dict[str, Any]]]
 SDKS = pytest.mark.parametrize("read", [read_in_javascript, read_in_python], ids=["javascript", "python"])
 

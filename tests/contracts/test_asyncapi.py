@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from deploy.kafka.provision import manifest_of
 from shared.core.contracts.registry import ALL
 from shared.core.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
 from tests.architecture.source import ROOT
-from tests.contracts.asyncapi_parser import parsed
+from tests.contracts.npm_packages import installed, node, run
 from tests.contracts.published import CONTRACTS
 
 OF_DELIVERY = ("proof_record.v1", "acknowledgement.v1", *schemas.CONTROL)
@@ -30,6 +31,13 @@ SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
         payload={"type": "picture"}
     ),
 }
+
+
+def parsed(*documents: Path) -> list[dict[str, Any]]:
+    """Return the parser's result for each document: `valid`, `errors`, and the names it found. It starts in seconds."""
+    packages = installed("asyncapi")
+    said = run([*node(), str(ROOT / "tests/contracts/asyncapi/check.cjs"), str(packages), *map(str, documents)])
+    return [json.loads(line) for line in said.splitlines()]
 
 
 @pytest.fixture(scope="module")
