@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.core.acts.act import Subject
@@ -14,11 +13,10 @@ from shared.core.contracts.questions import Reply, Ruling
 from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.features.dialogues.store import PostgresQuestions, QuestionPage
 from shared.features.events.api import RouteContext, viewed
-from shared.features.filing.api.act_handlers import OriginApi, OriginFeature
-from shared.features.questions import service
-from shared.features.questions.service import answer_question
+from shared.features.filing.api.act_handlers import ActRoute, feature_of
+from shared.features.questions.service import AnsweredQuestion, answer_question
 from shared.platform.http.identity import Identity
-from shared.platform.http.openapi import does, shows
+from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit
 
 
@@ -42,18 +40,10 @@ def questions_router(serving: RouteContext) -> APIRouter:
     return router
 
 
-def add_question_routes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """Add the routes for answers to questions and disputes."""
+_REPLY: Final = "Answer a recipient's question about items, once: by codes, by an amendment, or that you cannot answer."
+_UPHOLD: Final = "Decide a dispute: for each item, uphold or concede the content that was sent."
 
-    @router.post("/referrals/{referral_id}:reply", **does(service.AnsweredQuestion, takes=[Reply]))
-    async def reply(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Answer a recipient's question about items, once: by codes, by an amendment, or that you cannot answer."""
-        return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity=identity)
-
-    @router.post("/referrals/{referral_id}:uphold", **does(service.AnsweredQuestion, takes=[Ruling]))
-    async def uphold(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Decide a dispute: for each item, uphold or concede the content that was sent."""
-        return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
-
-
-QUESTIONS: Final = OriginFeature(add_question_routes, {Reply: answer_question, Ruling: answer_question})
+QUESTIONS: Final = feature_of(
+    ActRoute(row(Subject.REFERRAL, "reply"), AnsweredQuestion, _REPLY, Reply, answer_question),
+    ActRoute(row(Subject.REFERRAL, "uphold"), AnsweredQuestion, _UPHOLD, Ruling, answer_question),
+)

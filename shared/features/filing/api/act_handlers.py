@@ -43,7 +43,7 @@ from shared.platform.http.edge import read_json, read_key, read_model
 from shared.platform.http.identity import IdentifiedRoute, Identity
 from shared.platform.http.openapi import does, shows
 from shared.platform.http.paging import Cursor, Limit
-from shared.platform.http.problems import PROBLEM_JSON
+from shared.platform.http.problems import PROBLEM_JSON, Problem
 from shared.platform.observability.telemetry import current_traceparent
 
 #: The work of an act within its transaction.
@@ -61,6 +61,39 @@ class OriginFeature(NamedTuple):
     routes: Callable[[APIRouter, OriginApi, Identity], None]
     acts: Mapping[type[Contract], Callable[[UUID, Never, Actor], Awaitable[Contract]]]
     edges_changed: EdgesChanged | None = None
+
+
+class ActRoute(NamedTuple):
+    """The route of an act on a referral: its answer, its description, and its body with the use case, if it has one."""
+
+    act: Act
+    answer: type[Contract]
+    description: str
+    takes: type[Contract] | None = None
+    use: Callable[[UUID, Never, Actor], Awaitable[Contract]] | None = None
+    conflict: type[Problem] | None = Problem
+
+
+def feature_of(*acts: ActRoute, edges_changed: EdgesChanged | None = None) -> OriginFeature:
+    """Return the feature with the routes of these acts."""
+
+    def add(router: APIRouter, origin: OriginApi, who: Identity) -> None:
+        for each in acts:
+            add_act(router, origin, who, each)
+
+    uses = {each.takes: each.use for each in acts if each.takes is not None and each.use is not None}
+    return OriginFeature(add, uses, edges_changed)
+
+
+def add_act(router: APIRouter, origin: OriginApi, who: Identity, route: ActRoute) -> None:
+    """Add the route of an act."""
+    act, takes = route.act, route.takes
+    described = does(route.answer, takes=[] if takes is None else [takes], conflict=route.conflict)
+    path = f"/referrals/{{referral_id}}:{act.name.replace('_', '-')}"
+
+    @router.post(path, name=act.name, description=route.description, **described)
+    async def handle(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        return await origin.act(act, referral_id, request, identity=identity, takes=takes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,32 +300,29 @@ def referrals_router(origin: OriginApi) -> APIRouter:
         async with origin.reading(identity) as acting:
             return _answer(await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit))
 
-    @router.post(
-        "/referrals/{referral_id}:withdraw", **does(rules.WithdrawnReferral, takes=[Withdrawal], conflict=None)
-    )
-    async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Withdraw a referral. A repetition gets the same answer, and the first reason remains."""
-        act = row(Subject.REFERRAL, "withdraw")
-        return await origin.act(act, referral_id, request, identity=identity, takes=Withdrawal)
-
-    _add_reviews(router, origin, who)
+    for act in _ACTS:
+        add_act(router, origin, who, act)
     for feature in origin.features:
         feature.routes(router, origin, who)
     return router
 
 
-def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """Add the routes of the second review."""
-
-    @router.post("/referrals/{referral_id}:release", **does(rules.ReviewedReferral))
-    async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Release another person's referral that is above its budget or above the daily quota."""
-        return await origin.act(RELEASE, referral_id, request, identity=identity)
-
-    @router.post("/referrals/{referral_id}:drop", **does(rules.ReviewedReferral))
-    async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Erase another person's referral instead of releasing it."""
-        return await origin.act(DROP, referral_id, request, identity=identity)
+#: The acts of filing: the withdrawal, and the second review.
+_ACTS: Final = (
+    ActRoute(
+        row(Subject.REFERRAL, "withdraw"),
+        rules.WithdrawnReferral,
+        "Withdraw a referral. A repetition gets the same answer, and the first reason remains.",
+        takes=Withdrawal,
+        conflict=None,
+    ),
+    ActRoute(
+        RELEASE,
+        rules.ReviewedReferral,
+        "Release another person's referral that is above its budget or above the daily quota.",
+    ),
+    ActRoute(DROP, rules.ReviewedReferral, "Erase another person's referral instead of releasing it."),
+)
 
 
 def _answer(view: Contract) -> Response:
