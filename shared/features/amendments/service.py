@@ -46,7 +46,7 @@ from shared.features.amendments.ports import AmendableReferral, WrongProvider
 from shared.features.amendments.store import PostgresAmendments
 from shared.features.filing.ports import StoredReferral
 from shared.features.filing.rules import AmendedReferral, Cut
-from shared.features.filing.service.referrals import Actor, debit_one, tell_taken_back
+from shared.features.filing.service.referrals import Actor, TombstoneSender, debit_one
 from shared.features.record_access.store import tell_opened
 from shared.platform.observability.logs import log
 
@@ -228,16 +228,9 @@ async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], act
     if not edges:
         return
     store = PostgresAmendments(acting.referrals.driver, acting.kek)
-    there = await tell_taken_back(
-        found.referral_id,
-        await store.told(edges),
-        StoredReferral(found.state, found.exercise, found.traceparent),
-        store=store,
-        reason=WithdrawalReason.OTHER,
-        party=found.party,
-        directory=acting.documents().directory,
-        at=acting.at,
-    )
+    filed = StoredReferral(found.state, found.exercise, found.traceparent)
+    sender = TombstoneSender(found.party, WithdrawalReason.OTHER, acting.documents().directory, acting.at)
+    there = await sender.tell(found.referral_id, await store.told(edges), filed, store=store)
     await store.take_back(edges, there)
 
 
@@ -249,25 +242,21 @@ def _answer(
     found: AmendableReferral, amended: AmendmentResult | None, *, revision: int, cut: tuple[Cut, ...]
 ) -> AmendedReferral:
     if amended is None:
-        state, reason, added = found.state, None, list[str]()
-        unchanged: Iterable[CurrentEdge] = found.edges
-        replaced: Iterable[CurrentEdge] = ()
-        ended: Iterable[CurrentEdge] = ()
-    else:
-        state, reason = amended.again.disposition, amended.again.work_reason
-        known = {each.known.edge_id for each in amended.replaced}
-        added = [each.recipient for each in amended.again.emitted if each.edge_id not in known]
-        added += [each.edge.recipient for each in amended.again.planned]
-        unchanged, replaced, ended = amended.unchanged, (*amended.replaced, *amended.planned), amended.taken_back
+        parties = {"unchanged": _parties(found.edges), "replaced": (), "added": (), "taken_back": ()}
+        return AmendedReferral(
+            referral_id=found.referral_id, revision=revision, state=found.state, work_reason=None, cut=cut, **parties
+        )
+    again, known = amended.again, {each.known.edge_id for each in amended.replaced}
+    added = {each.recipient for each in again.emitted if each.edge_id not in known}
     return AmendedReferral(
         referral_id=found.referral_id,
         revision=revision,
-        state=state,
-        work_reason=reason,
-        unchanged=_parties(unchanged),
-        replaced=_parties(replaced),
-        added=tuple(sorted(set(added))),
-        taken_back=_parties(ended),
+        state=again.disposition,
+        work_reason=again.work_reason,
+        unchanged=_parties(amended.unchanged),
+        replaced=_parties((*amended.replaced, *amended.planned)),
+        added=tuple(sorted(added | {each.edge.recipient for each in again.planned})),
+        taken_back=_parties(amended.taken_back),
         cut=cut,
     )
 

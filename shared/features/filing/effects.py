@@ -206,11 +206,7 @@ class OriginHandler:
 
     async def due(self, scope: RowScope) -> int:
         """Decide the due edges again, and forward late answers. Return the number of edges. Raises `Unavailable`."""
-
-        async def decide(session: Session, taking: ClaimedBatch) -> None:
-            await self.redecider.due(PostgresEdges(session.driver, self.kek), taking)
-
-        return await self.process_all("decide_again", scope, decide)
+        return await self.process_all("decide_again", scope, self._of_edges(self.redecider.due))
 
     async def missing(self, scope: RowScope) -> int:
         """Send edges and withdrawals again that their recipients lack. Return the number. Raises `Unavailable`."""
@@ -218,12 +214,11 @@ class OriginHandler:
         async def untold(session: Session, taking: ClaimedBatch) -> None:
             await self.redecider.untold(PostgresMissing(session.driver), taking)
 
-        async def missing(session: Session, taking: ClaimedBatch) -> None:
-            await self.redecider.missing(PostgresEdges(session.driver, self.kek), taking)
+        withdrawals = await self.process_all("withdraw_again", scope, untold)
+        return withdrawals + await self.process_all("issue_missing", scope, self._of_edges(self.redecider.missing))
 
-        return await self.process_all("withdraw_again", scope, untold) + await self.process_all(
-            "issue_missing", scope, missing
-        )
+    def _of_edges(self, step: Callable[[PostgresEdges, ClaimedBatch], Awaitable[None]]) -> InSession:
+        return lambda session, taking: step(PostgresEdges(session.driver, self.kek), taking)
 
     async def expire(self, scope: RowScope) -> int:
         """Erase referrals that have waited too long for a second person. Return the number. Raises `Unavailable`."""

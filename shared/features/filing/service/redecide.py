@@ -34,7 +34,7 @@ from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import WorkReason
 from shared.features.filing.ports import MissedWithdrawal, Retry, StaleReferral
 from shared.features.filing.rules import PAUSES
-from shared.features.filing.service.referrals import OriginSender, reachable, tombstone
+from shared.features.filing.service.referrals import OriginSender, TombstoneSender
 from shared.features.filing.store.edges import PostgresEdges
 from shared.features.filing.store.referrals import PostgresMissing
 from shared.platform.database.failure_isolation import ClaimedBatch
@@ -224,17 +224,8 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
 
 
 def _told_again(taken_back: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
-    if not reachable(taken_back.told, directory):
-        return None
-    return tombstone(
-        taken_back.referral_id,
-        taken_back.told,
-        taken_back.filed,
-        reason=taken_back.reason,
-        sender=taken_back.party,
-        directory=directory,
-        at=at,
-    )
+    sender, told = TombstoneSender(taken_back.party, taken_back.reason, directory, at), taken_back.told
+    return sender.compose(taken_back.referral_id, told, taken_back.filed) if sender.reaches(told) else None
 
 
 async def send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:

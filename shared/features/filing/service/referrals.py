@@ -68,12 +68,10 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # another transaction withdrew it while this one waited for the row
     await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
-    told, directory = await referrals.told(referral_id), acting.directory()
-    there = await tell_taken_back(
-        referral_id, told, filed, store=referrals, reason=reason, party=acting.party, directory=directory, at=acting.at
-    )
-    await referrals.mark_withdrawn(referral_id, there)
-    if left := [each for each in told if not reachable(each, directory)]:
+    told = await referrals.told(referral_id)
+    sender = TombstoneSender(acting.party, reason, acting.directory(), acting.at)
+    await referrals.mark_withdrawn(referral_id, await sender.tell(referral_id, told, filed, store=referrals))
+    if left := [each for each in told if not sender.reaches(each)]:
         log("withdrawal_untold", count=len(left))
 
 
@@ -169,67 +167,54 @@ class OriginSender:
         return [compose(message, said, addressing, sealed=sealed)]
 
 
-async def tell_taken_back(
-    referral_id: UUID,
-    told: Sequence[Addressee],
-    filed: StoredReferral,
-    *,
-    store: PartyStore,
-    reason: WithdrawalReason,
-    party: str,
-    directory: DirectoryIndex,
-    at: datetime,
-) -> list[tuple[UUID, Addressee]]:
-    """Send a withdrawal to each reachable recipient, and end all deadlines. Return the message of each current holder.
+@dataclass(frozen=True, slots=True)
+class TombstoneSender:
+    """The context for withdrawals of a party: their reason, the directory and the time."""
 
-    An instance that a recipient has left need not acknowledge. A recipient that has left the directory gets no message.
-    """
-    steps = [
-        EdgeStep.by(party, each.notice_id or referral_id, each.recipient, step=step)
-        for each in told
-        for step in taken_back(at)
-    ]
-    await store.clock((), steps)
-    reached = [each for each in told if reachable(each, directory)]
-    drafts = [
-        tombstone(referral_id, each, filed, reason=reason, sender=party, directory=directory, at=at) for each in reached
-    ]
-    await store.send(drafts)
-    return [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
+    party: str
+    reason: WithdrawalReason
+    directory: DirectoryIndex
+    at: datetime
 
+    async def tell(
+        self, referral_id: UUID, told: Sequence[Addressee], filed: StoredReferral, *, store: PartyStore
+    ) -> list[tuple[UUID, Addressee]]:
+        """Send a withdrawal to each reachable recipient, and end all deadlines. Return each current holder's message.
 
-def tombstone(
-    referral_id: UUID,
-    to: Addressee,
-    filed: StoredReferral,
-    *,
-    reason: WithdrawalReason,
-    sender: str,
-    directory: DirectoryIndex,
-    at: datetime,
-) -> Draft:
-    """Compose the withdrawal for a recipient at one instance. A provider learns only the notice's id."""
-    named = {"notice_id": str(to.notice_id)} if to.notice_id else {"referral_id": str(referral_id), "revision": 1}
-    return compose(
-        NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
-        named | {"act": str(uuid4()), "reason": reason.value},
-        Addressing(
+        An instance that a recipient has left need not acknowledge. A recipient that has left the directory gets no
+        message.
+        """
+        steps = [
+            EdgeStep.by(self.party, each.notice_id or referral_id, each.recipient, step=step)
+            for each in told
+            for step in taken_back(self.at)
+        ]
+        await store.clock((), steps)
+        sent = [(self.compose(referral_id, each, filed), each) for each in told if self.reaches(each)]
+        await store.send([draft for draft, _ in sent])
+        return [(draft.message_id, each) for draft, each in sent if each.there]
+
+    def compose(self, referral_id: UUID, to: Addressee, filed: StoredReferral) -> Draft:
+        """Compose the withdrawal for a recipient at one instance. A provider learns only the notice's id."""
+        named = {"notice_id": str(to.notice_id)} if to.notice_id else {"referral_id": str(referral_id), "revision": 1}
+        addressing = Addressing(
             subject=to.notice_id or referral_id,
             origin=referral_id,
-            sender=sender,
+            sender=self.party,
             recipient=to.recipient,
-            directory=directory,
+            directory=self.directory,
             exercise=filed.exercise,
-            at=at,
+            at=self.at,
             traceparent=filed.traceparent,
             place=to.instance,
-        ),
-    )
+        )
+        message = NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN
+        return compose(message, named | {"act": str(uuid4()), "reason": self.reason.value}, addressing)
 
-
-def reachable(told: Addressee, directory: DirectoryIndex) -> bool:
-    """Return whether the directory still has the recipient and its instance."""
-    return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
+    def reaches(self, told: Addressee) -> bool:
+        """Return whether the directory still has the recipient and its instance."""
+        directory = self.directory
+        return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
 
 class Debit(NamedTuple):
