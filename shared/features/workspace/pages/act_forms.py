@@ -29,19 +29,14 @@ AMEND: Final = _row("amend")
 
 REROUTE: Final = _row("reroute")
 
+#: The bodies that the act table does not name.
+_BODIES: Final[Mapping[str, type[Contract]]] = {"reroute": Rerouting, "withdraw": Withdrawal}
+_WITH_FORM: Final = (
+    *("reply", "uphold", "reroute", "check", "propose_override", "confirm_override", "transfer", "release", "drop"),
+    "withdraw",
+)
 #: The acts that have a form here, in the order of the page, each with its body type.
-FORMS: Final[Mapping[Act, type[Contract] | None]] = {
-    _row("reply"): _row("reply").takes,
-    _row("uphold"): _row("uphold").takes,
-    REROUTE: Rerouting,
-    _row("check"): _row("check").takes,
-    _row("propose_override"): _row("propose_override").takes,
-    _row("confirm_override"): _row("confirm_override").takes,
-    _row("transfer"): _row("transfer").takes,
-    _row("release"): None,
-    _row("drop"): None,
-    _row("withdraw"): Withdrawal,
-}
+FORMS: Final = {act: _BODIES.get(act.name, act.takes) for act in map(_row, _WITH_FORM)}
 
 _HINTS: Final[Mapping[str, str]] = {
     "release": "The referral is decided by the current law, and sent. Only a person that did not file it can do this.",
