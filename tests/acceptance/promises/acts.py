@@ -72,7 +72,7 @@ ACTS = (
     line(
         "Of fifty claims for one orphaned referral one succeeds, over processes and kills. With the lock off two do",
         "tests/services/hotline/test_claims_race.py",
-        "tests/services/hotline/test_claiming.py",
+        "tests/services/hotline/test_offers.py",
     ),
     line(
         "Two agencies that have opted in learn of each other. A third one, and one without opt-in, learn nothing",
@@ -82,12 +82,12 @@ ACTS = (
     line(
         "An identified child stays so on both sides and at audit. Only the origin sees the case reference",
         "tests/services/law_enforcement/test_outcomes.py",
-        "tests/services/hotline/test_outcomes_kept.py",
+        "tests/services/hotline/test_answers_kept.py",
     ),
     line(
         "Each contradictory answer is refused with its own code. After a lease expires a second officer can take over. "
         "A case that is passed on arrives with its history, and is returned if the other instance rejects it",
-        "tests/services/hotline/test_assessing.py",
+        "tests/services/hotline/test_offers.py",
         "tests/services/law_enforcement/test_leases.py",
         "tests/services/hotline/test_referred.py",
         "tests/journeys/test_agencies.py",
@@ -113,7 +113,7 @@ ACTS = (
     ),
     line(
         "If a provider falsely reports a removal, a recheck finds the item, and both sides mark it as reappeared",
-        "tests/services/hotline/test_looking_again.py",
+        "tests/services/hotline/test_answers_kept.py",
         "tests/journeys/test_answering.py",
     ),
 )

@@ -22,7 +22,7 @@ PEOPLE = (
         "Removals during a hold are published by country. No provider, with both tables, its own numbers and linear "
         "programming, learns that an item of its own was held. By provider, or by size alone → some do",
         "tests/deploy/statistics/test_held.py",
-        "tests/services/hotline/test_gone_while_held.py",
+        "tests/services/hotline/test_statistics.py",
     ),
     line(
         "A contributor recovers no foreign number of 1 to 4 in 10,000 tables, nor bounds one by linear programs in 100",
@@ -53,7 +53,7 @@ PEOPLE = (
     line("Published figures never change", "tests/deploy/statistics/test_publication.py"),
     line(
         "Of the reported removals, confirmed and reappeared ones count once per notice, as an independent recount does",
-        "tests/services/hotline/test_removals_counted.py",
+        "tests/services/hotline/test_statistics.py",
     ),
     line(
         "Each alert fires for its own fault only and is silent otherwise. Every metric in an alert or dashboard "

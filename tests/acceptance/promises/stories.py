@@ -37,7 +37,7 @@ STORIES = (
         "Over 80 virtual hours each clock of a notice becomes overdue when the policy says so. Until it is done, it is "
         "an attention item by its name. Other data gives another ladder without a line of code",
         "tests/services/industry/test_overdue.py",
-        "tests/services/hotline/test_overdue.py",
+        "tests/services/hotline/test_attention.py",
         "tests/journeys/test_overdue_story.py",
     ),
 )

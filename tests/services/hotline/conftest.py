@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -15,7 +16,10 @@ from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.hotline.hotlines import KEK, Hotlines, Prompt
 from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_holds import WINDOW_H, nothing_planned
+from tests.support.builders import AT
 from tests.support.exchange_world import world
+from tests.support.windowed import windowed
 
 endpoint = endpoint_fixture("hotline")
 
@@ -48,3 +52,12 @@ async def origin(database: Database) -> Origin:
 async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
     async with origin.intake.running(), origin.door() as opened:
         yield opened
+
+
+@pytest.fixture
+async def planned(origin: Origin) -> AsyncIterator[None]:
+    """Give every notice a window of three days, and clear the planned notices of other tests."""
+    origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
+    await nothing_planned(origin)
+    yield
+    await nothing_planned(origin)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 
 from shared.core.authority import Role
 from shared.core.canonical import digest
+from shared.core.contracts import registry
+from shared.core.contracts.base import Contract
+from shared.core.contracts.referral import ReferralSubmission
 from shared.core.envelope.datakeys import KeyEncryptionKey
+from shared.core.errors import Refused
 from shared.core.guard import edition
-from shared.core.ids import uuid7
+from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.acceptance import Acceptor
 from shared.core.protocol.message import Draft, Received
 from shared.core.protocol.prepare import Documents
@@ -41,10 +45,11 @@ from shared.instance.parties import FEATURES, SENT_AGAIN, answer_followers
 from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.identity import Identity
-from tests.services.doors import ACTOR, door, serving
+from tests.services.deliveries import received
+from tests.services.doors import ACTOR, asking, door, serving
 from tests.services.outgoing import forget_sent, keep_sent, sent_by
-from tests.support.builders import AT, HOTLINE, settlement
-from tests.support.exchange_world import World, submission
+from tests.support.builders import AT, HOTLINE, PROVIDER, settlement
+from tests.support.exchange_world import SUBMISSION, World, submission
 from tests.support.manual_clock import ManualClock
 
 KEK = KeyEncryptionKey(bytes(range(32)))
@@ -105,18 +110,27 @@ class Origin:
 
     async def file(self, *, traceparent: str | None = None, **changes: Any) -> UUID:
         """Submit a referral that reaches a hotline, three agencies and a provider."""
-        content = submission(external_ref=f"ref-{next(_references)}", **changes)
-        posted = digest(content.model_dump_json().encode())
-        filing = Submission(
-            self.intake.origin(HOTLINE), Role.MACHINE, content, traceparent, body_sha256=posted, actor=ACTOR
-        )
-        running = asyncio.create_task(self.intake.run())
-        try:
-            answer = await self.intake.submit(Request([filing], uuid7().bytes * 2, bytes(32), single=True))
-        finally:
-            running.cancel()
-        assert answer.status == 202
-        return UUID(json.loads(answer.body)["referral_id"])
+        (referral_id,) = await self.file_all([changes], traceparent=traceparent)
+        return referral_id
+
+    async def file_all(self, referrals: Sequence[Mapping[str, Any]], *, traceparent: str | None = None) -> list[UUID]:
+        """Submit referrals with these changes in one request."""
+        contents = [submission(external_ref=f"ref-{next(_references)}", **changes) for changes in referrals]
+        async with self.intake.running():
+            answer = await self.intake.submit(self.request(*contents, traceparent=traceparent, single=False))
+        results = json.loads(answer.body)["results"]
+        assert {each["status"] for each in results} == {202}
+        return [UUID(each["referral_id"]) for each in results]
+
+    def request(
+        self, *contents: ReferralSubmission | Refused, traceparent: str | None = None, single: bool | None = None
+    ) -> Request:
+        """Return one request with these submissions, or refusals of them."""
+        party, filed = self.intake.origin(HOTLINE), list[Submission]()
+        for each in contents:
+            posted = digest(repr(each).encode())
+            filed.append(Submission(party, Role.MACHINE, each, traceparent, body_sha256=posted, actor=ACTOR))
+        return Request(filed, uuid7().bytes * 2, bytes(32), len(filed) == 1 if single is None else single)
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, party: str = HOTLINE, role: Role = Role.ANALYST
@@ -130,10 +144,22 @@ class Origin:
             shown = await use_cases.show_referral(referral_id, self.acting(session))
         return shown.model_dump(mode="json", exclude_defaults=True)
 
+    async def edge(self, referral_id: UUID, recipient: str = PROVIDER) -> dict[str, Any]:
+        """Return the referral's edge to a recipient, as its party sees it."""
+        edges: list[dict[str, Any]] = (await self.show(referral_id))["edges"]
+        return next(each for each in edges if each["recipient"] == recipient)
+
+    async def notice_id(self, referral_id: UUID) -> UUID:
+        return UUID((await self.edge(referral_id))["notice_id"])
+
+    async def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run a statement in a transaction of the instance, and return its rows."""
+        async with self.database.transaction(APPLYING) as session:
+            return await session.driver.fetch(statement, *arguments)
+
     async def erase(self, referral_id: UUID) -> None:
         """Erase the record of a referral."""
-        async with self.database.transaction(APPLYING) as session:
-            await session.driver.execute(ERASE_AGAIN, [referral_id], [HOTLINE])
+        await self.sql(ERASE_AGAIN, [referral_id], [HOTLINE])
 
     async def work(self, reason: str) -> list[UUID]:
         """Return the unrouted referrals with this reason, newest first."""
@@ -198,6 +224,50 @@ class Origin:
 
     def _documents(self) -> Documents:
         return self.world.documents
+
+
+def said(
+    name: str,
+    subject: UUID,
+    by: str,
+    number: int = 1,
+    *,
+    sealed: Contract | None = None,
+    instance: str | None = None,
+    **words: Any,
+) -> Received:
+    """Return a party's message to the origin about a referral or notice. `words` are fields of the clear part."""
+    message = getattr(registry, name.upper())
+    about = {"notice_id": subject} if "notice_id" in message.clear.model_fields else {"referral_id": subject}
+    revised = {"revision": 1} if "revision" in message.clear.model_fields else {}
+    clear = message.clear.model_validate(about | revised | {"act": uuid4(), "number": number} | words)
+    return received(message, clear, subject=subject, sender=by, recipient=HOTLINE, sealed=sealed, instance=instance)
+
+
+def answered(notice_id: UUID, number: int, *items: dict[str, Any], **words: Any) -> Received:
+    """Return the provider's answer about these items, each of the first round unless it says so."""
+    stated = tuple({"n": 1, "round": 1} | each for each in items)
+    return said("notice_answered", notice_id, PROVIDER, number, items=stated, **words)
+
+
+def body_of(**changes: Any) -> dict[str, Any]:
+    """Return the sample submission with a reference of its own."""
+    return SUBMISSION | {"external_ref": f"ref-{uuid7().hex[:24]}"} | changes
+
+
+async def act(
+    client: httpx.AsyncClient,
+    referral_id: UUID,
+    name: str,
+    posted: Any,
+    *,
+    party: str = HOTLINE,
+    role: Role = Role.ANALYST,
+) -> tuple[int, str]:
+    """Return the status with the state after an act of the origin, or the code of its refusal."""
+    headers = asking(party, role=role, key=uuid7().hex)
+    answer = await client.post(f"/v1/referrals/{referral_id}:{name}", json=posted, headers=headers)
+    return answer.status_code, answer.json()["state" if answer.is_success else "code"]
 
 
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:

@@ -16,21 +16,18 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.core.authority import Role
 from shared.core.canonical import digest
 from shared.core.contracts.evidence import SignedAcceptance
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.acceptance import AuditState, at_audit, check_acceptance
-from shared.core.protocol.message import Record
-from shared.features.filing.rules import Request, Submission
 from tests.services.audit.log import Log
 from tests.services.databases import connected
-from tests.services.doors import ACTOR, asking
-from tests.services.hotline.origin import Origin
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin, body_of
 from tests.services.outgoing import about, forget_sent
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import SUBMISSION, submission
+from tests.support.exchange_world import submission
 from tests.support.foreign_proofs import foreign_verdicts
 
 #: Statements that erase one referral, in tables with and without row-level security.
@@ -44,7 +41,7 @@ ERASED = (
 
 def written(**changes: Any) -> bytes:
     """Return a referral with a spacing that no serialiser of the project produces."""
-    return json.dumps(SUBMISSION | {"external_ref": f"kept-{uuid7().hex[:24]}"} | changes, indent=3).encode()
+    return json.dumps(body_of(**changes), indent=3).encode()
 
 
 async def post(client: httpx.AsyncClient, path: str, body: bytes, key: str | None = None) -> httpx.Response:
@@ -78,12 +75,7 @@ async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAc
 
 async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[str]:
     """Return the body hashes that audit has of the referral, once all messages have reached it."""
-    drafts = await origin.waiting()
-    return hashes_in(origin, origin.world.records(drafts), acceptance)
-
-
-def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
-    entries = Log(origin.database, origin.world).entries_of(*records)
+    entries = Log(origin.database, origin.world).entries_of(*origin.world.records(await origin.waiting()))
     decided = [json.loads(one.detail) for each in entries for one in each.decisions]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 
@@ -123,20 +115,12 @@ async def test_whoever_repeats_the_request_is_given_the_same_bytes(
     assert (await post(client, path, body, key)).content == first.content
 
 
-def request_of(origin: Origin, *references: str) -> Request:
-    """Return one request that submits a referral under each of these references."""
-    contents = [submission(external_ref=each) for each in references]
-    party = origin.intake.origin(HOTLINE)
-    filed = [Submission(party, Role.MACHINE, each, body_sha256=digest(b"x"), actor=ACTOR) for each in contents]
-    return Request(filed, uuid7().bytes * 2, bytes(32), single=len(filed) == 1)
-
-
 async def test_all_requests_of_a_transaction_share_a_signature(origin: Origin) -> None:
     """Also if a reference turns out to be taken: all submissions are answered again in the next transaction."""
-    taken, *others = [f"kept-{uuid7().hex[:24]}" for _ in range(5)]
-    requests = [request_of(origin, others[0]), request_of(origin, *others[1:3]), request_of(origin, taken, others[3])]
+    taken, *others = [submission(external_ref=f"kept-{uuid7().hex[:24]}") for _ in range(5)]
+    requests = [origin.request(*each) for each in ((others[0],), others[1:3], (taken, others[3]))]
     async with origin.intake.running():
-        await origin.intake.submit(request_of(origin, taken))
+        await origin.intake.submit(origin.request(taken))
         replies = await asyncio.gather(*map(origin.intake.submit, requests))
         assert replies == await asyncio.gather(*map(origin.intake.submit, requests))
     single, both, mixed = (json.loads(each.body) for each in replies)
@@ -145,13 +129,6 @@ async def test_all_requests_of_a_transaction_share_a_signature(origin: Origin) -
     answers = [single, *both["results"], changed]
     assert [checked(origin, each).referral_id for each in answers] == [UUID(each["referral_id"]) for each in answers]
     assert len({each["acceptance"]["proof"]["signature"] for each in answers}) == 1
-
-
-async def test_a_reference_that_is_taken_is_accepted_no_second_time(client: httpx.AsyncClient) -> None:
-    body = written()
-    assert (await post(client, "", body)).status_code == 202
-    again = await post(client, "", body)
-    assert (again.status_code, "acceptance" in again.json()) == (409, False)
 
 
 async def test_what_is_decided_again_is_still_told_with_the_same_hash(

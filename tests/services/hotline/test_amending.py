@@ -9,15 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.core.contracts.answers import NoticeNotOursClear
-from shared.core.contracts.items import ITEMS_MAX, DisownedItem
-from shared.core.contracts.registry import NOTICE_NOT_OURS
-from shared.core.ids import uuid4, uuid7
+from shared.core.contracts.items import ITEMS_MAX
+from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
 from shared.core.protocol.message import Draft, Received
-from tests.services.deliveries import received
 from tests.services.doors import asking
-from tests.services.hotline.origin import Origin, applied
+from tests.services.hotline.origin import Origin, applied, body_of, said
 from tests.services.hotline.transferring import EUROPE, claim, items, transfer
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, move, told_to_audit
@@ -25,7 +22,7 @@ from tests.support.exchange_world import SUBMISSION, move, told_to_audit
 
 async def filed(client: httpx.AsyncClient, **changes: Any) -> tuple[UUID, dict[str, Any]]:
     """Submit a referral; return its id and the posted body."""
-    body = SUBMISSION | {"external_ref": f"amended-{uuid7().hex[:24]}"} | changes
+    body = body_of(**changes)
     answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
     assert answer.status_code == 202, answer.text
     return UUID(answer.json()["referral_id"]), body
@@ -66,23 +63,12 @@ def judged(*finals: str, status: str = "final") -> dict[str, Any]:
     return {"items": [item | {"assessments": stated}, *others]}
 
 
-BOTH = [("baseline", "not_illegal"), ("not_illegal", "baseline")]
-
-
-@pytest.mark.parametrize("finals", BOTH)
-async def test_an_item_is_finally_baseline_or_not_illegal(client: httpx.AsyncClient, finals: tuple[str, str]) -> None:
-    body = SUBMISSION | {"external_ref": f"final-{uuid7().hex[:24]}"} | judged(*finals)
-    answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
-    told = answer.json()
-    assert (answer.status_code, told["code"]) == (422, "assessment_final")
-    assert told["field"] == "/items/0/assessments"
-    provisional = body | judged(*finals, status="provisional")
-    answer = await client.post("/v1/referrals", json=provisional, headers=asking(HOTLINE, key=uuid7().hex))
-    assert answer.status_code == 202, answer.text
-
-
-@pytest.mark.parametrize(("first", "second"), BOTH)
-async def test_an_amendment_leaves_a_final_finding_final(client: httpx.AsyncClient, first: str, second: str) -> None:
+@pytest.mark.parametrize(("first", "second"), [("baseline", "not_illegal"), ("not_illegal", "baseline")])
+async def test_a_final_finding_stays_final(client: httpx.AsyncClient, first: str, second: str) -> None:
+    posted, headers = body_of(**judged(first, second)), asking(HOTLINE, key=uuid7().hex)
+    told = (await client.post("/v1/referrals", json=posted, headers=headers)).json()
+    assert (told["status"], told["code"], told["field"]) == (422, "assessment_final", "/items/0/assessments")
+    await filed(client, **judged(first, second, status="provisional"))
     referral_id, body = await filed(client, **judged(first))
     for finals in ((second,), (first, second)):
         answer = await amend(client, referral_id, body | judged(*finals))
@@ -133,24 +119,18 @@ def hosted(*places: int) -> list[dict[str, Any]]:
 
 
 async def disown(origin: Origin, notice_id: UUID, numbers: Collection[int], *, number: int) -> None:
-    said = tuple(DisownedItem(n=n) for n in numbers)
-    clear = NoticeNotOursClear(notice_id=notice_id, disowned=said, act=uuid4(), number=number)
-    message = received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
-    assert await applied(origin, message) == [None]
-
-
-async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
-    return next(each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER)
+    disowned = tuple({"n": n} for n in numbers)
+    assert await applied(origin, said("notice_not_ours", notice_id, PROVIDER, number, disowned=disowned)) == [None]
 
 
 async def test_a_notice_disowned_twice_is_shown_amended_and_moves(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, body = await filed(client, items=hosted(*range(10)))
-    notice_id = UUID((await notice(origin, referral_id))["notice_id"])
+    notice_id = await origin.notice_id(referral_id)
     await disown(origin, notice_id, range(1, 11), number=1)
     await amended(client, referral_id, body | {"items": hosted(*range(10, 20))})
     # One item stays unanswered, so the edge is open and follows its recipient.
     await disown(origin, notice_id, range(11, 20), number=500_000)
-    assert len((await notice(origin, referral_id))["answer_detail"]["disowned"]) == 19
+    assert len((await origin.edge(referral_id))["answer_detail"]["disowned"]) == 19
     await amended(client, referral_id, body | {"items": hosted(*range(10, 20)), "media_kind": "video"}, revision=2)
     await sent(origin)
     move(origin.world, PROVIDER)

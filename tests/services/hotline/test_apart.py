@@ -12,18 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.authority import Role
-from shared.core.canonical import digest
 from shared.core.ids import uuid7
 from shared.features.contacts import effects as contacts_effects
 from shared.features.filing import effects
-from shared.features.filing.rules import HttpReply, Request, Submission
+from shared.features.filing.rules import HttpReply, Request
 from shared.features.filing.service.intake import Intake
 from shared.platform.database.failure_isolation import Act, ClaimedBatch, Isolation
 from shared.platform.database.transactions import RowScope
 from shared.platform.observability.metrics import REGISTRY
 from shared.platform.observability.retry_backoff import PAUSE_MAX
-from tests.services.doors import ACTOR, until_idle
+from tests.services.doors import until_idle
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_contacts import BE, NL, accepted, answered
 from tests.services.hotline.test_contacts import filed as met
@@ -31,7 +29,7 @@ from tests.services.hotline.test_duplicates import at, linking, spellings
 from tests.services.hotline.test_edges_wait import BEHIND, upgraded
 from tests.services.hotline.test_holds import WINDOW_H, nothing_planned, timers
 from tests.services.hotline.test_second_person import over_budget
-from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.builders import AT, POLICE, PROVIDER
 from tests.support.exchange_world import move, submission
 from tests.support.windowed import windowed
 
@@ -39,8 +37,9 @@ Look = Callable[[], Awaitable[object]]
 
 
 async def run(origin: Origin, statement: str, *arguments: Any) -> Any:
-    async with origin.database.transaction(APPLYING) as session:
-        return await session.driver.fetchval(statement, *arguments)
+    """Run a statement; return the first value, if it has any."""
+    rows = await origin.sql(statement, *arguments)
+    return rows[0][0] if rows else None
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,7 @@ class Loop:
     due: str = ""
     kept: str = "content"
     breaks: str = "'broken'"
-    begins: Callable[[Origin], Awaitable[None]] | None = None
-
-
-async def _filed(origin: Origin) -> UUID:
-    return await origin.file()
+    begins: Callable[[Origin], object] | None = None
 
 
 async def _waits(origin: Origin) -> UUID:
@@ -74,25 +69,9 @@ async def _met(origin: Origin) -> UUID:
     return referral_id
 
 
-async def _unreleased(origin: Origin) -> UUID:
-    return await origin.file(items=over_budget()["items"])
-
-
 async def _planned(origin: Origin) -> UUID:
     origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
     return await origin.file()
-
-
-async def _placed(origin: Origin) -> UUID:
-    return await origin.file(**at(spellings(uuid7().hex)[0]))
-
-
-async def _moves(origin: Origin) -> None:
-    move(origin.world, PROVIDER)
-
-
-async def _reads(origin: Origin) -> None:
-    upgraded(origin)
 
 
 def _of_bus(name: str) -> Callable[[Origin], Look]:
@@ -103,19 +82,19 @@ _POLICES: Final = f"referral_id = $1 AND recipient = '{POLICE}'"
 PROVIDERS: Final = f"referral_id = $1 AND recipient = '{PROVIDER}'"
 LOOPS: Final = {
     "decides again what has waited for it": Loop(
-        _filed,
+        Origin.file,
         _of_bus("due"),
         due=f"UPDATE edge SET redecide_at = '{AT.isoformat()}' WHERE {_POLICES}",
         done=f"SELECT count(*) = 2 FROM edge WHERE {_POLICES}",
     ),
     "issues anew what its recipient lacks": Loop(
-        _filed,
+        Origin.file,
         _of_bus("missing"),
         due=f"UPDATE edge SET is_missing = true WHERE {_POLICES}",
         done=f"SELECT NOT is_missing FROM edge WHERE {_POLICES}",
     ),
     "tells again what was taken back": Loop(
-        _filed,
+        Origin.file,
         _of_bus("missing"),
         due=f"""
 WITH gone AS (UPDATE referral SET state = 'withdrawn', withdrawn_reason = 'filed_in_error' WHERE referral_id = $1)
@@ -125,7 +104,7 @@ UPDATE edge SET is_missing = true WHERE {_POLICES}
         kept="withdrawn_reason",
     ),
     "erases what nobody has looked at": Loop(
-        _unreleased,
+        lambda origin: origin.file(items=over_budget()["items"]),
         _of_bus("expire"),
         due="UPDATE referral SET accepted_at = accepted_at - interval '30 days' WHERE referral_id = $1",
         done="SELECT state = 'dropped' FROM referral WHERE referral_id = $1",
@@ -141,19 +120,19 @@ UPDATE edge SET is_missing = true WHERE {_POLICES}
     "sends what can be read now": Loop(
         _waits,
         _of_bus("issue"),
-        begins=_reads,
+        begins=upgraded,
         done="SELECT NOT EXISTS (SELECT FROM edge WHERE referral_id = $1 AND state = 'waiting')",
     ),
     "sends anew what can be read now": Loop(
-        _filed,
+        Origin.file,
         _of_bus("issue"),
         due=f"UPDATE edge SET is_unreadable = true WHERE {_POLICES}",
         done=f"SELECT NOT is_unreadable FROM edge WHERE {_POLICES}",
     ),
     "follows who has moved": Loop(
-        _filed,
+        Origin.file,
         lambda origin: lambda: origin.bus.follow(origin.world.documents.directory),
-        begins=_moves,
+        begins=lambda origin: move(origin.world, PROVIDER),
         done=f"SELECT instance = 'industry_two' FROM edge WHERE {PROVIDERS}",
     ),
     "issues what is planned": Loop(
@@ -163,7 +142,7 @@ UPDATE edge SET is_missing = true WHERE {_POLICES}
         done="SELECT NOT EXISTS (SELECT FROM edge WHERE referral_id = $1 AND state = 'planned')",
     ),
     "links places": Loop(
-        _placed,
+        lambda origin: origin.file(**at(spellings(uuid7().hex)[0])),
         lambda origin: linking(origin).look,
         done="SELECT EXISTS (SELECT FROM location_token WHERE referral_id = $1)",
     ),
@@ -206,7 +185,7 @@ class Pair:
         saved = await run(origin, f"SELECT {loop.kept} FROM referral WHERE referral_id = $1", bad)
         await run(origin, f"UPDATE referral SET {loop.kept} = {loop.breaks} WHERE referral_id = $1", bad)
         if loop.begins is not None:
-            await loop.begins(origin)
+            loop.begins(origin)
         return cls(origin, loop, bad, good, saved)
 
     async def done(self) -> tuple[bool, bool]:
@@ -274,40 +253,20 @@ async def test_a_full_batch_that_fails_last_is_sent_one_by_one(origin: Origin, m
     assert len(tried) > 2
 
 
-async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure before any subject was claimed belongs to no subject.
+async def test_each_kind_of_work_has_its_scope_and_stops_no_other(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits too long is erased of suspended parties, too.
 
-    It is reported, and the rest of the turn is done.
+    A failure before any subject was claimed belongs to no subject. It is reported, and the rest of the turn is done.
     """
-    seen = list[str]()
-
-    async def fails(*_: object) -> int:
-        seen.append("fails")
-        raise ZeroDivisionError
-
-    async def goes_on(*_: object) -> int:
-        seen.append("goes on")
-        return 0
-
-    async def ends(_: float) -> None:
-        raise EndOfTurn
-
-    monkeypatch.setattr(origin.bus, "due", fails)
-    monkeypatch.setattr(origin.bus, "works", [goes_on])
-    monkeypatch.setattr("asyncio.sleep", ends)
-    with pytest.raises(EndOfTurn):
-        await origin.bus.run(lambda: APPLYING, erasing=lambda: APPLYING)
-    assert seen == ["fails", "goes on"]
-
-
-async def test_what_waits_too_long_is_erased_of_suspended_too(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     heard, served = replace(APPLYING, parties=[]), APPLYING
     within = dict[str, RowScope]()
 
     def looks(work: str) -> Callable[[RowScope], Awaitable[int]]:
         async def look(scope: RowScope) -> int:
             within[work] = scope
-            return 0
+            raise ZeroDivisionError
 
         return look
 
@@ -323,8 +282,12 @@ async def test_what_waits_too_long_is_erased_of_suspended_too(origin: Origin, mo
     assert within == {"due": heard, "missing": heard, "expire": served, "suggest": heard}
 
 
+def fresh(origin: Origin) -> Request:
+    return origin.request(submission(external_ref=f"apart-{uuid7().hex[:24]}"))
+
+
 async def test_a_request_that_breaks_its_batch_breaks_no_other(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare, together, broken = Intake._prepare, list[int](), request(origin)
+    prepare, together, broken = Intake._prepare, list[int](), fresh(origin)
 
     async def fails(self: Intake, requests: Sequence[Request], *given: Any) -> Any:
         together.append(len(requests))
@@ -334,19 +297,11 @@ async def test_a_request_that_breaks_its_batch_breaks_no_other(origin: Origin, m
 
     monkeypatch.setattr(Intake, "_prepare", fails)
     async with origin.intake.running():
-        filed = [origin.intake.submit(each) for each in (broken, request(origin))]
+        filed = [origin.intake.submit(each) for each in (broken, fresh(origin))]
         bad, good = await asyncio.gather(*filed, return_exceptions=True)
     assert isinstance(bad, ZeroDivisionError)
     assert isinstance(good, HttpReply)
     assert (good.status, max(together)) == (202, 2)
-
-
-def request(origin: Origin) -> Request:
-    content = submission(external_ref=f"apart-{uuid7().hex[:24]}")
-    posted = digest(content.model_dump_json().encode())
-    party = origin.intake.origin(HOTLINE)
-    filing = Submission(party, Role.MACHINE, content, None, body_sha256=posted, actor=ACTOR)
-    return Request([filing], uuid7().bytes * 2, bytes(32), single=True)
 
 
 class EndOfTurn(Exception):

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import Unavailable
 from shared.features.filing import effects
 from shared.platform.database.failure_isolation import ClaimedBatch
 from shared.platform.observability.metrics import REGISTRY
@@ -76,22 +75,3 @@ async def test_what_fails_beside_others_waits_longer_each_time(origin: Origin, m
         origin.clock.advance(60)
     assert sorted({*tried}) == [0, 1, 3, 7]
     await pair.mend()
-
-
-async def test_without_a_database_moves_are_sought_less_often(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    away, pauses = [True, True, False], list[float]()
-
-    async def follow(_: object) -> None:
-        if away.pop(0):
-            raise Unavailable("database_unavailable")
-
-    async def later(pause: float) -> None:
-        pauses.append(pause)
-        if not away:
-            raise EndOfTurn
-
-    monkeypatch.setattr(origin.bus, "follow", follow)
-    monkeypatch.setattr("asyncio.sleep", later)
-    with pytest.raises(EndOfTurn):
-        await origin.bus.follow_moves()
-    assert pauses == [effects.LOOK_EVERY_S, effects.LOOK_EVERY_S, effects.NOTICED_S]

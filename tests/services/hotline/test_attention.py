@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from shared.core.contracts.answers import CaseDeclinedClear, NoticeNotOursClear
-from shared.core.contracts.items import DisownedItem, ItemAnswer
-from shared.core.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
-from shared.core.ids import uuid4
+from shared.core.acts.act import Subject
+from shared.core.authority import Role
 from shared.core.protocol.message import Received
-from shared.core.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
+from shared.core.routing.clocks import Law
+from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.features.attention.api import AttentionRoutes, AttentionSource
+from shared.features.attention.api import AttentionRoutes, AttentionSource, overdue
 from shared.features.filing.store.attention import origin_waits
-from tests.services.deliveries import numbered, received
-from tests.services.doors import attention_list, serving
-from tests.services.hotline.origin import APPLYING, KEK, Origin
-from tests.services.hotline.test_answers_kept import answered, applied
-from tests.services.hotline.test_outcomes_kept import UNKNOWN, accepted, outcome
-from tests.support.builders import HOTLINE, POLICE, PROVIDER, settlement
+from shared.platform.database.transactions import RowScope
+from shared.platform.timers.store import read_due
+from tests.services.doors import attention_list, serving, timers_of, until_idle
+from tests.services.hotline.origin import APPLYING, KEK, Origin, answered, applied, said
+from tests.services.hotline.test_answers_kept import accepted, outcome
+from tests.shared.core.routing.test_clocks import SAMPLE_LAW
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, settlement
+from tests.support.manual_clock import ManualClock
 
 P0 = {"level": "p0_child_at_risk", "basis": ["ongoing_abuse"]}
 P3 = {"level": "p3_informational"}
@@ -41,34 +43,16 @@ async def about(origin: Origin, referral_id: UUID) -> list[Row]:
     return [row for row in await attention(origin) if row["subject"] == str(referral_id)]
 
 
-async def edge(origin: Origin, referral_id: UUID, recipient: str) -> Row:
-    return next(each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == recipient)
-
-
-async def notice_of(origin: Origin, referral_id: UUID) -> UUID:
-    return UUID((await edge(origin, referral_id, PROVIDER))["notice_id"])
-
-
-def declined(referral_id: UUID, reason: CaseDeclineReason = CaseDeclineReason.NO_CAPACITY) -> Received:
-    clear = CaseDeclinedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1, reason=reason)
-    return received(CASE_DECLINED, clear, subject=referral_id, sender=POLICE, recipient=HOTLINE)
-
-
-def not_ours(notice_id: UUID) -> Received:
-    clear = NoticeNotOursClear(notice_id=notice_id, disowned=(DisownedItem(n=1),), **numbered(1))
-    return received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
+def declined(referral_id: UUID) -> Received:
+    return said("case_declined", referral_id, POLICE, reason="no_capacity")
 
 
 async def receipt(
     origin: Origin, referral_id: UUID, recipient: str, outcome: ReceiptOutcome, code: str | None = None
 ) -> None:
     """Report an outcome from one recipient's instance for the message that carries its edge."""
-    async with origin.database.transaction(APPLYING) as session:
-        message_id, instance = await session.driver.fetchrow(
-            "SELECT message_id, instance FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1",
-            referral_id,
-            recipient,
-        )
+    place = "SELECT message_id, instance FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1"
+    ((message_id, instance),) = await origin.sql(place, referral_id, recipient)
     await origin.heard(settlement(message_id, outcome, code, by=instance))
 
 
@@ -97,7 +81,7 @@ async def test_a_child_at_risk_stands_first_until_everybody_has_answered_for_goo
     before = len(first)
     await applied(origin, accepted(referral_id))
     assert len(await about(origin, referral_id)) == before
-    await applied(origin, outcome(referral_id, 2, CaseOutcome.CLOSED, UNKNOWN))
+    await applied(origin, outcome(referral_id, 2, "closed", "unknown"))
     left = await about(origin, referral_id)
     assert POLICE not in {row["party"] for row in left}
     assert len(left) == before - 1
@@ -151,16 +135,15 @@ async def _fate(origin: Origin, fate: str, **filed: Any) -> UUID:
         case "declined":
             await applied(origin, declined(referral_id))
         case "not_ours":
-            await applied(origin, not_ours(await notice_of(origin, referral_id)))
+            notice_id = await origin.notice_id(referral_id)
+            await applied(origin, said("notice_not_ours", notice_id, PROVIDER, disowned=({"n": 1},)))
         case "rejected":
-            said = ItemAnswer(n=1, round=1, rejection=NoticeRejection.NOT_FOUND)
-            await applied(origin, answered(await notice_of(origin, referral_id), 1, said))
+            await applied(origin, answered(await origin.notice_id(referral_id), 1, {"rejection": "not_found"}))
         case "actioned":
-            said = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
-            await applied(origin, answered(await notice_of(origin, referral_id), 1, said))
+            await applied(origin, answered(await origin.notice_id(referral_id), 1, {"action": "removed"}))
         case "closed":
             await applied(origin, accepted(referral_id))
-            await applied(origin, outcome(referral_id, 2, CaseOutcome.CLOSED, UNKNOWN))
+            await applied(origin, outcome(referral_id, 2, "closed", "unknown"))
         case "withdrawn":
             await applied(origin, declined(referral_id))
             await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -214,3 +197,52 @@ async def test_a_recount_of_all_fates_finds_nothing_missing_and_nothing_more(ori
     assert {*listed} - expected == set()
     assert expected - {*listed} == set()
     assert len(listed) == len(expected), json.dumps(sorted(listed))
+
+
+# -- Overdue acts of counterparts are on the list, with party and clock, until they are done.
+
+
+async def overdue_rows(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 200) -> list[dict[str, Any]]:
+    """Return the lines about the referral in the hotline's list, this many hours after the submission."""
+    clock = ManualClock(AT + timedelta(hours=hours))
+    law = Law(origin._documents().directory, SAMPLE_LAW)
+    await until_idle(timers_of(origin.database, lambda _: law, clock, APPLYING))
+    held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
+    sources = (AttentionSource("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
+    found = await attention_list(AttentionRoutes(held, sources), HOTLINE, "hotline", limit=limit)
+    rows = [row for row in found if row["subject"] == str(referral_id)]
+    # No line is repeated, however the pages are cut. Other referrals may have several edges to one party.
+    assert len({(row.get("party"), *row["reasons"], row.get("clock")) for row in rows}) == len(rows)
+    return rows
+
+
+async def overdue_clocks(origin: Origin, referral_id: UUID, *, hours: int) -> set[str]:
+    """Return the clocks towards the provider that have run out this many hours after the submission."""
+    async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
+        due = await read_due(session.driver, HOTLINE, after=None, limit=200, subject=referral_id)
+    return {each.clock for each in due if each.counterpart == PROVIDER and each.due_at <= AT + timedelta(hours=hours)}
+
+
+async def test_a_silent_provider_is_overdue_rung_by_rung_until_it_has_answered(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert await overdue_rows(origin, referral_id, hours=1) == []
+    rows = await overdue_rows(origin, referral_id, hours=80)
+    assert [row["clock"] for row in rows if row["party"] == PROVIDER] == ["practice-notice-to-owner"]
+    late = await overdue_clocks(origin, referral_id, hours=80)
+    assert {"practice-notice-reminder", "practice-notice-to-owner"} <= late
+    assert "practice-notice-to-registrar" not in late
+    assert {(row["kind"], *row["reasons"], row["mend"]) for row in rows} == {("referral", "overdue", "call")}
+    assert await applied(origin, answered(await origin.notice_id(referral_id), 1, {"action": "removed"})) == [None]
+    left = [row for row in await overdue_rows(origin, referral_id, hours=80) if row["party"] == PROVIDER]
+    assert {(row["clock"], row["mend"]) for row in left} == {("practice-recheck", "recheck")}
+
+
+async def test_it_stands_among_the_others_by_since_when(origin: Origin) -> None:
+    referral_id = await origin.file()
+    origin.clock.advance(30 * 3600)
+    assert await applied(origin, declined(referral_id)) == [None]
+    rows = await overdue_rows(origin, referral_id, hours=80, limit=9)
+    reasons = [row["reasons"][0] for row in rows]
+    assert {"overdue", "declined"} <= {*reasons}
+    assert [row["since"] for row in rows] == sorted(row["since"] for row in rows)
+    assert await overdue_rows(origin, referral_id, hours=80) == rows

@@ -20,7 +20,6 @@ from pydantic_core import to_json
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
 from shared.features.filing.api.checking import CheckRequest, CheckWorker, check_posted
-from shared.platform.database.transactions import Database
 from shared.platform.http import worker_process as aside_module
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
@@ -176,14 +175,6 @@ async def test_a_dear_check_gives_the_others_their_turns(aside: CheckWorker) -> 
     assert await least_gap_share(lambda: aside(posted(body)), wanted=0.3) < 0.3
 
 
-@pytest.fixture
-async def client(database: Database) -> AsyncIterator[tuple[Origin, httpx.AsyncClient]]:
-    origin = Origin(database, world())
-    await origin.forget()
-    async with origin.intake.running(), origin.door() as opened:
-        yield origin, opened
-
-
 def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Callable[[str, int], None]) -> None:
     """Redirect the charges of the routes and the intake. The routes are already open, and their API is frozen."""
     object.__setattr__(origin.api.serving, "owe", by_door)
@@ -191,12 +182,11 @@ def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Calla
 
 
 @pytest.mark.timing
-async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin, httpx.AsyncClient]) -> None:
-    _, door = client
+async def test_a_dense_filing_gives_the_others_their_turns(client: httpx.AsyncClient) -> None:
     headers = asking(HOTLINE) | {"content-type": JSON}
 
     async def filing() -> None:
-        answer = await door.post(
+        answer = await client.post(
             "/v1/referrals:batch", content=large_referrals(20), headers=headers | {"idempotency-key": uuid7().hex}
         )
         assert {each["status"] for each in answer.json()["results"]} == {202}
@@ -204,8 +194,7 @@ async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin,
     assert await least_gap_share(filing, wanted=0.5) < 0.5
 
 
-async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Origin, httpx.AsyncClient]) -> None:
-    origin, door = client
+async def test_what_is_filed_and_checked_is_owed_by_who_asked(origin: Origin, client: httpx.AsyncClient) -> None:
     owed: dict[str, int] = {}
 
     def owe(party: str, work: int) -> None:
@@ -213,22 +202,21 @@ async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Orig
 
     charge(origin, owe, owe)
     one: dict[str, Any] = SUBMISSION | {"external_ref": uuid7().hex}
-    looked = await door.post("/v1/referrals:check", json=one, headers=asking(HOTLINE))
+    looked = await client.post("/v1/referrals:check", json=one, headers=asking(HOTLINE))
     edges = len(looked.json()["results"][0]["recipients"])
     assert owed == {HOTLINE: 1 + len(SUBMISSION["items"]) + edges}
-    await door.post("/v1/referrals", json=one, headers=asking(HOTLINE, key=uuid7().hex))
+    await client.post("/v1/referrals", json=one, headers=asking(HOTLINE, key=uuid7().hex))
     assert owed == {HOTLINE: 2 * (1 + len(SUBMISSION["items"]) + edges)}
 
 
 @pytest.mark.parametrize("path", ["batch", "check"])
-async def test_a_body_of_wrong_form_is_owed_by_who_asked(client: tuple[Origin, httpx.AsyncClient], path: str) -> None:
-    origin, door = client
+async def test_a_body_of_wrong_form_is_owed_by_who_asked(origin: Origin, client: httpx.AsyncClient, path: str) -> None:
     owed: list[int] = []
     charge(origin, lambda _, work: owed.append(work), lambda *_: None)
     headers = asking(HOTLINE, key=uuid7().hex) | {"content-type": JSON}
 
     async def told(body: bytes) -> httpx.Response:
-        return await door.post(f"/v1/referrals:{path}", content=body, headers=headers)
+        return await client.post(f"/v1/referrals:{path}", content=body, headers=headers)
 
     answer = await told(nested_values())
     assert (answer.status_code, answer.json()["code"], owed) == (422, "batch_size", [len(nested_values()) // 1024 + 1])

@@ -15,7 +15,7 @@ from shared.core.ids import uuid7
 from shared.platform.admission.budgets import Budgets
 from shared.platform.http.identity import Identity
 from tests.services.doors import asking
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import Origin, body_of
 from tests.services.hotline.transferring import orphan, transfer
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION
@@ -51,10 +51,6 @@ async def client(owed: Owed, origin: Origin) -> AsyncIterator[httpx.AsyncClient]
         yield opened_door
 
 
-def submission() -> dict[str, Any]:
-    return SUBMISSION | {"external_ref": f"owed-{uuid7().hex[:24]}"}
-
-
 async def post(client: httpx.AsyncClient, path: str, body: object, **headers: str) -> Any:
     sent = asking(HOTLINE, key=uuid7().hex) | headers
     answer = await client.post(f"/v1/referrals{path}", json=body, headers=sent)
@@ -63,7 +59,7 @@ async def post(client: httpx.AsyncClient, path: str, body: object, **headers: st
 
 
 async def test_an_amendment_is_owed_by_its_items_and_messages(client: httpx.AsyncClient, owed: Owed) -> None:
-    body = submission()
+    body = body_of()
     filed = await post(client, "", body)
     of_filing = owed.taken()
     assert of_filing > 1 + ITEMS
@@ -85,12 +81,12 @@ async def test_a_transfer_is_owed_by_its_messages_each_time(owed: Owed, origin: 
 
 
 async def test_lists_and_imports_are_owed_as_referrals(client: httpx.AsyncClient, owed: Owed, origin: Origin) -> None:
-    await post(client, "", submission())
+    await post(client, "", body_of())
     of_one = owed.taken()
-    await post(client, ":batch", {"referrals": [submission(), submission()]})
+    await post(client, ":batch", {"referrals": [body_of(), body_of()]})
     assert owed.taken() == 2 * of_one
     identity = Identity(HOTLINE, Role.ANALYST, "hotline", exercise=True, actor="0a" * 16)
-    imported = to_json({"referrals": [submission(), submission()]})
+    imported = to_json({"referrals": [body_of(), body_of()]})
     reply = await origin.api.file_spelt(identity, imported, key=uuid7().bytes * 2, route="/console/import:batch")
     assert reply.status == 200
     assert owed.taken() == 2 * of_one

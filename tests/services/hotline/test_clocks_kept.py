@@ -17,25 +17,18 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.acts.states import Event
 from shared.core.authority import Role
 from shared.core.clock import coarse
-from shared.core.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
-from shared.core.contracts.items import ItemAnswer
-from shared.core.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
 from shared.core.ids import uuid7
 from shared.core.protocol.prepare import Prepared
 from shared.core.routing.clocks import Law, LawAt
-from shared.core.vocabulary.answers import NoticeAction
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.features.filing.service.answers import EdgeAnswers
-from shared.features.filing.store.edges import PostgresEdges
 from shared.features.filing.store.intake import FILED, FilingBatch, PostgresFiling
 from shared.platform.database.feed import note_acts
 from shared.platform.database.transactions import Database, RowScope, write_late
 from shared.platform.timers.store import list_timers
 from shared.platform.timers.timers import Timers
 from tests.services.databases import until_one_waits_for_a_lock
-from tests.services.deliveries import numbered, received
 from tests.services.doors import timers_of, until_idle
-from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.origin import APPLYING, KEK, Origin, answered, applied, said
 from tests.services.hotline.test_filing import filed
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import submission
@@ -53,13 +46,8 @@ def origin_timers(origin: Origin) -> Timers:
 
 async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
     """Return the deadlines of a referral."""
-    async with origin.database.transaction(APPLYING) as session:
-        rows: list[asyncpg.Record] = await session.driver.fetch(
-            "SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1 AND party = $2 ORDER BY edge_id",
-            referral_id,
-            HOTLINE,
-        )
-    return rows
+    of = "SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1 AND party = $2 ORDER BY edge_id"
+    return await origin.sql(of, referral_id, HOTLINE)
 
 
 async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
@@ -86,22 +74,13 @@ async def test_what_is_filed_has_timers_as_a_look_makes_them(origin: Origin, mon
 async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin: Origin) -> None:
     referral_id = await origin.file()
     edges = (await origin.show(referral_id))["edges"]
-    notice_id = UUID(next(edge["notice_id"] for edge in edges if edge["recipient"] == PROVIDER))
+    notice_id = await origin.notice_id(referral_id)
     agency = next(edge["recipient"] for edge in edges if edge["recipient"].startswith("police"))
     first = await due(origin, referral_id)
     assert {(PROVIDER, "practice-notice-reminder", 24), (PROVIDER, "practice-notice-to-registrar", 144)} <= first
     assert {clock for who, clock, _ in first if who == agency} == {"acknowledge-by"}
-    removed = tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2))
-    acted = NoticeAnsweredClear(notice_id=notice_id, items=removed[:1], **numbered(1))
-    accepted = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered(1))
-    async with origin.database.transaction(APPLYING) as session:
-        refused = await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply(
-            [
-                received(NOTICE_ANSWERED, acted, subject=notice_id, sender=PROVIDER, recipient=HOTLINE),
-                received(CASE_ACCEPTED, accepted, subject=referral_id, sender=agency, recipient=HOTLINE),
-            ]
-        )
-    assert refused == {}
+    acted = answered(notice_id, 1, {"action": "removed"})
+    assert await applied(origin, acted, said("case_accepted", referral_id, agency)) == [None, None]
     second = await due(origin, referral_id)
     assert {clock for who, clock, _ in second if who == agency} == {"practice-feedback"}
     # An item that is reported as removed is due for a recheck.
@@ -115,16 +94,13 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
 
 async def test_which_of_these_it_has_and_which_edges_are_of_them(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     referral_id = await origin.file()
+    edges = [row["edge_id"] for row in await origin.sql("SELECT edge_id FROM edge WHERE referral_id = $1", referral_id)]
     async with open_ledger(endpoint.accountant_url, kind="hotline", name="hotline") as book:
-        rows = await book.fetch("SELECT edge_id FROM edge WHERE referral_id = $1", referral_id)
-        edges = [row["edge_id"] for row in rows]
         kept = await book.fetch(views.REFERRALS_OF, [referral_id, uuid7()])
         of_it = await book.fetch(views.EDGES_OF, edges, [referral_id])
-        of_none = await book.fetch(views.EDGES_OF, edges, [uuid7()])
+        assert await book.fetch(views.EDGES_OF, edges, [uuid7()]) == []
     assert [tuple(row) for row in kept] == [(HOTLINE, "routed", 1)]
-    assert edges
-    assert sorted(row["edge_id"] for row in of_it) == sorted(edges)
-    assert of_none == []
+    assert sorted(row["edge_id"] for row in of_it) == sorted(edges) != []
 
 
 # -- Numbers of acts on a hotline's subjects: concurrent submissions leave no gap.
@@ -142,10 +118,10 @@ async def taken(database: Database, *prepared: Prepared) -> Mapping[UUID, UUID]:
     return found.taken if found else {}
 
 
-async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
+async def journal(origin: Origin, above: int) -> list[tuple[int, UUID]]:
     """Return the acts of the hotline above a number."""
     statement = "SELECT number, subject FROM act WHERE type = $1 AND number > $2 ORDER BY number"
-    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+    async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
         return [(row["number"], row["subject"]) for row in await session.driver.fetch(statement, FILED, above)]
 
 
@@ -167,7 +143,7 @@ async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) ->
         racing = asyncio.create_task(taken(database, rival, other))
         await until_one_waits_for_a_lock(database)
     assert await racing == {rival.referral_id: first.referral_id}
-    assert await journal(database, before) == [(before + 1, first.referral_id)]
+    assert await journal(origin, before) == [(before + 1, first.referral_id)]
     assert await last_number(database) == before + 1
 
 
@@ -175,14 +151,13 @@ async def test_a_reference_that_comes_twice_is_numbered_once(origin: Origin) -> 
     before = await last_number(origin.database)
     twice, other = submission(external_ref="given-twice"), submission(external_ref="given-once")
     _, results = await filed(origin, twice, other, twice)
-    numbered = await journal(origin.database, before)
+    numbered = await journal(origin, before)
     assert [number for number, _ in numbered] == [before + 1, before + 2]
     assert {str(subject) for _, subject in numbered} == {each["referral_id"] for each in results[:2]}
     assert results[2]["problem"]["referral"] == f"/v1/referrals/{results[0]['referral_id']}"
     assert await last_number(origin.database) == before + 2
     statement = "SELECT arrival, referral_id FROM referral WHERE arrival > $1 ORDER BY arrival"
-    async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
-        assert [tuple(row) for row in await session.driver.fetch(statement, before)] == numbered
+    assert [tuple(row) for row in await origin.sql(statement, before)] == numbered
 
 
 async def test_an_act_that_sends_waits_for_its_feed_without_a_stream(origin: Origin) -> None:

@@ -7,20 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
-from shared.core.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
-from shared.core.ids import uuid4
+from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.protocol.message import Received
-from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.delivery.sending import Unit
 from shared.features.contacts.effects import suggest
 from shared.features.filing.store.edges import PostgresEdges
 from shared.platform.database.failure_isolation import ClaimedBatch
-from tests.services.deliveries import received
-from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.origin import APPLYING, KEK, Origin, applied, said
 from tests.services.hotline.test_duplicates import at, linked, spellings
-from tests.support.builders import HOTLINE
 from tests.support.exchange_world import opened
 
 #: The agencies that a sample referral reaches. The first three have opted in to contact suggestions.
@@ -49,22 +44,11 @@ async def filed(origin: Origin, path: str) -> UUID:
 
 
 def accepted(referral_id: UUID, agency: str) -> Received:
-    clear = CaseAcceptedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1)
-    named = {"subject": referral_id, "sender": agency, "recipient": HOTLINE, "instance": "law_enforcement"}
-    return received(CASE_ACCEPTED, clear, **named)
-
-
-def declined(referral_id: UUID, agency: str) -> Received:
-    reason = CaseDeclineReason.NO_CAPACITY
-    clear = CaseDeclinedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1, reason=reason)
-    named = {"subject": referral_id, "sender": agency, "recipient": HOTLINE, "instance": "law_enforcement"}
-    return received(CASE_DECLINED, clear, **named)
+    return said("case_accepted", referral_id, agency)
 
 
 async def answered(origin: Origin, *messages: Received) -> None:
-    async with origin.database.transaction(APPLYING) as session:
-        unit = Unit(session)
-        assert await origin.bus.answers(unit).apply(messages) == {}
+    assert await applied(origin, *messages) == [None] * len(messages)
 
 
 async def told(origin: Origin) -> set[Told]:
@@ -76,14 +60,8 @@ async def told(origin: Origin) -> set[Told]:
             contact = opened(origin.world, draft)
             (record,) = origin.world.records([draft])
             assert contact["agency"].encode() not in (record.value or b"")
-            told = (
-                draft.recipient,
-                UUID(draft.subject),
-                contact["agency"],
-                contact["ground"],
-                UUID(contact["their_referral_id"]),
-            )
-            found.add(Told(*told))
+            other = contact["agency"], contact["ground"], UUID(contact["their_referral_id"])
+            found.add(Told(draft.recipient, UUID(draft.subject), *other))
     await origin.forget()
     return found
 
@@ -106,7 +84,7 @@ async def test_two_that_have_opted_in_are_told_and_nobody_else_is(origin: Origin
     referral_id = await filed(origin, "two")
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, FR))
     assert await told(origin) == set(), "one has opted in, the other has not"
-    await answered(origin, declined(referral_id, DE))
+    await answered(origin, said("case_declined", referral_id, DE, reason="no_capacity"))
     assert await told(origin) == set(), "who has declined is no third"
     await answered(origin, accepted(referral_id, BE))
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
@@ -149,9 +127,7 @@ async def test_two_referrals_that_name_one_place_bring_their_agencies_together(o
 async def test_a_place_that_an_agency_was_not_sent_brings_it_together_with_nobody(origin: Origin) -> None:
     """The agency's edge is about another item of the referral."""
     first, again = await filed(origin, "unsent"), await filed(origin, "unsent")
-    async with origin.database.transaction(APPLYING) as session:
-        elsewhere = "UPDATE edge SET items = '{2}' WHERE referral_id = $1 AND recipient = $2"
-        await session.driver.execute(elsewhere, first, NL)
+    await origin.sql("UPDATE edge SET items = '{2}' WHERE referral_id = $1 AND recipient = $2", first, NL)
     await linked(origin)
     await answered(origin, accepted(first, NL), accepted(first, DE), accepted(again, BE))
     named = both((first, DE), (again, BE), "same_location") | both((first, NL), (first, DE), "same_referral")
@@ -187,6 +163,15 @@ async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(orig
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
 
 
+async def test_an_instance_without_a_key_to_seal_for_is_told_nothing(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referral_id = await filed(origin, "unsealable")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    monkeypatch.setattr(origin.world.documents.directory, "sealing_key", lambda *_: None)
+    assert await told(origin) == set()
+
+
 async def test_an_origin_served_elsewhere_says_nothing(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     referral_id = await filed(origin, "moved")
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
@@ -197,9 +182,7 @@ async def test_an_origin_served_elsewhere_says_nothing(origin: Origin, monkeypat
 async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin) -> None:
     """The agency's database was restored. The origin issues the missing edge again, and the suggestions with it."""
     referral_id, pair = await met(origin, "forgotten")
-    async with origin.database.transaction(APPLYING) as session:
-        lacks = "UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2"
-        await session.driver.execute(lacks, referral_id, NL)
+    await origin.sql("UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2", referral_id, NL)
     assert await origin.bus.missing(APPLYING) == 1
     assert await told(origin) == {each for each in pair if each.agency == NL}
     assert await told(origin) == set()

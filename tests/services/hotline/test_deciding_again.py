@@ -13,20 +13,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
 from shared.core.contracts.directory import Directory
-from shared.core.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.core.errors import CausewayError, Unavailable
 from shared.core.protocol.accept import accept_batch
 from shared.core.protocol.message import Draft
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.features.filing.rules import PAUSES
-from shared.features.filing.service.answers import EdgeAnswers
-from shared.features.filing.service.redecide import DUE_MAX, EdgeRedecider
-from shared.features.filing.store.edges import PostgresEdges
-from shared.platform.database.failure_isolation import ClaimedBatch
-from tests.services.deliveries import numbered, received
-from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.origin import Origin, applied, said
 from tests.services.hotline.test_attention import about
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World, told_to_audit
@@ -75,11 +68,8 @@ def recipients(rows: list[Draft]) -> set[str]:
 
 async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
     """Return the state of the newest edge to each recipient."""
-    async with origin.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch(
-            "SELECT recipient, state FROM edge WHERE referral_id = $1 ORDER BY edge.message_id", referral_id
-        )
-    return {row["recipient"]: row["state"] for row in rows}
+    of = "SELECT recipient, state FROM edge WHERE referral_id = $1 ORDER BY edge.message_id"
+    return {row["recipient"]: row["state"] for row in await origin.sql(of, referral_id)}
 
 
 @pytest.mark.parametrize(("change", "lost"), [(without(POLICE), POLICE), (unsealable("industry"), PROVIDER)])
@@ -143,40 +133,21 @@ async def test_an_erased_referral_is_not_sent_and_audit_is_told(origin: Origin) 
     assert {*(await edges(origin, referral_id)).values()} == {"dropped"}
 
 
-async def test_a_refused_row_without_an_edge_is_not_met_again(origin: Origin) -> None:
-    referral_id = await origin.file()
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET state = 'dropped' WHERE referral_id = $1", referral_id)
-    await origin.refused(await origin.waiting())
-    assert recipients(await origin.waiting()) == set()
-
-
 async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(origin: Origin) -> None:
     referral_id = await origin.file()
     offer = next(row for row in await origin.waiting() if row.recipient == POLICE)
     await origin.forget()
-    accepted = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
+    assert await applied(origin, said("case_accepted", referral_id, POLICE)) == [None]
+    await origin.refused([offer])
     known = {"outcome": "arrest", "child_identified": "yes", "child_safeguarded": "yes"}
-    outcome = OutcomeReportedClear(referral_id=referral_id, revision=1, **numbered(2), **known)
-    async with origin.database.transaction(APPLYING) as session:
-        rows = PostgresEdges(session.driver, KEK)
-        answers = EdgeAnswers(rows, AT)
-        said = received(CASE_ACCEPTED, accepted, subject=referral_id, sender=POLICE, recipient=HOTLINE)
-        assert await answers.apply([said]) == {}
-        again = EdgeRedecider(law=origin.law(), instance="hotline", clock=origin.clock)
-        await again.refused(rows, [offer.message_id])
-        await again.due(rows, ClaimedBatch(DUE_MAX))
-        said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
-        assert await answers.apply([said]) == {}
-    shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}
-    assert shown[POLICE] == "ongoing"
+    assert await applied(origin, said("outcome_reported", referral_id, POLICE, 2, **known)) == [None]
+    assert (await origin.edge(referral_id, POLICE))["answer"] == "ongoing"
 
 
 async def decided(origin: Origin) -> int:
     """Return how many edges to the agency were ever decided."""
-    async with origin.database.transaction(APPLYING) as session:
-        count: int = await session.driver.fetchval("SELECT count(*) FROM edge WHERE recipient = $1", POLICE)
-    return count
+    ((count,),) = await origin.sql("SELECT count(*) FROM edge WHERE recipient = $1", POLICE)
+    return int(count)
 
 
 def offers(rows: list[Draft]) -> list[Draft]:
@@ -213,8 +184,7 @@ async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
         await origin.refused(offers(await origin.waiting()))
     waits = "UPDATE edge SET redecide_at = $1 WHERE redecide_at IS NOT NULL"
     for ahead, due in ((2 * max(PAUSES), 0), (2 * max(PAUSES) + timedelta(seconds=1), 1)):
-        async with origin.database.transaction(APPLYING) as session:
-            await session.driver.execute(waits, origin.clock.now() + ahead)
+        await origin.sql(waits, origin.clock.now() + ahead)
         assert await origin.due() == due
     assert len(offers(await origin.waiting())) == 1
 
@@ -256,11 +226,8 @@ async def test_without_documents_nothing_is_decided_or_counted(origin: Origin, m
     monkeypatch.undo()
     assert await origin.due() == 1
     assert len(offers(await origin.waiting())) == 1
-    async with origin.database.transaction(APPLYING) as session:
-        assert (
-            await session.driver.fetchval("SELECT max(redecide_attempts) FROM edge WHERE referral_id = $1", referral_id)
-            == 0
-        )
+    tries = "SELECT max(redecide_attempts) FROM edge WHERE referral_id = $1"
+    assert [*map(tuple, await origin.sql(tries, referral_id))] == [(0,)]
 
 
 async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -> None:
@@ -280,14 +247,12 @@ def taken(origin: Origin, rows: list[Draft], at: datetime) -> list[str]:
 
 
 async def test_an_outage_of_an_hour_decides_nothing_again(origin: Origin) -> None:
-    for _ in range(20):
-        await origin.file()
+    await origin.file_all([{}] * 20)
     assert taken(origin, offers(await origin.waiting()), AT + timedelta(hours=1)) == [""] * 20
 
 
 async def test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more(origin: Origin) -> None:
-    for _ in range(20):
-        await origin.file()
+    await origin.file_all([{}] * 20)
     before, back = offers(await origin.waiting()), AT + timedelta(hours=1)
     newer = origin.world.policy.model_copy(update={"version": origin.world.policy.version + 1})
     origin.world.place(newer, AT + timedelta(minutes=10))

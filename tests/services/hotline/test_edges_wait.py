@@ -43,8 +43,7 @@ async def emitted(origin: Origin) -> set[str]:
 
 async def unsent(origin: Origin) -> dict[str, int]:
     """Return the unsent edges by state, as the accounts count them."""
-    async with origin.database.transaction(APPLYING) as session:
-        return {row["state"]: row["n"] for row in await session.driver.fetch(UNSENT)}
+    return {row["state"]: row["n"] for row in await origin.sql(UNSENT)}
 
 
 async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origin) -> None:
@@ -56,8 +55,8 @@ async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origi
     assert (fact["disposition"], fact["work_reason"]) == ("routed", "recipient_cannot_read")
     assert PROVIDER not in fact["recipients"]
     assert await origin.work("recipient_cannot_read") == [referral_id]
-    shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
-    assert (shown[PROVIDER]["delivery"], shown[PROVIDER]["code"]) == ("waiting", "recipient_cannot_read")
+    edge = await origin.edge(referral_id)
+    assert (edge["delivery"], edge["code"]) == ("waiting", "recipient_cannot_read")
     (row,) = await about(origin, referral_id)
     assert (row["party"], row["reasons"], row["mend"]) == (PROVIDER, ["recipient_cannot_read"], "operator")
     upgraded(origin)
@@ -65,21 +64,11 @@ async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origi
     assert await about(origin, referral_id) == []
 
 
-async def test_while_it_waits_it_is_a_term_of_the_accounts(origin: Origin) -> None:
-    before = await unsent(origin)
-    await origin.file()
-    waiting = await unsent(origin)
-    assert waiting["waiting"] == before.get("waiting", 0) + 1
-    upgraded(origin)
-    await issue(origin)
-    after = await unsent(origin)
-    assert after.get("waiting", 0) == 0
-    assert after["superseded"] == before.get("superseded", 0) + waiting["waiting"]
-    assert after.keys() <= {"waiting", "dropped", "superseded"}, "what is emitted has a message"
-
-
 async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin) -> None:
+    before = await unsent(origin)
     referral_id = await origin.file()
+    waiting = await unsent(origin)
+    assert waiting["waiting"] == before.get("waiting", 0) + 1, "it is a term of the accounts"
     await issue(origin)
     assert PROVIDER not in await emitted(origin), "nothing has changed"
     upgraded(origin)
@@ -87,8 +76,10 @@ async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin)
     rows = [row for row in await origin.waiting() if row.recipient == PROVIDER]
     assert len(rows) == 1
     assert referral_id not in await origin.work("recipient_cannot_read")
-    shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
-    assert shown[PROVIDER]["delivery"] == "queued"
+    assert (await origin.edge(referral_id))["delivery"] == "queued"
+    after = await unsent(origin)
+    assert (after.get("waiting", 0), after["superseded"] - before.get("superseded", 0)) == (0, waiting["waiting"])
+    assert after.keys() <= {"waiting", "dropped", "superseded"}, "what is emitted has a message"
     await issue(origin)
     assert len([row for row in await origin.waiting() if row.recipient == PROVIDER]) == 1, "once"
 
@@ -117,8 +108,5 @@ async def test_what_was_taken_back_meanwhile_is_not_sent(origin: Origin) -> None
     upgraded(origin)
     await issue(origin)
     assert PROVIDER not in {row.recipient for row in await origin.waiting()}
-    async with origin.database.transaction(APPLYING) as session:
-        states = await session.driver.fetch(
-            "SELECT state FROM edge WHERE recipient = $1 AND referral_id = $2", PROVIDER, referral_id
-        )
+    states = await origin.sql("SELECT state FROM edge WHERE recipient = $1 AND referral_id = $2", PROVIDER, referral_id)
     assert [row["state"] for row in states] == ["dropped"]

@@ -11,16 +11,14 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.core.authority import Role
+from shared.core.contracts.referral import ReferralSubmission
 from shared.core.envelope.content_proof import unpack_proof
 from shared.core.errors import Defect, Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Draft
-from shared.features.filing.rules import HttpReply, Request, Submission
+from shared.features.filing.rules import HttpReply
 from shared.features.filing.service.intake import TOGETHER
 from shared.features.filing.store.intake import PostgresFiling
-from shared.platform.database.transactions import RowScope
-from tests.services.doors import ACTOR
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import submission
@@ -38,11 +36,13 @@ async def empty(origin: Origin) -> None:
     await origin.forget()
 
 
+def fresh() -> ReferralSubmission:
+    return submission(external_ref=f"ref-{uuid7().hex[:24]}")
+
+
 async def filed(origin: Origin, *contents: Any) -> tuple[HttpReply, list[dict[str, Any]]]:
     """Submit one list of submissions or refusals; return the answer and its results."""
-    party = origin.intake.origin(HOTLINE)
-    submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64, actor=ACTOR) for each in contents]
-    request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
+    request = origin.request(*contents, single=False)
     async with origin.intake.running():
         answer = await origin.intake.submit(request)
         assert await origin.intake.submit(request) == answer, "the stored answer is not the one that was given"
@@ -50,8 +50,8 @@ async def filed(origin: Origin, *contents: Any) -> tuple[HttpReply, list[dict[st
 
 
 async def rows(origin: Origin, table: str) -> int:
-    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
-        return int(await session.driver.fetchval(f"SELECT count(*) FROM {table}"))
+    ((count,),) = await origin.sql(f"SELECT count(*) FROM {table}")
+    return int(count)
 
 
 async def everything(origin: Origin) -> dict[str, int]:
@@ -69,12 +69,10 @@ async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(o
     _, (first,) = await filed(origin, submission(external_ref=taken))
     stood, counted = await everything(origin), await counts(origin)
     edges = len(first["recipients"])
-    fresh = submission(external_ref=f"ref-{uuid7().hex[:24]}")
-    answer, (good, again, broken) = await filed(
-        origin, fresh, submission(external_ref=taken), Refused("schema_invalid", field="/items")
-    )
+    broken = Refused("schema_invalid", field="/items")
+    answer, (good, again, refused) = await filed(origin, fresh(), submission(external_ref=taken), broken)
     assert answer.status == 200
-    assert (good["status"], again["status"], broken["status"]) == (202, 409, 422)
+    assert (good["status"], again["status"], refused["status"]) == (202, 409, 422)
     assert again["problem"]["referral"] == f"/v1/referrals/{first['referral_id']}"
     # One of the three is stored: a row of each kind, an edge and a message per recipient. Each of the three has a fact.
     more = {"referral": 1, "edge": edges, "messages": edges + 3}
@@ -85,7 +83,7 @@ async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(o
 
 async def test_a_list_of_one_taken_reference_is_tried_twice(origin: Origin) -> None:
     """The first try learns which references are taken, so the number of transactions does not grow with the list."""
-    await filed(origin, taken := submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    await filed(origin, taken := fresh())
     with patch.object(PostgresFiling, "file", autospec=True, side_effect=PostgresFiling.file) as file:
         _, results = await filed(origin, *[taken] * 20)
     # The count includes the repeated request.
@@ -112,15 +110,14 @@ async def wraps(origin: Origin) -> dict[str, list[int]]:
 
 
 async def test_one_transaction_has_one_wrap_for_each_instance_however_many_it_prepares(origin: Origin) -> None:
-    contents = [submission(external_ref=f"ref-{uuid7().hex[:24]}") for _ in range(TOGETHER + 1)]
-    await filed(origin, *contents)
+    await filed(origin, *(fresh() for _ in range(TOGETHER + 1)))
     found = await wraps(origin)
     assert len(found) == 4
     assert {count for each in found.values() for count in each} == {1}
 
 
 async def test_of_few_referrals_no_two_recipients_share_a_wrap(origin: Origin) -> None:
-    await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    await filed(origin, fresh())
     agencies = {each.recipient for each in await origin.waiting() if each.recipient_instance == "law_enforcement"}
     assert await wraps(origin) == {"audit": [1], "hotline": [1], "industry": [1], "law_enforcement": [len(agencies)]}
 
@@ -136,10 +133,9 @@ async def test_a_sent_edge_is_written_once_with_its_place(origin: Origin, monkey
         written.append((after[0] - before[0], after[1] - before[1]))
 
     monkeypatch.setattr(origin.database, "last_step", counted)
-    _, (result,) = await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    _, (result,) = await filed(origin, fresh())
     assert written == [(len(result["recipients"]), 0)]
-    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
-        edges = await session.driver.fetch(PLACED, UUID(result["referral_id"]))
+    edges = await origin.sql(PLACED, UUID(result["referral_id"]))
     assert sorted(map(tuple, edges)) == sorted(await sent_places(origin))
 
 
@@ -159,5 +155,5 @@ async def test_an_edge_without_its_message_fails_the_filing(origin: Origin, monk
     monkeypatch.setattr(PostgresFiling, "send", send_nothing)
     before = await everything(origin)
     with pytest.raises(Defect, match="gathered_unknown"):
-        await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+        await filed(origin, fresh())
     assert await everything(origin) == before

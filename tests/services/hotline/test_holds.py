@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,50 +12,29 @@ import asyncpg
 import pytest
 
 from shared.core.authority import Role
-from shared.core.contracts import registry
-from shared.core.contracts.answers import CaseDeclinedClear
-from shared.core.contracts.base import Contract
-from shared.core.contracts.holds import (
-    HoldExtendedClear,
-    HoldOverride,
-    HoldPlacedClear,
-    HoldReleasedClear,
-    NoObjectionClear,
-    OverrideApproval,
-)
+from shared.core.contracts.holds import HoldOverride, HoldPlacedClear, OverrideApproval
 from shared.core.errors import Refused
-from shared.core.ids import uuid4
 from shared.core.protocol.message import Received
-from shared.core.vocabulary.answers import CaseDeclineReason
-from shared.core.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
+from shared.core.vocabulary.preservation import OverrideBasis
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.features.holds import service
 from shared.features.holds.effects import OriginTimers
 from shared.features.holds.store import expired_holds
 from shared.platform.database.transactions import RowScope
-from tests.services.deliveries import received
 from tests.services.doors import until_idle, waiting
-from tests.services.hotline.origin import APPLYING, Origin, applied
+from tests.services.hotline.origin import APPLYING, Origin, applied, said
 from tests.support.builders import AT, HOTLINE, PROVIDER
-from tests.support.windowed import windowed
 
 WINDOW_H = 72
 SLOT = timedelta(minutes=10)
 WINDOW = timedelta(hours=WINDOW_H)
 
 
-@pytest.fixture(autouse=True)
-async def planned(origin: Origin) -> AsyncIterator[None]:
-    """Give every notice a window of three days, and clear the planned notices of other tests."""
-    origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
-    await nothing_planned(origin)
-    yield
-    await nothing_planned(origin)
+pytestmark = pytest.mark.usefixtures("planned")
 
 
 async def nothing_planned(origin: Origin) -> None:
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET state = 'dropped' WHERE state = 'planned'")
+    await origin.sql("UPDATE edge SET state = 'dropped' WHERE state = 'planned'")
 
 
 def timers(origin: Origin) -> OriginTimers:
@@ -72,45 +51,31 @@ async def agencies_of(origin: Origin, referral_id: UUID) -> list[str]:
     return sorted({party.id for party in found if party and party.kind == "law_enforcement"})
 
 
-def said(message: registry.MessageType, clear: Contract, agency: str, at: datetime) -> Received:
-    subject = clear.referral_id  # type: ignore[attr-defined]
-    made = received(message, clear, subject=subject, sender=agency, recipient=HOTLINE, instance="law_enforcement")
-    return replace(made, sent_at=at)
-
-
-def on(referral_id: UUID, number: int) -> dict[str, Any]:
-    return {"referral_id": referral_id, "revision": 1, "act": uuid4(), "number": number}
+def stated(origin: Origin, name: str, referral_id: UUID, by: str, number: int = 1, /, **words: Any) -> Received:
+    return replace(said(name, referral_id, by, number, **words), sent_at=origin.clock.now())
 
 
 def place(origin: Origin, referral_id: UUID, agency: str, until: timedelta, number: int = 1) -> Received:
-    now = origin.clock.now()
-    clear = HoldPlacedClear(
-        scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=now + until, **on(referral_id, number)
-    )
-    return said(registry.HOLD_PLACED, clear, agency, now)
+    words = {"scope": "removal", "basis": "investigation_open", "not_after": origin.clock.now() + until}
+    return stated(origin, "hold_placed", referral_id, agency, number, **words)
 
 
 def extend(origin: Origin, placed: Received, until: timedelta, number: int = 2) -> Received:
-    assert isinstance(placed.clear, HoldPlacedClear)
-    now, hold = origin.clock.now(), placed.clear
-    basis = HoldBasis.CHILD_TO_BE_IDENTIFIED
-    clear = HoldExtendedClear(hold=hold.act, basis=basis, not_after=now + until, **on(hold.referral_id, number))
-    return said(registry.HOLD_EXTENDED, clear, placed.sender, now)
+    words = {"hold": hold_of(placed), "basis": "child_to_be_identified", "not_after": origin.clock.now() + until}
+    return stated(origin, "hold_extended", UUID(placed.subject), placed.sender, number, **words)
 
 
 def release(origin: Origin, placed: Received, number: int = 2) -> Received:
+    return stated(origin, "hold_released", UUID(placed.subject), placed.sender, number, hold=hold_of(placed))
+
+
+def hold_of(placed: Received) -> UUID:
     assert isinstance(placed.clear, HoldPlacedClear)
-    clear = HoldReleasedClear(hold=placed.clear.act, **on(placed.clear.referral_id, number))
-    return said(registry.HOLD_RELEASED, clear, placed.sender, origin.clock.now())
+    return placed.clear.act
 
 
 def no_objection(origin: Origin, referral_id: UUID, agency: str, number: int = 1) -> Received:
-    return said(registry.NO_OBJECTION, NoObjectionClear(**on(referral_id, number)), agency, origin.clock.now())
-
-
-async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
-    edges = (await origin.show(referral_id))["edges"]
-    return next(edge for edge in edges if edge["recipient"] == PROVIDER)
+    return stated(origin, "no_objection", referral_id, agency, number)
 
 
 async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
@@ -131,29 +96,16 @@ async def pass_time(origin: Origin, time: timedelta) -> None:
     await until_idle(timers(origin))
 
 
-async def test_it_gets_no_letter_until_its_window_ends(origin: Origin) -> None:
-    referral_id = await origin.file()
-    assert PROVIDER not in {row.recipient for row in await origin.waiting()}
-    shown = await notice(origin, referral_id)
-    assert shown["delivery"] == "planned"
-    assert "notice_id" not in shown or shown["notice_id"] is None
-    await pass_time(origin, WINDOW - SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "planned"
-    await pass_time(origin, 2 * SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "queued"
-
-
 async def test_it_goes_at_once_when_every_agency_has_looked(origin: Origin) -> None:
     referral_id = await origin.file()
     *others, last = await agencies_of(origin, referral_id)
     for agency in others:
         assert await applied(origin, no_objection(origin, referral_id, agency)) == [None]
     await pass_time(origin, SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "planned", "one has not looked yet"
-    clear = CaseDeclinedClear(reason=CaseDeclineReason.NO_CAPACITY, **on(referral_id, 1))
-    assert await applied(origin, said(registry.CASE_DECLINED, clear, last, origin.clock.now())) == [None]
+    assert (await origin.edge(referral_id))["delivery"] == "planned", "one has not looked yet"
+    assert await applied(origin, said("case_declined", referral_id, last, reason="no_capacity")) == [None]
     await pass_time(origin, SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "queued", "who declines has nothing to hold"
+    assert (await origin.edge(referral_id))["delivery"] == "queued", "who declines has nothing to hold"
 
 
 async def test_a_hold_in_time_is_activated_and_expires_by_default(origin: Origin) -> None:
@@ -162,13 +114,13 @@ async def test_a_hold_in_time_is_activated_and_expires_by_default(origin: Origin
     placed = place(origin, referral_id, agency, WINDOW + timedelta(hours=8))
     assert await applied(origin, placed) == [None]
     (activated,) = await told(origin, "hold_activated")
-    assert (activated["hold"], activated["held"], activated["issued"]) == (str(placed.clear.act), 1, 0)  # type: ignore[attr-defined]
+    assert (activated["hold"], activated["held"], activated["issued"]) == (str(hold_of(placed)), 1, 0)
     await pass_time(origin, WINDOW + SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    assert (await origin.edge(referral_id))["delivery"] == "planned"
     (hold,) = (await origin.show(referral_id))["holds"]
     assert (hold["agency"], hold["state"]) == (agency, "active")
     await pass_time(origin, timedelta(hours=8))
-    assert (await notice(origin, referral_id))["delivery"] == "queued"
+    assert (await origin.edge(referral_id))["delivery"] == "queued"
     (ended,) = await told(origin, "hold_ended")
     assert (ended["hold"], ended["end"]) == (activated["hold"], "expired")
     (hold,) = (await origin.show(referral_id))["holds"]
@@ -180,14 +132,14 @@ async def test_after_the_notice_it_is_too_late(origin: Origin) -> None:
     referral_id = await origin.file()
     agency, *_ = await agencies_of(origin, referral_id)
     await pass_time(origin, WINDOW + SLOT)
-    issued = await notice(origin, referral_id)
+    issued = await origin.edge(referral_id)
     placed = place(origin, referral_id, agency, timedelta(hours=8))
     assert await applied(origin, placed) == [None]
     (late,) = await told(origin, "hold_too_late")
-    assert late["hold"] == str(placed.clear.act)  # type: ignore[attr-defined]
+    assert late["hold"] == str(hold_of(placed))
     assert late["issued_at"] == (AT + WINDOW + SLOT).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert await told(origin, "hold_activated") == []
-    assert (await notice(origin, referral_id))["notice_id"] == issued["notice_id"]
+    assert (await origin.edge(referral_id))["notice_id"] == issued["notice_id"]
 
 
 async def test_what_is_released_goes_in_the_next_slot_once_nobody_else_may_hold(origin: Origin) -> None:
@@ -197,12 +149,12 @@ async def test_what_is_released_goes_in_the_next_slot_once_nobody_else_may_hold(
     looked = [no_objection(origin, referral_id, other) for other in others]
     assert await applied(origin, placed, *looked) == [None] * (1 + len(looked))
     await pass_time(origin, SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    assert (await origin.edge(referral_id))["delivery"] == "planned"
     assert await applied(origin, release(origin, placed)) == [None]
     (ended,) = await told(origin, "hold_ended")
     assert ended["end"] == "released"
     await pass_time(origin, SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "queued"
+    assert (await origin.edge(referral_id))["delivery"] == "queued"
 
 
 async def test_an_extension_is_a_new_act_with_a_bound_of_its_own(origin: Origin) -> None:
@@ -216,9 +168,9 @@ async def test_an_extension_is_a_new_act_with_a_bound_of_its_own(origin: Origin)
     *_, again = await told(origin, "hold_activated")
     assert again["basis"] == "child_to_be_identified"
     await pass_time(origin, timedelta(hours=299))
-    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    assert (await origin.edge(referral_id))["delivery"] == "planned"
     await pass_time(origin, timedelta(hours=2))
-    assert (await notice(origin, referral_id))["delivery"] == "queued"
+    assert (await origin.edge(referral_id))["delivery"] == "queued"
 
 
 async def test_what_is_taken_back_or_permitted_no_more_lapses(origin: Origin) -> None:
@@ -245,15 +197,14 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
     placed = place(origin, referral_id, agency, timedelta(hours=80))
     looked = [no_objection(origin, referral_id, other) for other in others]
     await applied(origin, placed, *looked)
-    assert isinstance(placed.clear, HoldPlacedClear)
-    hold = placed.clear.act
+    hold = hold_of(placed)
 
     async def override(act: str, actor: str, role: Role = Role.ANALYST) -> str:
         async with origin.database.transaction(RowScope([HOTLINE], role, act)) as session:
             acting = origin.acting(session, role=role, actor=actor)
             if act == "propose_override":
-                said = HoldOverride(hold=hold, basis=OverrideBasis.CHILD_AT_RISK)
-                done = await service.propose_override(referral_id, said, acting)
+                basis = OverrideBasis.CHILD_AT_RISK
+                done = await service.propose_override(referral_id, HoldOverride(hold=hold, basis=basis), acting)
             else:
                 done = await service.confirm_override(referral_id, OverrideApproval(hold=hold), acting)
             return done.state
@@ -284,4 +235,4 @@ async def test_an_override_takes_two_persons(origin: Origin) -> None:
     (ended,) = await told(origin, "hold_ended")
     assert ended["end"] == "overridden"
     await pass_time(origin, SLOT)
-    assert (await notice(origin, referral_id))["delivery"] == "queued"
+    assert (await origin.edge(referral_id))["delivery"] == "queued"

@@ -19,11 +19,11 @@ from shared.features.filing.ports import StaleReferral
 from shared.features.holds.ports import Hold
 from shared.features.holds.store import PostgresPlanned
 from tests.services.doors import until_idle
-from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, place, planned, timers, told
+from tests.services.hotline.origin import Origin, applied
+from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, place, timers, told
 from tests.support.builders import PROVIDER
 
-__all__ = ["planned"]  # the fixture
+pytestmark = pytest.mark.usefixtures("planned")
 
 EDGES, WORKERS = 1_000, 8
 
@@ -67,7 +67,7 @@ class Outcome:
 async def race(origin: Origin, edges: int) -> Outcome:
     """Submit referrals, let their windows end, and place holds meanwhile."""
     random = Random(41)
-    referrals = [await origin.file() for _ in range(edges)]
+    referrals = [each for _ in range(0, edges, 10) for each in await origin.file_all([{}] * 10)]
     agency, *_ = await agencies_of(origin, referrals[0])
     await origin.forget()
     origin.clock.advance((WINDOW + SLOT).total_seconds())
@@ -93,9 +93,8 @@ async def race(origin: Origin, edges: int) -> Outcome:
 
 
 async def outcome(origin: Origin, referrals: Sequence[UUID]) -> Outcome:
-    async with origin.database.transaction(APPLYING) as session:
-        minted = await session.driver.fetch(_MINTED, list(referrals), PROVIDER)
-        holds = await session.driver.fetch("SELECT referral_id, state FROM hold WHERE referral_id = ANY($1)", referrals)
+    minted = await origin.sql(_MINTED, referrals, PROVIDER)
+    holds = await origin.sql("SELECT referral_id, state FROM hold WHERE referral_id = ANY($1)", referrals)
     issued = {row["referral_id"]: row["minted"] for row in minted}
     held = {row["referral_id"] for row in holds if row["state"] == "active"}
     names = ("hold_activated", "hold_too_late")
@@ -123,10 +122,8 @@ async def test_each_is_issued_before_its_hold_or_never_while_it_is_in_force(orig
     assert min(found.holds.values()) > 0, "both sides were first now and then"
     origin.clock.advance(timedelta(hours=9).total_seconds())
     await until_idle(timers(origin))
-    async with origin.database.transaction(APPLYING) as session:
-        for left in ("hold WHERE state = 'active'", "edge WHERE state = 'planned'"):
-            of_these = f"SELECT count(*) FROM {left} AND referral_id = ANY($1)"
-            assert await session.driver.fetchval(of_these, found.referrals) == 0, left
+    for left in ("hold WHERE state = 'active'", "edge WHERE state = 'planned'"):
+        assert await origin.sql(f"SELECT FROM {left} AND referral_id = ANY($1)", found.referrals) == [], left
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["behind the lock", "before the lock"])
@@ -139,8 +136,8 @@ async def test_what_is_looked_at_before_the_lock_is_issued_though_it_is_held(ori
 
     async def hold() -> None:
         assert await applied(origin, placed) == [None]
-        async with origin.database.transaction(APPLYING) as session:  # so that only the read of the holds decides
-            await session.driver.execute("UPDATE edge SET issue_due_at = hold_window_ends_at WHERE state = 'planned'")
+        # So that only the read of the holds decides.
+        await origin.sql("UPDATE edge SET issue_due_at = hold_window_ends_at WHERE state = 'planned'")
 
     waking = timers(origin)
     waking.store = type("Store", (Interrupted,), {"early": early, "between": staticmethod(hold)})

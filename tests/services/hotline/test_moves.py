@@ -9,35 +9,24 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.authority import Role
-from shared.core.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
-from shared.core.contracts.registry import (
-    NOTICE_ACKNOWLEDGED,
-    NOTICE_ANSWERED,
-    NOTICE_ISSUED,
-    NOTICE_WITHDRAWN,
-    MessageType,
-)
+from shared.core.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
 from shared.core.errors import Unavailable
 from shared.core.protocol.message import Draft, Received
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.core.vocabulary.routing import PartyStatus
-from shared.delivery.sending import Settlement, Unit
+from shared.delivery.sending import Settlement
 from shared.features.filing import effects
 from shared.features.filing.store.edges import PostgresEdges
-from shared.platform.database.failure_isolation import ClaimedBatch
-from shared.platform.database.transactions import Database, RowScope
-from tests.services.deliveries import numbered, received
-from tests.services.hotline.origin import KEK, Origin
+from shared.platform.database.transactions import Database
+from tests.services.hotline.origin import APPLYING, Origin, answered, applied, said
 from tests.services.hotline.test_attention import about
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import move, opened, told_to_audit, world
 
 OLD, NEW = "industry", "industry_two"
 OWN = Reads.of(own_reads())
-APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 
 
 @pytest.fixture(autouse=True)
@@ -79,30 +68,12 @@ async def issue_anew(origin: Origin) -> None:
     await origin.bus.issue(APPLYING)
 
 
-def clear(draft: Draft) -> dict[str, Any]:
-    return dict(draft.clear)
-
-
 def acknowledged(notice: Draft, *, by: str, number: int = 1) -> Received:
-    said = NoticeAcknowledgedClear(notice_id=UUID(notice.subject), **numbered(number))
-    return received(
-        NOTICE_ACKNOWLEDGED, said, subject=UUID(notice.subject), sender=PROVIDER, recipient=HOTLINE, instance=by
-    )
+    return said("notice_acknowledged", UUID(notice.subject), PROVIDER, number, instance=by)
 
 
 def removed(notice: Draft, *, by: str, number: int) -> Received:
-    said = NoticeAnsweredClear.model_validate(
-        {"notice_id": notice.subject, "items": [{"n": 1, "round": 1, "action": "removed"}], **numbered(number)}
-    )
-    return received(
-        NOTICE_ANSWERED, said, subject=UUID(notice.subject), sender=PROVIDER, recipient=HOTLINE, instance=by
-    )
-
-
-async def answered(origin: Origin, *messages: Received) -> dict[UUID, str]:
-    async with origin.database.transaction(APPLYING) as session:
-        unit = Unit(session)
-        return await origin.bus.answers(unit).apply(messages)
+    return replace(answered(UUID(notice.subject), number, {"action": "removed"}), sender_instance=by)
 
 
 async def settled(origin: Origin, notice: Draft, outcome: ReceiptOutcome, code: str) -> None:
@@ -110,43 +81,52 @@ async def settled(origin: Origin, notice: Draft, outcome: ReceiptOutcome, code: 
 
 
 async def shown(origin: Origin, referral_id: UUID) -> str:
-    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
-    return str(edge["answer"])
+    return str((await origin.edge(referral_id))["answer"])
 
 
 async def test_an_open_edge_is_issued_anew_under_its_own_ids_and_once(origin: Origin) -> None:
     _, before = await filed(origin)
+    assert await applied(origin, acknowledged(before, by=NEW)) == ["answer_unmatched"], "it never got the edge"
     move(origin.world, PROVIDER)
     await follow(origin)
+    [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
+    told = told_to_audit(origin.world, fact)
+    assert (told["superseded"], len(told["edges"])) == ([before.clear["edge_id"]], 1)
     [after] = await outgoing(origin)
-    assert (after.subject, clear(after)["edge_id"]) == (before.subject, clear(before)["edge_id"])
+    assert (after.subject, after.clear["edge_id"]) == (before.subject, before.clear["edge_id"])
     assert (before.recipient_instance, after.recipient_instance) == (OLD, NEW)
     assert after.message_id != before.message_id
-    assert clear(after)["commitment"] != clear(before)["commitment"]
+    assert after.clear["commitment"] != before.clear["commitment"]
     assert opened(origin.world, after)["again"] == {"moved": True, "answer": "none", "number": 0}
     await origin.forget()
     await follow(origin)
     assert await outgoing(origin) == []
 
 
-async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can(origin: Origin) -> None:
-    """The new instance may run an older release. It must not receive a second edge besides the known one."""
-    referral_id, before = await filed(origin)
+async def behind(origin: Origin) -> tuple[UUID, Draft]:
+    """Submit a referral whose provider then moves to an instance that cannot read notices."""
+    referral_id, notice = await filed(origin)
     behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
     origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
     move(origin.world, PROVIDER)
     await follow(origin)
+    return referral_id, notice
+
+
+async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can(origin: Origin) -> None:
+    """The new instance may run an older release. It must not receive a second edge besides the known one."""
+    referral_id, before = await behind(origin)
     assert await outgoing(origin) == []
     [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
     assert told_to_audit(origin.world, fact)["superseded"] == []
     assert await origin.work("recipient_cannot_read") == [referral_id]
-    assert await answered(origin, acknowledged(before, by=OLD)) == {}, "its old place may still answer"
+    assert await applied(origin, acknowledged(before, by=OLD)) == [None], "its old place may still answer"
     await issue_anew(origin)
     assert await outgoing(origin) == []
     origin.world.reads = PeerReads({NEW: OWN})
     await issue_anew(origin)
     [after] = await outgoing(origin)
-    assert (after.subject, clear(after)["edge_id"]) == (before.subject, clear(before)["edge_id"])
+    assert (after.subject, after.clear["edge_id"]) == (before.subject, before.clear["edge_id"])
     assert opened(origin.world, after)["again"]["number"] == 1
     assert await origin.work("recipient_cannot_read") == []
     await origin.forget()
@@ -155,20 +135,10 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
     assert await outgoing(origin) == []
 
 
-async def behind(origin: Origin) -> tuple[UUID, Draft]:
-    """Submit a referral whose provider then moves to an instance that cannot read notices. Forget the sent messages."""
-    referral_id, notice = await filed(origin)
-    behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
-    origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    await origin.forget()
-    return referral_id, notice
-
-
 async def test_a_look_that_changes_nothing_tells_nobody_anything(origin: Origin) -> None:
     """A peer may change its announced versions every minute. That alone sends no messages to audit."""
     await behind(origin)
+    await origin.forget()
     await issue_anew(origin)
     assert await origin.waiting() == []
 
@@ -177,22 +147,13 @@ async def test_what_is_answered_for_good_meanwhile_waits_for_nobody(origin: Orig
     """The old instance answers all items, so no person is needed and nothing is issued again."""
     referral_id, notice = await behind(origin)
     assert [row["reasons"] for row in await about(origin, referral_id)] == [["recipient_cannot_read"]]
-    assert await answered(origin, removed(notice, by=OLD, number=1)) == {}
+    assert await applied(origin, removed(notice, by=OLD, number=1)) == [None]
     assert await shown(origin, referral_id) == "actioned"
     assert await about(origin, referral_id) == []
     assert referral_id not in await origin.work("recipient_cannot_read")
     origin.world.reads = PeerReads({NEW: OWN})
     await issue_anew(origin)
     assert notice.subject not in {each.subject for each in await outgoing(origin)}
-
-
-async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:
-    _, before = await filed(origin)
-    move(origin.world, PROVIDER)
-    await follow(origin)
-    [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
-    told = told_to_audit(origin.world, fact)
-    assert (told["superseded"], len(told["edges"])) == ([clear(before)["edge_id"]], 1)
 
 
 async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +182,7 @@ async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monk
 async def test_what_is_answered_for_good_or_withdrawn_stays_where_it_is(origin: Origin) -> None:
     _, done = await filed(origin)
     withdrawn, taken_back = await filed(origin)
-    assert await answered(origin, removed(done, by=OLD, number=1)) == {}
+    assert await applied(origin, removed(done, by=OLD, number=1)) == [None]
     await origin.withdraw(withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await origin.forget()
     move(origin.world, PROVIDER)
@@ -266,32 +227,31 @@ async def test_a_withdrawal_goes_to_every_instance_that_ever_got_the_edge(origin
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     told = await outgoing(origin, NOTICE_WITHDRAWN)
     assert [(each.subject, each.recipient_instance) for each in told] == [(notice.subject, OLD), (notice.subject, NEW)]
-    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
-    assert edge["withdrawal"] == "queued"
+    assert (await origin.edge(referral_id))["withdrawal"] == "queued"
 
 
 async def test_a_late_answer_is_applied_once_and_told_on(origin: Origin) -> None:
     referral_id, notice = await moved_late(origin)
     late = acknowledged(notice, by=OLD)
-    assert await answered(origin, late) == {}
+    assert await applied(origin, late) == [None]
     assert await shown(origin, referral_id) == "acknowledged"
     assert await origin.due() == 1
     [again] = await outgoing(origin)
     assert (again.subject, again.recipient_instance) == (notice.subject, NEW)
     assert opened(origin.world, again)["again"] == {"answer": "acknowledged", "number": 1}
     await origin.forget()
-    assert await answered(origin, late) == {}, "as the first time"
+    assert await applied(origin, late) == [None], "as the first time"
     assert await origin.due() == 0
     assert await outgoing(origin) == []
 
 
 async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None:
     _, notice = await filed(origin)
-    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    assert await applied(origin, acknowledged(notice, by=OLD)) == [None]
     move(origin.world, PROVIDER)
     await follow(origin)
     await origin.forget()
-    assert await answered(origin, removed(notice, by=OLD, number=2)) == {}
+    assert await applied(origin, removed(notice, by=OLD, number=2)) == [None]
     assert await origin.due() == 1
     [again] = await outgoing(origin)
     said = opened(origin.world, again)["again"]
@@ -301,24 +261,6 @@ async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None
 
 async def test_once_the_new_instance_has_answered_what_comes_late_moves_nothing(origin: Origin) -> None:
     referral_id, notice = await moved_late(origin)
-    assert await answered(origin, acknowledged(notice, by=NEW), removed(notice, by=OLD, number=1)) == {}
+    assert await applied(origin, acknowledged(notice, by=NEW), removed(notice, by=OLD, number=1)) == [None, None]
     assert await shown(origin, referral_id) == "acknowledged"
     assert await outgoing(origin) == []
-
-
-async def test_an_instance_that_never_got_the_edge_answers_nothing(origin: Origin) -> None:
-    _, notice = await filed(origin)
-    foreign = acknowledged(notice, by=NEW)
-    assert await answered(origin, foreign) == {foreign.message_id: "answer_unmatched"}
-
-
-async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> None:
-    for _ in range(3):
-        await filed(origin)
-    move(origin.world, PROVIDER)
-    async with origin.database.transaction(APPLYING) as session:
-        edges = PostgresEdges(session.driver, KEK)
-        takings = ClaimedBatch(2), ClaimedBatch(2)
-        for each in takings:
-            await origin.bus.redecider.left_behind(edges, each, recipient=PROVIDER, instance=OLD)
-    assert takings[0].rows == 2

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from shared.core.contracts.registry import NOTICE_ISSUED
 from shared.core.errors import Unavailable
-from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.features.filing import effects
@@ -18,13 +16,12 @@ from shared.features.filing.rules import PAUSES
 from shared.platform.database.transactions import Database
 from shared.platform.observability.retry_backoff import PAUSE_MAX
 from tests.services.hotline import test_moves as moves
-from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run
+from tests.services.hotline.origin import APPLYING, Origin, applied
+from tests.services.hotline.test_apart import EndOfTurn, run
 from tests.services.hotline.test_deciding_again import offers
 from tests.support.builders import PROVIDER
 from tests.support.exchange_world import move, opened, world
 
-__all__ = ["nothing_else"]  # the fixture
 _BREAK = "UPDATE referral SET content = set_byte(content, 20, get_byte(content, 20) # 1) WHERE referral_id = $1"
 
 
@@ -41,7 +38,7 @@ def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 async def test_a_late_answer_without_documents_is_told_later(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     referral_id, notice = await moves.moved_late(origin)
     published = expire(origin, monkeypatch)
-    assert await moves.answered(origin, moves.acknowledged(notice, by=moves.OLD)) == {}
+    assert await applied(origin, moves.acknowledged(notice, by=moves.OLD)) == [None]
     with pytest.raises(Unavailable):
         await origin.due()
     assert await moves.outgoing(origin) == []
@@ -89,11 +86,11 @@ async def test_what_cannot_be_opened_keeps_no_other_outcome_from_its_edge(origin
     await run(origin, _BREAK, bad)
     await origin.told_stale(rows)
     await origin.due()
-    assert subjects(offers(await origin.waiting())) == [str(good)]
+    assert sorted(each.subject for each in offers(await origin.waiting())) == [str(good)]
     await run(origin, _BREAK, bad)
     origin.clock.advance(PAUSE_MAX.total_seconds())
     await origin.due()
-    assert subjects(offers(await origin.waiting())) == sorted([str(bad), str(good)])
+    assert sorted(each.subject for each in offers(await origin.waiting())) == sorted([str(bad), str(good)])
 
 
 async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin) -> None:
@@ -103,7 +100,7 @@ async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin)
     await origin.forget()
     await run(origin, _BREAK, bad)
     late = [moves.acknowledged(each, by=moves.OLD) for each in (first, second)]
-    assert await moves.answered(origin, *late) == {}
+    assert await applied(origin, *late) == [None, None]
     await origin.due()
     assert [each.subject for each in await moves.outgoing(origin)] == [second.subject]
     await run(origin, _BREAK, bad)
@@ -115,7 +112,7 @@ async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin)
 async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(origin: Origin) -> None:
     """The recipient has the notice, so it answers the withdrawal on this edge."""
     referral_id, notice = await moves.moved_late(origin)
-    assert await moves.answered(origin, moves.acknowledged(notice, by=moves.OLD)) == {}
+    assert await applied(origin, moves.acknowledged(notice, by=moves.OLD)) == [None]
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     assert await origin.due() == 0
     assert await moves.outgoing(origin, NOTICE_ISSUED) == []
@@ -123,14 +120,12 @@ async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(ori
     assert await run(origin, state, referral_id) == "emitted"
 
 
-def subjects(rows: list[Draft]) -> list[str]:
-    return sorted(each.subject for each in rows)
-
-
 async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: Origin) -> None:
     """The edge keeps its ids, whichever instance refuses it. Only the number of refusals counts."""
     referral_id, _ = await moves.moved_late(origin)
-    await stand_missing(origin, referral_id)
+    lacks = "UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'"
+    await run(origin, lacks, referral_id, PROVIDER)
+    await origin.bus.missing(APPLYING)
     issued = 0
     for _ in range(9):
         rows = [each for each in await origin.waiting() if each.message is NOTICE_ISSUED]
@@ -141,13 +136,3 @@ async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: 
         await origin.due()
     assert issued == 1 + len(PAUSES)
     assert referral_id in await origin.work("undeliverable")
-
-
-async def stand_missing(origin: Origin, referral_id: UUID) -> None:
-    """Mark the notice as missing, so that it is issued again to its present instance."""
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(
-            "UPDATE edge SET is_missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'",
-            *(referral_id, PROVIDER),
-        )
-    await origin.bus.missing(APPLYING)

@@ -15,21 +15,16 @@ from shared.core.contracts.holds import ShownHold
 from shared.core.contracts.registry import MessageType
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid7
-from shared.core.protocol.origin import ANSWERS, ReferralState
-from shared.core.vocabulary.answers import AnswerState, ReceiptOutcome
+from shared.core.protocol.origin import ANSWERS
 from shared.features.dialogues.store import ShownQuestion
-from shared.features.filing.rules import AnswerDetail, Delivery, Request, SentEdge, Submission, Tick, ticks
+from shared.features.filing.rules import AnswerDetail, Request
 from shared.features.filing.store.intake import PostgresFiling
-from tests.services.doors import ACTOR, asking
-from tests.services.hotline.origin import Origin
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin, body_of
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
 
 LOOKING = ["/v1/referrals", "/v1/referrals/{referral_id}", "/v1/work"]
-
-
-def body(**changes: Any) -> dict[str, Any]:
-    return SUBMISSION | {"external_ref": f"door-{uuid7().hex[:24]}"} | changes
 
 
 async def checked(client: httpx.AsyncClient, text: str) -> httpx.Response:
@@ -49,7 +44,7 @@ async def test_a_role_that_may_not_read_learns_nothing(origin: Origin, client: h
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
 @pytest.mark.parametrize("one", [True, False])
 async def test_a_role_that_may_not_file_may_not_check(client: httpx.AsyncClient, role: Role, one: bool) -> None:
-    posted = body() if one else {"referrals": [body()]}
+    posted = body_of() if one else {"referrals": [body_of()]}
     answer = await client.post("/v1/referrals:check", json=posted, headers=asking(HOTLINE, role=role))
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
@@ -57,14 +52,11 @@ async def test_a_role_that_may_not_file_may_not_check(client: httpx.AsyncClient,
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
 @pytest.mark.parametrize("before", ["", "\n  "])
 async def test_a_list_has_any_spelling(client: httpx.AsyncClient, indent: int | str | None, before: str) -> None:
-    posted = {"referrals": [body(), body(incident_kind="made-up")]}
+    posted = {"referrals": [body_of(), body_of(incident_kind="made-up")]}
     answer = await checked(client, before + json.dumps(posted, indent=indent))
     assert [each["ok"] for each in answer.json()["results"]] == [True, False]
-
-
-async def test_a_single_referral_to_check_is_one_however_it_is_written(client: httpx.AsyncClient) -> None:
-    answer = await checked(client, json.dumps(body(), indent=4))
-    assert [each["ok"] for each in answer.json()["results"]] == [True]
+    answer = await checked(client, before + json.dumps(body_of(), indent=indent))
+    assert [each["ok"] for each in answer.json()["results"]] == [True], "a single one"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +80,7 @@ async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads(
 ) -> None:
     address = "https://l.facebook.com/l.php?u=https%3A%2F%2Fsite.example%2Fa&h=AT0"
     item = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": address}}
-    posted = body(items=[item, item | {"uncut": True}])
+    posted = body_of(items=[item, item | {"uncut": True}])
     (result,) = (await checked(client, json.dumps(posted))).json()["results"]
     assert result["cut"] == [{"n": 1, "rules": ["facebook_out"], "target": "https://site.example/a"}]
     filed = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
@@ -98,18 +90,32 @@ async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads(
 
 @pytest.mark.parametrize(("observed_at", "status"), [("2099-01-01T00:00:00Z", 422), ("2026-05-04T11:00:00Z", 202)])
 async def test_nothing_is_observed_before_it_happens(client: httpx.AsyncClient, observed_at: str, status: int) -> None:
-    posted = body(observed_at=observed_at)
+    posted = body_of(observed_at=observed_at)
     answer = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
     assert answer.status_code == status
     if status == 422:
         assert (answer.json()["code"], answer.json()["field"]) == ("guard_rules_instant_in_future", "/observed_at")
 
 
-def request_of(origin: Origin, submissions: int, party_id: str = HOTLINE, **changes: Any) -> Request:
-    party = origin.intake.origin(party_id)
-    contents = [submission(external_ref=uuid7().hex[:30], **changes) for _ in range(submissions)]
-    filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64, actor=ACTOR) for content in contents]
-    return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.AUDITOR])
+@pytest.mark.parametrize("act", ["file", "withdraw"])
+async def test_the_role_is_checked_before_a_stored_answer_is_given(
+    origin: Origin, client: httpx.AsyncClient, role: Role, act: str
+) -> None:
+    key, path, posted = uuid7().hex, "/v1/referrals", body_of()
+    if act == "withdraw":
+        path, posted = f"/v1/referrals/{await origin.file()}:withdraw", {"reason": "filed_in_error"}
+    first, refused, again = [
+        await client.post(path, json=posted, headers=asking(HOTLINE, role=each, key=key))
+        for each in (Role.ANALYST, role, Role.MACHINE)
+    ]
+    assert (first.status_code, refused.status_code) == (202, 403)
+    assert refused.json()["code"] == "forbidden"
+    assert first.content == again.content
+
+
+def request_of(origin: Origin, submissions: int) -> Request:
+    return origin.request(*(submission(external_ref=uuid7().hex[:30]) for _ in range(submissions)))
 
 
 @pytest.mark.timing
@@ -186,41 +192,3 @@ def test_every_answer_that_an_origin_understands_can_be_shown(answer: MessageTyp
 
 def test_an_answer_that_could_not_be_shown_is_found() -> None:
     assert unshown(UnknownAnswer) == {"mood"}
-
-
-def edge(delivery: Delivery, answer: AnswerState, withdrawal: Delivery | None = None) -> SentEdge:
-    return SentEdge.model_validate(
-        {
-            "recipient": "police-nl.example",
-            "purpose": "investigation",
-            "reason": "hosting_jurisdiction",
-            "rules": ["nl-rule"],
-            "delivery": delivery,
-            "code": None,
-            "withdrawal": withdrawal,
-            "answer": answer,
-            "answer_detail": None,
-            "notice_id": None,
-        }
-    )
-
-
-def test_ticks_count_receipts_and_answers() -> None:
-    edges = [
-        edge("queued", AnswerState.NONE),
-        edge(ReceiptOutcome.APPLIED, AnswerState.NONE),
-        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
-        edge(ReceiptOutcome.REFUSED, AnswerState.NONE),
-    ]
-    counted = ticks(ReferralState.ROUTED, edges)
-    assert (counted.delivered, counted.acknowledged) == (Tick(done=2, of=4), Tick(done=1, of=4))
-
-
-def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None:
-    edges = [
-        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED, "sent"),
-        edge(ReceiptOutcome.APPLIED, AnswerState.WITHDRAWAL_ACKNOWLEDGED, ReceiptOutcome.APPLIED),
-        edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
-    ]
-    counted = ticks(ReferralState.WITHDRAWN, edges)
-    assert (counted.delivered, counted.acknowledged) == (Tick(done=1, of=3), Tick(done=1, of=3))

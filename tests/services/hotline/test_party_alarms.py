@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.services.doors import asking
-from tests.services.hotline.origin import KEK, Origin
-from tests.services.hotline.test_party_day import P0, body, filed, smallest
+from tests.services.hotline.origin import KEK, Origin, body_of
+from tests.services.hotline.test_party_day import P0, filed, smallest
 from tests.services.hotline.test_second_person import over_budget, review
 from tests.support.builders import AT, HOTLINE
 
@@ -38,8 +38,8 @@ async def checked(client: httpx.AsyncClient, text: str) -> list[dict[str, object
 
 
 async def test_refusals_and_a_picture_are_told_once_over_a_restart(origin: Origin, client: httpx.AsyncClient) -> None:
-    refused = body(observed_at="1999-01-01T00:00:00Z")
-    picture = body(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
+    refused = body_of(observed_at="1999-01-01T00:00:00Z")
+    picture = body_of(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
     for _ in range(2):  # the second process starts without counts, and its alarms are already known
         async with origin.alarms.running():
             for _ in range(5):
@@ -52,15 +52,15 @@ async def test_refusals_and_a_picture_are_told_once_over_a_restart(origin: Origi
 async def test_a_batch_that_fills_the_day_is_told_once(origin: Origin, client: httpx.AsyncClient) -> None:
     async with origin.alarms.running():
         for _ in range(2):
-            results = (await filed(client, *(body() for _ in range(100)))).json()["results"]
+            results = (await filed(client, *(body_of() for _ in range(100)))).json()["results"]
             assert 429 in {each["status"] for each in results}
     assert await raised(origin) == ["day_filled"]
 
 
 async def test_a_child_at_risk_beyond_the_day_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
     async with origin.alarms.running():
-        await filed(client, *(body() for _ in range(100)))
-        answer = await filed(client, body(**P0))
+        await filed(client, *(body_of() for _ in range(100)))
+        answer = await filed(client, body_of(**P0))
         assert (answer.status_code, answer.json()["work_reason"]) == (202, "over_day")
     assert await raised(origin) == ["day_filled", "urgent_waits"]
 

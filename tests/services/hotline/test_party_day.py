@@ -19,7 +19,7 @@ from shared.core.routing.directory_index import SMALLEST
 from shared.features.filing.rules import QuotaUsage
 from shared.platform.observability.metrics import UNRELEASED
 from tests.services.doors import asking
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import Origin, body_of
 from tests.services.hotline.test_second_person import over_budget, review
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
@@ -46,10 +46,6 @@ def declared(origin: Origin, daily: Daily | None, *, at: datetime = AT) -> None:
     origin.world.place(document.model_copy(update={"version": 2 if daily is None else 3, "parties": parties}), at)
 
 
-def body(**changes: Any) -> dict[str, Any]:
-    return SUBMISSION | {"external_ref": f"day-{uuid7().hex[:24]}"} | changes
-
-
 async def filed(client: httpx.AsyncClient, *bodies: dict[str, Any], key: str | None = None) -> httpx.Response:
     path, content = ("", bodies[0]) if len(bodies) == 1 else (":batch", {"referrals": list(bodies)})
     return await client.post(f"/v1/referrals{path}", json=content, headers=asking(HOTLINE, key=key or uuid7().hex))
@@ -59,7 +55,7 @@ async def fill(client: httpx.AsyncClient, *, at_once: int = 1) -> list[int]:
     """Submit until the daily quota has no room for one more; return the answers."""
     statuses: list[int] = []
     while 429 not in statuses:
-        answers = await asyncio.gather(*(filed(client, body()) for _ in range(at_once)))
+        answers = await asyncio.gather(*(filed(client, body_of()) for _ in range(at_once)))
         statuses += [answer.status_code for answer in answers]
         assert len(statuses) < 200, "the day never ends"
     return statuses
@@ -67,28 +63,25 @@ async def fill(client: httpx.AsyncClient, *, at_once: int = 1) -> list[int]:
 
 async def spent(origin: Origin) -> QuotaUsage:
     on: date = origin.clock.now().date()
-    async with origin.database.transaction(APPLYING) as session:
-        row = await session.driver.fetchrow(
-            "SELECT record_bits, hash_bits FROM daily_quota_usage WHERE party = $1 AND day = $2", HOTLINE, on
-        )
-    return QuotaUsage() if row is None else QuotaUsage(row["record_bits"], row["hash_bits"])
+    usage = "SELECT record_bits, hash_bits FROM daily_quota_usage WHERE party = $1 AND day = $2"
+    return next((QuotaUsage(*row) for row in await origin.sql(usage, HOTLINE, on)), QuotaUsage())
 
 
 async def test_what_exceeds_the_day_is_refused_until_the_next(origin: Origin, client: httpx.AsyncClient) -> None:
     await fill(client)
     before = await spent(origin)
     assert before.within(QuotaUsage.whole(SMALLEST))
-    answer = await filed(client, body(), key="again")
+    answer = await filed(client, body_of(), key="again")
     assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
     assert answer.headers["retry-after"] == str(12 * 3600)
     assert await spent(origin) == before, "what is refused is not debited"
     origin.clock.advance(12 * 3600)
-    assert (await filed(client, body(), key="new")).status_code == 202
+    assert (await filed(client, body_of(), key="new")).status_code == 202
 
 
 async def test_what_was_refused_for_its_day_may_reuse_its_key(origin: Origin, client: httpx.AsyncClient) -> None:
     await fill(client)
-    one, several = body(), [body(), body()]
+    one, several = body_of(), [body_of(), body_of()]
     assert (await filed(client, one, key="one")).status_code == 429
     answers = (await filed(client, *several, key="several")).json()["results"]
     assert [each["status"] for each in answers] == [429, 429]
@@ -99,7 +92,7 @@ async def test_what_was_refused_for_its_day_may_reuse_its_key(origin: Origin, cl
 
 
 async def test_of_a_list_what_fits_is_taken_and_its_answer_kept(origin: Origin, client: httpx.AsyncClient) -> None:
-    several = [body() for _ in range(100)]
+    several = [body_of() for _ in range(100)]
     first = await filed(client, *several, key="list")
     statuses = [each["status"] for each in first.json()["results"]]
     assert {202, 429} == set(statuses)
@@ -119,7 +112,7 @@ async def filed_at_two(origin: Origin, rounds: int) -> None:
             await stack.enter_async_context(each.intake.running())
             doors.append(await stack.enter_async_context(each.door()))
         for _ in range(rounds):
-            answers = await asyncio.gather(*(filed(each, body()) for each in doors for _ in range(4)))
+            answers = await asyncio.gather(*(filed(each, body_of()) for each in doors for _ in range(4)))
             if all(answer.status_code == 429 for answer in answers):
                 return
 
@@ -128,7 +121,7 @@ async def test_two_processes_of_one_database_share_the_day(origin: Origin) -> No
     await filed_at_two(origin, 60)
     total, room = await spent(origin), SMALLEST.record * BYTE
     # References are random, so their costs differ. The margin is the highest of 50 costs plus a tenth.
-    dearest = max(cost(submission(external_ref=body()["external_ref"])).record for _ in range(50))
+    dearest = max(cost(submission(external_ref=body_of()["external_ref"])).record for _ in range(50))
     assert room - dearest * 1.1 < total.record <= room
 
 
@@ -140,7 +133,7 @@ async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: p
 
 
 async def test_a_reference_that_is_taken_costs_nothing(origin: Origin, client: httpx.AsyncClient) -> None:
-    content = body()
+    content = body_of()
     assert (await filed(client, content)).status_code == 202
     before = await spent(origin)
     assert (await filed(client, content)).status_code == 409
@@ -149,10 +142,10 @@ async def test_a_reference_that_is_taken_costs_nothing(origin: Origin, client: h
 
 async def test_hashes_have_a_purse_of_their_own(origin: Origin, client: httpx.AsyncClient) -> None:
     first = SUBMISSION["items"][0] | {"hashes": {"photodna": to_base64url(bytes(144))}}
-    content = body(items=[first] * 9)
+    content = body_of(items=[first] * 9)
     statuses = [(await filed(client, content | {"external_ref": uuid7().hex})).status_code for _ in range(6)]
     assert statuses == [202] * 4 + [429] * 2, "9 times 144 bytes of hashes each"
-    assert (await filed(client, body())).status_code == 202, "what has no hash finds room still"
+    assert (await filed(client, body_of())).status_code == 202, "what has no hash finds room still"
 
 
 async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, client: httpx.AsyncClient) -> None:
@@ -160,7 +153,7 @@ async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, c
     await origin.forget()
     before = await spent(origin)
     marked = UNRELEASED.labels("over_day")._value.get()
-    answer = await filed(client, body(**P0))
+    answer = await filed(client, body_of(**P0))
     assert (answer.status_code, answer.json()["state"], answer.json()["work_reason"]) == (202, "unreleased", "over_day")
     assert UNRELEASED.labels("over_day")._value.get() == marked + 1
     assert not await origin.waiting_edges()
@@ -173,7 +166,7 @@ async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, c
 
 async def test_an_amendment_of_a_p0_referral_stays_in_the_day(origin: Origin, client: httpx.AsyncClient) -> None:
     """Earlier, one p0 referral could be amended without end on a spent day."""
-    first = body(**P0)
+    first = body_of(**P0)
     referral_id = (await filed(client, first)).json()["referral_id"]
     await fill(client)
     before, added = await spent(origin), {"locator": {"kind": "url", "value": "https://host.example/added"}}

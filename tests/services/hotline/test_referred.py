@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import httpx
+import pytest
 
 from shared.core.authority import Role
-from shared.core.contracts.case_referral import CaseCameBackClear, CaseReferredClear
-from shared.core.contracts.questions import QuestionAskedClear
-from shared.core.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_ASKED
+from shared.core.contracts.case_referral import CaseReferredClear
 from shared.core.protocol.message import Received
-from shared.core.protocol.questions import LAPSES_AFTER
-from shared.core.vocabulary.agencies import CaseReferReason
-from shared.core.vocabulary.questions import NeedsInfo
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.features.filing.store.edge_rows import referral_words
 from shared.platform.database.transactions import RowScope
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import APPLYING, Origin, act, applied, said
 from tests.services.hotline.test_amending import amended, filed
-from tests.services.hotline.test_asked import STATED, answer, waits
+from tests.services.hotline.test_asked import last_due, replying, waits
 from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_holds import (
     SLOT,
     WINDOW,
     agencies_of,
-    applied,
     no_objection,
-    on,
     pass_time,
     place,
-    planned,
-    said,
+    stated,
     told,
 )
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
 
-__all__ = ["planned"]  # fixtures
+pytestmark = pytest.mark.usefixtures("planned")
 
 OTHER = "police-de.example"
 NEWER = "policy_not_in_force"
@@ -71,21 +65,16 @@ async def issued(origin: Origin, referral_id: UUID) -> bool:
 
 
 async def edge_of(origin: Origin, referral_id: UUID, agency: str) -> UUID:
-    async with origin.database.transaction(APPLYING) as session:
-        found: UUID = await session.driver.fetchval(
-            "SELECT edge_id FROM edge WHERE referral_id = $1 AND recipient = $2 AND state IN ('emitted', 'referred')",
-            referral_id,
-            agency,
-        )
-    return found
+    of = "SELECT edge_id FROM edge WHERE referral_id = $1 AND recipient = $2 AND state IN ('emitted', 'referred')"
+    ((edge_id,),) = await origin.sql(of, referral_id, agency)
+    return UUID(str(edge_id))
 
 
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
     """Return an agency's statement that it has referred the case to another agency."""
     of = await edge_of(origin, referral_id, by)
-    edges = {"from_edge_id": of, "edge_id": UUID(int=of.int ^ 1)}
-    clear = CaseReferredClear(agency=OTHER, reason=CaseReferReason.SUSPECT_ELSEWHERE, **edges, **on(referral_id, 1))
-    return said(CASE_REFERRED, clear, by, origin.clock.now())
+    words = {"agency": OTHER, "reason": "suspect_elsewhere", "from_edge_id": of, "edge_id": UUID(int=of.int ^ 1)}
+    return stated(origin, "case_referred", referral_id, by, **words)
 
 
 async def passed_on(origin: Origin, referral_id: UUID) -> list[str]:
@@ -106,12 +95,10 @@ async def passed(origin: Origin, client: httpx.AsyncClient) -> tuple[UUID, str, 
 async def test_what_it_asks_its_origin_can_answer(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     await passed_on(origin, referral_id)
-    due = origin.clock.now() + LAPSES_AFTER
-    asked = QuestionAskedClear(about=(1,), needs=(NeedsInfo.WHY_ILLEGAL,), due=due, **on(referral_id, 1))
-    assert await applied(origin, said(QUESTION_ASKED, asked, OTHER, origin.clock.now())) == [None]
+    words = {"about": (1,), "needs": ("why_illegal",), "due": last_due(origin)}
+    assert await applied(origin, said("question_asked", referral_id, OTHER, **words)) == [None]
     assert await waits(origin, referral_id) == [("needs_info", "reply")]
-    replying = {"party": OTHER, "question": 1, "replied": STATED}
-    assert await answer(client, referral_id, "reply", replying) == (202, "routed")
+    assert await act(client, referral_id, "reply", replying() | {"party": OTHER}) == (202, "routed")
     *_, (kind, _, to, *_) = await clear_parts(origin.database, referral_id)
     assert (kind, to) == ("causeway.question_replied.v1", OTHER)
 
@@ -146,28 +133,31 @@ async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(ori
     assert ("causeway.referral_withdrawn.v1", OTHER) in [(kind, to) for kind, _, to, *_ in of_it]
 
 
-async def came_back(origin: Origin, word: Received, number: int = 2, **changes: object) -> Received:
+def came_back(origin: Origin, word: Received, number: int = 2, **changes: object) -> Received:
     """Return the same agency's statement that the other agency's instance has refused the case."""
-    gone = word.clear
-    assert isinstance(gone, CaseReferredClear)
+    gone = passing(word)
     words = {"agency": gone.agency, "edge_id": gone.edge_id, "code": NEWER, "stands": "none", "times": 1} | changes
-    clear = CaseCameBackClear.model_validate(words | on(gone.referral_id, number))
-    return said(CASE_CAME_BACK, clear, word.sender, origin.clock.now())
+    return stated(origin, "case_came_back", gone.referral_id, word.sender, number, **words)
+
+
+def passing(word: Received) -> CaseReferredClear:
+    assert isinstance(word.clear, CaseReferredClear)
+    return word.clear
 
 
 def anew(origin: Origin, word: Received, number: int, **changes: object) -> Received:
     """Return the same statement under another number, about another edge or the one in `changes`."""
-    gone = word.clear
-    assert isinstance(gone, CaseReferredClear)
-    words = {"edge_id": UUID(int=gone.edge_id.int ^ number << 64)} | on(gone.referral_id, number) | changes
-    return said(CASE_REFERRED, gone.model_copy(update=words), word.sender, origin.clock.now())
+    gone = passing(word)
+    words = gone.model_dump(exclude={"referral_id", "revision", "act", "number"})
+    words |= {"edge_id": UUID(int=gone.edge_id.int ^ number << 64)} | changes
+    return stated(origin, "case_referred", gone.referral_id, word.sender, number, **words)
 
 
 async def test_what_the_other_could_not_take_is_the_firsts_again(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, first, word = await passed(origin, client)
     assert await applied(origin, word) == [None]
     assert await attention(origin, referral_id) == []
-    assert await applied(origin, await came_back(origin, word)) == [None]
+    assert await applied(origin, came_back(origin, word)) == [None]
     assert {who: said for who, said in await answers(origin, referral_id) if who in (first, OTHER)} == {first: "none"}
     assert await attention(origin, referral_id) == [(["came_back"], first, NEWER, "call")]
     assert await words(origin, referral_id) == [(first, "referred", None), (first, "none", NEWER)]
@@ -180,24 +170,22 @@ async def test_only_what_was_passed_on_comes_back_as_it_can_be(origin: Origin, c
     referral_id, _ = await filed(client)
     first, second, *_ = await agencies_of(origin, referral_id)
     word = await referred(origin, referral_id, first)
-    assert await applied(origin, await came_back(origin, word)) == ["answer_unmatched"]
+    assert await applied(origin, came_back(origin, word)) == ["answer_unmatched"]
     assert await applied(origin, word) == [None]
-    assert await applied(origin, await came_back(origin, word, edge_id=UUID(int=7))) == ["answer_unmatched"]
-    forged = await came_back(origin, word)
-    assert await applied(origin, said(CASE_CAME_BACK, forged.clear, second, origin.clock.now())) == ["answer_unmatched"]
+    assert await applied(origin, came_back(origin, word, edge_id=UUID(int=7))) == ["answer_unmatched"]
+    assert await applied(origin, replace(came_back(origin, word), sender=second)) == ["answer_unmatched"]
     assert dict(await answers(origin, referral_id))[OTHER] == "none"
 
 
 async def test_the_others_clocks_end_and_the_firsts_begin_again(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, first, word = await passed(origin, client)
     await applied(origin, word)
-    await applied(origin, await came_back(origin, word))
-    async with origin.database.transaction(APPLYING) as session:
-        steps = await session.driver.fetch(
-            "SELECT recipient, step->>1 AS did, step->>2 AS code, (step->3)::int AS number "
-            "FROM deadline, jsonb_array_elements(steps) AS step WHERE coalesce(known_as, subject) = $1",
-            referral_id,
-        )
+    await applied(origin, came_back(origin, word))
+    steps = await origin.sql(
+        "SELECT recipient, step->>1 AS did, step->>2 AS code, (step->3)::int AS number "
+        "FROM deadline, jsonb_array_elements(steps) AS step WHERE coalesce(known_as, subject) = $1",
+        referral_id,
+    )
     told = {tuple(each) for each in steps}
     assert (OTHER, "ends", "", 0) in told
     assert (first, "starts", "report_sent", 1) in told
@@ -229,7 +217,7 @@ async def test_what_was_held_is_left_no_longer_than_allowed(origin: Origin, clie
     word = anew(origin, await referred(origin, referral_id, first), 2)
     await applied(origin, word)
     # The notice moves again in the same way: from the rule's own window, not from the moved one.
-    await applied(origin, await came_back(origin, word, 3))
+    await applied(origin, came_back(origin, word, 3))
     await applied(origin, place(origin, referral_id, first, 3 * WINDOW, 4), anew(origin, word, 5))
     await pass_time(origin, WINDOW - SLOT)
     assert not await issued(origin, referral_id)
@@ -240,9 +228,8 @@ async def test_what_was_held_is_left_no_longer_than_allowed(origin: Origin, clie
 async def test_passed_to_one_agency_twice_at_once_it_answers(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _, word = await passed(origin, client)
     again = anew(origin, word, 3)
-    assert isinstance(again.clear, CaseReferredClear)
-    assert await applied(origin, word, await came_back(origin, word), again) == [None, None, None]
-    assert await edge_of(origin, referral_id, OTHER) == again.clear.edge_id
+    assert await applied(origin, word, came_back(origin, word), again) == [None, None, None]
+    assert await edge_of(origin, referral_id, OTHER) == passing(again).edge_id
     assert await applied(origin, no_objection(origin, referral_id, OTHER)) == [None]
 
 
@@ -261,18 +248,17 @@ async def test_what_came_back_ends_only_the_edge_of_whom_it_names(origin: Origin
     elsewhere, _ = await filed(client)
     first, second, *_ = await agencies_of(origin, referral_id)
     other = await referred(origin, elsewhere, first)
-    assert isinstance(other.clear, CaseReferredClear)
     # An agency with an edge of its own gets no other, so the id is free for the other referral.
-    word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge_id=other.clear.edge_id)
+    word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge_id=passing(other).edge_id)
     assert await applied(origin, word, other) == [None, None]
-    assert await applied(origin, await came_back(origin, word)) == [None]
+    assert await applied(origin, came_back(origin, word)) == [None]
     assert await applied(origin, no_objection(origin, elsewhere, OTHER)) == [None]
 
 
 async def test_what_the_other_has_answered_does_not_come_back(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, first, word = await passed(origin, client)
     assert await applied(origin, word) == [None]
-    back = await came_back(origin, word)
+    back = came_back(origin, word)
     assert await applied(origin, no_objection(origin, referral_id, OTHER), back) == [None, "edge_exists"]
     assert dict(await answers(origin, referral_id))[first] == "referred"
 
@@ -282,6 +268,6 @@ async def test_a_hold_ends_with_its_passing_though_the_case_is_back(origin: Orig
     first, *_ = await agencies_of(origin, referral_id)
     assert await applied(origin, place(origin, referral_id, first, WINDOW)) == [None]
     word = anew(origin, await referred(origin, referral_id, first), 2)
-    back, held = await came_back(origin, word, 3), place(origin, referral_id, first, WINDOW, 4)
+    back, held = came_back(origin, word, 3), place(origin, referral_id, first, WINDOW, 4)
     assert await applied(origin, word, back, held) == [None, None, None]
     assert sorted(await states(origin, referral_id)) == [(first, "active"), (first, "released")]

@@ -19,9 +19,9 @@ from shared.core.protocol.message import Draft
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.features.filing.store.locations import OriginTracks
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.services.hotline.test_amending import amended, filed
-from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow, removed
+from tests.services.hotline.test_moves import NEW, acknowledged, follow, removed
 from tests.support.builders import AT, PROVIDER, settlement
 from tests.support.exchange_world import move, opened, told_to_audit
 
@@ -33,12 +33,9 @@ _LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL 
 @pytest.fixture(autouse=True)
 async def _nothing_else_is_here(origin: Origin) -> None:
     """Clear the edges and listed lines of other tests."""
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET state = 'superseded', is_missing = false WHERE state = 'emitted'")
-        await session.driver.execute("DELETE FROM operator_line")
-        await session.driver.execute(
-            "UPDATE referral SET unrouted_reason = NULL WHERE unrouted_reason = 'recipient_ahead'"
-        )
+    await origin.sql("UPDATE edge SET state = 'superseded', is_missing = false WHERE state = 'emitted'")
+    await origin.sql("DELETE FROM operator_line")
+    await origin.sql("UPDATE referral SET unrouted_reason = NULL WHERE unrouted_reason = 'recipient_ahead'")
 
 
 async def delivered(origin: Origin) -> tuple[UUID, Draft]:
@@ -111,7 +108,7 @@ async def test_an_edge_whose_message_waits_for_the_relay_is_not_issued_twice(ori
 
 async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin: Origin) -> None:
     _, notice = await delivered(origin)
-    assert await answered(origin, acknowledged(notice, by=INDUSTRY)) == {}
+    assert await applied(origin, acknowledged(notice, by=INDUSTRY)) == [None]
     [again] = await lacks(origin, UUID(notice.subject))
     assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
     assert await origin.work("recipient_ahead") == []
@@ -122,11 +119,11 @@ async def test_acts_are_told_also_where_the_message_that_waits_tells_fewer(origi
     await origin.file()
     [notice] = await to_provider(origin)
     await origin.forget()
-    assert await answered(origin, acknowledged(notice, by=INDUSTRY)) == {}
+    assert await applied(origin, acknowledged(notice, by=INDUSTRY)) == [None]
     [again] = await lacks(origin, UUID(notice.subject))
     assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
     assert len(await lacks(origin, UUID(notice.subject))) == 1, "the message that waits now tells of it"
-    assert await answered(origin, removed(notice, by=INDUSTRY, number=2)) == {}
+    assert await applied(origin, removed(notice, by=INDUSTRY, number=2)) == [None]
     [_, last] = await lacks(origin, UUID(notice.subject))
     assert opened(origin.world, last)["again"]["number"] == 2, "not an hour later"
 
@@ -153,9 +150,8 @@ async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin:
 
 async def test_what_an_amendment_took_back_is_taken_back_again_where_that_was_forgotten(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
-    async with origin.database.transaction(APPLYING) as session:
-        taken = "UPDATE edge SET is_retracted = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
-        await session.driver.execute(taken, referral_id)
+    taken = "UPDATE edge SET is_retracted = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
+    await origin.sql(taken, referral_id)
     await has_withdrawal(origin, UUID(notice.subject))
     assert await origin.work("recipient_ahead") == [], "both sides know it"
     [again] = await holds(origin, UUID(notice.subject))
@@ -241,30 +237,34 @@ async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.Mo
 
 async def deliveries(origin: Origin, referral_id: UUID) -> tuple[str, str | None, str | None]:
     """Return delivery, code and withdrawal of the notice as its party sees them."""
-    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    edge = await origin.edge(referral_id)
     return edge["delivery"], edge.get("code"), edge.get("withdrawal")
 
 
 async def test_delivery_follows_the_place_of_the_message(origin: Origin) -> None:
     referral_id = await origin.file()
-    assert await deliveries(origin, referral_id) == ("queued", None, None)
+
+    async def stands() -> tuple[tuple[str, str | None, str | None], int]:
+        """Return the notice's delivery, and the number of edges that the tick of delivery counts."""
+        return await deliveries(origin, referral_id), (await origin.show(referral_id))["ticks"]["delivered"]["done"]
+
+    assert await stands() == (("queued", None, None), 0)
     await origin.relayed(taken=False)
-    assert await deliveries(origin, referral_id) == ("sent", None, None)
+    assert await stands() == (("sent", None, None), 0)
     await origin.relayed()
-    assert await deliveries(origin, referral_id) == ("applied", None, None)
+    assert await stands() == (("applied", None, None), 5)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
-    assert await deliveries(origin, referral_id) == ("applied", None, "queued")
+    assert await stands() == (("applied", None, "queued"), 0), "then it counts the withdrawals"
     await origin.relayed(taken=False)
-    assert await deliveries(origin, referral_id) == ("applied", None, "sent")
+    assert await stands() == (("applied", None, "sent"), 0)
     await origin.relayed()
-    assert await deliveries(origin, referral_id) == ("applied", None, "applied")
+    assert await stands() == (("applied", None, "applied"), 5)
 
 
 async def test_a_message_of_an_earlier_incarnation_counts_as_delivered(origin: Origin) -> None:
     referral_id = await origin.file()
-    async with origin.database.transaction(APPLYING) as session:
-        earlier = "UPDATE edge SET incarnation = $2, number = number + 1000 WHERE referral_id = $1"
-        await session.driver.execute(earlier, referral_id, uuid7())
+    earlier = "UPDATE edge SET incarnation = $2, number = number + 1000 WHERE referral_id = $1"
+    await origin.sql(earlier, referral_id, uuid7())
     assert await deliveries(origin, referral_id) == ("applied", None, None)
 
 
@@ -286,9 +286,8 @@ async def test_an_open_outcome_is_shown_until_the_message_is_applied(origin: Ori
 
 async def test_an_exception_that_a_peer_lists_is_shown_although_its_outcome_was_lost(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
-    async with origin.database.transaction() as session:
-        listed = "INSERT INTO outcome_open VALUES ($1, $2, 'dead', 'handler_defect', now())"
-        await session.driver.execute(listed, INDUSTRY, notice.message_id)
+    listed = "INSERT INTO outcome_open VALUES ($1, $2, 'dead', 'handler_defect', now())"
+    await origin.sql(listed, INDUSTRY, notice.message_id)
     assert await deliveries(origin, referral_id) == ("parked", "handler_defect", None)
 
 
@@ -308,12 +307,10 @@ async def test_a_referral_leaves_the_work_list_with_the_last_exception(
 
 async def test_an_edge_that_the_peer_holds_as_an_exception_is_not_issued_again(origin: Origin) -> None:
     _, notice = await delivered(origin)
-    async with origin.database.transaction() as session:
-        held = "INSERT INTO outcome_open VALUES ($1, $2, 'waiting', 'document_unknown', now())"
-        await session.driver.execute(held, INDUSTRY, notice.message_id)
+    held = "INSERT INTO outcome_open VALUES ($1, $2, 'waiting', 'document_unknown', now())"
+    await origin.sql(held, INDUSTRY, notice.message_id)
     assert await lacks(origin, UUID(notice.subject)) == []
-    async with origin.database.transaction() as session:
-        await session.driver.execute("DELETE FROM outcome_open WHERE message_id = $1", notice.message_id)
+    await origin.sql("DELETE FROM outcome_open WHERE message_id = $1", notice.message_id)
     assert messages(await lacks(origin, UUID(notice.subject))) == messages([notice]), "control"
 
 
@@ -324,18 +321,15 @@ async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origi
     await origin.relayed()
     await origin.forget()
     repeated = "UPDATE edge SET repeated_at = now() - $2::interval WHERE message_id = $1"
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(repeated, again.message_id, timedelta(minutes=59))
+    await origin.sql(repeated, again.message_id, timedelta(minutes=59))
     assert await lacks(origin, subject) == []
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(repeated, again.message_id, timedelta(minutes=61))
+    await origin.sql(repeated, again.message_id, timedelta(minutes=61))
     [later] = await lacks(origin)
     assert messages([later]) == messages([notice]), "at the end of the hour, although nobody asks again"
     await origin.relayed()
     await origin.forget()
     assert await lacks(origin, subject) == []
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET incarnation = uuidv7() WHERE message_id = $1", later.message_id)
+    await origin.sql("UPDATE edge SET incarnation = uuidv7() WHERE message_id = $1", later.message_id)
     assert messages(await lacks(origin)) == messages([notice]), "its peer was restored again: a new incarnation"
 
 
@@ -348,8 +342,7 @@ async def test_an_edge_amended_within_the_hour_has_its_revision(origin: Origin, 
     await origin.relayed()
     [change] = await to_provider(origin)
     await origin.forget()
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE edge SET decided_at = now() WHERE message_id = $1", change.message_id)
+    await origin.sql("UPDATE edge SET decided_at = now() WHERE message_id = $1", change.message_id)
     [again] = await lacks(origin, UUID(notice.subject))
     assert messages([again]) == messages([notice])
     assert again.clear["revision"] == 2
@@ -371,9 +364,8 @@ async def test_the_outcome_of_a_withdrawal_counts_also_from_where_its_recipient_
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     [withdrawal] = await to_provider(origin)
     await origin.relayed()
-    async with origin.database.transaction(APPLYING) as session:
-        moved = "UPDATE edge SET previous_instances = '{former}' WHERE withdrawal_id = $1"
-        await session.driver.execute(moved, withdrawal.message_id)
+    moved = "UPDATE edge SET previous_instances = '{former}' WHERE withdrawal_id = $1"
+    await origin.sql(moved, withdrawal.message_id)
     for by, shown in (("law_enforcement", "applied"), ("former", "parked")):
         await origin.heard(settlement(withdrawal.message_id, ReceiptOutcome.PARKED, "sample_code", by=by))
         assert await deliveries(origin, referral_id) == ("applied", None, shown)

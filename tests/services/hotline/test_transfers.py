@@ -14,7 +14,7 @@ from shared.features.filing.store.attention import unclaimed_waits
 from shared.features.transfers.ports import LockedReferral, TransferStatus
 from shared.features.transfers.service import told_again
 from tests.services.doors import waiting
-from tests.services.hotline.origin import APPLYING, Origin, applied
+from tests.services.hotline.origin import Origin, applied, said
 from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move
@@ -30,7 +30,8 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
     status, body = await transfer(origin, referral_id)
     assert (status, body["state"], body["offered"]) == (202, "orphaned", [EUROPE, ASIA])
     assert await told(origin, "transfer_offered") == [EUROPE, ASIA]
-    assert await applied(origin, claim(referral_id, ASIA)) == [None]
+    first = claim(referral_id, ASIA)
+    assert [await applied(origin, first) for _ in range(2)] == [[None]] * 2, "the same claim may come again"
     assert await state(origin, referral_id) == "transferred"
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
     # A later claim crossed the answer that the hotline already received.
@@ -68,14 +69,34 @@ async def told_anew(origin: Origin, referral_id: UUID) -> list[str]:
     return [each.message.name for each in found]
 
 
-@pytest.mark.parametrize("claimed", [False, True])
-async def test_a_moved_hotline_is_told_anew_what_may_be_claimed_or_is_gone(origin: Origin, *, claimed: bool) -> None:
+@pytest.mark.parametrize(
+    ("steps", "messages"),
+    [(0, []), (1, ["transfer_offered"]), (2, ["transfer_offered", "claim_gone"])],
+    ids=["not transferred", "transferred", "claimed by another"],
+)
+async def test_a_moved_hotline_is_told_anew_what_may_be_claimed_or_is_gone(
+    origin: Origin, steps: int, messages: list[str]
+) -> None:
+    referral_id = await orphan(origin)
+    if steps > 0:
+        await transfer(origin, referral_id)
+    if steps > 1:
+        await applied(origin, claim(referral_id, ASIA))
+    assert await told_anew(origin, referral_id) == ["referral_offered", *messages]
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["silent", "answered"])
+async def test_a_claim_from_the_old_place_counts_until_the_new_place_has_answered(
+    origin: Origin, *, answered: bool
+) -> None:
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
-    if claimed:
-        await applied(origin, claim(referral_id, ASIA))
-    gone = ["claim_gone"] if claimed else []
-    assert await told_anew(origin, referral_id) == ["referral_offered", "transfer_offered", *gone]
+    await told_anew(origin, referral_id)
+    if answered:
+        declined = said("offer_declined", referral_id, EUROPE, reason="no_capacity", instance="hotline_two")
+        assert await applied(origin, declined) == [None]
+    assert await applied(origin, claim(referral_id, EUROPE)) == [None]
+    assert await told(origin, "claim_granted") == ([] if answered else [EUROPE])
 
 
 def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
@@ -87,27 +108,6 @@ def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
     assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}
 
 
-async def test_what_was_not_transferred_is_not_told_anew_to_a_hotline_that_has_moved(origin: Origin) -> None:
-    """Control: only its edge is issued again."""
-    assert await told_anew(origin, await orphan(origin)) == ["referral_offered"]
-
-
-async def test_of_two_claims_in_one_batch_the_first_is_granted(origin: Origin) -> None:
-    referral_id = await orphan(origin)
-    await transfer(origin, referral_id)
-    assert await applied(origin, claim(referral_id, EUROPE), claim(referral_id, ASIA)) == [None, None]
-    assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([EUROPE], [ASIA])
-
-
-async def test_the_same_claim_that_comes_again_changes_nothing(origin: Origin) -> None:
-    referral_id = await orphan(origin)
-    await transfer(origin, referral_id)
-    first = claim(referral_id, EUROPE)
-    assert await applied(origin, first) == [None]
-    assert await applied(origin, first) == [None]
-    assert await told(origin, "claim_granted") == [EUROPE]
-
-
 async def test_what_was_not_transferred_is_claimed_by_nobody(origin: Origin) -> None:
     referral_id = await orphan(origin)
     assert await applied(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
@@ -117,19 +117,19 @@ async def test_what_was_not_transferred_is_claimed_by_nobody(origin: Origin) -> 
     assert await told(origin, "claim_granted") == []
 
 
-async def hotline_of(origin: Origin, referral_id: UUID) -> str:
-    """Return the hotline that a rule has sent the referral to."""
-    recipients = [str(edge["recipient"]) for edge in (await origin.show(referral_id))["edges"]]
-    return next(each for each in recipients if each.startswith("hotline"))
-
-
 async def test_it_is_transferred_to_a_hotline_that_a_rule_has_sent_it_to(origin: Origin) -> None:
     referral_id = await origin.file()
-    hotline = await hotline_of(origin, referral_id)
+    recipients = [str(edge["recipient"]) for edge in (await origin.show(referral_id))["edges"]]
+    hotline = next(each for each in recipients if each.startswith("hotline"))
     status, body = await transfer(origin, referral_id, to=hotline, reason="not_our_jurisdiction")
     assert (status, body["state"], body["offered"]) == (202, "routed", [hotline])
     assert await applied(origin, claim(referral_id, hotline)) == [None]
     assert await state(origin, referral_id) == "transferred"
+    # The history travels with it, by numbers alone.
+    (granted,) = [each for each in await origin.waiting() if each.message.name == "claim_granted"]
+    assert granted.clear["done"][0] == {"n": 1, "issued": 1, "actioned": 0}
+    (record,) = origin.world.records([granted])
+    assert PROVIDER.encode() not in (record.value or b"")
 
 
 async def test_nobody_whom_no_rule_has_sent_it_to_is_asked(origin: Origin) -> None:
@@ -170,31 +170,16 @@ async def test_what_was_transferred_can_be_withdrawn(origin: Origin) -> None:
     assert EUROPE in await told(origin, "referral_withdrawn")
 
 
-async def test_the_history_travels_with_it_by_numbers_alone(origin: Origin) -> None:
-    referral_id = await origin.file()
-    hotline = await hotline_of(origin, referral_id)
-    await transfer(origin, referral_id, to=hotline)
-    await applied(origin, claim(referral_id, hotline))
-    (granted,) = [each for each in await origin.waiting() if each.message.name == "claim_granted"]
-    assert granted.clear["done"][0] == {"n": 1, "issued": 1, "actioned": 0}
-    (record,) = origin.world.records([granted])
-    assert PROVIDER.encode() not in (record.value or b"")
-
-
 @pytest.mark.parametrize("hands_over", [True, False])
 async def test_what_is_planned_is_issued_no_more(origin: Origin, *, hands_over: bool) -> None:
     referral_id = await orphan(origin)
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute(
-            "UPDATE edge SET state = 'planned', message_id = NULL, hold_window_ends_at = now(), issue_due_at = now() "
-            "WHERE referral_id = $1 AND recipient NOT LIKE 'hotline%'",
-            referral_id,
-        )
+    planned = (
+        "UPDATE edge SET state = 'planned', message_id = NULL, hold_window_ends_at = now(), issue_due_at = now() "
+        "WHERE referral_id = $1 AND recipient NOT LIKE 'hotline%'"
+    )
+    await origin.sql(planned, referral_id)
     await transfer(origin, referral_id)
     if hands_over:
         await applied(origin, claim(referral_id, EUROPE))
-    async with origin.database.transaction(APPLYING) as session:
-        left = await session.driver.fetchval(
-            "SELECT count(*) FROM edge WHERE referral_id = $1 AND state = 'planned'", referral_id
-        )
-    assert (left == 0) is hands_over
+    left = await origin.sql("SELECT FROM edge WHERE referral_id = $1 AND state = 'planned'", referral_id)
+    assert (not left) is hands_over

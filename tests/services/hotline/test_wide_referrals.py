@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -20,34 +16,23 @@ from client.api import CausewayClient
 from client.cli.import_file import AcceptanceFile, ImportState, check_file, import_file, state_path
 from client.cli.rows import RowFile
 from shared.core.authority import Role
-from shared.core.clock import SystemClock
 from shared.core.contracts.directory import Directory
 from shared.core.ids import uuid7
-from shared.core.protocol.accept import RECORD_BYTES_MAX
 from shared.core.protocol.message import Draft
 from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.rules import PAUSES
-from shared.messaging.ports import AppendPosition, PlacedRecord
-from shared.messaging.relay import AppendWatch, append, load_next, note_appended
-from shared.messaging.segments import RecordBytes
-from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import LANES, Lane, Pair
 from shared.platform.database.transactions import Database
 from shared.platform.http.edge import create_app
 from shared.platform.http.identity import Identity
-from shared.platform.http.server import serve_http
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, World, world
-from tests.support.ports import free_port
 
 EDGES_MAX = 200
-BESIDE = 50
-#: Ten times the target of five seconds.
-LEAVE_S = 50.0
 #: Countries with as many hotlines as a referral may have edges, and one more.
 WIDE, WIDER = "FI", "SE"
 HOTLINES = {WIDE: EDGES_MAX, WIDER: EDGES_MAX + 1}
+URL = "http://127.0.0.1:9"
 #: The API key that every test party uses.
 KEY = "cw_test_" + "k" * 43
 
@@ -73,8 +58,8 @@ def hosted(country: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def url(database: Database) -> AsyncIterator[str]:
-    """Return the URL that serves a hotline of the crowded world."""
+async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a hotline of the crowded world."""
     origin = Origin(database, crowded())
     await origin.forget()
 
@@ -82,20 +67,8 @@ async def url(database: Database) -> AsyncIterator[str]:
         return Identity(HOTLINE, Role.MACHINE, "hotline", exercise=True, actor="0a" * 16)
 
     api = replace(origin.api, serving=replace(origin.api.serving, identified=identified))
-    app = create_app("sample", [referrals_router(api)])
-    port = free_port()
-    async with origin.intake.running():
-        serving = asyncio.create_task(serve_http(app, "127.0.0.1", port))
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            serving.cancel()
-            await asyncio.wait([serving])
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5), timeout=60) as opened:
+    served = httpx.ASGITransport(create_app("sample", [referrals_router(api)]))
+    async with origin.intake.running(), httpx.AsyncClient(transport=served, base_url=URL, timeout=60) as opened:
         yield opened
 
 
@@ -103,31 +76,31 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     ("country", "edges", "state", "reason"), [(WIDE, EDGES_MAX, "routed", None), (WIDER, 0, "unroutable", "too_wide")]
 )
 async def test_a_wide_referral_is_accepted_as_its_check_said(
-    http: httpx.AsyncClient, url: str, country: str, edges: int, state: str, reason: str | None
+    http: httpx.AsyncClient, country: str, edges: int, state: str, reason: str | None
 ) -> None:
     posted = hosted(country)
-    looked = await http.post(f"{url}/v1/referrals:check", json=posted)
-    filed = await http.post(f"{url}/v1/referrals", json=posted, headers={"idempotency-key": uuid7().hex})
+    looked = await http.post("/v1/referrals:check", json=posted)
+    filed = await http.post("/v1/referrals", json=posted, headers={"idempotency-key": uuid7().hex})
     assert (looked.status_code, filed.status_code) == (200, 202)
     (expected,), found = looked.json()["results"], filed.json()
     assert (found["state"], found["work_reason"], len(found["recipients"])) == (state, reason, edges)
     assert {name: expected[name] for name in ("state", "work_reason", "recipients")} == {
         name: found[name] for name in ("state", "work_reason", "recipients")
     }
-    shown = (await http.get(f"{url}{filed.headers['location']}")).json()
+    shown = (await http.get(filed.headers["location"])).json()
     assert (len(shown["edges"]), shown["work_reason"]) == (edges, reason)
 
 
-async def test_an_import_with_wide_rows_answers_every_row(http: httpx.AsyncClient, url: str, tmp_path: Path) -> None:
+async def test_an_import_with_wide_rows_answers_every_row(http: httpx.AsyncClient, tmp_path: Path) -> None:
     rows = [hosted("CA") for _ in range(1_000)]
     rows[416], rows[750] = hosted(WIDE), hosted(WIDER)
     path = tmp_path / "thousand.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     file = RowFile(path)
-    client = CausewayClient(url, KEY, http=http)
+    client = CausewayClient(URL, KEY, http=http)
     checked = await check_file(file, client, origin=None, on_progress=lambda _, __: None)
     kept = AcceptanceFile.beside(path)
-    state = ImportState(state_path(path), kept, file_sha256=file.sha256, origin=None, url=url, key=KEY)
+    state = ImportState(state_path(path), kept, file_sha256=file.sha256, origin=None, url=URL, key=KEY)
     summary = await import_file(file, client, state, origin=None, on_progress=lambda _, __: None)
     assert (summary.stopped, len(summary.results), [*summary.errors]) == (None, 1_000, [])
     assert [each.state for each in summary.results] == [each.state for each in checked.results]
@@ -135,44 +108,11 @@ async def test_an_import_with_wide_rows_answers_every_row(http: httpx.AsyncClien
     assert (len(checked.results[416].recipients), checked.results[750].work_reason) == (EDGES_MAX, "too_wide")
 
 
-@dataclass
-class Appends:
-    """The partitions of a broker that accepts all appends at once. Keeps the records by message id."""
-
-    records: dict[str, list[RecordBytes]] = field(default_factory=dict)
-    ends: dict[tuple[Pair, Lane], int] = field(default_factory=dict)
-    topic_id: UUID = field(default_factory=uuid7)
-
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> AppendPosition:
-        begin = self.ends.get((topic, lane), 0)
-        self.ends[topic, lane] = end = begin + len(records)
-        for each in records:
-            self.records.setdefault(dict(each.record.headers)["ce_id"].decode(), []).append(each.record)
-        return AppendPosition(self.topic_id, begin, end)
-
-
-async def relay(database: Database, log: Appends, watch: AppendWatch) -> None:
-    """Append all messages that wait in the hotline's streams."""
-    peers = [row["peer"] for row in await database.fetch("SELECT peer FROM stream_pair ORDER BY peer")]
-    for peer, lane in itertools.product(peers, LANES):
-        while True:
-            async with database.transaction() as session:
-                tx = PostgresMessagingTx(session, "hotline")
-                batch = await load_next(tx, peer, lane)
-                if batch is None:
-                    break
-                has_lost = await append(log, watch, batch)
-                await note_appended(tx, batch, has_lost=has_lost, now=SystemClock().now())
-
-
-async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_up_none_of_those_beside_it(
-    database: Database, record_property: Callable[[str, object], None]
-) -> None:
-    origin, took_s = Origin(database, crowded()), list[float]()
+async def test_a_wide_referral_that_all_refuse_is_decided_again_whole(database: Database) -> None:
+    origin = Origin(database, crowded())
     await origin.forget()
     content = hosted(WIDE)
     wide = await origin.file(**{name: content[name] for name in content if name != "external_ref"})
-    log, watch = Appends(), AppendWatch()
 
     async def edges() -> Sequence[Draft]:
         return [each for each in await origin.waiting_edges() if each.subject == str(wide)]
@@ -181,20 +121,11 @@ async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_
         refused = await edges()
         assert len(refused) == EDGES_MAX
         await origin.refused(refused)
+        beside = str(await origin.file())
         if pause:
             assert await edges() == []
             origin.clock.advance(pause.total_seconds())
             assert [await origin.due() for _ in range(2)] == [EDGES_MAX, 0]
-        beside = {str(await origin.file()) for _ in range(BESIDE if pause == PAUSES[-1] else 1)}
-        begun = time.monotonic()
-        async with asyncio.timeout(LEAVE_S):
-            await relay(database, log, watch)
-        took_s.append(time.monotonic() - begun)
-        waiting = await origin.waiting()
-        assert beside <= {each.subject for each in waiting}
-        assert {str(each.message_id) for each in waiting} <= log.records.keys()
-    record_property("leave_s", round(max(took_s), 2))
-    assert {len(each) for each in log.records.values()} == {1}
-    assert max(len(each.value) for records in log.records.values() for each in records) <= RECORD_BYTES_MAX
+        assert beside in {each.subject for each in await origin.waiting()}
     assert await edges() == []
     assert wide in await origin.work("undeliverable")

@@ -8,14 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from shared.core.authority import Role
-from shared.core.contracts.answers import OfferClaimedClear
-from shared.core.contracts.registry import OFFER_CLAIMED
-from shared.core.ids import uuid4, uuid7
+from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.routing import Mandate
-from tests.services.deliveries import received
 from tests.services.doors import asking
-from tests.services.hotline.origin import Origin, applied
+from tests.services.hotline.origin import Origin, applied, said
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import World
 
@@ -67,8 +64,7 @@ async def transfer(
 
 def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
     """Return a hotline's claim."""
-    clear = OfferClaimedClear(referral_id=referral_id, revision=1, act=uuid4(), number=number)
-    return received(OFFER_CLAIMED, clear, subject=referral_id, sender=by, recipient=HOTLINE, instance="hotline")
+    return said("offer_claimed", referral_id, by, number)
 
 
 async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> list[str | None]:
