@@ -19,7 +19,6 @@ from shared.core.guard.tripwire import PART_BYTES, trips, trips_by_part
 from shared.features.filing.service import alarms as module
 from shared.features.filing.service.alarms import AlarmKind, Alarms
 from shared.platform.observability.logs import configure_logs
-from shared.platform.observability.metrics import ALARMS
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
 from tests.support.manual_clock import ManualClock
@@ -78,19 +77,6 @@ async def told(process: Process, lines: io.StringIO) -> list[str]:
     return [line["code"] for line in found]
 
 
-async def test_five_hundred_refusals_raise_one_alarm_over_two_processes(lines: io.StringIO) -> None:
-    kept = Kept()
-    first, second = Process(kept), Process(kept)
-    before = ALARMS.labels("refused")._value.get()
-    for _ in range(250):
-        first.alarms.judged(PARTY, 1, 1)
-        second.alarms.judged(PARTY, 1, 1)
-    await first.tell()
-    assert await told(second, lines) == ["refused"]
-    assert ALARMS.labels("refused")._value.get() - before == 1
-    assert len(kept.rows) == 1
-
-
 async def test_the_next_day_it_is_raised_again(lines: io.StringIO) -> None:
     process = Process(Kept())
     process.alarms.judged(PARTY, 200, 200)
@@ -107,14 +93,6 @@ async def test_what_is_mostly_accepted_raises_none_and_anothers_does_not_count(l
         process.alarms.judged(PARTY, 2, 1)
         process.alarms.judged(OTHER, 1, 0)
     assert await told(process, lines) == []
-
-
-async def test_a_day_that_is_filled_and_an_urgent_report_that_waits_are_told(lines: io.StringIO) -> None:
-    process = Process(Kept())
-    for _ in range(2):
-        process.alarms.alarm(PARTY, AlarmKind.DAY_FILLED)
-        process.alarms.alarm(PARTY, AlarmKind.URGENT_WAITS)
-    assert await told(process, lines) == ["day_filled", "urgent_waits"]
 
 
 async def test_records_that_cost_twice_what_the_partys_own_did_are_told(lines: io.StringIO) -> None:
@@ -205,14 +183,6 @@ def test_a_file_is_seen_wherever_parts_of_a_body_meet(spelt: Callable[[bytes], b
     body = b"-" * before + spelt(payloads()["png_solid"])
     assert any(trips_by_part(body))
     assert not any(trips_by_part(b"-" * len(body)))
-
-
-async def test_what_trips_is_told(lines: io.StringIO) -> None:
-    process = Process(Kept())
-    for _ in range(2):
-        async with process.alarms.posted(PARTY, b'{"value":"' + base64.b64encode(payloads()["png_solid"]) + b'"}'):
-            pass
-    assert await told(process, lines) == ["tripwire"]
 
 
 def test_every_kind_has_its_page_and_the_table_takes_no_other() -> None:

@@ -188,21 +188,6 @@ def test_every_answer_is_taken_by_the_origin_and_none_is_refused(steps: list[str
     assert exchange.edge.instance == (NEW if exchange.items[NEW] else OLD)
 
 
-ANSWERED_LATE = ["at_old", "acknowledge", "origin_learns", "old_learns", "at_origin", "at_new"]
-
-
-def test_a_late_answer_is_told_on_and_the_new_place_counts_on_from_it() -> None:
-    exchange = ended([*ANSWERED_LATE, "at_new", "one"])
-    assert (provider_shows(exchange), exchange.acted) == (("in_part", 2), [(OLD, 1), (NEW, 2)])
-
-
-def test_once_the_new_place_has_answered_its_word_alone_counts() -> None:
-    """The new place already got the earlier answers. The late answer is accepted, and changes nothing."""
-    exchange = ended(["at_old", "rest", "origin_learns", "old_learns", "at_new", "acknowledge", "at_origin"])
-    assert provider_shows(exchange) == origin_shows(exchange) == ("acknowledged", 1)
-    assert sorted(exchange.taken) == [(OLD, 1), (NEW, 1)]
-
-
 def test_an_origin_that_only_took_late_answers_would_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without forwarding, the new place keeps an open notice that its origin considers answered."""
     take = answers.take
