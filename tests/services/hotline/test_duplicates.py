@@ -115,7 +115,9 @@ async def test_repeats_are_linked_across_a_change_of_the_forms_version(origin: O
 async def test_planted_repeats_are_found(origin: Origin, record_property: Callable[[str, object], None]) -> None:
     """500 repeats of 50 places, each in one of ten spellings, shuffled among 50 single places."""
     drawn = random.Random(56)
-    planted = [(f"p{n % PLACES}", n % 10) for n in range(REPEATS + PLACES)] + [(f"alone{n}", 0) for n in range(PLACES)]
+    planted = [(f"p{n % PLACES}", n // PLACES % 10) for n in range(REPEATS + PLACES)] + [
+        (f"alone{n}", 0) for n in range(PLACES)
+    ]
     drawn.shuffle(planted)
     places: dict[str, list[UUID]] = {}
     for some in (planted[start : start + 20] for start in range(0, len(planted), 20)):

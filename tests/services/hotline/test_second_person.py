@@ -31,9 +31,9 @@ R = Random(41)
 SECOND = "0b" * 16
 
 
-def over_budget(size: int = 350, **changes: Any) -> dict[str, Any]:
-    """Return a referral with one address that costs at least that many bytes, all of them new."""
-    location = f"https://images.example/gallery/{to_base64url(R.randbytes(size))}"
+def over_budget(**changes: Any) -> dict[str, Any]:
+    """Return a referral with one address that costs at least 350 bytes, all of them new."""
+    location = f"https://images.example/gallery/{to_base64url(R.randbytes(350))}"
     first, *others = SUBMISSION["items"]
     items = [first | {"locator": {"kind": "url", "value": location}}, *others]
     return body_of(items=items) | changes
@@ -177,20 +177,19 @@ async def test_what_nobody_looks_at_is_erased_and_told_to_audit(origin: Origin, 
     assert (await origin.show(UUID(referral_id)))["state"] == "dropped"
 
 
-async def test_what_is_over_the_ceiling_is_refused_and_never_written(origin: Origin, client: httpx.AsyncClient) -> None:
-    body = over_budget(700)
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [(R.randbytes(700), "guard_over_ceiling"), (b"\x89PNG\r\n\x1a\n" + R.randbytes(340), "guard_over_budget")],
+    ids=["over the ceiling", "a file"],
+)
+async def test_what_no_second_person_may_let_go_is_refused_and_never_written(
+    origin: Origin, client: httpx.AsyncClient, location: bytes, code: str
+) -> None:
+    body = body_of(items=[{"locator": {"kind": "url", "value": f"https://images.example/{to_base64url(location)}"}}])
     answer = await filed(client, body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "guard_over_ceiling")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert to_base64url(location) not in answer.text
     assert await origin.sql("SELECT FROM referral WHERE external_ref = $1", body["external_ref"]) == []
-
-
-async def test_what_looks_like_a_file_is_no_second_persons_to_let_go(client: httpx.AsyncClient) -> None:
-    first, *others = over_budget()["items"]
-    location = "https://images.example/" + to_base64url(b"\x89PNG\r\n\x1a\n" + R.randbytes(340))
-    body = over_budget(items=[first | {"locator": {"kind": "url", "value": location}}, *others])
-    answer = await filed(client, body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "guard_over_budget")
-    assert location not in answer.text
 
 
 async def test_decided_again_it_says_still_that_it_was_released(origin: Origin, client: httpx.AsyncClient) -> None:

@@ -284,11 +284,15 @@ async def test_an_open_outcome_is_shown_until_the_message_is_applied(origin: Ori
     assert await deliveries(origin, referral_id) == ("applied", None, "applied")
 
 
-async def test_an_exception_that_a_peer_lists_is_shown_although_its_outcome_was_lost(origin: Origin) -> None:
+async def test_an_exception_that_a_peer_lists_is_shown_and_not_issued_again(origin: Origin) -> None:
+    """Also if its outcome was lost."""
     referral_id, notice = await delivered(origin)
     listed = "INSERT INTO outcome_open VALUES ($1, $2, 'dead', 'handler_defect', now())"
     await origin.sql(listed, INDUSTRY, notice.message_id)
     assert await deliveries(origin, referral_id) == ("parked", "handler_defect", None)
+    assert await lacks(origin, UUID(notice.subject)) == []
+    await origin.sql("DELETE FROM outcome_open WHERE message_id = $1", notice.message_id)
+    assert messages(await lacks(origin, UUID(notice.subject))) == messages([notice]), "control"
 
 
 async def test_a_referral_leaves_the_work_list_with_the_last_exception(
@@ -303,15 +307,6 @@ async def test_a_referral_leaves_the_work_list_with_the_last_exception(
     assert await deliveries(origin, referral_id) == ("queued", None, None), "it is not the message that counts"
     await origin.heard(settlement(again.message_id, ReceiptOutcome.DEFERRED, "type_unknown", by=INDUSTRY))
     assert referral_id in await origin.work("deferred")
-
-
-async def test_an_edge_that_the_peer_holds_as_an_exception_is_not_issued_again(origin: Origin) -> None:
-    _, notice = await delivered(origin)
-    held = "INSERT INTO outcome_open VALUES ($1, $2, 'waiting', 'document_unknown', now())"
-    await origin.sql(held, INDUSTRY, notice.message_id)
-    assert await lacks(origin, UUID(notice.subject)) == []
-    await origin.sql("DELETE FROM outcome_open WHERE message_id = $1", notice.message_id)
-    assert messages(await lacks(origin, UUID(notice.subject))) == messages([notice]), "control"
 
 
 async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origin: Origin) -> None:
