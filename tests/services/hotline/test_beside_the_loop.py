@@ -11,7 +11,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from time import perf_counter
-from typing import Any
 
 import httpx
 import pytest
@@ -22,9 +21,8 @@ from shared.core.ids import uuid7
 from shared.features.filing.api.checking import CheckRequest, CheckWorker, check_posted
 from shared.platform.http import worker_process as aside_module
 from tests.services.doors import asking
-from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
-from tests.support.costly_bodies import large_referrals, nested_items, nested_values
+from tests.support.costly_bodies import large_referrals
 from tests.support.exchange_world import SUBMISSION, world
 
 JSON = "application/json"
@@ -175,12 +173,6 @@ async def test_a_dear_check_gives_the_others_their_turns(aside: CheckWorker) -> 
     assert await least_gap_share(lambda: aside(posted(body)), wanted=0.3) < 0.3
 
 
-def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Callable[[str, int], None]) -> None:
-    """Redirect the charges of the routes and the intake. The routes are already open, and their API is frozen."""
-    object.__setattr__(origin.api.serving, "owe", by_door)
-    origin.intake._owe = by_intake
-
-
 @pytest.mark.timing
 async def test_a_dense_filing_gives_the_others_their_turns(client: httpx.AsyncClient) -> None:
     headers = asking(HOTLINE) | {"content-type": JSON}
@@ -192,35 +184,3 @@ async def test_a_dense_filing_gives_the_others_their_turns(client: httpx.AsyncCl
         assert {each["status"] for each in answer.json()["results"]} == {202}
 
     assert await least_gap_share(filing, wanted=0.5) < 0.5
-
-
-async def test_what_is_filed_and_checked_is_owed_by_who_asked(origin: Origin, client: httpx.AsyncClient) -> None:
-    owed: dict[str, int] = {}
-
-    def owe(party: str, work: int) -> None:
-        owed[party] = owed.get(party, 0) + work
-
-    charge(origin, owe, owe)
-    one: dict[str, Any] = SUBMISSION | {"external_ref": uuid7().hex}
-    looked = await client.post("/v1/referrals:check", json=one, headers=asking(HOTLINE))
-    edges = len(looked.json()["results"][0]["recipients"])
-    assert owed == {HOTLINE: 1 + len(SUBMISSION["items"]) + edges}
-    await client.post("/v1/referrals", json=one, headers=asking(HOTLINE, key=uuid7().hex))
-    assert owed == {HOTLINE: 2 * (1 + len(SUBMISSION["items"]) + edges)}
-
-
-@pytest.mark.parametrize("path", ["batch", "check"])
-async def test_a_body_of_wrong_form_is_owed_by_who_asked(origin: Origin, client: httpx.AsyncClient, path: str) -> None:
-    owed: list[int] = []
-    charge(origin, lambda _, work: owed.append(work), lambda *_: None)
-    headers = asking(HOTLINE, key=uuid7().hex) | {"content-type": JSON}
-
-    async def told(body: bytes) -> httpx.Response:
-        return await client.post(f"/v1/referrals:{path}", content=body, headers=headers)
-
-    answer = await told(nested_values())
-    assert (answer.status_code, answer.json()["code"], owed) == (422, "batch_size", [len(nested_values()) // 1024 + 1])
-    owed.clear()
-    answer = await told(nested_items(2))
-    assert {each.get("problem", each)["code"] for each in answer.json()["results"]} == {"body_too_many_values"}
-    assert sum(owed) == len(nested_items(2)) // 1024 + 1 + (2 if path == "check" else 0)

@@ -1,4 +1,4 @@
-"""Amendments, transfers, posted lists and imports are charged as work, like a submission."""
+"""Submissions, checks, amendments, transfers, lists and imports are charged as work, also if their form is wrong."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.services.doors import asking
 from tests.services.hotline.origin import Origin, body_of
 from tests.services.hotline.transferring import orphan, transfer
 from tests.support.builders import HOTLINE
+from tests.support.costly_bodies import nested_items, nested_values
 from tests.support.exchange_world import SUBMISSION
 
 ITEMS = len(SUBMISSION["items"])
@@ -62,13 +63,30 @@ async def test_an_amendment_is_owed_by_its_items_and_messages(client: httpx.Asyn
     body = body_of()
     filed = await post(client, "", body)
     of_filing = owed.taken()
-    assert of_filing > 1 + ITEMS
+    assert of_filing == 1 + ITEMS + len(filed["recipients"])
+    await post(client, ":check", body)
+    assert owed.taken() == of_filing
     path, changed = f"/{filed['referral_id']}:amend", body | {"media_kind": "video"}
     told = await post(client, path, changed, **{"if-match": '"1"'})
     assert len(told["replaced"]) > 0
     assert owed.taken() == 1 + ITEMS + len(told["replaced"])
     await post(client, path, changed, **{"if-match": '"2"'})
     assert owed.taken() == 1 + ITEMS, "the same again is looked at, and no message is sent"
+
+
+@pytest.mark.parametrize("path", ["batch", "check"])
+async def test_a_body_of_wrong_form_is_owed_by_who_asked(client: httpx.AsyncClient, owed: Owed, path: str) -> None:
+    headers = asking(HOTLINE, key=uuid7().hex) | {"content-type": "application/json"}
+
+    async def told(body: bytes) -> httpx.Response:
+        return await client.post(f"/v1/referrals:{path}", content=body, headers=headers)
+
+    answer = await told(nested_values())
+    assert (answer.status_code, answer.json()["code"]) == (422, "batch_size")
+    assert owed.taken() == len(nested_values()) // 1024 + 1
+    answer = await told(nested_items(2))
+    assert {each.get("problem", each)["code"] for each in answer.json()["results"]} == {"body_too_many_values"}
+    assert owed.taken() == len(nested_items(2)) // 1024 + 1 + 2
 
 
 async def test_a_transfer_is_owed_by_its_messages_each_time(owed: Owed, origin: Origin) -> None:

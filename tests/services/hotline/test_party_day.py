@@ -68,24 +68,23 @@ async def spent(origin: Origin) -> QuotaUsage:
 
 
 async def test_what_exceeds_the_day_is_refused_until_the_next(origin: Origin, client: httpx.AsyncClient) -> None:
+    taken = body_of()
+    assert (await filed(client, taken)).status_code == 202
+    before = await spent(origin)
+    assert (await filed(client, taken)).status_code == 409
+    assert await spent(origin) == before, "a reference that is taken costs nothing"
     await fill(client)
     before = await spent(origin)
     assert before.within(QuotaUsage.whole(SMALLEST))
-    answer = await filed(client, body_of(), key="again")
+    one, several = body_of(), [body_of(), body_of()]
+    answer = await filed(client, one, key="one")
     assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
     assert answer.headers["retry-after"] == str(12 * 3600)
-    assert await spent(origin) == before, "what is refused is not debited"
-    origin.clock.advance(12 * 3600)
-    assert (await filed(client, body_of(), key="new")).status_code == 202
-
-
-async def test_what_was_refused_for_its_day_may_reuse_its_key(origin: Origin, client: httpx.AsyncClient) -> None:
-    await fill(client)
-    one, several = body_of(), [body_of(), body_of()]
-    assert (await filed(client, one, key="one")).status_code == 429
     answers = (await filed(client, *several, key="several")).json()["results"]
     assert [each["status"] for each in answers] == [429, 429]
-    origin.clock.advance(24 * 3600)
+    assert await spent(origin) == before, "what is refused is not debited"
+    origin.clock.advance(12 * 3600)
+    # What was refused for its day may reuse its key.
     assert (await filed(client, one, key="one")).status_code == 202
     answers = (await filed(client, *several, key="several")).json()["results"]
     assert [each["status"] for each in answers] == [202, 202]
@@ -130,14 +129,6 @@ async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: p
     monkeypatch.setattr(QuotaUsage, "whole", lambda _: QuotaUsage(2**60, 2**60))
     await filed_at_two(origin, 20)
     assert (await spent(origin)).record > 1.01 * SMALLEST.record * BYTE
-
-
-async def test_a_reference_that_is_taken_costs_nothing(origin: Origin, client: httpx.AsyncClient) -> None:
-    content = body_of()
-    assert (await filed(client, content)).status_code == 202
-    before = await spent(origin)
-    assert (await filed(client, content)).status_code == 409
-    assert await spent(origin) == before
 
 
 async def test_hashes_have_a_purse_of_their_own(origin: Origin, client: httpx.AsyncClient) -> None:
