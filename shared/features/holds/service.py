@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 from uuid import UUID
 
 from shared.core.acts.act import Act, Subject
@@ -49,23 +49,6 @@ from shared.platform.observability.logs import log
 BATCH: Final = 100
 
 
-class HoldCheck(NamedTuple):
-    """The result of the hold check on due notices: those that may be sent, and those that an agency still holds."""
-
-    free: list[StaleReferral]
-    held: list[StaleReferral]
-
-
-def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold]], at: datetime) -> HoldCheck:
-    """Split due notices. A notice may be sent if no hold is in force or its referral was withdrawn."""
-    found = HoldCheck([], [])
-    for each in due:
-        holds = active.get(each.referral_id, ())
-        stands = not each.withdrawn and any(hold.expires_at > at for hold in holds)
-        (found.held if stands else found.free).append(each)
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class IssuePlanned:
     """The sending of one batch of planned notices, within the caller's transaction."""
@@ -85,22 +68,23 @@ class IssuePlanned:
             await self.holding.end(await self.planned.over(hours.begun(at), at, taking), HoldEnd.EXPIRED)
             return
         active = await self.planned.active([each.referral_id for each in due])
-        checked = hold_check(due, active, at)
-        again = [self.again.decide(each, self.holding.documents()) for each in checked.free if not each.withdrawn]
-        await self._replace(checked.free, again)
+        # A notice may be sent if no hold is in force or its referral was withdrawn.
+        in_force = {key: max(hold.expires_at for hold in holds) for key, holds in active.items()}
+        held = {each.referral_id for each in due if not each.withdrawn and in_force.get(each.referral_id, at) > at}
+        free = [each for each in due if each.referral_id not in held]
+        again = [self.again.decide(each, self.holding.documents()) for each in free if not each.withdrawn]
+        if dropped := await send_readable(self.edges, free, [_listed(each) for each in again]):
+            log("edges_dropped", count=len(dropped))
         later = {
-            edge_id: hours.slot(max(h.expires_at for h in active[each.referral_id]))
-            for each in checked.held
+            edge_id: hours.slot(in_force[each.referral_id])
+            for each in due
+            if each.referral_id in held
             for edge_id in edge_ids(each)
         }
         # A notice whose recipient cannot read it yet moves to a later slot, so that its time looks like any other.
-        later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
+        later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(free, again)}
         await self.planned.plan(later)
-        await self._end(checked.free, again, active)
-
-    async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> None:
-        if dropped := await send_readable(self.edges, free, [_listed(each) for each in again]):
-            log("edges_dropped", count=len(dropped))
+        await self._end(free, again, active)
 
     def _unread(self, free: Sequence[StaleReferral], again: Sequence[Redecision]) -> list[UUID]:
         """Return the notices whose recipients cannot read them yet."""
@@ -238,8 +222,6 @@ class HoldAnswers(AnswerFollower):
                 await self.holds.note_no_objection(referral_id, agency, message.recipient, at=self.at)
             case NoObjectionClear():
                 await self.holds.note_no_objection(referral_id, agency, message.recipient, at=self.at)
-            case _:
-                pass
 
     async def _place(self, message: Received, clear: HoldPlacedClear, planned: Sequence[PlannedNotice]) -> None:
         hold = Hold(

@@ -287,15 +287,13 @@ class RequestedHolds:
     async def acted(self, item: HeldItem, clear: Contract, at: datetime) -> None:
         """Store the hold that an act of the agency requests. Any act marks holds that ended before as seen."""
         await self.driver.execute(_DONE, item.subject_id, item.party)
-        match clear:
+        match clear:  # a hold is released only when its origin confirms it
             case holds.HoldPlacedClear():
                 named = clear.act, item.party, item.subject_id, item.sender
                 words = clear.scope.value, clear.basis.value, at, clear.not_after
                 await self.driver.execute(_ASK, *named, *words)
             case holds.HoldExtendedClear():
                 await self.driver.execute(_MORE, clear.hold, item.party, clear.not_after, clear.basis.value)
-            case _:
-                pass  # a hold is released only when its origin confirms it
 
     async def heard(self, messages: Sequence[Received]) -> None:
         """Store the statements of origins. A hold that has ended does not change any more."""
@@ -310,8 +308,6 @@ class RequestedHolds:
                     await self.driver.execute(_TOO_LATE, said.hold, *of, said.issued_at, message.sent_at)
                 case holds.HoldEndedClear() as said:
                     await self.driver.execute(_ENDED, said.hold, *of, said.end.value, message.sent_at)
-                case _:
-                    pass
 
     async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> HoldPage:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
