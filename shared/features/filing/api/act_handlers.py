@@ -79,13 +79,13 @@ def feature_of(*acts: ActRoute, edges_changed: EdgesChanged | None = None) -> Or
 
     def add(router: APIRouter, origin: OriginApi, who: Identity) -> None:
         for each in acts:
-            add_act(router, origin, who, each)
+            add_act(router, origin, who, route=each)
 
     uses = {each.takes: each.use for each in acts if each.takes is not None and each.use is not None}
     return OriginFeature(add, uses, edges_changed)
 
 
-def add_act(router: APIRouter, origin: OriginApi, who: Identity, route: ActRoute) -> None:
+def add_act(router: APIRouter, origin: OriginApi, who: Identity, *, route: ActRoute) -> None:
     """Add the route of an act."""
     act, takes = route.act, route.takes
     described = does(route.answer, takes=[] if takes is None else [takes], conflict=route.conflict)
@@ -301,7 +301,7 @@ def referrals_router(origin: OriginApi) -> APIRouter:
             return _answer(await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit))
 
     for act in _ACTS:
-        add_act(router, origin, who, act)
+        add_act(router, origin, who, route=act)
     for feature in origin.features:
         feature.routes(router, origin, who)
     return router

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -68,43 +68,32 @@ DENSE_TOGETHER: Final = 2
 _reference: Final[Callable[[Prepared], tuple[str, str]]] = attrgetter("origin", "external_ref")
 
 
+@dataclass(eq=False)
 class Intake:
-    """The intake, which gathers concurrent requests and commits them together. One instance per API process."""
+    """The intake, which gathers concurrent requests and commits them together. One instance per API process.
 
-    def __init__(
-        self,
-        filings: PostgresFilings,
-        *,
-        answering: AnswerWriter,
-        authority: Authority,
-        documents: Callable[[], Documents],
-        instance: str,
-        clock: Clock,
-        owe: Callable[[str, int], None],
-        alarms: Alarms,
-        waiting_max: int = WAITING_MAX,
-        answer_s_max: float = ANSWER_S_MAX,
-    ) -> None:
-        """Create the intake.
+    `waiting_max` bounds the ordinary submissions that wait for a transaction, each for up to `answer_s_max` seconds.
+    `owe` charges a party for the work of its request.
+    """
 
-        `waiting_max` bounds the ordinary submissions that wait for a transaction, each for up to `answer_s_max`
-        seconds. `owe` charges a party for the work of its request.
-        """
-        self._filings = filings
-        self._answering = answering
-        self._authority = authority
-        self._documents = documents
-        self._instance = instance
-        self._clock = clock
-        self._answer_s_max = answer_s_max
-        self._owe = owe
-        self._alarms = alarms
+    filings: PostgresFilings
+    answering: AnswerWriter
+    authority: Authority
+    documents: Callable[[], Documents]
+    instance: str
+    clock: Clock
+    owe: Callable[[str, int], None]
+    alarms: Alarms
+    waiting_max: int = WAITING_MAX
+    answer_s_max: float = ANSWER_S_MAX
+
+    def __post_init__(self) -> None:
         #: Dense requests have their own queue, so that they do not delay ordinary requests.
-        self._ordinary, self._dense = IntakeQueue(waiting_max), IntakeQueue(DENSE_WAITING_MAX)
+        self._ordinary, self._dense = IntakeQueue(self.waiting_max), IntakeQueue(DENSE_WAITING_MAX)
 
     def origin(self, party: str) -> PartyEntry:
         """Return the directory entry of the party that files. Raises `Refused` if the directory no longer has it."""
-        entry = self._documents().directory.party(party)
+        entry = self.documents().directory.party(party)
         if entry is None:
             raise not_found()
         return entry
@@ -118,12 +107,12 @@ class Intake:
         with the same idempotency key shows the result.
         """
         # Checked before any look-up.
-        self._authority.require("referral", request.submissions[0].role, action="submit", state=Disposition.ROUTED)
+        self.authority.require("referral", request.submissions[0].role, action="submit", state=Disposition.ROUTED)
         way = self._dense if is_dense(request) else self._ordinary
         answer = way.enter(request)
         with INTAKE_SECONDS.time():
             try:
-                async with asyncio.timeout(self._answer_s_max):
+                async with asyncio.timeout(self.answer_s_max):
                     return await answer
             except TimeoutError:
                 raise Unavailable("intake_late") from None
@@ -175,10 +164,10 @@ class Intake:
                     future.set_result(answer)
 
     async def _commit(self, requests: Sequence[Request]) -> list[HttpReply | Refused]:
-        documents, at = self._documents(), self._clock.now()
+        documents, at = self.documents(), self.clock.now()
         prepared = await self._prepare(requests, documents, at)
         for request, of_one in zip(requests, prepared, strict=True):
-            self._owe(request.submissions[0].party.id, _work(request, of_one))
+            self.owe(request.submissions[0].party.id, _work(request, of_one))
         outcomes, claims = dict(enumerate(prepared)), dict[int, Claimed]()
         answers, became = dict[int, HttpReply | Refused](), dict[int, list[Outcome]]()
         while outcomes:
@@ -216,7 +205,7 @@ class Intake:
         rooms = rooms_of(debits, documents.directory)
         kept.sort(key=_reference)
         drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
-        async with self._filings.open(parties, requests[0].submissions[0].role) as transaction:
+        async with self.filings.open(parties, requests[0].submissions[0].role) as transaction:
             found = await transaction.file(asked, FilingBatch(kept, submitted, day_of(at), debits, rooms))
             if found is not None:
                 raise _FilingConflict(found)
@@ -262,19 +251,19 @@ class Intake:
         for one in refused:
             REFUSALS.labels(one.code).inc()
         spent = [each for each in refused if isinstance(each, QuotaExceeded)]
-        self._alarms.judged(party, len(outcomes), len(refused) - len(spent))
+        self.alarms.judged(party, len(outcomes), len(refused) - len(spent))
         if spent:
-            self._alarms.alarm(party, AlarmKind.DAY_FILLED)
+            self.alarms.alarm(party, AlarmKind.DAY_FILLED)
         for each in outcomes:
             if isinstance(each, Prepared):
-                self._alarms.filed(party, each.spent, each.items)
+                self.alarms.filed(party, each.spent, each.items)
                 if _is_sent(each):
                     continue
                 UNRELEASED.labels(each.unrouted_reason).inc()
                 if each.unrouted_reason == WorkReason.OVER_DAY:
                     log("child_at_risk_waits")
-                    self._alarms.alarm(party, AlarmKind.DAY_FILLED)
-                    self._alarms.alarm(party, AlarmKind.URGENT_WAITS)
+                    self.alarms.alarm(party, AlarmKind.DAY_FILLED)
+                    self.alarms.alarm(party, AlarmKind.URGENT_WAITS)
 
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
         """Return the outcome of a submission above the daily quota. A p0 submission goes to a second person at once."""
@@ -289,7 +278,7 @@ class Intake:
     ) -> dict[int, HttpReply | Refused]:
         """Answer these requests of a transaction, by index. Each transaction's acceptances share one signature."""
         became = [outcomes[index] for index in requests]
-        replies = self._answering(list(requests.values()), became, at)
+        replies = self.answering(list(requests.values()), became, at)
         return {
             index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], QuotaExceeded) else reply
             for index, of_one, reply in zip(requests, became, replies, strict=True)
@@ -332,10 +321,10 @@ class Intake:
             REFERRAL_REFUSED,
             clear | ({"field": refused.field} if refused.field else {}),
             subject=uuid7(),
-            instance=self._instance,
+            instance=self.instance,
             directory=documents.directory,
             exercise=submission.party.status == "sandbox",
-            at=self._clock.now(),
+            at=self.clock.now(),
             traceparent=submission.traceparent,
         )
 
