@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.features.offers.api import offers_router
 from shared.platform.database.transactions import Database
 from tests.services.databases import endpoint_fixture, migrated
-from tests.services.doors import door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines, Prompt
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_holds import WINDOW_H, nothing_planned
 from tests.support.builders import AT
@@ -28,17 +24,6 @@ endpoint = endpoint_fixture("hotline")
 async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
     async with migrated(endpoint, "hotline") as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def hotlines(database: Database) -> Hotlines:
-    return Hotlines(database)
-
-
-@pytest.fixture
-async def prompt(hotlines: Hotlines) -> Any:
-    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
-        yield Prompt(hotlines, at)
 
 
 @pytest.fixture

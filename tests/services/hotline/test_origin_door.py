@@ -135,7 +135,7 @@ async def test_an_intake_that_is_late_files_nothing_later(origin: Origin, monkey
     intake = origin.intake_of(answer_s_max=0.01)
     with pytest.raises(Unavailable, match="intake_late"):
         await intake.submit(request_of(origin, 1))
-    monkeypatch.setattr(intake, "_answer_s_max", 60)
+    monkeypatch.setattr(intake, "answer_s_max", 60)
     async with intake.running():
         timely = await intake.submit(request_of(origin, 1))
     filed = [row.subject for row in await origin.waiting() if row.recipient == "audit"]
