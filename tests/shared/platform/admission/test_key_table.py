@@ -321,14 +321,6 @@ def roles(table: KeyTable, hashes: list[bytes]) -> list[Role | None]:
     return [known.role if (known := table.find(hashed)) else None for hashed in hashes]
 
 
-async def test_keys_beyond_one_page_are_all_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_table, "PAGE_ROWS", 2)
-    texts = [await issued(database) for _ in range(5)]
-    table = KeyTable(database)
-    await table.refresh()
-    assert all(table.find(key_hash(text)) for text in texts)
-
-
 async def test_there_are_no_more_keys_than_memory_holds(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await issued(database)
     monkeypatch.setattr(identity, "KEYS_MAX", 1)

@@ -12,28 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 
-from shared.core.authority import Role
 from shared.core.errors import Refused
 from shared.platform.console import forms
-from shared.platform.console.accounts import SignedInUser
 from shared.platform.console.forms import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, PageInput, csrf_of, parse_form
 from shared.platform.console.frame import ConsoleAccess, Frame
 from shared.platform.http.edge import create_app
-from shared.platform.http.identity import Identity
 from tests.shared.platform.builders import NOW
+from tests.shared.platform.console.test_charged import Known
 from tests.support.manual_clock import ManualClock
 
 #: A table of a megabyte in which each character is escaped.
 TABLE = b"%41%2c%0a" * 333_333
 HEADERS = {"Origin": "http://localhost", "Content-Type": FORM_TYPE}
-
-
-class Known:
-    """Sessions that all belong to one person."""
-
-    async def identify(self, text: str | None, *, seen: bool = True) -> SignedInUser:
-        identity = Identity("hotline.example", Role.ANALYST, "hotline", exercise=True, actor="0" * 32)
-        return SignedInUser(identity, None, "0" * 32)
 
 
 @pytest.fixture

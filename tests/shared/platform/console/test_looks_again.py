@@ -81,6 +81,14 @@ async def visiting(frame: Frame) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.parametrize(("status", "exercise"), [("live", False), ("sandbox", True), ("suspended", None)])
+async def test_a_session_is_as_good_as_its_party(status: str, exercise: bool | None) -> None:
+    holding: Any = Holding()
+    directory = directory_of(hotline(PARTY, "NL", status=status))
+    found = await Sessions(holding, "hotline", lambda: directory, ManualClock(NOW), KEK).identify(WORD)
+    assert (found and found.identity.exercise) == exercise
+
+
 @pytest.mark.parametrize("change", [{"ended": True}, {"role": "viewer"}], ids=["ended", "changed"])
 @pytest.mark.parametrize("looks", [True, False], ids=["", "control"])
 async def test_a_role_that_ends_while_a_stream_waits_is_told_nothing_more(

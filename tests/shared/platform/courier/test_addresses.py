@@ -149,11 +149,6 @@ async def test_with_the_rules_off_the_same_forms_do(monkeypatch: pytest.MonkeyPa
         assert set(codes.values()) <= {"connection_failed", "tls_failed"}
 
 
-@pytest.mark.parametrize("address", RESOLVED)
-def test_what_is_not_public_is_known(address: str) -> None:
-    assert not is_public(address)
-
-
 @pytest.mark.parametrize("address", PUBLIC)
 def test_what_is_public_is_not_taken_for_our_own(address: str) -> None:
     assert is_public(address)

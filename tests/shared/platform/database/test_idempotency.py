@@ -59,32 +59,11 @@ async def test_without_the_claim_fifty_requests_have_fifty_effects(pools: tuple[
     assert [found.kind for found in claims] == [ClaimKind.NEW] * 50
 
 
-async def test_a_repeated_request_gets_the_stored_answer_byte_for_byte(database: Database, key: bytes) -> None:
-    await request(database, key, answer=b'{"referral_id":"\xc3\xa9"}')
-    assert await request(database, key) == KeyClaim(ClaimKind.STORED, 202, b'{"referral_id":"\xc3\xa9"}')
-
-
-async def test_a_key_with_another_body_is_refused(database: Database, key: bytes) -> None:
-    await request(database, key)
-    assert await request(database, key, body=OTHER) == KeyClaim(ClaimKind.REUSED)
-
-
 async def test_the_same_key_of_two_parties_is_two_keys(database: Database, key: bytes) -> None:
     async with database.transaction() as session:
         first = await claim(session.driver, "one.example", key, body_hash=BODY)
         second = await claim(session.driver, "two.example", key, body_hash=OTHER)
     assert [first.kind, second.kind] == [ClaimKind.NEW, ClaimKind.NEW]
-
-
-async def test_a_request_that_failed_leaves_its_key_free(database: Database, key: bytes) -> None:
-    async def fail() -> None:
-        async with database.transaction() as session:
-            await claim(session.driver, "hotline.example", key, body_hash=BODY)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await fail()
-    assert (await request(database, key)).kind is ClaimKind.NEW
 
 
 async def test_a_waiting_request_takes_over_when_the_holder_fails(pools: tuple[Database, Database], key: bytes) -> None:

@@ -341,15 +341,6 @@ async def test_a_client_that_sends_its_body_too_slowly_is_cut_off_with_408() -> 
 
 
 @pytest.mark.timing
-async def test_a_client_that_sends_its_body_in_time_is_answered() -> None:
-    # Negative control: the same bytes, complete.
-    head = b"POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n"
-    async with served(app_of(body_timeout_s=60)) as port:
-        answer = await exchanged(port, head + b"connection: close\r\n\r\n", b'{"num', b'ber":7}', pause_s=0.05)
-    assert answer.endswith(b'{"number":7}')
-
-
-@pytest.mark.timing
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y"])
 async def test_a_client_that_never_ends_its_head_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(app_of()) as port:

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from shared.core.codes import find_remedy
 from shared.core.contracts.answers import WithdrawalAnswer
 from shared.core.contracts.base import Contract
-from shared.core.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable
+from shared.core.errors import Refused
 from shared.platform.http.edge import read_model
 from shared.platform.http.problems import FieldError, InvalidFields, problem, problem_body
 
@@ -37,27 +37,6 @@ def test_a_refusal_is_told_with_its_code_field_and_status() -> None:
         "remedy": find_remedy("webhook_url_refused"),
         "field": "/items/0/url",
     }
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (Refused("a"), 422),
-        (Refused("a", status=409), 409),
-        (Unavailable("a"), 503),
-        (Defect("a"), 500),
-        (EvidenceRejected("a"), 500),
-    ],
-)
-def test_each_class_of_error_has_its_status(error: CausewayError, status: int) -> None:
-    assert problem(error).status_code == status
-    assert problem_body(error).status == status
-
-
-def test_a_defect_is_told_without_its_code_or_detail() -> None:
-    body = bytes(problem(Defect("inner_name", "inner detail", field="/inner")).body)
-    assert json.loads(body)["code"] == "internal_error"
-    assert b"inner" not in body
 
 
 def test_a_model_that_does_not_validate_names_each_place_and_rule() -> None:
