@@ -15,6 +15,7 @@ from shared.instance.settings import read_key_file
 from shared.instance.streams import Part
 from shared.platform.console.accounts import LinkSignIn, Sessions
 from shared.platform.console.frame import ConsoleAccess
+from shared.platform.http.acts import Acts
 from shared.platform.http.identity import identified
 from shared.platform.sign_in.providers import Providers, read_clients
 
@@ -45,7 +46,7 @@ def serving(machinery: InstanceParts, authority: Authority) -> RouteContext:
     """Build the shared dependencies of the routes from the machinery."""
     return RouteContext(
         database=machinery.database,
-        acts=machinery.acts(),
+        acts=Acts(machinery.database),
         authority=authority,
         identified=identified(machinery.api_keys, machinery.budgets),
         kek=machinery.keys.kek,

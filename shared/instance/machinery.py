@@ -39,7 +39,6 @@ from shared.platform.database.journal import Journal
 from shared.platform.database.lease import ProcessLease
 from shared.platform.database.migrate import read_catalogue, refuse_stranger
 from shared.platform.database.transactions import Database, RowScope, wait_for_database
-from shared.platform.http.acts import Acts
 from shared.platform.http.edge import metrics_app
 from shared.platform.http.identity import ApiKeys
 from shared.platform.http.server import serve_http
@@ -95,10 +94,6 @@ class InstanceParts:
         """Return the directory in force now, even if it has expired, because answers do not wait for a new one."""
         return self.shelf.directories.active(self.clock.now())
 
-    def service_scope(self) -> RowScope:
-        """Return the scope in which the instance applies messages: all parties that it serves or served."""
-        return self.streams.row_scope()
-
     def speaking_scope(self) -> RowScope:
         """Return the scope in which the instance acts by rule and deadline. It excludes suspended parties."""
         directory = self.directory()
@@ -114,9 +109,6 @@ class InstanceParts:
             self._at_work.relay.hand_over(segments)
         else:
             self.listener.tell({self.instance: 0})  # no party, and no number: it only wakes the relay's process
-
-    def acts(self) -> Acts:
-        return Acts(self.database)
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
@@ -172,7 +164,7 @@ class InstanceParts:
 
     def timers(self) -> Timers:
         """Return the timers of this instance's parties."""
-        return Timers(self.database, self.law_at, self.clock, scope=self.service_scope)
+        return Timers(self.database, self.law_at, self.clock, scope=self.streams.row_scope)
 
     async def rebuild_timers(self) -> int:
         """Compute every deadline again, once the own topics are compared; return the number of edges.

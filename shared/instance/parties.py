@@ -112,7 +112,7 @@ class Origin:
         async def consume() -> None:
             await first_of(
                 machinery.run_bus(handler),
-                self.bus.run(machinery.speaking_scope, erasing=machinery.service_scope),
+                self.bus.run(machinery.speaking_scope, erasing=machinery.streams.row_scope),
                 self.bus.issue_waiting(machinery.speaking_scope),
             )
 

@@ -78,9 +78,6 @@ class KeyTable:
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def find(self, hashed: bytes) -> KnownKey | None:
         """Return the key with this hash, or None if no valid key has it. This needs no query.
 

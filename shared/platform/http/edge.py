@@ -156,7 +156,7 @@ class RequestFrame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS and (connection := scope.get(CONNECTION)) is not None:
-                    connection.rest()
+                    connection.protocol.rest()
                 said = {name for name, _ in message["headers"]}
                 ours = (each for each in SECURITY_HEADERS if each[0] not in said)
                 message["headers"] = [*message["headers"], *ours, (b"request-id", request_id.encode())]

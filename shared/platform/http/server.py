@@ -277,10 +277,6 @@ class RequestConnection(NamedTuple):
         """Read nothing from the client until the application asks for the body."""
         self.protocol.flow.pause_reading()
 
-    def rest(self) -> None:
-        """Read no further request for a second after the present answer."""
-        self.protocol.rest()
-
 
 class _Refused(Exception):
     """The connection is closed; the rest of this read is discarded."""
