@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.architecture.copies import copied_share, copies, service_modules, telling_lines
+from tests.architecture.copies import copies, service_modules, telling_lines
 from tests.architecture.cycles import cycles, product_imports
 from tests.architecture.names import homonyms
 from tests.architecture.sizes import MEASURES, page_bounds
@@ -10,7 +10,7 @@ from tests.architecture.source import ROOT, modules
 
 
 def main() -> None:
-    """Print each size with its bounds, then import cycles, copied code and class names of several modules."""
+    """Print each size with its bounds, then an import cycle, copied code and class names of several modules."""
     for name, measure in MEASURES.items():
         bound = page_bounds()[name]
         print(f"{name}: {measure(ROOT):,.1f} (now {bound.today:,.1f}, goal {bound.target:,.1f})")
@@ -18,9 +18,6 @@ def main() -> None:
     print(f"import cycles: {len(circles)}", *circles, sep="\n  ")
     found = copies([telling_lines(module) for module in service_modules()])
     print(f"runs of six lines in two services: {len(found)}", *found, sep="\n  ")
-    shares = copied_share(("hotline", "industry", "law_enforcement"))
-    for service, (copied, of) in shares.items():
-        print(f"{service}: {copied} of {of} lines stand, names aside, in another service: {100 * copied / of:.0f} %")
     twice = homonyms(modules())
     print(f"class names that more than one module gives: {len(twice)}")
     for name, paths in twice.items():

