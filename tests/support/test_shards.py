@@ -12,7 +12,7 @@ import pytest
 from deploy.site.settings import inherited_environment
 from tests import quick, shards
 from tests.quick import rooms, touched_files, touched_tests
-from tests.shards import NAMED, OF_COMMIT, ROOT, Ended, at_once, chosen_by_shard, main, run
+from tests.shards import NAMED, OF_COMMIT, ROOT, Ended, chosen_by_shard, main, run
 
 RECORDED = """
 from pathlib import Path
@@ -67,11 +67,6 @@ def test_what_its_processes_worked_is_told_of_each_run(tmp_path: Path) -> None:
     assert worked.processor_s > rested.processor_s + 0.5
 
 
-@pytest.mark.parametrize(("processors", "runs"), [(1, 1), (2, 3), (3, 4), (16, 4)])
-def test_so_many_runs_share_so_many_processors(processors: int, runs: int) -> None:
-    assert at_once(processors) == runs
-
-
 def test_a_failure_and_an_empty_run_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = written(tmp_path, {"named/test_one.py": FAILING, "later/empty.py": ""})
     ended = run(chosen_by_shard("tests", [["named"]]), at_once=2, cwd=root)
@@ -87,18 +82,6 @@ def replace_runs(monkeypatch: pytest.MonkeyPatch, ended: list[Ended], reports: P
     for name in ("compile_once", "prepare"):
         monkeypatch.setattr(shards, name, lambda *_: None)
     monkeypatch.setattr(shards, "run", lambda *_args, **_named: ended)
-
-
-def test_failures_are_last(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    runs = [Ended(1, "1 failed", 1.0, 0.7, ("FAILED tests/a.py::test_one - why",)), Ended(0, "1 passed", 2.0, 1.2)]
-    replace_runs(monkeypatch, runs, tmp_path)
-    main([])
-    assert capsys.readouterr().out.splitlines() == [
-        "shard 1: exit code 1 after 1 s, 1 s of processors: 1 failed",
-        "shard 2: exit code 0 after 2 s, 1 s of processors: 1 passed",
-        "in all 2 s of processors",
-        "shard 1: FAILED tests/a.py::test_one - why",
-    ]
 
 
 @pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((1, 0), 1), ((0, 2), 1), ((5, 0), 1)])

@@ -46,9 +46,17 @@ async def test_a_receiver_gets_the_headers_and_the_body_as_they_were_signed() ->
     ]
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_any_status_of_success_is_one(status: int) -> None:
-    assert await sent(Raw(b"HTTP/1.1 %d Fine\r\n\r\n" % status)) == SendResult("delivered", status)
+@pytest.mark.parametrize(
+    ("answer", "hangs", "status"),
+    [
+        *((b"HTTP/1.1 %d Fine\r\n\r\n" % status, False, status) for status in (200, 201, 202, 204, 299)),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK, False, 204),
+        (b"HTTP/1.1 200 Fine\r\nContent-Length: 999999\r\n\r\nx", True, 200),
+    ],
+    ids=["200", "201", "202", "204", "299", "after an interim answer", "without its body"],
+)
+async def test_any_status_of_success_is_one(answer: bytes, hangs: bool, status: int) -> None:
+    assert await sent(Raw(answer, hangs=hangs)) == SendResult("delivered", status)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308, 400, 404, 410, 429, 500, 503])
@@ -57,10 +65,6 @@ async def test_any_other_is_none_and_no_redirect_is_followed(status: int) -> Non
         answer = b"HTTP/1.1 %d Go\r\nLocation: http://127.0.0.1:%d/\r\n\r\n" % (status, elsewhere.port)
         assert await sent(Raw(answer)) == SendResult("status_refused", status)
         assert elsewhere.got == []
-
-
-async def test_an_interim_answer_is_passed_over() -> None:
-    assert await sent(Raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)) == SendResult("delivered", 204)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +80,6 @@ async def test_an_interim_answer_is_passed_over() -> None:
 )
 async def test_what_is_no_answer_is_said(answer: bytes) -> None:
     assert await sent(Raw(answer, hangs=True)) == SendResult("answer_malformed")
-
-
-async def test_a_body_is_not_waited_for() -> None:
-    assert await sent(Raw(b"HTTP/1.1 200 Fine\r\nContent-Length: 999999\r\n\r\nx", hangs=True)) == SendResult(
-        "delivered", 200
-    )
 
 
 @pytest.mark.timing

@@ -58,10 +58,12 @@ async def refused(keys: ApiKeys, authorization: str | None) -> tuple[str, int]:
     return error.value.code, error.value.status
 
 
-async def test_a_key_resolves_to_its_party_role_and_kind(database: Database, keys: ApiKeys) -> None:
-    text = await key_of(database, "sandbox.example", Role.MACHINE)
-    found = await keys.identify(f"Bearer {text}")
-    assert found == Identity("sandbox.example", Role.MACHINE, "hotline", exercise=True, actor=found.actor)
+@pytest.mark.parametrize(("party", "live"), [("sandbox.example", False), ("live.example", True)])
+async def test_a_key_resolves_to_its_party_role_and_kind(
+    database: Database, keys: ApiKeys, party: str, live: bool
+) -> None:
+    found = await keys.identify(f"Bearer {await key_of(database, party, Role.MACHINE, live=live)}")
+    assert found == Identity(party, Role.MACHINE, "hotline", exercise=not live, actor=found.actor)
 
 
 async def test_an_actor_is_one_for_each_key_and_does_not_name_it(database: Database, keys: ApiKeys) -> None:
@@ -70,11 +72,6 @@ async def test_an_actor_is_one_for_each_key_and_does_not_name_it(database: Datab
     assert first == again != other
     assert re.fullmatch("[0-9a-f]{32}", first)
     assert first not in key_hash(texts[0]).hex()
-
-
-async def test_a_live_key_of_a_live_party_is_no_exercise(database: Database, keys: ApiKeys) -> None:
-    text = await key_of(database, "live.example", live=True)
-    assert not (await keys.identify(f"Bearer {text}")).exercise
 
 
 @pytest.mark.parametrize(

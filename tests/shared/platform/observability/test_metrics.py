@@ -53,15 +53,6 @@ async def store(database: Database, *times: datetime, sent: int = 0, acked: int 
         await PostgresMessagingTx(session, OWN).save_outgoing([outgoing], [segment])
 
 
-async def test_empty_tables_have_no_age(database: Database) -> None:
-    found = await measured(database)
-    assert found["causeway_outbox_rows"] == 0
-    assert found["causeway_outbox_age_seconds"] == 0
-    assert found["causeway_unacked_age_seconds"] == 0
-    assert found["causeway_kept_bytes"] == 0
-    assert found["causeway_exception_bytes"] == 0
-
-
 async def test_messages_that_were_not_appended_and_not_acknowledged_age_apart(database: Database) -> None:
     await store(database, *(NOW - timedelta(seconds=age) for age in (40, 30, 20, 10, 0)), sent=3, acked=1)
     found = await measured(database)

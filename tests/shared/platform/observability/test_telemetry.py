@@ -163,23 +163,23 @@ def test_a_malformed_link_counts_as_none(spans: Spans, parent: str) -> None:
     assert "links" not in spans()[0]
 
 
-@pytest.mark.parametrize(("parent", "recorded"), [(SAMPLED, 1), (UNSAMPLED, 0), (None, 0)])
-def test_what_the_caller_records_is_recorded_and_new_traces_by_ratio(
-    tmp_path: Path, parent: str | None, recorded: int
+@pytest.mark.parametrize(
+    ("name", "links", "recorded"),
+    [
+        ("http.request", [SAMPLED], 1),
+        ("http.request", [UNSAMPLED], 0),
+        ("http.request", [], 0),
+        ("batch.consume", [UNSAMPLED, SAMPLED], 1),
+        ("batch.consume", [UNSAMPLED, UNSAMPLED], 0),
+    ],
+)
+def test_what_one_of_the_linked_traces_records_is_recorded_and_new_traces_by_ratio(
+    tmp_path: Path, name: SpanName, links: list[str], recorded: int
 ) -> None:
     path = tmp_path / "spans.jsonl"
     configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
-    with span("http.request", links=[] if parent is None else [parent]):
+    with span(name, links=links):
         assert (current_traceparent() is not None) == bool(recorded)
-    assert len(read(path)) == recorded
-
-
-@pytest.mark.parametrize(("link", "recorded"), [(SAMPLED, 1), (UNSAMPLED, 0)])
-def test_a_batch_is_recorded_if_one_of_its_records_is(tmp_path: Path, link: str, recorded: int) -> None:
-    path = tmp_path / "spans.jsonl"
-    configure_telemetry(instance="hotline", sampling_ratio=0.0, spans_file=path)
-    with span("batch.consume", links=[UNSAMPLED, link]):
-        pass
     assert len(read(path)) == recorded
 
 
