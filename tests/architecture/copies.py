@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -31,18 +31,6 @@ class Line:
         return self.path.split("/")[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """Consecutive lines that occur in two services, from the first to the last."""
-
-    lines: int
-    here: Line
-    there: Line
-
-    def __str__(self) -> str:
-        return f"{self.lines} lines: {self.here.path}:{self.here.number} = {self.there.path}:{self.there.number}"
-
-
 def service_modules() -> list[Module]:
     """Return the services' modules.
 
@@ -63,32 +51,17 @@ def telling_lines(module: Module) -> list[Line]:
     return found
 
 
-def copies(files: Sequence[Sequence[Line]], *, run: int = RUN_LINES) -> list[Copy]:
-    """Return every run of at least `run` equal lines that two services have in common, each in full length."""
-    starts: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
-    for file, lines in enumerate(files):
+def copies(files: Sequence[Sequence[Line]], *, run: int = RUN_LINES) -> list[str]:
+    """Return the places of each run of `run` equal lines that two services have in common."""
+    found: dict[tuple[str, ...], dict[str, Line]] = defaultdict(dict)
+    for lines in files:
         for at in range(len(lines) - run + 1):
-            starts[tuple(line.text for line in lines[at : at + run])].append((file, at))
-    matches = {
-        (here, there)
-        for places in starts.values()
-        for here, there in combinations(places, 2)
-        if files[here[0]][here[1]].service != files[there[0]][there[1]].service
-    }
-    return sorted(_longest(files, matches, run), key=lambda copy: (-copy.lines, copy.here.path, copy.here.number))
-
-
-def _longest(
-    files: Sequence[Sequence[Line]], matches: set[tuple[tuple[int, int], tuple[int, int]]], run: int
-) -> Iterator[Copy]:
-    """Join matching places: one that follows another on both sides is the same copy, one line longer."""
-    for (one, at), (other, there) in matches:
-        if ((one, at - 1), (other, there - 1)) in matches:
-            continue
-        more = 0
-        while ((one, at + more + 1), (other, there + more + 1)) in matches:
-            more += 1
-        yield Copy(run + more, files[one][at], files[other][there])
+            found[tuple(line.text for line in lines[at : at + run])].setdefault(lines[at].service, lines[at])
+    return [
+        f"{here.path}:{here.number} = {there.path}:{there.number}"
+        for places in found.values()
+        for here, there in combinations(places.values(), 2)
+    ]
 
 
 def _silent_lines(tree: ast.Module) -> set[int]:

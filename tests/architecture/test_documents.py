@@ -65,18 +65,14 @@ def headless(page: str, folder: Path) -> Iterator[str]:
             yield f"{link}#{part}"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
-def test_every_part_that_a_page_links_is_there(path: Path) -> None:
-    assert list(headless(path.read_text(encoding="utf-8"), path.parent)) == []
-
-
 def test_a_part_that_is_nowhere_is_found() -> None:
     assert list(headless("# One *word*, or two\n[a](#one-word-or-two) [b](#three)", ROOT)) == ["#three"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
-def test_every_path_that_a_page_names_exists(path: Path) -> None:
-    assert list(missing(path.read_text(encoding="utf-8"), path.parent)) == []
+def test_every_path_and_part_that_a_page_names_exists(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert [*missing(page, path.parent), *headless(page, path.parent)] == []
 
 
 def test_the_glossary_has_each_word_once() -> None:
