@@ -17,7 +17,6 @@ from tests.architecture.source import Module, modules, parse
 
 #: The default of each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
-CONSUMING = ("hotline", "law_enforcement", "industry")
 #: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents (decision
 #: 0022).
 PRODUCING = {"shared/platform/kafka/documents.py", "shared/messaging/kafka/log.py"}
@@ -56,10 +55,9 @@ def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
     assert unstated(parse('broker.subscriber("topic", group_id="g", no_reply=True, ack_policy=x, isolation_level=y)'))
 
 
-@pytest.mark.parametrize("instance", CONSUMING)
-def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
-    topic = inbox_topic(instance, "industry_two")
-    door = PartitionReader(KafkaAccess("broker.example:9092"), client_id=instance, handle=cast(Any, None))
+def test_the_subscriber_of_an_inbox_has_the_options_that_delivery_rests_on() -> None:
+    topic = inbox_topic("hotline", "industry_two")
+    door = PartitionReader(KafkaAccess("broker.example:9092"), client_id="hotline", handle=cast(Any, None))
     broker, declared = door.declare([Coordinate(topic, 0), Coordinate(topic, 1)])
     assert list(broker.subscribers) == [declared]
     # There is no group: only our own database assigns topics and stores the position.
@@ -67,6 +65,9 @@ def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(
     assert [(each.topic, each.partition) for each in declared.partitions] == [(topic, 0), (topic, 1)]
     assert declared.ack_policy is AckPolicy.MANUAL
     assert declared._no_reply
+    assert broker.config.consumer_only
+    assert not broker.config.allow_auto_create_topics
+    assert declared._connection_args["enable_auto_commit"] is False
     assert declared._connection_args["auto_offset_reset"] == "earliest"
     assert declared._connection_args["isolation_level"] == "read_uncommitted"
 

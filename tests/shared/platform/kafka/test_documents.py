@@ -277,15 +277,6 @@ def grown(document: Document) -> dict[str, Any]:
     return published | {"activated": activated | {"more": {}, "approvals": [later, *approvals]}, "more": [1]}
 
 
-def test_what_stands_around_a_document_may_grow() -> None:
-    """The test fails if the form is closed: a document that every release could read would be refused."""
-    document = directory()
-    activated, body = read_document(json.dumps(grown(document)).encode())
-    verify_document(activated, body, KEYS)
-    assert (body, activated.digest, len(activated.approvals)) == (document[1], document[0].digest, 3)
-    assert DocumentStore().place(activated, body)
-
-
 def test_what_approves_a_document_does_not_come_from_what_is_passed_over() -> None:
     document = grown(directory())
     document["activated"]["approvals"].pop()

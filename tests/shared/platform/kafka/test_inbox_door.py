@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from shared.core.ids import uuid7
@@ -42,9 +41,9 @@ class Collected:
         return PartitionReader(access, client_id="edges-door", handle=self.take)
 
     @asynccontextmanager
-    async def reading(self, access: KafkaAccess, topic: str, *, first: int = 0) -> AsyncIterator[PartitionReader]:
+    async def reading(self, access: KafkaAccess, topic: str) -> AsyncIterator[PartitionReader]:
         door = self.door(access)
-        async with door.open({Coordinate(topic, 0): first, Coordinate(topic, 1): 0}):
+        async with door.open({Coordinate(topic, 0): 0, Coordinate(topic, 1): 0}):
             yield door
 
     async def has(self, count: int) -> bool:
@@ -72,36 +71,6 @@ async def test_a_hostile_record_never_takes_down_the_ones_beside_it(
     assert [record.value for record in collected.records] == [b"good 1", *(value for value, _ in HOSTILE), b"good 2"]
     assert [list(record.headers) for record in collected.records[1:-1]] == [headers for _, headers in HOSTILE]
     assert [record.offset for record in collected.records] == list(range(7))
-
-
-async def test_reading_begins_at_the_offset_that_is_given(
-    access: KafkaAccess, topic: str, produce: Callable[..., None]
-) -> None:
-    for number in range(4):
-        produce(b"%d" % number)
-    collected = Collected()
-    async with collected.reading(access, topic, first=2):
-        await collected.until(2)
-    assert [record.value for record in collected.records] == [b"2", b"3"]
-
-
-@pytest.mark.timing
-async def test_a_paused_partition_keeps_still_and_the_other_one_is_read_on(
-    access: KafkaAccess, topic: str, produce: Callable[..., None]
-) -> None:
-    collected = Collected()
-    async with collected.reading(access, topic) as door:
-        produce(b"first")
-        await collected.until(1)
-        door.pause(Coordinate(topic, 0))
-        produce(b"later")
-        produce(b"beside", partition=1)
-        await collected.until(2)
-        await asyncio.sleep(0.3)
-        assert [record.value for record in collected.records] == [b"first", b"beside"]
-        door.resume(Coordinate(topic, 0))
-        await collected.until(3)
-    assert collected.records[-1].value == b"later"
 
 
 async def test_faststreams_own_parser_would_lose_the_whole_batch(
@@ -152,19 +121,6 @@ async def test_lag_counts_records_that_were_not_read_yet(
         produce(b"1")
         await collected.until(1)
         assert await door.lag() == 0
-
-
-async def test_the_subscriber_states_every_option_that_delivery_rests_on(access: KafkaAccess) -> None:
-    topic = inbox_topic("hotline", "any")
-    broker, subscriber = Collected().door(access).declare([Coordinate(topic, 0)])
-    options = subscriber._connection_args
-    assert broker.config.consumer_only
-    assert not broker.config.allow_auto_create_topics
-    assert (subscriber.ack_policy, subscriber._no_reply) == (AckPolicy.MANUAL, True)
-    assert (subscriber.group_id, subscriber.topics, subscriber.pattern) == (None, [], None)
-    assert [(each.topic, each.partition) for each in subscriber.partitions] == [(topic, 0)]
-    assert (options["auto_offset_reset"], options["isolation_level"]) == ("earliest", "read_uncommitted")
-    assert options["enable_auto_commit"] is False
 
 
 class Quiet:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -59,16 +58,6 @@ async def test_following_begins_at_the_cursors_and_at_the_first_record_where_the
     produce(1, 2)
     found = await followed(reader, {Coordinate(topic, 0): 2}, 3)
     assert sorted((r.partition, r.offset, r.value) for r in found) == [(0, 2, b"2"), (1, 0, b"0"), (1, 1, b"1")]
-
-
-@pytest.mark.timing
-async def test_following_goes_on_with_what_comes_later(reader: LogReader, produce: Callable[[int, int], None]) -> None:
-    produce(0, 1)
-    following = asyncio.create_task(followed(reader, {}, 2))
-    await asyncio.sleep(0.5)
-    assert not following.done()
-    await asyncio.to_thread(produce, 0, 1)
-    assert [record.offset for record in await following] == [0, 1]
 
 
 async def test_following_a_busy_topic_misses_nothing_and_keeps_the_order_of_each_partition(
@@ -129,32 +118,6 @@ async def test_a_cursor_beyond_the_end_is_reported_and_not_skipped_over(
     produce(0, 1)
     with pytest.raises(Unavailable, match="offset_out_of_range"):
         await followed(reader, {Coordinate(topic, 0): 7}, 1)
-
-
-async def until_ids(reader: LogReader, topics: set[str]) -> dict[str, UUID]:
-    """Return the ids when there is one for each of `topics` and no other."""
-    async with asyncio.timeout(60):
-        while True:
-            if (ids := await reader.topic_ids()).keys() == topics:
-                return ids
-            await asyncio.sleep(0.05)
-
-
-async def test_a_topic_made_again_under_its_name_has_another_id(
-    stack: DevStack, access: KafkaAccess, new_topic: Callable[..., str]
-) -> None:
-    topic = new_topic(1)
-    reader = LogReader(access, [topic], client_id="edges-test")
-    before, again = await reader.topic_ids(), await reader.topic_ids()
-    admin = admin_client(stack.endpoints.kafka)
-    admin.delete_topics([topic])[topic].result()
-    # The controller has answered. The broker that is asked learns of it a moment later, or more under load.
-    await until_ids(reader, set())
-    new_topic(1, name=topic)
-    after = await until_ids(reader, {topic})
-    assert before == again
-    assert before.keys() == after.keys() == {topic}
-    assert before != after
 
 
 async def ended_by(reader: LogReader, make: Callable[[], object]) -> str:
