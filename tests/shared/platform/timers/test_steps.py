@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 
-from shared.core.acts.act import Subject
 from shared.core.authority import Role
 from shared.core.ids import uuid4
-from shared.core.protocol.clocks import EdgeClock, EdgeStep, answered
+from shared.core.protocol.clocks import EdgeStep
 from shared.core.routing.clocks import LawAt
 from shared.core.vocabulary.answers import AnswerState
 from shared.platform.database.transactions import Database, RowScope
@@ -24,14 +22,10 @@ from tests.shared.platform.timers.workers import (
     look_through,
     notices,
     rows_of,
+    steps_of,
     timers_kept,
     timers_of,
 )
-
-
-def steps_of(edge: EdgeClock, state: AnswerState, at: datetime) -> list[EdgeStep]:
-    """Return the steps of an answer."""
-    return [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
 
 
 async def noted(database: Database, steps: Sequence[EdgeStep], *, law: LawAt | None = law_at) -> None:

@@ -11,9 +11,7 @@ from typing import Any, cast
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.core.acts.act import Subject
 from shared.core.errors import Unavailable
-from shared.core.protocol.clocks import EdgeStep, answered
 from shared.core.protocol.timers import Deadline, to_time
 from shared.core.routing.clocks import Law
 from shared.core.vocabulary.answers import AnswerState
@@ -25,7 +23,6 @@ from shared.platform.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from tests.shared.core.routing.test_clocks import AT, DIRECTORY, SAMPLE_LAW
 from tests.shared.platform.timers.workers import (
     HOUR,
-    PARTY,
     SCOPE,
     WORKERS,
     SteppingClock,
@@ -36,6 +33,7 @@ from tests.shared.platform.timers.workers import (
     look_through,
     notices,
     rows_of,
+    steps_of,
     timers_kept,
     timers_of,
     told,
@@ -84,12 +82,8 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
     await look_through(timers)
     for number, edge in enumerate(edges):
         state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
-        steps = [
-            EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step)
-            for step in answered(Subject.NOTICE, state, edge.started_at + 3 * HOUR)
-        ]
         async with database.transaction(SCOPE) as session:
-            await timers_module.clock(session.driver, (), steps)
+            await timers_module.clock(session.driver, (), steps_of(edge, state, edge.started_at + 3 * HOUR))
     await look_through(timers)
     before, said = await rows_of(database), await told(database)
     async with database.transaction(SCOPE) as session:
@@ -278,10 +272,8 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
     timers = timers_of(database, clock)
     await timers.look()
     assert await timers.look() == 0, "nothing is due"
-    acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.started_at)
-    steps = [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
     async with database.transaction(SCOPE) as session:
-        await timers_module.clock(session.driver, (), steps)
+        await timers_module.clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.started_at))
     clock.true += 500 * HOUR
     assert await timers.look() == 1
     assert (await timers_kept(database), await told(database)) == ([], [])

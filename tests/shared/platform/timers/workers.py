@@ -12,11 +12,13 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.core.acts.act import Subject
 from shared.core.authority import Role
 from shared.core.ids import uuid4
-from shared.core.protocol.clocks import EdgeClock
+from shared.core.protocol.clocks import EdgeClock, EdgeStep, answered
 from shared.core.protocol.timers import Deadline, TimerEntry, to_time
 from shared.core.routing.clocks import Law, LawAt
+from shared.core.vocabulary.answers import AnswerState
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.timers.store import to_row
 from shared.platform.timers.timers import Timers, clock
@@ -93,6 +95,11 @@ def notices(count: int, *, seed: int = 0) -> list[EdgeClock]:
         )
         for _ in range(count)
     ]
+
+
+def steps_of(edge: EdgeClock, state: AnswerState, at: datetime) -> list[EdgeStep]:
+    """Return the steps of an answer."""
+    return [EdgeStep.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
 
 
 async def begun(database: Database, count: int) -> list[EdgeClock]:
