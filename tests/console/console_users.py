@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,6 +46,13 @@ async def signed_in(
         answer = await client.post(urlsplit(url).path, headers={"Origin": base})
         assert answer.status_code == 303, answer.text
         yield client
+
+
+async def csrf_of(client: httpx.AsyncClient, path: str = "/console/settings") -> str:
+    """Return the token in the forms of a page."""
+    found = re.search(r'name="csrf" value="([^"]+)"', (await client.get(path)).text)
+    assert found is not None
+    return found[1]
 
 
 async def delivered(exchange: Exchange, filing: dict[str, Any], *, party: str = HOTLINE) -> Subjects:

@@ -113,6 +113,18 @@ async def fill(
     await form.get_by_role("button", name=button, exact=True).click()
 
 
+async def reveals(page: Page, subjects: Subjects) -> None:
+    place = subjects.place
+    assert place not in await page.content()
+    await page.get_by_label("Why do you need the record?").select_option("act")
+    await page.get_by_role("button", name="Open the record").click()
+    await page.get_by_text("show the location").first.click()
+    shown = page.locator(".hidden-value").first
+    await expect(shown).to_contain_text(place)
+    await expect(shown).to_contain_text("hxxps")
+    assert await page.locator(f"a[href*='{place}']").count() == 0
+
+
 def posted(party: str, path: str, body: object = None) -> Ready:
     """Return a preparation in which `party` posts to `path`, filled with the subjects."""
 

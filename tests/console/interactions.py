@@ -14,7 +14,7 @@ from typing import Final
 from playwright.async_api import Page, expect
 
 from shared.core.clock import SystemClock
-from tests.console.interaction import CASE, FLOW, NOTICE, REFERRAL, Interaction, act, at_risk, posted, refused
+from tests.console.interaction import CASE, FLOW, NOTICE, REFERRAL, Interaction, act, at_risk, posted, reveals
 from tests.console.interactions_of_agencies import OF_AGENCIES
 from tests.console.interactions_of_amendments import OF_AMENDMENTS
 from tests.console.interactions_of_origins import OF_ORIGINS
@@ -83,12 +83,6 @@ OF_PROVIDERS: Final = (
         alone=True,
     ),
     Interaction(
-        "a provider asks what it must know",
-        *NOTICE,
-        act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"]),
-    ),
-    Interaction("a provider that asks nothing is told so", *NOTICE, refused("Ask", "Ask", "There is a problem")),
-    Interaction(
         "a provider contests an item",
         *NOTICE,
         act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "content_lawful", "Basis": "adult_pornography"}),
@@ -143,18 +137,6 @@ async def finds_by_sender(page: Page, _: Subjects) -> None:
     await page.get_by_label("Sent by").fill("nobody.example")
     await page.get_by_role("button", name="Find").click()
     await expect(page.get_by_text("There are no entries that match the filter.")).to_be_visible()
-
-
-async def reveals(page: Page, subjects: Subjects) -> None:
-    place = subjects.place
-    assert place not in await page.content()
-    await page.get_by_label("Why do you need the record?").select_option("act")
-    await page.get_by_role("button", name="Open the record").click()
-    await page.get_by_text("show the location").first.click()
-    shown = page.locator(".hidden-value").first
-    await expect(shown).to_contain_text(place)
-    await expect(shown).to_contain_text("hxxps")
-    assert await page.locator(f"a[href*='{place}']").count() == 0
 
 
 async def reveals_for_nothing(page: Page, _: Subjects) -> None:
@@ -335,10 +317,7 @@ INTERACTIONS: Final = (
         *REFERRAL,
         act("Withdraw", "Withdraw", "Done: withdrawn", chosen={"Reason": "filed_in_error"}),
     ),
-    Interaction("a hotline filters what needs a person", HOTLINE, "attention", filters),
-    Interaction("a hotline opens what it was offered", OTHER_HOTLINE, "offers", opens_the_first),
     Interaction("a hotline opens the record of an offer", OTHER_HOTLINE, "offers/{referral}", reveals),
-    Interaction("an agency opens what came first", AGENCY, "inbox", opens_the_first),
     Interaction("an agency filters by a child at risk", AGENCY, "inbox", filters),
     Interaction("an agency filters by state", AGENCY, "inbox", by_state),
     Interaction("an agency finds what somebody sent", AGENCY, "inbox", finds_by_sender),
@@ -350,8 +329,6 @@ INTERACTIONS: Final = (
         "an agency declines", *CASE, act("Decline", "Decline", "Done: decline", chosen={"Reason": "no_capacity"})
     ),
     Interaction("an agency keeps the evidence", *CASE, keeps_evidence),
-    Interaction("a provider opens a notice", PROVIDER, "notices", opens_the_first),
-    Interaction("a provider acknowledges", *NOTICE, act("Acknowledge", "Acknowledge", "Done: acknowledge")),
     Interaction(
         "a provider answers item by item",
         *NOTICE,
@@ -365,7 +342,6 @@ INTERACTIONS: Final = (
     Interaction("a provider acknowledges in bulk, after a look at the list", PROVIDER, "notices", in_bulk, alone=True),
     Interaction("a provider who ticks nothing does nothing", PROVIDER, "notices", chooses_nothing),
     Interaction("a provider opens the record of a notice", *NOTICE, reveals),
-    Interaction("a provider keeps the evidence", *NOTICE, keeps_evidence),
     Interaction("a provider has events sent to an address", PROVIDER, "webhooks", adds_an_address),
     Interaction("a provider is refused an address", PROVIDER, "webhooks", is_refused_an_address),
     Interaction("a hotline has events sent again", HOTLINE, "webhooks/{webhook}", sends_again),

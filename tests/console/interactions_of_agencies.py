@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from playwright.async_api import Page, expect
 
 from shared.core.clock import SystemClock
-from tests.console.interaction import CASE, HELD, Interaction, act, post, posted, refused
+from tests.console.interaction import CASE, Interaction, act, post, posted, refused, reveals
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
 
@@ -64,14 +63,6 @@ async def takes_a_break(page: Page, own: Subjects) -> None:
     await expect(page.locator(".sum").first).to_contain_text("by you until")
 
 
-async def holds_and_lets_go(page: Page, own: Subjects) -> None:
-    ends = f"{SystemClock().now() + timedelta(hours=20):%Y-%m-%dT%H:%M}"
-    chosen = {"Scope": "removal", "Basis": "evidence_to_be_secured"}
-    placed = act("Place hold", "Place hold", "Done: place hold", chosen=chosen, said={"Not after": ends})
-    await placed(page, own)
-    await act("Release hold", "Release hold", "Done: release hold")(page, own)
-
-
 async def asks_for_preservation(page: Page, own: Subjects) -> None:
     place = f"https://images.{PROVIDER}{own.place}"
     await page.get_by_role("link", name="Ask a provider to preserve data").click()
@@ -98,21 +89,11 @@ async def exports(page: Page, own: Subjects) -> None:
     assert own.place in written
 
 
-async def opens_it(page: Page, own: Subjects) -> None:
-    assert own.place not in await page.content()
-    await page.get_by_label("Why do you need the record?").select_option("act")
-    await page.get_by_role("button", name="Open the record").click()
-    await page.get_by_text("show the location").first.click()
-    await expect(page.locator(".hidden-value").first).to_contain_text("hxxps")
-    assert await page.locator(f"a[href*='{own.place}']").count() == 0
-
-
 async def sees_the_answer(page: Page, own: Subjects) -> None:
     await expect(page.locator("tbody")).to_contain_text("item 1: not permitted")
 
 
 OF_AGENCIES: Final = (
-    Interaction("an agency claims a case", *CASE, act("Claim", "Claim", "Done: claim")),
     Interaction(
         "an officer is told that another one has the case",
         *CASE,
@@ -142,17 +123,9 @@ OF_AGENCIES: Final = (
             ),
         ],
     ),
-    Interaction(
-        "an agency contests what it was sent",
-        *CASE,
-        act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "duplicate"}, said={"Item number": "1"}),
-    ),
-    Interaction("an agency holds and lets go", "police-au.example", "inbox/{referral}", holds_and_lets_go, filed=HELD),
     Interaction("an agency asks a provider to keep something", AGENCY, "preservations", asks_for_preservation),
     Interaction("an agency exports a preservation", AGENCY, "preservations/{more}", exports, ready=[wanted]),
-    Interaction(
-        "an agency opens a preservation for a reason", AGENCY, "preservations/{more}", opens_it, ready=[wanted]
-    ),
+    Interaction("an agency opens a preservation for a reason", AGENCY, "preservations/{more}", reveals, ready=[wanted]),
     Interaction(
         "an agency takes back what it has asked",
         AGENCY,
@@ -160,12 +133,4 @@ OF_AGENCIES: Final = (
         act("Withdraw", "Withdraw", "Done: withdraw", chosen={"Reason": "no_longer_necessary"}),
         ready=[wanted],
     ),
-    Interaction(
-        "a provider says that it keeps it",
-        PROVIDER,
-        "preservations/{more}",
-        act("Answer", "Answer", "Done: answer", chosen={"Answer": "preserved"}, said={"Until": UNTIL}),
-        ready=[wanted],
-    ),
-    Interaction("a provider opens what is to be kept", PROVIDER, "preservations/{more}", opens_it, ready=[wanted]),
 )

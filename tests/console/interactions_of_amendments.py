@@ -67,16 +67,9 @@ async def has_what_stands(page: Page, own: Subjects) -> None:
     await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
 
 
-async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
-    """Compare without a reason, which shows nothing. Either the browser or the service reports it."""
-    await page.get_by_role("button", name="Compare").click()
-    await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
-
-
 _ACCEPTED: Final = posted(AGENCY, "/v1/cases/{referral}:accept", {})
 OF_AMENDMENTS: Final = (
     Interaction("a hotline compares what it has amended", *REFERRAL, compares_its_own, ready=[amended]),
-    Interaction("a hotline that gives no reason compares nothing", *REFERRAL, is_asked_for_a_reason, ready=[amended]),
     Interaction(
         "an agency compares what was amended of a case that it has accepted",
         *CASE,

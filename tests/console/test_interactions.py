@@ -12,7 +12,7 @@ from tests.console.browser import visiting
 from tests.console.console_users import all_delivered, delivered, sign_in
 from tests.console.interaction import Interaction
 from tests.console.interactions import INTERACTIONS
-from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled, violations
+from tests.console.pages import AUDITOR, WHY, Subjects, filled, violations
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 
@@ -124,17 +124,6 @@ async def test_where_it_would_go_appears_while_typing(exchange: Exchange, browse
         await visit.page.locator("#preview").get_by_text("would be refused").wait_for()
         assert visit.page.url.endswith("/new")
         visit.faultless()
-
-
-async def test_no_page_has_a_location_before_opening(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
-    """The table has the control: once the record is opened, the page contains the same text."""
-    for party in sorted({page.party for page in PAGES}):
-        async with visiting(browser, script=False) as visit:
-            root = await sign_in(visit, exchange, party)
-            for path in (page.path for page in PAGES if page.party == party):
-                answer = await visit.page.goto(f"{root}/{filled(path, subjects)}")
-                assert answer is not None
-                assert subjects.place not in await answer.text(), path
 
 
 async def test_audit_is_told_who_opened_it_and_why(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:

@@ -12,7 +12,7 @@ import httpx
 
 from shared.core.ids import uuid7
 from tests.benchmarks.rendering import ROW_MS_MAX, rendered_once, seen
-from tests.console.console_users import delivered, link, signed_in
+from tests.console.console_users import csrf_of, delivered, link, signed_in
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
@@ -27,8 +27,7 @@ def offered(text: str) -> set[str]:
 
 async def sent(client: httpx.AsyncClient, at: str, form: Mapping[str, str | list[str]], *, of: str) -> httpx.Response:
     """Send a form as the page `of` has it; return the answer."""
-    page = (await client.get(of)).text
-    hidden = {"csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0], "once": str(uuid7())}
+    hidden = {"csrf": await csrf_of(client, of), "once": str(uuid7())}
     return await client.post(at, data=hidden | form, headers={"Origin": str(client.base_url)})
 
 

@@ -20,7 +20,7 @@ from deploy.operator.keys import issue
 from deploy.site.open import Site
 from shared.core.authority import Role
 from shared.core.clock import SystemClock
-from tests.console.console_users import link
+from tests.console.console_users import csrf_of, link
 from tests.console.pages import AUDITOR, Subjects
 from tests.console.provider import RunningProvider, provider
 from tests.support.running import HOTLINE, READY_S_MAX, Exchange, over_budget, referral, until
@@ -338,9 +338,7 @@ async def test_one_person_is_no_second_one_by_whatever_way_they_come(here: Signi
         async with here.bare() as client:
             await here.come(client, HOTLINE, person)
             page = f"{console}/console/referrals/{found}"
-            csrf = re.search(r'name="csrf" value="([^"]+)"', (await client.get(page)).text)
-            assert csrf is not None
-            said = {"csrf": csrf[1], "once": f"two-people-{person.partition('@')[0]}"}
+            said = {"csrf": await csrf_of(client, page), "once": f"two-people-{person.partition('@')[0]}"}
             answer = await client.post(f"{page}/act/release", data=said, headers={"Origin": console})
             assert answer.status_code == (403 if code else 303)
             assert ("a second person must" in answer.text) == bool(code)

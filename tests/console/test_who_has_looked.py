@@ -10,24 +10,21 @@ import pytest
 from deploy.operator.console_accounts import give_role
 from shared.core.errors import Refused
 from shared.platform.console.accounts import opaque_actor
-from tests.console.console_users import signed_in
+from tests.console.console_users import csrf_of, signed_in
 from tests.console.pages import AUDITOR, WHY, Subjects
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
 
 FIRST, SECOND = "Fleur O'Dea", "Sander van Dijk"
 #: The name as a page writes it.
 WRITTEN = "Fleur O&#39;Dea"
-_CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 #: At audit, the user in a row of the colleagues' record accesses.
 _WHO = re.compile(r"</time></th><td>(?:<code>)?([0-9a-f]{8}|you)<")
 
 
 async def opens(client: httpx.AsyncClient, path: str) -> str:
     """Open the record of a subject for a reason; return the resulting page."""
-    csrf = _CSRF.search((await client.get(f"/console/{path}")).text)
-    assert csrf is not None
     origin = {"Origin": str(client.base_url).rstrip("/")}
-    said = {"csrf": csrf[1], "reason": "supervise"}
+    said = {"csrf": await csrf_of(client, f"/console/{path}"), "reason": "supervise"}
     answer = await client.post(f"/console/{path}/reveal", data=said, headers=origin)
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -85,9 +82,7 @@ async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: S
 
 async def test_what_another_party_has_amended_is_answered_as_absent(exchange: Exchange, subjects: Subjects) -> None:
     async with signed_in(exchange, OTHER_HOTLINE, person="elsewhere") as client:
-        csrf = _CSRF.search((await client.get("/console/settings")).text)
-        assert csrf is not None
-        said, origin = {"csrf": csrf[1], "reason": "act"}, {"Origin": str(client.base_url).rstrip("/")}
+        said, origin = {"csrf": await csrf_of(client), "reason": "act"}, {"Origin": str(client.base_url).rstrip("/")}
         foreign, absent = [
             await client.post(f"/console/referrals/{each}/reveal", data=said, headers=origin)
             for each in (subjects.referral, subjects.webhook)
