@@ -31,11 +31,6 @@ class Calendars:
         for entry in entries:
             self._spans.setdefault(entry["jurisdiction"], []).append(_span(entry))
 
-    def works(self, jurisdiction: str, day: date) -> bool | None:
-        """Return whether a day is a working day; None if no calendar of the jurisdiction covers that day."""
-        span = self._on(jurisdiction, day)
-        return None if span is None else day.isoweekday() in span.weekdays and day not in span.holidays
-
     def end_of(
         self,
         days: int,
@@ -55,7 +50,7 @@ class Calendars:
         day = next((day for span, day in begun if span.first <= day < span.after), None)
         while day is not None and days:
             day += _DAY
-            span = self._on(jurisdiction, day)
+            span = next((each for each in spans if each.first <= day < each.after), None)
             if span is None:
                 return None
             end = datetime.combine(day + _DAY, time(), UTC) - span.offset
@@ -65,9 +60,6 @@ class Calendars:
                 if not days:
                     return end
         return None
-
-    def _on(self, jurisdiction: str, day: date) -> _CalendarSpan | None:
-        return next((span for span in self._spans.get(jurisdiction, ()) if span.first <= day < span.after), None)
 
 
 def _span(entry: Mapping[str, Any]) -> _CalendarSpan:

@@ -134,14 +134,14 @@ class _Clock(NamedTuple):
     jurisdiction: str
     starts: str
     hours: int | None
-    days: int | None
-    stopped_by: frozenset[str]
     due: str
     then: str
-    repeats: bool
-    valid_from: date
-    valid_to: date
-    known_from: date
+    days: int | None = None
+    stopped_by: frozenset[str] = frozenset()
+    repeats: bool = False
+    valid_from: date = date.min
+    valid_to: date = date.max
+    known_from: date = date.min
 
     def in_force(self, on: date) -> bool:
         return self.valid_from <= on < self.valid_to and self.known_from <= on
@@ -247,14 +247,8 @@ def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
                 jurisdiction=_WORLD,
                 starts=edge.begins,
                 hours=hours,
-                days=None,
-                stopped_by=frozenset(),
                 due=due,
                 then=ClockConsequence.ALERT,
-                repeats=False,
-                valid_from=date.min,
-                valid_to=date.max,
-                known_from=date.min,
             )
 
 

@@ -34,7 +34,7 @@ from shared.core.routing.engine import ENGINE, RoutedEdge, RoutingInput, derive,
 from shared.core.routing.facts import ITEMS
 from shared.core.routing.policy_index import CompiledRule, PolicyIndex
 from shared.core.vocabulary.judgement import Tlp
-from shared.core.vocabulary.jurisdiction import TREE, JurisdictionTree
+from shared.core.vocabulary.jurisdiction import TREE
 
 APPROVERS_MIN = 2
 
@@ -208,10 +208,9 @@ class DocumentStore:
     The caller must verify the approvals of a document before (`verify_document`).
     """
 
-    def __init__(self, tree: JurisdictionTree = TREE) -> None:
+    def __init__(self) -> None:
         self.directories: DocumentSeries[DirectoryIndex] = DocumentSeries()
         self.policies: DocumentSeries[PolicyIndex] = DocumentSeries()
-        self._tree = tree
 
     def place(self, activated: DocumentActivated, body: bytes) -> bool:
         """Store a document.
@@ -222,21 +221,21 @@ class DocumentStore:
         if digest(body) != activated.digest:
             raise Refused("document_digest_mismatched", field="/digest")
         if activated.kind == "directory":
-            return self.directories.place(read_directory(body, self._tree), activated.active_from)
-        return self.policies.place(read_policy(body, self._tree), activated.active_from)
+            return self.directories.place(read_directory(body), activated.active_from)
+        return self.policies.place(read_policy(body), activated.active_from)
 
 
-def read_directory(body: bytes, tree: JurisdictionTree = TREE) -> DirectoryIndex:
+def read_directory(body: bytes) -> DirectoryIndex:
     """Parse the directory whose exact bytes are `body`.
 
     Raises `Refused`, with the field, if it is invalid.
     """
-    return DirectoryIndex(_valid(Directory, body), digest(body), tree)
+    return DirectoryIndex(_valid(Directory, body), digest(body), TREE)
 
 
-def read_policy(body: bytes, tree: JurisdictionTree = TREE) -> PolicyIndex:
+def read_policy(body: bytes) -> PolicyIndex:
     """Parse the policy whose exact bytes are `body`. Raises `Refused`, with the field, if it is invalid."""
-    return PolicyIndex(_valid(Policy, body), digest(body), tree)
+    return PolicyIndex(_valid(Policy, body), digest(body), TREE)
 
 
 def _valid(contract: type[Directory] | type[Policy], body: bytes) -> dict[str, object]:

@@ -59,10 +59,9 @@ class RoutingInput:
         self._before_edge = f'{{"decided_at":"{self.time}","directory":"{self.directory.digest}","edge":'
         self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
 
-    def view(self, facts: Mapping[str, Any], known_on: date | None = None) -> FactView:
-        """Return the view of `facts` on the decision's UTC day, by the law known on `known_on` or that day."""
-        on = self._decided_on
-        return FactView(facts, self.directory, decided_on=on, known_on=known_on or on, exercise=self.exercise)
+    def view(self, facts: Mapping[str, Any]) -> FactView:
+        """Return the view of `facts` on the decision's UTC day, by the law known on that day."""
+        return FactView(facts, self.directory, decided_on=self._decided_on, exercise=self.exercise)
 
     def edge(self, recipient_id: str, terms: EdgeTerms, facts: FactsRead, *, items: tuple[int, ...]) -> RoutedEdge:
         """Return the edge with its digest, which covers the canonical JSON of the edge and its setting.
@@ -137,12 +136,7 @@ class RoutingResult:
 
 
 def judge(
-    facts: Mapping[str, Any],
-    setting: RoutingInput,
-    *,
-    salt: str,
-    known_on: date | None = None,
-    unknown: WorkReason | None = None,
+    facts: Mapping[str, Any], setting: RoutingInput, *, salt: str, unknown: WorkReason | None = None
 ) -> RoutingResult:
     """Decide. `facts` is JSON in the form of `Facts`.
 
@@ -150,7 +144,7 @@ def judge(
     audit know. It never raises for complete facts. A missing single fact is a `Defect` of the caller, since no edge
     could be derived again from such facts.
     """
-    view = setting.view(facts, known_on)
+    view = setting.view(facts)
     if not all(map(view.stated.get, SINGLE_FACTS)):
         raise Defect("facts_incomplete")
     if unknown := unknown or unknown_code(view):

@@ -19,19 +19,17 @@ from shared.core.vocabulary.routing import WorkReason
 _VALUES_SHOWN = 5
 
 
-def explain(
-    facts: Mapping[str, Any], setting: RoutingInput, *, known_on: date | None = None, unknown: WorkReason | None = None
-) -> dict[str, Any]:
+def explain(facts: Mapping[str, Any], setting: RoutingInput, *, unknown: WorkReason | None = None) -> dict[str, Any]:
     """Return the decision and the effect of every rule, or the reason for none.
 
     JSON; arguments as for `judge`. `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`,
     `not_in_force`, `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
     """
-    view = setting.view(facts, known_on)
-    outcome = judge(facts, setting, salt="", known_on=known_on, unknown=unknown)
+    view = setting.view(facts)
+    outcome = judge(facts, setting, salt="", unknown=unknown)
     return {
         "decided_on": view.days.decided_on.isoformat(),
-        "known_on": view.days.known_on.isoformat(),
+        "known_on": view.days.decided_on.isoformat(),
         "directory": setting.directory.digest,
         "policy": setting.policy.digest,
         "exercise": setting.exercise,
@@ -79,7 +77,7 @@ def _rule(rule: CompiledRule, view: FactView, outcome: RoutingResult, *, policy:
 def _said(rule: CompiledRule, view: FactView, outcome: RoutingResult) -> str:
     if outcome.disposition == "unknown_code":
         return "codes_unknown"
-    if rule.known_from > view.days.known_on:
+    if rule.known_from > view.days.decided_on:
         return "not_known_yet"
     if not rule.in_force(view.days):
         return "not_in_force" if rule.confirmed else "unconfirmed"
@@ -152,32 +150,26 @@ class DecisionDiff:
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def preview(referral: DecisionInput, shelf: DocumentStore, *, known_on: date | None = None) -> dict[str, Any]:
+def preview(referral: DecisionInput, shelf: DocumentStore) -> dict[str, Any]:
     """Return the explained decision with the documents in force at `decided_at`.
 
     For a preview, that is now.
     """
     at = referral.decided_at
     setting = RoutingInput(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
-    return explain(_stated(referral.facts), setting, known_on=known_on, unknown=referral.unknown)
+    return explain(_stated(referral.facts), setting, unknown=referral.unknown)
 
 
 def replay(
-    referral: DecisionInput,
-    shelf: DocumentStore,
-    *,
-    at: datetime,
-    known_on: date | None = None,
-    observed_on: date | None = None,
+    referral: DecisionInput, shelf: DocumentStore, *, at: datetime, observed_on: date | None = None
 ) -> dict[str, Any]:
     """Return the explained decision at time `at`, with documents, law and tree of that time.
 
-    `known_on` selects the law as known on that day. `observed_on` replaces the day of observation, because the law of
-    that day applies to the observation, however late the decision is.
+    `observed_on` replaces the day of observation, because the law of that day applies to the observation, however late
+    the decision is.
     """
     facts = referral.facts.model_copy(update={"observed_on": observed_on} if observed_on else {})
-    moved = DecisionInput(facts, referral.exercise, at, referral.unknown)
-    return preview(moved, shelf, known_on=known_on)
+    return preview(DecisionInput(facts, referral.exercise, at, referral.unknown), shelf)
 
 
 def compare(

@@ -33,11 +33,10 @@ Stated = Mapping[str, tuple[str, ...]]
 
 
 class DayFacts(NamedTuple):
-    """The days for judging rules: of decision, of observation (None if absent), and of known law."""
+    """The days for judging rules: of decision, and of observation (None if absent)."""
 
     decided_on: date
     observed_on: date | None
-    known_on: date
 
 
 class PartyNodes(NamedTuple):
@@ -73,7 +72,7 @@ class FactView:
     __slots__ = ("_narrowed", "days", "directory", "items", "stated", "status")
 
     def __init__(
-        self, facts: Mapping[str, Any], directory: DirectoryIndex, *, decided_on: date, known_on: date, exercise: bool
+        self, facts: Mapping[str, Any], directory: DirectoryIndex, *, decided_on: date, exercise: bool
     ) -> None:
         self.directory = directory
         self.status = _SANDBOX if exercise else _LIVE
@@ -86,7 +85,7 @@ class FactView:
                 stated[name] = _sorted(value)
         self.stated: Stated = stated | _union(self.items)
         observed = stated[_OBSERVED_ON]
-        self.days = DayFacts(decided_on, date.fromisoformat(observed[0]) if observed else None, known_on)
+        self.days = DayFacts(decided_on, date.fromisoformat(observed[0]) if observed else None)
         self._narrowed: dict[FactSource, FactView] = {}
 
     def nodes(self, fact: str, on: date) -> frozenset[str]:

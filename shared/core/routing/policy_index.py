@@ -105,7 +105,7 @@ class CompiledRule:
         day = days.observed_on if self.by_observation else days.decided_on
         if day is None or not self.confirmed:
             return False
-        return self.valid_from <= day < self.valid_to and self.known_from <= days.known_on
+        return self.valid_from <= day < self.valid_to and self.known_from <= days.decided_on
 
     def selected(self, view: FactView) -> Iterable[PartyEntry]:
         return self.selection.candidates(view) if self.selection else ()
@@ -233,7 +233,7 @@ class PolicyIndex:
             reads |= self.rules[order].reads
         prohibitions = []
         for rule in self._prohibitions.get(terms.purpose, ()):
-            if not (rule.coverage and rule.coverage.covers(standing)) or rule.known_from > days.known_on:
+            if not (rule.coverage and rule.coverage.covers(standing)) or rule.known_from > days.decided_on:
                 continue
             if rule.by_observation:
                 reads.add(_OBSERVED_ON)

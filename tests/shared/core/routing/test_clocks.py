@@ -147,10 +147,6 @@ def test_each_clock_starts_by_an_event_that_the_exchange_emits() -> None:
     assert {clock.starts for clock in SAMPLE.clocks} <= emitted()
 
 
-def test_each_clock_of_the_sample_has_a_due_time() -> None:
-    assert [each.id for each in SAMPLE.clocks if each.duration_h is None and each.working_days is None] == []
-
-
 def test_what_is_preserved_after_a_report_its_sender_keeps() -> None:
     (found,) = run(case(HUB_RULE), started(ClockEvent.REPORT_SENT)).values()
     assert (found.clock, found.owed_by) == ("us-2258a-preservation", "hotline-nl.example")

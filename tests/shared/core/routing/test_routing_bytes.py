@@ -6,15 +6,12 @@ import hashlib
 import hmac
 
 from shared.core.canonical import canonical_json, digest
-from shared.core.contracts.decision import Facts, ItemFacts
 from shared.core.ids import uuid4
 from shared.core.protocol.decision_fact import commitment, edge_salt
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.engine import RoutingInput, judge
-from shared.core.routing.facts import ITEM_FACTS, ITEMS
 from shared.core.routing.policy_index import PolicyIndex
 from shared.core.vocabulary.jurisdiction import TREE
-from shared.core.vocabulary.routing import Fact
 from tests.shared.core.routing.builders import (
     AT,
     SALT,
@@ -80,11 +77,6 @@ def test_lists_of_facts_mean_the_same_in_any_order_and_with_repeats() -> None:
     one = decided(facts(hosting=["NL", "BR", "US"], user=["NL"]), DIRECTORY, policy)
     other = decided(facts(hosting=["US", "NL", "BR", "NL"], user=["NL", "NL"]), DIRECTORY, policy)
     assert one == other
-
-
-def test_every_fact_of_the_vocabulary_is_a_field_of_facts() -> None:
-    assert {fact.value for fact in Fact} == {*Facts.model_fields, *ItemFacts.model_fields} - {ITEMS}
-    assert set(ItemFacts.model_fields) == ITEM_FACTS
 
 
 def test_the_salt_is_in_no_edge_and_not_in_the_reference() -> None:

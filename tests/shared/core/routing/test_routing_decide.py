@@ -57,14 +57,6 @@ def recipients(stated: Facts, directory: DirectoryIndex, *rules: Any, **more: An
     return [recipient for recipient, _ in sent(decided(stated, directory, policy_of(*rules), **more))]
 
 
-def test_a_referral_goes_to_the_hotline_of_the_hosting_country() -> None:
-    decision = decided(facts(hosting=["NL"]), DIRECTORY, policy_of(HOSTING))
-    assert sent(decision) == [("hotline-nl.example", "assessment")]
-    assert (decision.disposition, decision.work_reason) == ("routed", None)
-    assert decision.edges[0].reason == "hosting_jurisdiction"
-    assert decision.edges[0].rules == ("hosting",)
-
-
 @pytest.mark.parametrize("how", ["serving", "mandated", "named"])
 def test_an_exercise_never_reaches_a_live_party_nor_a_real_referral_a_sandbox(how: str) -> None:
     grants = [{"mandate": "orphan", "covers": "NL"}]

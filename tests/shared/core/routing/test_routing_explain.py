@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -126,13 +126,6 @@ def test_a_replay_decides_with_the_documents_and_the_law_of_that_time(shelf: Doc
     by_day = {day: replay(referral, shelf, at=datetime(2026, *day, tzinfo=UTC)) for day in ((3, 1), (4, 20), (5, 1))}
     rules = {day: [rule for edge in again["edges"] for rule in edge["rules"]] for day, again in by_day.items()}
     assert rules == {(3, 1): ["a"], (4, 20): ["b"], (5, 1): []}
-
-
-def test_a_replay_can_ask_what_was_known(shelf: DocumentStore) -> None:
-    referral = DecisionInput(facts(), exercise=True, decided_at=AT)
-    at = datetime(2026, 4, 20, tzinfo=UTC)
-    assert replay(referral, shelf, at=at, known_on=date(2026, 4, 14))["edges"] == []
-    assert replay(referral, shelf, at=at, known_on=date(2026, 4, 15))["edges"] != []
 
 
 def test_a_dry_run_counts_just_what_changes() -> None:

@@ -34,16 +34,14 @@ class Oracle:
     def __init__(self, directory: Directory, policy: Policy, tree: JurisdictionTree) -> None:
         self.directory, self.policy, self.tree = directory, policy, tree
 
-    def decide(
-        self, facts: Facts, *, exercise: bool, decided_at: datetime, known_on: date | None = None
-    ) -> dict[str, Any]:
+    def decide(self, facts: Facts, *, exercise: bool, decided_at: datetime) -> dict[str, Any]:
         stated = facts.model_dump(mode="json")
         for name in LISTS:
             stated[name] = sorted(set(stated[name] or []))
         items = [{name: sorted(set(item[name] or [])) for name in OF_ITEMS} for item in stated.pop("items")]
         stated |= {name: sorted({value for item in items for value in item[name]}) for name in OF_ITEMS}
         day = decided_at.astimezone(UTC).date()
-        return _Question(self, stated, items, exercise=exercise, day=day, known_on=known_on or day).answer()
+        return _Question(self, stated, items, exercise=exercise, day=day).answer()
 
 
 class _Question:
@@ -55,10 +53,9 @@ class _Question:
         *,
         exercise: bool,
         day: date,
-        known_on: date,
     ) -> None:
         self.items = items
-        self.tree, self.facts, self.day, self.known_on = oracle.tree, facts, day, known_on
+        self.tree, self.facts, self.day = oracle.tree, facts, day
         self.policy = oracle.policy
         self.parties, self.rules = oracle.directory.parties, sorted(oracle.policy.rules, key=lambda rule: rule.id)
         self.status = "sandbox" if exercise else "live"
@@ -151,7 +148,7 @@ class _Question:
             for entry in self.policy.instruments
         ):
             return False
-        begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.known_on
+        begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.day
         return begun and (rule.valid_to is None or self.judged(rule) < rule.valid_to)
 
     def conditions_hold(self, rule: Rule, facts: dict[str, Any]) -> bool:
@@ -219,7 +216,7 @@ class _Question:
         for rule in over:
             if self.in_force(rule):
                 reads |= set(rule.reads)
-            elif rule.judged_by == "observation" and rule.known_from <= self.known_on:
+            elif rule.judged_by == "observation" and rule.known_from <= self.day:
                 reads |= {"observed_on"}
         about = reads & set(OF_ITEMS)
         items = [{name: item[name] for name in OF_ITEMS if name in about} for item in shown]
@@ -283,9 +280,8 @@ def decided_twice(world: int, referrals: int) -> Iterator[tuple[Decision, dict[s
     law = read_policy(canonical_json(policy.model_dump(mode="json")))
     for _ in range(referrals):
         facts, at, exercise = generated_facts(random, directory), generated_time(random), random.random() < 0.7
-        known_on = generated_time(random).date() if random.random() < 0.2 else None
-        decision = decided(facts, parties, law, exercise=exercise, at=at, known_on=known_on)
-        yield decision, oracle.decide(facts, exercise=exercise, decided_at=at, known_on=known_on)
+        decision = decided(facts, parties, law, exercise=exercise, at=at)
+        yield decision, oracle.decide(facts, exercise=exercise, decided_at=at)
 
 
 def _as_the_oracle_says_it(decision: Decision) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -152,14 +151,6 @@ def test_a_member_that_must_be_known_keeps_the_document_out_until_it_is() -> Non
     unknown = known | {"requires": ["clocks", "rules.not_known_yet"]}
     with pytest.raises(Refused, match="document_requires_unknown at /requires/1"):
         read_policy(canonical_json(unknown))
-
-
-@pytest.mark.parametrize("value", [0, "24", 24.0, 9000, True])
-def test_values_are_as_strict_as_ever(value: object) -> None:
-    policy = policy_document(permit("one")).model_dump(mode="json")
-    policy["rules"][0]["hold_window_h"] = value
-    with pytest.raises(Refused, match="document_invalid at /rules/0/hold_window_h"):
-        read_policy(json.dumps(policy).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'"x"', b'{"requires":1}', b"null"])
