@@ -1,4 +1,4 @@
-"""Encodings of bytes as text that the recogniser was written against: sixty of them."""
+"""Encodings of bytes as text that a smuggler would choose: over sixty of them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _mapped(text: str, before: str, after: str) -> str:
     return text.translate(str.maketrans(before, after))
 
 
-def number(alphabet: str, *, little: bool = False) -> Encoding:
+def _number(alphabet: str) -> Encoding:
     def encode(data: bytes) -> str:
-        value, digits = int.from_bytes(data, "little" if little else "big"), []
+        value, digits = int.from_bytes(data), []
         while value:
             value, digit = divmod(value, len(alphabet))
             digits.append(alphabet[digit])
@@ -134,11 +134,11 @@ ENCODINGS: dict[str, Encoding] = {
         _b32(data).lower(), "abcdefghijklmnopqrstuvwxyz234567", "ybndrfg8ejkmcpqxot1uwisza345h769"
     ),
     "zlib base32": lambda data: _b32(zlib.compress(data)),
-    "base36 number": number(string.digits + string.ascii_lowercase),
-    "base58": number(_BASE58),
-    "base58 Ripple": number(_RIPPLE),
-    "base62": number(string.digits + string.ascii_uppercase + string.ascii_lowercase),
-    "base62 lower first": number(string.digits + string.ascii_lowercase + string.ascii_uppercase),
+    "base36 number": _number(string.digits + string.ascii_lowercase),
+    "base58": _number(_BASE58),
+    "base58 Ripple": _number(_RIPPLE),
+    "base62": _number(string.digits + string.ascii_uppercase + string.ascii_lowercase),
+    "base62 lower first": _number(string.digits + string.ascii_lowercase + string.ascii_uppercase),
     "base45": _base45,
     "ascii85": lambda data: base64.a85encode(data).decode(),
     "base85": lambda data: base64.b85encode(data).decode(),

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from deploy.sample.generator import SampledReferral, sample_referrals
 from shared.core.contracts.referral import ReferralSubmission
-from shared.core.guard import as_kept, charge, cost, inspect, parse_body
+from shared.core.guard import as_kept, cost, inspect, parse_body
 from shared.core.guard.budget import BUDGET
 from shared.core.guard.charge import BYTE, ONE, shipped
 from shared.core.guard.templates import templates
@@ -33,7 +33,7 @@ from tests.guard_report.lists import addresses_in
 from tests.guard_report.payloads import payloads
 from tests.guard_report.positions import BASE, POSITIONS
 from tests.guard_report.word_lists import WORDS
-from tests.support.slow_charge import kraft_sums, shipped_draft
+from tests.support.slow_charge import charge_of, kraft_sums, shipped_draft
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def scripts() -> Iterator[Figure]:
     for language, words in WORDS.items():
         r = Random(language)
         titles = ("-".join(r.choices(words, k=5)) for _ in range(200))
-        costs = sorted(charge.charge(f"https://site.example/{quote(title)}", "url") / BYTE for title in titles)
+        costs = sorted(charge_of(f"https://site.example/{quote(title)}", "url") / BYTE for title in titles)
         dear[language] = costs[int(0.99 * len(costs))]
     latin = max(dear[language] for language in _LATIN)
     for language in sorted(dear):

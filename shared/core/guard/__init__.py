@@ -15,20 +15,18 @@ from __future__ import annotations
 from shared.core.guard.budget import ADDED, BUDGET, CEILING, Limits, RecordCost, check_budget
 from shared.core.guard.edition import edition
 from shared.core.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
-from shared.core.guard.inspect import ALL_STAGES, Stage, cost, inspect
+from shared.core.guard.inspect import cost, inspect
 from shared.core.guard.tripwire import trips, trips_by_part
 from shared.core.guard.url_redaction import Redaction, as_kept, cuts, kept_locator
 
 __all__ = [
     "ADDED",
-    "ALL_STAGES",
     "BUDGET",
     "CEILING",
     "SEALED_NODES_MAX",
     "Limits",
     "RecordCost",
     "Redaction",
-    "Stage",
     "as_kept",
     "check_budget",
     "cost",

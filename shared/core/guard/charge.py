@@ -118,13 +118,9 @@ class TextCoding(NamedTuple):
     charge: int
 
 
+@functools.cache
 def shipped(number: int = NUMBER) -> Model:
     """Return the model of one number. Raises `ValueError` if its file was altered."""
-    return _shipped(number)
-
-
-@functools.cache
-def _shipped(number: int) -> Model:
     return read(verified(f"charge-{number}.model", MODELS_SHA256[number]))
 
 
@@ -180,11 +176,6 @@ def _raised(row: array[int], escape: int) -> array[int]:
 
 
 _EACH: Final = int.from_bytes(array("H", [1] * _WIDTH).tobytes(), sys.byteorder)
-
-
-def charge(text: str, kind: str) -> int:
-    """Return the cost of canonical `text` of one `kind` of `STARTS`, in sixteenths of a bit."""
-    return coded(text, kind, shipped()).charge
 
 
 def coded(text: str, kind: str, model: Model) -> TextCoding:

@@ -244,7 +244,7 @@ def _plain_strings(tree: object, nodes_max: int) -> int:
     """Return the number of strings in an object, with names; 0 if not clearly within the limits."""
     if type(tree) is not dict:
         return 0
-    names = _names_within_limits()
+    names = _field_names()
     nodes, strings = 1, 0
     level: list[Any] = [tree]
     for _ in range(DEPTH_MAX):
@@ -275,7 +275,7 @@ def _plain_strings(tree: object, nodes_max: int) -> int:
 def _within_limits(tree: object, nodes_max: int = NODES_MAX) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
-    nodes, names = 1, _names_within_limits()
+    nodes, names = 1, _field_names()
     level: list[Any] = [tree]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []
@@ -340,15 +340,7 @@ def _pointer_to(tree: object, wanted: object) -> str:
 
 @functools.cache
 def _field_names() -> frozenset[str]:
-    return _names_of_contracts()
-
-
-@functools.cache
-def _names_within_limits() -> frozenset[str]:
-    return frozenset(name for name in _names_of_contracts() if _is_name(name))
-
-
-def _names_of_contracts() -> frozenset[str]:
+    """Return the names in our contracts. All of them are within the limits of a name."""
     names: set[str] = set()
     models: list[type[Contract]] = [Contract]
     while models:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel
 
@@ -13,9 +12,6 @@ from shared.core.guard.leaves import leaves
 from shared.core.guard.rules import check_rules
 from shared.core.guard.url_redaction import check_kept
 
-Stage = Literal["rules", "budget"]
-ALL_STAGES: frozenset[Stage] = frozenset({"rules", "budget"})
-
 
 def inspect(
     record: BaseModel,
@@ -23,24 +19,21 @@ def inspect(
     now: datetime | None = None,
     limits: Limits = BUDGET,
     edition: GuardVersion | None = None,
-    stages: frozenset[Stage] = ALL_STAGES,
 ) -> RecordCost:
     """Return the cost of `record`.
 
     Raise if a value breaks the rules of its kind, or the cost exceeds `limits`. `record` has passed its schema. `now`
     is given at intake: it limits instants, and reserves room for the additions of the origin's service. `edition` is
-    that of the sender; the default is the current one. Only tests restrict `stages`, to show the effect of each.
+    that of the sender; the default is the current one.
 
     Raises `Refused` with code `guard_…` and the pointer of the field, never its value.
     """
     edition = edition or own()
     found, closed = leaves(record)
-    if "rules" in stages:
-        check_rules(found, now, edition)
-        check_kept(record, edition)
-    spent = charged(found, closed, edition, ceiling=CEILING if "budget" in stages else None)
-    if "budget" in stages:
-        check_budget(spent, limits=limits, added=0 if now is None else ADDED)
+    check_rules(found, now, edition)
+    check_kept(record, edition)
+    spent = charged(found, closed, edition, ceiling=CEILING)
+    check_budget(spent, limits=limits, added=0 if now is None else ADDED)
     return spent
 
 

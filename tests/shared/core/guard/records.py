@@ -9,7 +9,7 @@ import pytest
 
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
-from shared.core.guard import ALL_STAGES, Stage, inspect
+from shared.core.guard import inspect
 from tests.guard_report.positions import BASE
 
 
@@ -22,8 +22,8 @@ def located(*values: str, kind: str = "url") -> ReferralSubmission:
     return record(items=[{"locator": {"kind": kind, "value": value}} for value in values])
 
 
-def refusal(submission: ReferralSubmission, stages: frozenset[Stage] = ALL_STAGES) -> tuple[str, str | None]:
+def refusal(submission: ReferralSubmission) -> tuple[str, str | None]:
     """Return code and pointer with which `submission` is refused."""
     with pytest.raises(Refused) as caught:
-        inspect(submission, stages=stages)
+        inspect(submission)
     return caught.value.code, caught.value.field

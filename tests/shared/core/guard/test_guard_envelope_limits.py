@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.errors import Refused
@@ -145,39 +145,14 @@ def same_as_slowly(text: str) -> bool:
 
 
 @given(spoilt())
+@example('{"asn":1,"asn":1}')
+@example('{"asn":{"kind":"x"},"asn" :{"kind":"y"}}')
+@example('{"asn":1.0}')
+@example('{"asn":10000000000000000000}')
+@example('{"value":"\\ud800"}')
 @settings(max_examples=300, deadline=None)
 def test_what_is_read_quickly_is_what_is_read_slowly(text: str) -> None:
     assert same_as_slowly(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"asn":1,"asn":1}',
-        '{"asn":"1","asn":"1"}',
-        '{"asn":{"kind":"x"},"asn" :{"kind":"y"}}',
-        '{"items":[{"asn":1,"asn":1}]}',
-        '{"asn":1.0}',
-        '{"asn":1e2}',
-        '{"asn":-NaN}',
-        '{"asn":10000000000000000000}',
-        '{"asn":-10000000000000000000}',
-        '{"asn":01}',
-        '{"value":"\\ud800"}',
-        '{"value":"\x00"}',
-        '{"value":"' + "x" * 2_049 + '"}',
-        '{"unknown":1}',
-        '{"items":[[[[[[]]]]]]}',
-        '{"items":[' + ",".join(["0"] * NODES_MAX) + "]}",
-        '{"asn":1}{}',
-        '{"asn":1}\x0c',
-        "[]",
-        '"asn"',
-        "",
-    ],
-)
-def test_what_is_not_plainly_within_the_limits_is_not_read_quickly(text: str) -> None:
-    assert _plain(text) is None
 
 
 def test_an_ordinary_body_is_read_quickly() -> None:
