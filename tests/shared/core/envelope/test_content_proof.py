@@ -79,12 +79,6 @@ def test_a_group_without_a_message_or_with_a_larger_tree_than_it_needs_is_refuse
             unpack_proof(pack_proof(wrong))
 
 
-def test_positions_are_drawn_at_random() -> None:
-    drawn = {tuple(leaf.position for leaf in proven(3)[0].leaves) for _ in range(20)}
-
-    assert len(drawn) > 10
-
-
 @pytest.mark.parametrize("sizes", [(1,), (3, 1, 20), (200,)])
 def test_a_message_proves_itself_alone(sizes: tuple[int, ...]) -> None:
     proof, messages = proven(*sizes)

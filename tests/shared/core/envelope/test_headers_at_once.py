@@ -6,7 +6,6 @@ Both give the same result for every list of headers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -25,19 +24,6 @@ from tests.shared.core.envelope.builders import BODY, TRACEPARENT, any_attribute
 
 Headers = list[tuple[str, bytes | None]]
 NAMES = [*COVERED, "traceparent"]
-FOREIGN = [
-    "CE_id",
-    "ce_x",
-    "ce_xmore",
-    "ce_more",
-    "ce_keyid",
-    "ce_sequence",
-    "salt",
-    "place",
-    "Content-Type",
-    "baggage",
-    "",
-]
 SIGNED = Envelope(attributes(3), BODY, traceparent=TRACEPARENT)
 
 #: Values that have a meaning for some parser, or that a regular expression could accept.
@@ -82,43 +68,6 @@ def agrees(headers: Headers) -> None:
 
 
 signed = st.builds(Envelope, any_attributes, st.just(BODY), traceparent=st.sampled_from([None, TRACEPARENT]))
-changes = st.one_of(
-    st.tuples(st.just("value"), st.sampled_from(NAMES), st.none() | st.sampled_from(ODD) | st.binary(max_size=8)),
-    st.tuples(st.just("character"), st.sampled_from(NAMES), st.characters(max_codepoint=0x100).map(str.encode)),
-    st.tuples(st.just("end"), st.sampled_from(NAMES), st.sampled_from([b"", b"\n", b"A", b"0", b"=", b" "])),
-    st.tuples(st.just("without"), st.sampled_from(NAMES), st.none()),
-    st.tuples(st.just("also"), st.sampled_from([*NAMES, *FOREIGN]), st.sampled_from([None, *ODD])),
-    st.tuples(st.just("again"), st.sampled_from(NAMES), st.none()),
-)
-
-
-def changed(headers: Headers, change: tuple[str, str, bytes | None], at: int) -> Headers:
-    kind, name, value = change
-    if kind == "also":
-        return [*headers[: at % len(COVERED)], (name, value), *headers[at % len(COVERED) :]]
-    if kind == "again":
-        return headers + [pair for pair in headers if pair[0] == name]
-    if kind == "without":
-        return [pair for pair in headers if pair[0] != name]
-    return [(each, _other(kind, old, value, at) if each == name else old) for each, old in headers]
-
-
-def _other(kind: str, old: bytes | None, value: bytes | None, at: int) -> bytes | None:
-    if kind == "value" or old is None:
-        return value
-    place = at % (len(old) + 1) if kind == "character" else max(0, len(old) - 1)
-    return old[:place] + (value or b"") + old[place + 1 :]
-
-
-@given(signed, st.lists(changes, max_size=3), st.integers(0, 1_000), st.randoms())
-def test_both_ways_say_the_same(
-    envelope: Envelope, drawn: list[tuple[str, str, bytes | None]], at: int, order: Random
-) -> None:
-    headers: Headers = list(encode_headers(envelope))
-    for change in drawn:
-        headers = changed(headers, change, at)
-    order.shuffle(headers)
-    agrees(headers)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -109,15 +109,15 @@ def test_an_id_with_a_full_stop_is_refused() -> None:
     rejected("webhook_headers_malformed", signed_headers([SECRET], "evt.1", BODY, at=AT))
 
 
-def test_a_new_secret_has_256_bits_and_no_other_is_like_it() -> None:
-    made = {new_secret() for _ in range(10)}
-    assert len(made) == 10
-    assert {len(secret_bytes(each)) for each in made} == {32}
-
-
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!", SECRET.removeprefix("whsec_"), "whsec_AAAA"])
 def test_what_cannot_be_a_secret_is_refused_without_showing_it(secret: str) -> None:
     with pytest.raises(Refused) as found:
         secret_bytes(secret)
     assert found.value.code == "webhook_secret_malformed"
     assert "AAAA" not in str(found.value)
+
+
+def test_a_new_secret_has_256_bits_and_no_other_is_like_it() -> None:
+    made = {new_secret() for _ in range(10)}
+    assert len(made) == 10
+    assert {len(secret_bytes(each)) for each in made} == {32}

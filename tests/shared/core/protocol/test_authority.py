@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.core.acts.states import begins, rows_of
-from shared.core.contracts.registry import ALL, READS_ANNOUNCED, STATED_BY_INSTANCES, Family
+from shared.core.contracts.registry import ALL, READS_ANNOUNCED
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
@@ -92,27 +91,6 @@ def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
     assert _taken(here) == named
     monkeypatch.setattr("shared.core.protocol.sender_verification.check_may_say", lambda *_, **__: None)
     assert (PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
-
-
-def test_a_cell_is_a_row_of_acts_or_a_fact() -> None:
-    """The table has no cell without a row of acts or a fact, and every message has a cell."""
-    assert {cell.message for cell in cells()} == set(ALL)
-    assert len(set(cells())) == len(cells())
-    answers = {row.message for kind in SERVICES.values() for row in rows_of(kind.subject) if not begins(row)}
-    # A message that begins a case at another agency is about no edge of the origin.
-    answers |= {cell.message for cell in cells() if cell.relation is SenderRelation.PASSED_IT_ON}
-    for cell in cells():
-        if cell.recipient is PartyKind.AUDITOR or cell.message.family is Family.FACT:
-            assert cell.recipient is PartyKind.AUDITOR or cell.message is READS_ANNOUNCED
-            assert cell.message.family is Family.FACT
-        if cell.message.edge:
-            assert cell.relation is SenderRelation.FILED_IT
-        assert (
-            cell.message in answers
-            or cell.message.edge
-            or cell.message.family is Family.PRESERVATION
-            or cell.message.family in STATED_BY_INSTANCES
-        )
 
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:

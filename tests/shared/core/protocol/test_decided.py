@@ -34,11 +34,6 @@ def test_all_decisions_of_a_transaction_are_one_message_behind_its_others(here: 
     assert decisions(opened(here, joined)) == [one for each in alone for one in decisions(opened(here, each))]
 
 
-def test_one_decision_alone_is_told_as_it_is(drafts: Sequence[Draft]) -> None:
-    fact, *_ = facts(drafts)
-    assert join_decided([fact]) == [fact]
-
-
 def test_decisions_that_one_message_does_not_hold_are_told_in_several(here: World, drafts: Sequence[Draft]) -> None:
     fact, *_ = facts(drafts)
     told = join_decided([fact] * 100)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from shared.core.contracts.answers import (
     DisowningStatement,
@@ -164,13 +163,28 @@ def test_the_origin_keeps_answers_by_its_own_numbers_and_adds_them_up() -> None:
     assert told(ItemLog.kept(second.detail)) == [(9, "removed"), (2, "not_found"), (5, "not_found")]
 
 
+ACTED, DISOWNED = ItemAnswer(n=1, round=1, action=REMOVED), DisownedItem(n=1)
+
+
 @pytest.mark.parametrize(
-    ("number", "n", "code"), [(1, 1, "answer_repeated"), (2, 4, "item_unknown"), (2, 3, "item_action_repeated")]
+    ("said", "number", "code"),
+    [
+        (ACTED, 1, "answer_repeated"),
+        (ACTED.model_copy(update={"n": 4}), 3, "item_unknown"),
+        (ACTED, 3, "item_action_repeated"),
+        (DISOWNED.model_copy(update={"n": 3}), 3, "item_action_repeated"),
+        (DISOWNED, 3, "item_answer_contradicts"),
+        (DISOWNED.model_copy(update={"n": 4}), 3, "item_unknown"),
+    ],
 )
-def test_the_origin_believes_no_more_than_a_provider_may_say(number: int, n: int, code: str) -> None:
-    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(3)], (1, 2, 3), NOTHING), 1)
+def test_the_origin_believes_no_more_than_a_provider_may_say(
+    said: ItemAnswer | DisownedItem, number: int, code: str
+) -> None:
+    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(1)], (1, 2, 3), NOTHING), 1)
+    present = at_the_origin(present, disowned([theirs(3)], (1, 2, 3), NOTHING), 2)
+    told = ItemLog(answers=(said,)) if isinstance(said, ItemAnswer) else ItemLog(disowned=(said,))
     with pytest.raises(Refused, match=code):
-        at_the_origin(present, ItemLog(answers=(ItemAnswer(n=n, round=1, action=REMOVED),)), number)
+        at_the_origin(present, told, number)
 
 
 def test_a_number_that_was_left_out_holds_nothing_up() -> None:
@@ -194,26 +208,6 @@ def test_the_origin_names_disowned_items_by_its_own_numbers_and_adds_them_up() -
     assert (second.state, third.state) == ("in_part", "actioned")
     assert [each.n for each in ItemLog.kept(third.detail).disowned] == [2, 9]
     assert third.detail["items"] == second.detail["items"]
-
-
-def test_a_notice_whose_items_are_all_disowned_is_not_ours() -> None:
-    said = disowned([theirs(None)], (1, 2, 3), NOTHING)
-    assert at_the_origin(EdgeAnswer(AnswerState.NONE), said, 1).state == "not_ours"
-
-
-@pytest.mark.parametrize(
-    ("n", "code"), [(3, "item_action_repeated"), (1, "item_answer_contradicts"), (4, "item_unknown")]
-)
-def test_the_origin_believes_no_more_of_what_is_disowned(n: int, code: str) -> None:
-    present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(1)], (1, 2, 3), NOTHING), 1)
-    present = at_the_origin(present, disowned([theirs(3)], (1, 2, 3), NOTHING), 2)
-    with pytest.raises(Refused, match=code):
-        at_the_origin(present, ItemLog(disowned=(DisownedItem(n=n),)), 3)
-
-
-def test_no_message_disowns_an_item_twice() -> None:
-    with pytest.raises(ValidationError, match="item_number_repeated"):
-        NoticeNotOursClear(notice_id=uuid7(), act=uuid4(), number=1, disowned=(DisownedItem(n=1), DisownedItem(n=1)))
 
 
 statements = st.lists(
@@ -247,11 +241,3 @@ def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callabl
         assert there.state == fold((1, 2, 3), here).items.value
         assert renumbered(here, OWN) == ItemLog.kept(there.detail)
         check(here, (1, 2, 3), NOTHING)
-
-
-def test_a_side_that_forgets_what_was_said_before_would_be_noticed() -> None:
-    """Negative control: without earlier answers, the same action is done twice."""
-    once = answered([acted(1)], (1, 2), NOTHING)
-    assert answered([acted(1)], (1, 2), NOTHING) == once
-    with pytest.raises(Refused, match="item_action_repeated"):
-        answered([acted(1)], (1, 2), once)

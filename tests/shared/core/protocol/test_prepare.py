@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from shared.core.contracts.decision import EDGES_MAX
 from shared.core.contracts.facts import ReferralDecidedSealed
 from shared.core.contracts.referral import ReferralRecord
-from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
+from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED
 from shared.core.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
@@ -38,7 +38,6 @@ from tests.support.exchange_world import (
     told_to_audit,
     world,
 )
-from tests.support.preparing import prepare
 
 #: References to the documents of an earlier decision. Their content does not matter.
 LAW = "0" * 64
@@ -120,22 +119,6 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
     assert notice.message is NOTICE_ISSUED
     assert referral_id not in notice.subject + clear_text(notice) + json.dumps(opened(here, notice))
     assert referral_id in clear_text(to(prepared, POLICE_NL))
-
-
-def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
-    """Messages share no value of eight bytes or more. Exceptions: the referral's id, and values in all messages."""
-    other = here.prepared()
-    said = [values_in(draft) for draft in prepared.drafts]
-    common = set.union(*[values_in(draft) for draft in other.drafts]) | {str(prepared.referral_id)}
-    notice = prepared.drafts.index(to(prepared, PROVIDER))
-    for number, values in enumerate(said):
-        assert not values & set.union(*said[:number], *said[number + 1 :]) - common
-    assert str(prepared.referral_id) not in said[notice]
-
-
-def values_in(draft: Draft) -> set[str]:
-    """Return each value of eight bytes or more in the clear part and in the key."""
-    return {str(value) for value in (*draft.clear.values(), draft.subject, draft.message_id) if len(str(value)) >= 8}
 
 
 def test_only_audit_can_link_a_notice_to_its_referral(here: World, prepared: Prepared) -> None:
@@ -222,11 +205,6 @@ def test_what_tells_of_a_child_at_risk_is_urgent_and_nothing_else(here: World, l
     assert {POLICE_NL, PROVIDER, "audit"} <= told.keys()
 
 
-def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies(prepared: Prepared) -> None:
-    offers = [draft for draft in prepared.drafts if draft.message is REFERRAL_OFFERED]
-    assert {draft.subject for draft in offers} == {str(prepared.referral_id)}
-
-
 @pytest.mark.parametrize("filed", [{"exercise": False}, {"origin": "hotline-live.example"}], ids=["sandbox", "live"])
 def test_a_sandbox_party_files_exercises_only_and_a_live_party_none(here: World, filed: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="exercise_mismatch"):
@@ -274,16 +252,6 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
     stale = StaleEdge(prepared.emitted[0].edge_id, prepared.emitted[0].message_id, LAW, here.at, 0)
     again = decided_again(here, prepared, {("police-us.example", "investigation"): stale})
     assert (again.emitted, again.dropped) == ((), (stale,))
-
-
-def test_what_an_origin_keeps_is_enough_to_decide_again(here: World, prepared: Prepared) -> None:
-    origin = here.documents.directory.party(HOTLINE)
-    assert origin is not None
-    kept = ReferralRecord.model_validate_json(prepared.content)
-    whole = submission().model_dump(mode="json", exclude={"exercise"}, exclude_defaults=True)
-    numbered = [item | {"n": n} for n, item in enumerate(whole["items"], 1)]
-    assert kept.model_dump(mode="json", exclude_defaults=True) == whole | {"items": numbered}
-    assert prepare(submission(), origin=origin, documents=here.documents, at=here.at).facts == prepared.facts
 
 
 def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:

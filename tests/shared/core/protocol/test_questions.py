@@ -24,7 +24,7 @@ from shared.core.errors import Refused
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.clocks import answered
 from shared.core.protocol.origin import EdgeAmendments, EdgeAnswer, answer_edge
-from shared.core.protocol.questions import BEFORE, LAPSES_AFTER, RaisedQuestion, check_raised, refused_steps, steps
+from shared.core.protocol.questions import LAPSES_AFTER, RaisedQuestion, check_raised, refused_steps, steps
 from shared.core.routing.clocks import Step
 from shared.core.vocabulary.answers import AnswerState
 from shared.core.vocabulary.questions import (
@@ -117,14 +117,6 @@ def test_an_answer_for_good_leaves_nothing_owed_of_questions() -> None:
     assert not {"information", "verdict"} & {step.code for step in answered(Subject.NOTICE, AnswerState.IN_PART, AT)}
 
 
-@pytest.mark.parametrize("acts", list(permutations((QuestionState.ANSWERED, QuestionState.LAPSED))))
-def test_what_has_become_of_a_question_is_the_same_in_any_order(acts: tuple[QuestionState, ...]) -> None:
-    state = QuestionState.OPEN
-    for act in acts:
-        state = act if state.value in BEFORE[act] else state
-    assert state is QuestionState.ANSWERED
-
-
 def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> None:
     """The provider's remaining item was removed meanwhile. At the origin, all remaining items are answered for good."""
     present = EdgeAnswer(AnswerState.ACTIONED, {}, 1)
@@ -134,13 +126,6 @@ def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> No
     assert (after.state, after.acts) == (AnswerState.ACTIONED, 2)
     with pytest.raises(Refused, match="answer_out_of_order"):
         answer_edge(present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2))
-
-
-def test_a_question_that_crossed_a_withdrawal_is_taken_and_moves_nothing() -> None:
-    after = answer_edge(
-        EdgeAnswer(AnswerState.ACKNOWLEDGED, {}, 1), NOTICE_QUESTION_ASKED, ASKED, withdrawn=True, own=(1, 2)
-    )
-    assert after.state is AnswerState.ACKNOWLEDGED
 
 
 def test_both_kinds_stand_beside_each_other_and_bound_themselves_alone() -> None:
