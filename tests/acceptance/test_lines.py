@@ -55,18 +55,6 @@ def test_what_the_suite_has_found_holds_for_its_own_commit_alone(tmp_path: Path)
     assert of_the_suite(tmp_path, "abc") == of_the_suite(tmp_path, "abc+") == {}
 
 
-def test_no_test_is_run_beside_its_module() -> None:
-    tests = ["tests/b.py::test_b", "tests/a.py", "tests/a.py::test_a", "tests/a.py"]
-    assert apart(tests) == ["tests/a.py", "tests/b.py::test_b"]
-
-
-def test_what_is_long_counts_beside_what_the_suite_has_found() -> None:
-    suite, long = read_report(report(ONE.format(inside=""), TWO)), read_report(report(ONE.format(inside="<failure/>")))
-    assert judge(LINE, together(suite, {}))[0]
-    kept, figures = judge(LINE, together(suite, long))
-    assert (kept, figures) == (False, ["2 of 3 tests passed"])
-
-
 def test_what_the_default_run_leaves_out_is_named_by_a_line() -> None:
     """Otherwise no run would include it."""
     named = {test for line in ALL for test in line.tests}
@@ -90,42 +78,40 @@ def marked_long(folder: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}::{node.name}"
 
 
-def test_a_line_that_names_a_module_is_kept_if_all_its_tests_passed() -> None:
-    line = Line("a promise", ("tests/a/test_a.py",))
-    assert judge(line, read_report(report(ONE.format(inside=""), TWO))) == (True, ["2 of 2 tests passed"])
-    assert not judge(line, read_report(report(ONE.format(inside="<failure/>"), TWO)))[0]
-    assert not judge(line, read_report(report()))[0]
+WITHIN = '<testcase classname="tests.a.test_a.TestIt" name="test_three"><failure/></testcase>'
+FIGURES = """<properties><property name="figure" value="3 of 3"/><property name="cells" value="7"/>
+    <property name="share" value="1.5"/></properties>"""
+CASE, MODULE = ONE.format(inside=FIGURES), Line("a promise", ("tests/a/test_a.py",))
 
 
-def test_a_module_has_the_tests_of_its_classes_too() -> None:
-    within = '<testcase classname="tests.a.test_a.TestIt" name="test_three"><failure/></testcase>'
-    assert not judge(Line("a promise", ("tests/a/test_a.py",)), read_report(report(TWO, within)))[0]
+@pytest.mark.parametrize(
+    ("line", "cases", "judged"),
+    [
+        (
+            LINE,
+            [ONE.format(inside=FIGURES)] * 2 + [TWO],
+            [*["3 of 3", "share 1.5"] * 2, "14 cells", "3 of 3 tests passed"],
+        ),
+        (LINE, [TWO], None),
+        *(
+            (LINE, [ONE.format(inside=f"<{tag}/>"), ONE.format(inside=""), TWO], None)
+            for tag in ("failure", "error", "skipped")
+        ),
+        (MODULE, [ONE.format(inside=""), TWO], ["2 of 2 tests passed"]),
+        (MODULE, [ONE.format(inside="<failure/>"), TWO], None),
+        (MODULE, [TWO, WITHIN], None),
+        (MODULE, [], None),
+    ],
+)
+def test_a_line_is_kept_if_all_cases_of_its_tests_ran_and_passed(
+    line: Line, cases: list[str], judged: list[str] | None
+) -> None:
+    kept, figures = judge(line, read_report(report(*cases)))
+    assert kept is (judged is not None)
+    assert judged in (None, figures)
 
 
-def test_a_line_is_kept_if_all_cases_of_its_tests_passed() -> None:
-    properties = '<properties><property name="figure" value="3 of 3"/><property name="cells" value="7"/></properties>'
-    kept, figures = judge(LINE, read_report(report(ONE.format(inside=properties), ONE.format(inside=""), TWO)))
-    assert kept
-    assert figures == ["3 of 3", "7 cells", "3 of 3 tests passed"]
-
-
-def test_numbers_are_added_up_and_whatever_else_was_noted_is_told_as_it_is() -> None:
-    properties = '<properties><property name="files" value="3"/><property name="share" value="1.5"/></properties>'
-    cases = ONE.format(inside=properties) * 2
-    assert judge(LINE, read_report(report(cases, TWO)))[1] == [
-        "share 1.5",
-        "share 1.5",
-        "6 files",
-        "3 of 3 tests passed",
-    ]
-
-
-@pytest.mark.parametrize("tag", ["failure", "error", "skipped"])
-def test_a_case_that_did_not_pass_breaks_its_line(tag: str) -> None:
-    kept, _ = judge(LINE, read_report(report(ONE.format(inside=f"<{tag}/>"), ONE.format(inside=""), TWO)))
-    assert not kept
-
-
-def test_a_test_that_did_not_run_breaks_its_line() -> None:
-    kept, _ = judge(LINE, read_report(report(TWO)))
-    assert not kept
+def test_what_runs_apart_counts_beside_what_the_suite_has_found() -> None:
+    suite, long = read_report(report(ONE.format(inside=""), TWO)), read_report(report(ONE.format(inside="<failure/>")))
+    assert judge(LINE, together(suite, long)) == (False, ["2 of 3 tests passed"])
+    assert apart(["tests/b.py::test_b", "tests/a.py", "tests/a.py::test_a"]) == ["tests/a.py", "tests/b.py::test_b"]

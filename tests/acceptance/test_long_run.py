@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
-from tests.acceptance.long_run import Result, main, read_page, run, written
+from tests.acceptance.long_run import Result, read_page, run, written
 from tests.acceptance.long_verbs import LONG_VERBS, Program, printed, said
 from tests.acceptance.result_cache import Kept, code_commit
 from tests.support.manual_clock import ManualClock
@@ -53,12 +53,6 @@ def test_a_line_that_was_kept_at_a_commit_is_not_run_again_there(runs: Runs) -> 
     assert runs.results()["the_soak"] == Result("0 lost", "yes", "def5678", "2026-03-20")
 
 
-def test_code_that_is_in_no_commit_is_run_each_time(runs: Runs) -> None:
-    runs(SOAK, commit="abc1234+")
-    runs(SOAK, commit="abc1234+")
-    assert runs.count == 2
-
-
 def test_a_line_that_was_broken_is_run_again_and_says_so(runs: Runs) -> None:
     assert runs(SOAK, commit="abc1234", fails=True) == 1
     assert runs.results()["the_soak"].kept == "NO"
@@ -75,12 +69,6 @@ def test_the_page_keeps_the_rows_of_the_lines_that_were_not_run(runs: Runs) -> N
     assert found.keys() == LONG_VERBS.keys()
     assert found["the_bench"].kept == "not run yet"
     assert written(found) == runs.page.read_text(encoding="utf-8")
-
-
-def test_a_line_that_does_not_exist_is_a_wrong_call() -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["the_unknown"])
-    assert ended.value.code == 2
 
 
 def test_the_commit_is_that_of_the_code_and_says_when_code_is_in_none(tmp_path: Path) -> None:

@@ -77,10 +77,9 @@ def _measured(running: Stage, quick: int, peers: Sequence[str]) -> dict[str, Any
         report["open_loop"] = {str(rate): runner.run(_open_loop(bench, rate, quick)) for rate in RATES}
         clear = filing.clear_bytes(filing.documents_of(running.state), PARTY, bench.pool.sample(200))
         sizes = {"sealed_plaintext": runner.run(_sealed_bytes(running)), "clear": clear}
-        rounds: dict[str, list[dict[str, Any]]] = {"raw": [], "raw_wrapped": [], "single": [], "batch": []}
+        rounds: dict[str, list[dict[str, Any]]] = {"raw": [], "single": [], "batch": []}
         for number in range(ROUNDS):
-            rounds["raw"].append(_raw_limit(running, sizes, RAW_MESSAGES // quick, sealing="single-shot"))
-            rounds["raw_wrapped"].append(_raw_limit(running, sizes, RAW_MESSAGES // quick, sealing="wrapped"))
+            rounds["raw"].append(_raw_limit(running, sizes, RAW_MESSAGES // quick))
             rounds["single"].append(runner.run(_throughput(bench, CLOSED_SINGLE // quick, 1, run=f"single{number}")))
             rounds["batch"].append(runner.run(_throughput(bench, CLOSED_BATCH // quick, 100, run=f"batch{number}")))
             if peers:
@@ -89,8 +88,7 @@ def _measured(running: Stage, quick: int, peers: Sequence[str]) -> dict[str, Any
         report["message_bytes"] = sizes
         report["opened_and_equal"] = runner.run(open_some(running, bench.pool.original))
     for name in ("single", "batch"):
-        for limit, raw in (("of_raw_limit", "raw"), ("of_raw_limit_wrapped", "raw_wrapped")):
-            report[name][limit] = round(report[name]["messages_per_s"] / report[raw]["messages_per_s"], 2)
+        report[name]["of_raw_limit"] = round(report[name]["messages_per_s"] / report["raw"]["messages_per_s"], 2)
     return report
 
 
@@ -177,7 +175,7 @@ async def _sealed_bytes(running: Stage) -> int:
     return int(sealed)
 
 
-def _raw_limit(running: Stage, sizes: dict[str, int], count: int, *, sealing: str) -> dict[str, Any]:
+def _raw_limit(running: Stage, sizes: dict[str, int], count: int) -> dict[str, Any]:
     """Measure the raw limit in the same run, on the same servers, while the four instances are idle."""
     kafka, admin = running.endpoints.kafka, running.endpoints.database_admin_url
     signing, opening = SigningKey.generate(), OpeningKey.generate()
@@ -192,7 +190,7 @@ def _raw_limit(running: Stage, sizes: dict[str, int], count: int, *, sealing: st
         ]
     )
     # Otherwise audit would read the raw records and cost CPU that is not the raw limit's.
-    words = [str(count), str(sizes["sealed_plaintext"]), str(sizes["clear"]), sealing]
+    words = [str(count), str(sizes["sealed_plaintext"]), str(sizes["clear"])]
     processes = [_raw([role, *words], given) for role in ("consume", "produce")]
     begun = monotonic()
     for process in processes:

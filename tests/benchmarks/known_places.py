@@ -72,12 +72,12 @@ class LookingFiling(PostgresFiling):
     """A forbidden intake: it looks for the place, and opens the records that name it, before it answers."""
 
     async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
-        for each in intake.prepared:
+        for each in filing.prepared:
             for place in locations(json.loads(each.content), max(FORMS)):
                 token = self._kek.location_token(each.origin, max(FORMS), place.form)
                 for row in await self._driver.fetch(_NAMED, each.origin, max(FORMS), token):
                     opened(row, self._kek)
-        return await super().file(asked, intake)
+        return await super().file(asked, filing)
 
 
 def signed_ranks(differences: Sequence[float]) -> float:

@@ -3,8 +3,7 @@
 Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in groups and sends. The other
 receives, checks each digest twice (recipient and audit), opens, and writes to PostgreSQL. COPY out, aiokafka, COPY in.
 
-`single-shot` seals each message with HPKE, independent of the exchange. It stays fixed, because otherwise the limit
-would change with the exchange. `wrapped` seals as the exchange does now, each group under one data key.
+Each message is sealed with HPKE, independent of the exchange: otherwise the limit would change with the exchange.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from shared.core.canonical import canonical_json
 from shared.core.envelope.content_proof import (
     GROUP_MESSAGES_MAX,
-    ContentProof,
     draw_salt,
     leaf_digest,
     pack_proof,
@@ -32,7 +30,6 @@ from shared.core.envelope.content_proof import (
     unpack_proof,
 )
 from shared.core.envelope.keys import OpeningKey, SigningKey
-from shared.core.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext
 from shared.core.ids import uuid7
 
 TOPIC = "causeway.inbox.audit.hotline.v1"
@@ -42,9 +39,8 @@ GROUP = min(250, GROUP_MESSAGES_MAX)
 
 
 def main() -> None:
-    """`raw produce|consume COUNT SEALED_BYTES CLEAR_BYTES single-shot|wrapped`; the rest comes on standard input."""
+    """`raw produce|consume COUNT SEALED_BYTES CLEAR_BYTES`; the rest comes on standard input."""
     role, count, sealed_bytes, clear_bytes = sys.argv[1], *map(int, sys.argv[2:5])
-    sealing = {"single-shot": SingleShot, "wrapped": Wrapped}[sys.argv[5]]
     database, bootstrap, username, password, signing, opening = sys.stdin.read().split("\n")[:6]
     kafka = {
         "bootstrap_servers": bootstrap,
@@ -62,7 +58,7 @@ def main() -> None:
             sealed_bytes,
             clear_bytes,
             SigningKey.load(signing),
-            sealing(OpeningKey.load(opening)),
+            SingleShot(OpeningKey.load(opening)),
         )
     )
 
@@ -74,46 +70,19 @@ class SingleShot:
 
     def __init__(self, key: OpeningKey) -> None:
         self._private, self._public = key.key, key.sealing_key.key
-        self.wrap = b""
-
-    def begin(self) -> None:
-        """Begin a group."""
 
     def seal(self, plaintext: bytes, message_id: UUID) -> bytes:
         bucket = max(512, 1 << (3 + len(plaintext)).bit_length())
         padded = (len(plaintext).to_bytes(4, "big") + plaintext).ljust(bucket, b"\x00")
         return self._SUITE.encrypt(padded, self._public, self._info(message_id))
 
-    def open(self, sealed: bytes, wrap: bytes, message_id: UUID) -> bytes:
+    def open(self, sealed: bytes, message_id: UUID) -> bytes:
         padded = self._SUITE.decrypt(sealed, self._private, self._info(message_id))
         return padded[4 : 4 + int.from_bytes(padded[:4], "big")]
 
     def _info(self, message_id: UUID) -> bytes:
         stated = {"context": "raw", "schema": "raw", "message_id": str(message_id), "subject": str(message_id)}
         return canonical_json(stated | {"revision": 1, "sender": "a", "recipient": "b"})
-
-
-class Wrapped:
-    """Seals and opens as the exchange does."""
-
-    def __init__(self, key: OpeningKey) -> None:
-        self._key = key
-        self.begin()
-
-    def begin(self) -> None:
-        self._sealer, self._opener = GroupSealer(self._key.sealing_key), GroupOpener([self._key])
-        self.wrap = self._sealer.wrap
-
-    def seal(self, plaintext: bytes, message_id: UUID) -> bytes:
-        return self._sealer.seal(plaintext, self._context(message_id))
-
-    def open(self, sealed: bytes, wrap: bytes, message_id: UUID) -> bytes:
-        return self._opener.open(sealed, wrap, self._context(message_id))
-
-    def _context(self, message_id: UUID) -> SealContext:
-        return SealContext(
-            schema="raw", message_id=message_id, subject=str(message_id), revision=1, sender="a", recipient="b"
-        )
 
 
 async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, sealing) -> None:  # type: ignore[no-untyped-def]
@@ -128,7 +97,6 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, s
     begun = perf_counter()
     for start in range(0, count, GROUP):
         rows = []
-        sealing.begin()
         for _ in range(min(GROUP, count - start)):
             message_id = uuid7()
             rows.append((message_id, clear.encode() + sealing.seal(plaintext, message_id)))
@@ -137,7 +105,7 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, s
             stored = await connection.fetch("DELETE FROM raw_out RETURNING id, body")
         salts = [draw_salt() for _ in stored]
         digests = [leaf_digest(salt, row["body"]) for salt, row in zip(salts, stored, strict=True)]
-        proof = pack_proof(prove_content([(range(len(stored)), sealing.wrap)], digests, signing))
+        proof = pack_proof(prove_content([(range(len(stored)), b"")], digests, signing))
         futures = [await producer.send(TOPIC, proof, partition=0, headers=[("raw", b"proof")])]
         futures += [
             await producer.send(TOPIC, row["body"], key=row["id"].bytes, partition=0, headers=[("raw", salt)])
@@ -175,10 +143,9 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, s
 class _Reader:
     """Checks and opens records in order: the proof of a group, then its messages."""
 
-    def __init__(self, clear_bytes: int, sealing: SingleShot | Wrapped) -> None:
+    def __init__(self, clear_bytes: int, sealing: SingleShot) -> None:
         self._clear_bytes = clear_bytes
         self._sealing = sealing
-        self._proof: ContentProof | None = None
         self._digests: frozenset[bytes] = frozenset()
 
     def read(self, record: ConsumerRecord[bytes, bytes]) -> tuple[UUID, bytes] | None:
@@ -187,13 +154,12 @@ class _Reader:
             for _ in range(2):  # the recipient verifies, and so does audit
                 proof = unpack_proof(record.value)
                 proof.roots()
-            self._proof, self._digests = proof, frozenset(leaf.digest for leaf in proof.leaves)
-            self._sealing.begin()
+            self._digests = frozenset(leaf.digest for leaf in proof.leaves)
             return None
         for _ in range(2):
             assert leaf_digest(salt, record.value) in self._digests
         message_id = UUID(bytes=record.key)
-        self._sealing.open(record.value[self._clear_bytes :], self._proof.groups[0].wrap, message_id)
+        self._sealing.open(record.value[self._clear_bytes :], message_id)
         return message_id, record.value
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.benchmarks.counters.bounds import BOUNDS, IN_BATCHES, SINGLE, Bound, judge
-from tests.benchmarks.counters.intervals import Interval, without_looks
+from tests.benchmarks.counters.bounds import IN_BATCHES, SINGLE, Bound, judge
+from tests.benchmarks.counters.intervals import Interval
 from tests.benchmarks.counters.readings import Name
 from tests.benchmarks.counters.run import Report, figures_of
 from tests.benchmarks.counters.statements import Transaction, transactions
@@ -74,12 +74,6 @@ def test_the_table_names_what_is_broken_and_what_misses_its_target() -> None:
     assert "single, 32 connections: rows was not measured: BROKEN" in table(report, unknown, places=False)
 
 
-def test_every_bound_stands_once_and_no_target_is_looser_than_its_bound() -> None:
-    places = [(each.load, each.figure) for each in BOUNDS]
-    assert len(set(places)) == len(places) > 20
-    assert {each.figure for each in BOUNDS if each.load == IN_BATCHES} >= {"rows", "statements", "Kafka records"}
-
-
 def test_statements_and_round_trips_are_read_from_the_log_by_transaction() -> None:
     filed, looked = transactions(LOG.format(rows="\n".join([EXECUTED] * 3)).splitlines(keepends=True), USERS)
     # Begun, prepared, executed three times in one go, committed.
@@ -88,17 +82,7 @@ def test_statements_and_round_trips_are_read_from_the_log_by_transaction() -> No
     assert (looked.statements, looked.trips) == (1, 1)
 
 
-def test_statements_of_others_are_not_counted() -> None:
-    assert transactions(LOG.format(rows=EXECUTED).splitlines(keepends=True), {"nobody"}) == []
-
-
 def test_another_statement_between_two_executions_makes_them_two_trips() -> None:
     between = EXECUTED.replace("__asyncpg_stmt_1__", "__asyncpg_stmt_2__")
     (filed, _) = transactions(LOG.format(rows=f"{EXECUTED}\n{between}\n{EXECUTED}").splitlines(keepends=True), USERS)
     assert (filed.statements, filed.trips) == (5, 6)
-
-
-def test_looks_that_an_idle_exchange_does_as_well_are_left_out() -> None:
-    look, work = Transaction(1, 1, "SELECT lane"), Transaction(5, 5, "INSERT INTO referral")
-    assert without_looks([look, work, look, work], {"SELECT lane"}) == [work, work]
-    assert without_looks([look, work], set()) == [look, work]
