@@ -24,7 +24,7 @@ SELECT writer, addressee, incarnation, lane, max(number) AS last FROM entry
 WHERE writer = 'hotline' AND addressee = 'law_enforcement' AND lane = 1 GROUP BY 1, 2, 3, 4 ORDER BY 3 DESC LIMIT 1
 """
 _OF_NUMBER = """
-SELECT * FROM entry WHERE (writer, addressee, incarnation, lane) = ($1, $2, $3, $4::smallint) AND number = $5
+SELECT *, ctid FROM entry WHERE (writer, addressee, incarnation, lane) = ($1, $2, $3, $4::smallint) AND number = $5
 """
 
 
@@ -38,21 +38,6 @@ async def settled(exchange: Exchange) -> Exchange:
     await exchange.until_quiet()
     await exchange.until_audited()
     return exchange
-
-
-@asynccontextmanager
-async def row_taken(admin: asyncpg.Connection, table: str, where: str, *arguments: Any) -> AsyncIterator[None]:
-    """Remove one row within this context; afterwards restore it."""
-    condition = f"FROM {table} WHERE {where}"
-    await admin.execute(f"CREATE TEMP TABLE taken AS SELECT * FROM {table} LIMIT 0")
-    await admin.execute(f"INSERT INTO taken SELECT * {condition}", *arguments)
-    assert await admin.fetchval("SELECT count(*) FROM taken") == 1
-    await admin.execute(f"DELETE {condition}", *arguments)
-    try:
-        yield
-    finally:
-        await admin.execute(f"INSERT INTO {table} SELECT * FROM taken")
-        await admin.execute("DROP TABLE taken")
 
 
 def told(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
@@ -127,9 +112,8 @@ async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_messag
     admin = await settled.admin("audit")
     key = last["writer"], last["addressee"], last["incarnation"], last["lane"]
     entry = await admin.fetchrow(_OF_NUMBER, *key, last["number"] - 3)
-    where = 'topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4'
-    place = entry["topic"], entry["topic_id"], entry["partition"]
-    async with row_taken(admin, "entry", where, *place, entry["offset"]):
+    async with row_kept(admin, "entry", entry["ctid"]):
+        await admin.execute("DELETE FROM entry WHERE ctid = $1", entry["ctid"])
         found = await differences(settled)
     await admin.close()
     message, log = f"{named(entry)} #{entry['number']}", f"{entry['topic']}/{entry['partition']}"

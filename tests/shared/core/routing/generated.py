@@ -31,9 +31,14 @@ NODES = (*CODES, "BLOC-EU", "BLOC-EUR", "BLOC-AMR", "BLOC-AU")
 UNKNOWN = ("XX", "AN")
 FIRST = date(2026, 3, 1)
 PROVIDERS = tuple(f"provider-{number:03}.example" for number in range(1, 9))
-PRIVATE = {"incident_kind": IncidentKind, "media_kind": MediaKind, "viewed_by": ViewedBy, "priority": PriorityLevel}
-SINGLES = PRIVATE | {"actionable": Actionability}
-MANY = {"incident_flags": IncidentFlag, "locator_kinds": LocatorKind}
+SINGLES: dict[str, list[Any]] = {
+    "incident_kind": [*IncidentKind],
+    "media_kind": [*MediaKind],
+    "viewed_by": [*ViewedBy],
+    "priority": [*PriorityLevel],
+    "actionable": [*Actionability],
+}
+MANY: dict[str, list[Any]] = {"incident_flags": [*IncidentFlag], "locator_kinds": [*LocatorKind]}
 
 
 def generated_directory(random: Random) -> Directory:
@@ -52,7 +57,7 @@ def generated_policy(random: Random, permits: int, prohibitions: int) -> Policy:
 
 
 def generated_facts(random: Random, directory: Directory, codes: Sequence[str] = CODES) -> Facts:
-    stated: dict[str, Any] = {name: random.choice(list(known)) for name, known in SINGLES.items()}
+    stated: dict[str, Any] = {name: random.choice(known) for name, known in SINGLES.items()}
     stated["incident_flags"] = _some(random, list(IncidentFlag), 2)
     stated |= {place: _some(random, codes, 2) for place in WHOLE_PLACES}
     if random.random() < 0.02:

@@ -33,6 +33,7 @@ LONGER = ["minimal", "ca_21d", "tco_6m", "ca_1y", "eu_1y", "us_1y", "uk_policy"]
 class Oracle:
     def __init__(self, directory: Directory, policy: Policy, tree: JurisdictionTree) -> None:
         self.directory, self.policy, self.tree = directory, policy, tree
+        self.unconfirmed = {each.id for each in policy.instruments if each.confirmation == "unconfirmed"}
 
     def decide(self, facts: Facts, *, exercise: bool, decided_at: datetime) -> dict[str, Any]:
         stated = facts.model_dump(mode="json")
@@ -56,7 +57,7 @@ class _Question:
     ) -> None:
         self.items = items
         self.tree, self.facts, self.day = oracle.tree, facts, day
-        self.policy = oracle.policy
+        self.unconfirmed = oracle.unconfirmed
         self.parties, self.rules = oracle.directory.parties, sorted(oracle.policy.rules, key=lambda rule: rule.id)
         self.status = "sandbox" if exercise else "live"
 
@@ -143,10 +144,7 @@ class _Question:
         return date.fromisoformat(self.facts["observed_on"]) if rule.judged_by == "observation" else self.day
 
     def in_force(self, rule: Rule) -> bool:
-        if any(
-            entry.id == rule.basis.instrument and entry.confirmation == "unconfirmed"
-            for entry in self.policy.instruments
-        ):
+        if rule.basis.instrument in self.unconfirmed:
             return False
         begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.day
         return begun and (rule.valid_to is None or self.judged(rule) < rule.valid_to)

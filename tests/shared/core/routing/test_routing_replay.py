@@ -21,7 +21,7 @@ from tests.shared.core.routing import golden, replay_exported
 from tests.shared.core.routing.builders import decided
 from tests.shared.core.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
 
-CASES = 300
+CASES = 100
 
 
 def pythons() -> list[str]:
