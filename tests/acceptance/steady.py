@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Final
-from xml.etree import ElementTree
 
+from tests.acceptance.__main__ import read_report
 from tests.acceptance.result_cache import STATE, Kept, code_commit
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,7 +56,8 @@ def one_round(at: list[str], report: Path) -> tuple[int, list[str]]:
     command += [f"--junitxml={report}", *at]
     with a_busy_core():
         subprocess.run(command, cwd=ROOT, check=False)
-    return read_report(report.read_text(encoding="utf-8")) if report.exists() else (0, [])
+    tested = read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
+    return sum(each.cases for each in tested.values()), [name for name, each in tested.items() if each.failed]
 
 
 @contextmanager
@@ -68,17 +69,6 @@ def a_busy_core() -> Iterator[None]:
             assert burner.poll() is None, "the burner has ended"
         finally:
             burner.kill()
-
-
-def read_report(text: str) -> tuple[int, list[str]]:
-    """Return the number of cases in a JUnit report, and the names of those that did not pass."""
-    cases = list(ElementTree.fromstring(text).iter("testcase"))  # noqa: S314 - pytest wrote it a moment ago
-    failed = [
-        f"{case.attrib['classname']}::{case.attrib['name']}"
-        for case in cases
-        if any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
-    ]
-    return len(cases), failed
 
 
 if __name__ == "__main__":

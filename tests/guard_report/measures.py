@@ -7,14 +7,12 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from deploy.sample.generator import SampledReferral, sample_referrals
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.guard import as_kept, cost, inspect, parse_body
 from shared.core.guard.budget import BUDGET
@@ -154,17 +152,13 @@ def speed(count: int, fuzzed_count: int) -> Iterator[Figure]:
 
     `typical` are the most frequent records of hotlines.
     """
-    for name, bodies, bar in (
-        ("sampled record", (each.referral for each in _sampled(count)), None),
-        ("typical record", typical(count, 11), 3_000.0),
-        ("record of the legitimate corpus", submissions(count, 12), None),
-    ):
-        rounds = _rounds(bodies)
-        rates = [1 / statistics.fmean(times) for times in rounds]
-        slow = [1_000 * sorted(times)[int(0.99 * len(times))] for times in rounds]
-        p99_bar = None if bar is None else 3.0
-        yield Figure(f"speed: {name}, a second and core", statistics.median(rates), "", bar, True, _spread(rates))
-        yield Figure(f"speed: {name}, 99th percentile", statistics.median(slow), "ms", p99_bar, spread=_spread(slow))
+    rounds = _rounds(typical(count, 11))
+    rates = [1 / statistics.fmean(times) for times in rounds]
+    slow = [1_000 * sorted(times)[int(0.99 * len(times))] for times in rounds]
+    yield Figure(
+        "speed: typical record, a second and core", statistics.median(rates), "", 3_000.0, True, _spread(rates)
+    )
+    yield Figure("speed: typical record, 99th percentile", statistics.median(slow), "ms", 3.0, spread=_spread(slow))
     worst = 0.0
     for body in fuzzed(islice(submissions(400, 13), 400), fuzzed_count, seed=17):
         start = time.process_time()
@@ -174,10 +168,6 @@ def speed(count: int, fuzzed_count: int) -> Iterator[Figure]:
     times = {name: min(seconds(body) for _ in range(5)) for name, body in dearest()}
     dear = max(times, key=lambda name: times[name])
     yield Figure(f"speed: worst of {len(times)} dear bodies", 1_000 * times[dear], "ms", 10, spread=dear)
-
-
-def _sampled(count: int) -> Iterable[SampledReferral]:
-    return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=count, seed=7, dirty=0.0)
 
 
 def stages_removed() -> Iterator[Figure]:

@@ -134,3 +134,10 @@ def test_both_kinds_stand_beside_each_other_and_bound_themselves_alone() -> None
     check_raised(asked, (1, 2), [open_dispute])
     with pytest.raises(Refused, match="question_open"):
         check_raised(asked, (1, 2), [RaisedQuestion(QuestionKind.QUESTION, 2, QuestionState.OPEN, frozenset({1}))])
+
+
+def test_a_question_that_crossed_a_withdrawal_is_taken_and_moves_nothing() -> None:
+    after = answer_edge(
+        EdgeAnswer(AnswerState.ACKNOWLEDGED, {}, 1), NOTICE_QUESTION_ASKED, ASKED, withdrawn=True, own=(1, 2)
+    )
+    assert after.state is AnswerState.ACKNOWLEDGED

@@ -32,10 +32,11 @@ from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.routing.directory_index import PartyEntry
 from shared.core.routing.engine import RoutedEdge
 from shared.core.vocabulary.answers import AnswerState
-from tests.shared.core.protocol.test_non_interference import PAIRS, joined, obtained, pair
+from tests.shared.core.protocol.test_non_interference import joined, obtained, pair
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import INSTANCES, World, submission, world
 
+PAIRS = 500
 #: Instances of other parties. Some cannot read the message version, and the parties of some may have moved.
 OTHERS = ("hotline", "law_enforcement", "industry_two")
 HOUR = timedelta(hours=1)

@@ -38,20 +38,26 @@ def shelf_of(*placed: tuple[bytes, Any]) -> DocumentStore:
     return shelf
 
 
-def test_the_document_that_took_effect_last_is_active() -> None:
-    shelf = shelf_of((NEW, AT), (OLD, AT - DAY))
-    assert shelf.policies.active(AT - timedelta(milliseconds=1)).digest == digest(OLD)
-    assert shelf.policies.active(AT).digest == digest(NEW)
+@pytest.mark.parametrize(
+    ("placed", "after", "active"),
+    [
+        ([(NEW, AT), (OLD, AT - DAY)], timedelta(milliseconds=-1), OLD),
+        ([(NEW, AT), (OLD, AT - DAY)], timedelta(0), NEW),
+        ([(OLD, AT), (NEW, AT)], timedelta(0), NEW),
+        ([(NEW, AT), (OLD, AT)], timedelta(0), NEW),
+        ([(OLD, AT), (NEW, AT), (OLD, AT)], timedelta(0), NEW),
+    ],
+    ids=["until the next", "from its time", "a later version", "in any order", "read again"],
+)
+def test_the_document_that_took_effect_last_is_active(
+    placed: list[tuple[bytes, Any]], after: timedelta, active: bytes
+) -> None:
+    assert shelf_of(*placed).policies.active(AT + after).digest == digest(active)
 
 
 def test_before_the_first_document_nothing_is_decided_yet() -> None:
     with pytest.raises(Unavailable, match="document_unknown"):
         shelf_of((OLD, AT)).policies.active(AT - timedelta(milliseconds=1))
-
-
-def test_of_two_documents_for_one_time_the_later_version_is_active_in_whatever_order_they_came() -> None:
-    assert shelf_of((OLD, AT), (NEW, AT)).policies.active(AT).digest == digest(NEW)
-    assert shelf_of((NEW, AT), (OLD, AT)).policies.active(AT).digest == digest(NEW)
 
 
 def test_of_one_version_only_the_first_to_take_effect_is_ever_in_force() -> None:
@@ -68,11 +74,6 @@ def test_a_document_whose_version_is_not_above_says_so_when_it_is_placed() -> No
     assert shelf.place(activated(NEW, AT), NEW)
     assert not shelf.place(activated(OLD, AT + DAY), OLD)
     assert shelf.policies.active(AT + 2 * DAY).digest == digest(NEW)
-
-
-def test_reading_the_documents_again_changes_nothing() -> None:
-    shelf = shelf_of((OLD, AT), (NEW, AT), (OLD, AT))
-    assert shelf.policies.active(AT).digest == digest(NEW)
 
 
 def test_a_digest_not_seen_yet_is_waited_for() -> None:
