@@ -16,7 +16,7 @@ from shared.core.contracts.items import ITEMS_MAX
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
 from shared.core.guard import as_kept, budget, cost, inspect, leaves
-from shared.core.guard.budget import ADDED, BUDGET
+from shared.core.guard.budget import ADDED, BUDGET, HASH_COSTS
 from shared.core.guard.charge import BIT, BYTE, ONE, choices, share
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
@@ -72,6 +72,14 @@ def test_the_code_of_a_whole_record_has_no_word_that_begins_another(monkeypatch:
         monkeypatch.setattr(leaves, "choices", unpriced)
         assert _shares() > 1
     leaves.plan.cache_clear()
+
+
+def test_hashes_cost_their_size() -> None:
+    digests = {"md5": "0" * 32, "sha1": "0" * 40, "sha256": "0" * 64, "pdq": "0" * 64, "photodna": "A" * 192}
+    item = {"locator": {"kind": "url", "value": "https://site.example/"}, "hashes": digests | {"tmk_pdqf": "0" * 64}}
+    spent = cost(record(items=[item]))
+    assert spent.hashes == sum(HASH_COSTS.values()) == 276 * BYTE
+    assert spent.record == cost(located("https://site.example/")).record + 6 * BIT
 
 
 @pytest.mark.parametrize(
