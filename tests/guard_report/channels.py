@@ -7,9 +7,8 @@ from random import Random
 from urllib.parse import quote
 
 from shared.core.guard.canonical import canonical
-from shared.core.guard.charge import BIT
+from shared.core.guard.charge import BIT, coded, shipped
 from tests.guard_report.encodings import ENCODINGS
-from tests.support.slow_charge import charge_of
 
 _WORDS = "the of and to in is for on that by this with you it not or be are from at as your all have new more an was we".split()  # noqa: SIM905, E501
 _NIBBLES = _WORDS[:16]
@@ -37,6 +36,11 @@ _LIKE_ADDRESSES: dict[str, Callable[[bytes], str]] = {
     "https and http": lambda data: "/".join(("http:", "https:")[byte >> at & 1] for byte in data for at in range(8)),
 }
 CHANNELS = {**ENCODINGS, **_LIKE_ADDRESSES}
+
+
+def charge_of(text: str, kind: str) -> int:
+    """Return the charge of a canonical text by the current model, in sixteenths of a bit."""
+    return coded(text, kind, shipped()).charge
 
 
 def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:

@@ -20,7 +20,7 @@ from shared.core.guard.charge import BYTE, ONE, shipped
 from shared.core.guard.templates import templates
 from shared.core.guard.url_redaction import kept
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
-from tests.guard_report.channels import CHANNELS, surplus_bits
+from tests.guard_report.channels import CHANNELS, charge_of, surplus_bits
 from tests.guard_report.dearest import dearest, seconds
 from tests.guard_report.hostile import structural
 from tests.guard_report.keyed import fullest_record, largest_blob
@@ -28,7 +28,7 @@ from tests.guard_report.legitimate import submissions, typical
 from tests.guard_report.lists import addresses_in
 from tests.guard_report.positions import POSITIONS
 from tests.guard_report.word_lists import WORDS
-from tests.support.slow_charge import charge_of, kraft_sums, shipped_draft
+from tests.support.slow_charge import kraft_sums, shipped_draft
 
 LEGITIMATE_SEED = 20260111
 

@@ -53,11 +53,6 @@ def changed_model(change: Callable[[int], int]) -> charge.Model:
     return model
 
 
-def charge_of(text: str, kind: str) -> int:
-    """Return the charge of a canonical text by the current model, in sixteenths of a bit."""
-    return charge.coded(text, kind, charge.shipped()).charge
-
-
 def slow_charge(text: str, kind: str) -> int:
     """Return the charge of a canonical text. Raises `KeyError` for a character that no canonical text has."""
     plain = re.sub("%(..)", lambda escape: charge.ESCAPED[escape[1]], text)

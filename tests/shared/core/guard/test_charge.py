@@ -36,11 +36,11 @@ from shared.core.guard.charge import (
 )  # fmt: skip
 from shared.core.guard.edition import GuardVersion
 from tests.guard_report import record_channels
-from tests.guard_report.channels import CHANNELS, surplus_bits
+from tests.guard_report.channels import CHANNELS, charge_of, surplus_bits
 from tests.guard_report.coder import decode, encode
 from tests.guard_report.legitimate import submissions
 from tests.shared.core.routing.test_routing_replay import pythons
-from tests.support.slow_charge import changed_model, charge_of, is_bounding, kraft_sums, shipped_draft, slow_charge
+from tests.support.slow_charge import changed_model, is_bounding, kraft_sums, shipped_draft, slow_charge
 
 TEXTS = [
     "https://site.example/",

@@ -18,10 +18,10 @@ from shared.core.errors import Refused
 from shared.core.guard import as_kept, budget, cost, inspect, leaves
 from shared.core.guard.budget import ADDED, BUDGET, HASH_COSTS
 from shared.core.guard.charge import BIT, BYTE, ONE, choices, share
+from tests.guard_report.channels import charge_of
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import fullest_record
 from tests.shared.core.guard.records import located, record, refusal
-from tests.support.slow_charge import charge_of
 
 R = Random(5)
 

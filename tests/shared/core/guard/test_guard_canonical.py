@@ -17,8 +17,8 @@ from shared.core.guard.charge import BYTE
 from shared.core.guard.templates import TemplateRule, templates
 from shared.core.guard.url_redaction import kept
 from shared.core.protocol.minimise import whole_record
+from tests.guard_report.channels import charge_of
 from tests.shared.core.guard.records import located, record, refusal
-from tests.support.slow_charge import charge_of
 
 ONION, DEAR = f"{'a7' * 28}.onion/x", "&".join(f"utm_source={n}{'q7Zk' * 20}" for n in range(2))
 ROWS = {row.name: row for row in templates().rows}
