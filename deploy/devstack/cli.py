@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,20 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from deploy.site.options import Options, exit_on_coded_error
+from deploy.site.options import PLAIN, Options, Output, PlainOptions, exit_on_coded_error, framed
 from shared.core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from deploy.devstack.state import DevStackSettings, StateDirectory
     from deploy.devstack.supervisor import ChildrenOf
     from deploy.site.endpoints import Endpoints
 
 _STOP_S_MAX = 90.0
-
-
-AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document.")]
 
 
 def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | None = None) -> App:
@@ -83,26 +79,20 @@ def _up(children: ChildrenOf, fill: Callable[[Endpoints], None] | None, *, detac
     return run(say_on_stderr, lambda: say_on_stderr("ready: Ctrl-C stops it"))
 
 
-def _say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    print(json.dumps(said) if as_json else text)
-
-
-def down(*, as_json: AsJson = False) -> int:
+@framed
+def down(*, options: PlainOptions = PLAIN) -> Output:
     """Stop a running stack; its data stays."""
-    with exit_on_coded_error(Options(json=as_json)):
-        state, _ = _state()
-        pid = state.supervisor_pid()
-        if pid is None:
-            _say({"stopped": False}, "nothing runs", as_json=as_json)
-            return 0
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_S_MAX
-        while state.supervisor_pid() == pid:
-            if time.monotonic() > deadline:
-                raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
-            time.sleep(0.1)
-        _say({"stopped": True}, "stopped", as_json=as_json)
-        return 0
+    state, _ = _state()
+    pid = state.supervisor_pid()
+    if pid is None:
+        return Output({"stopped": False}, ["nothing runs"])
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_S_MAX
+    while state.supervisor_pid() == pid:
+        if time.monotonic() > deadline:
+            raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
+        time.sleep(0.1)
+    return Output({"stopped": True}, ["stopped"])
 
 
 def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
@@ -119,14 +109,13 @@ def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -
         return 0
 
 
-def reset(*, as_json: AsJson = False) -> int:
+@framed
+def reset(*, options: PlainOptions = PLAIN) -> Output:
     """Delete the data, logs and passwords of a stopped stack. External servers and files are not touched."""
-    with exit_on_coded_error(Options(json=as_json)):
-        state, _ = _state()
-        state.acquire()
-        try:
-            state.reset()
-        finally:
-            state.release()
-        _say({"emptied": True}, "emptied", as_json=as_json)
-        return 0
+    state, _ = _state()
+    state.acquire()
+    try:
+        state.reset()
+    finally:
+        state.release()
+    return Output({"emptied": True}, ["emptied"])

@@ -5,7 +5,7 @@ No command here sends anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 
 from cyclopts import App
 from cyclopts.types import ExistingFile
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
+from client.cli.rows import RowFile
 from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
 from deploy.site.open import state_directory
@@ -25,7 +26,6 @@ from shared.core.contracts.base import error_locations
 from shared.core.contracts.decision import Facts
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
-from shared.core.guard import parse_body
 from shared.core.protocol.facts import read_facts
 from shared.core.protocol.prepare import Documents, check
 from shared.core.routing.directory_index import PartyEntry
@@ -35,7 +35,6 @@ from shared.core.routing.explain import preview as previewed
 from shared.core.routing.explain import replay as replayed
 
 route_app = App(name="route")
-_WRAPPER = frozenset({"origin", "label", "referral"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def preview(file: ExistingFile, /, *, origin: str | None = None, options: Option
     Parameters
     ----------
     file
-        Referrals as .jsonl or .json.
+        Referrals as .jsonl, .json or .csv.
     origin
         The origin of rows that do not name one.
     """
@@ -145,12 +144,14 @@ class Router:
 
     def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecisionInput | Refused]]:
         """Yield each row of a file with its decision or its refusal."""
-        for number, line in _lines(file):
+        for row in RowFile(file).every_row():
+            if (error := row.error) is not None:
+                yield row.number, Refused(error.code, error.rule or "", field=error.field)
+                continue
             try:
-                named, submission = _submission(line)
-                yield number, self._one(submission, self._party(named or origin))
+                yield row.number, self._one(_submission(row.referral or {}), self._party(row.origin or origin))
             except Refused as refusal:
-                yield number, refusal
+                yield row.number, refusal
 
     def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecisionInput:
         check(submission, origin=party, documents=self.documents, at=self.now)  # runs the guard's check
@@ -200,23 +201,9 @@ def _edge_rows(each: RoutedRow) -> list[tuple[object, ...]]:
     return [(each.number, said["disposition"], edge["recipient"], edge["purpose"], edge["reason"]) for edge in edges]
 
 
-def _lines(file: Path) -> Sequence[tuple[int, bytes]]:
-    if file.suffix == ".json":
-        return [(1, file.read_bytes())]
-    if file.suffix == ".jsonl":
-        return [(number, line) for number, line in enumerate(file.read_bytes().splitlines(), start=1) if line.strip()]
-    raise Refused("file_format_unknown", "use a file name that ends in .json or .jsonl", status=400)
-
-
-def _submission(line: bytes) -> tuple[str | None, ReferralSubmission]:
-    """Return a row: a submission, or `{"origin", "label", "referral"}` around one."""
-    row = parse_body("application/json", None, line)
-    wrapped = "referral" in row
-    origin, referral = (row.get("origin"), row["referral"]) if wrapped else (None, row)
-    if wrapped and not (row.keys() <= _WRAPPER and isinstance(origin, str)):
-        raise Refused("row_malformed", "origin, label and referral, and nothing else")
+def _submission(referral: Mapping[str, JsonValue]) -> ReferralSubmission:
     try:
-        return origin, ReferralSubmission.model_validate_json(canonical_json(referral), strict=True)
+        return ReferralSubmission.model_validate_json(canonical_json(referral), strict=True)
     except ValidationError as error:
         where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
     raise Refused("body_invalid", where["rule"], field=where["field"])

@@ -17,6 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -251,20 +252,19 @@ class _KeyedAct(NamedTuple):
     key: str
 
 
+@dataclass(eq=False)
 class PartyAgent:
     """The work of one party."""
 
-    def __init__(self, client: CausewayClient, party: str, work: Duties, *, tally: RunStatistics) -> None:
-        self._client = client
-        self._party = party
-        self._work = work
-        self._tally = tally
-        #: The events of the other side, after which its work may change.
-        self._told = {f"{row.subject}.{row.name}" for row in rows_of(work.subject) if row.track is Track.OFFER}
-        self._seen: set[tuple[str, UUID]] = set()
-        self._whole = False
-        self._after = 0
-        self._epoch: UUID | None = None
+    client: CausewayClient
+    party: str
+    work: Duties
+    _: KW_ONLY
+    tally: RunStatistics
+    _seen: set[tuple[str, UUID]] = field(default_factory=set, init=False)
+    _whole: bool = field(default=False, init=False)
+    _after: int = field(default=0, init=False)
+    _epoch: UUID | None = field(default=None, init=False)
 
     async def look(self, *, thoroughly: bool) -> None:
         """Answer new subjects, many at once.
@@ -274,10 +274,10 @@ class PartyAgent:
         """
         await self._acknowledge(await self._news(_WITHDRAWN, thoroughly=thoroughly))
         # An interrupted reading, also of an earlier run, may have left subjects half-way.
-        for state, done in {} if self._whole else self._work.half_way.items():
+        for state, done in {} if self._whole else self.work.half_way.items():
             await self._go_on(state, await self._news(state, thoroughly=True), done=done)
         self._whole = False
-        await self._go_on(self._work.new, await self._news(self._work.new, thoroughly=thoroughly), done=0)
+        await self._go_on(self.work.new, await self._news(self.work.new, thoroughly=thoroughly), done=0)
         self._whole = True
 
     async def comes(self, wait_s: int) -> bool:
@@ -286,12 +286,14 @@ class PartyAgent:
         The first call only notes the position of the feed: the following reading sees everything before it.
         """
         if self._epoch is None:
-            page = await self._client.events(limit=1)
+            page = await self.client.events(limit=1)
             self._after, self._epoch = page.last, page.epoch
             return True
-        page = await self._client.events(after=self._after, epoch=self._epoch, wait_s=wait_s)
+        page = await self.client.events(after=self._after, epoch=self._epoch, wait_s=wait_s)
         self._after = max([self._after, *(event.number for event in page.items)])
-        return any(event.type in self._told for event in page.items)
+        # Only the events of the other side may change the work.
+        told = {f"{row.subject}.{row.name}" for row in rows_of(self.work.subject) if row.track is Track.OFFER}
+        return any(event.type in told for event in page.items)
 
     def begin_anew(self) -> None:
         """Forget the position in the feed and all finished work."""
@@ -309,12 +311,12 @@ class PartyAgent:
         return found
 
     def _pages(self, state: str) -> AsyncIterator[PageView[InboxItem]] | AsyncIterator[PageView[NoticeView]]:
-        if self._work.subject is Subject.NOTICE:
-            return self._client.notices(state=state)
-        return self._client.inbox(state=state)
+        if self.work.subject is Subject.NOTICE:
+            return self.client.notices(state=state)
+        return self.client.inbox(state=state)
 
     async def _go_on(self, state: str, subjects: Sequence[UUID], *, done: int) -> None:
-        acts = {subject: self._work.acts(subject)[done:] for subject in subjects}
+        acts = {subject: self.work.acts(subject)[done:] for subject in subjects}
         await self._do(list(_in_turn(acts, done)))
         self._seen |= {(state, subject) for subject in subjects}
 
@@ -333,20 +335,20 @@ class PartyAgent:
         left = list(lines)
         while left:
             batch, left = left[:BATCH_MAX], left[BATCH_MAX:]
-            results = await self._client.answer_many(self._work.subject, [self._posted(line) for line in batch])
+            results = await self.client.answer_many(self.work.subject, [self._posted(line) for line in batch])
             for line, result in zip(batch, results, strict=True):
                 if result.problem is None:
-                    self._tally.did(line.deed.act)
+                    self.tally.did(line.deed.act)
                 else:
                     refused.setdefault(line.subject, result.problem.code)
             left = [line for line in left if line.subject not in refused]
         for code in refused.values():
             if code not in KEPT:
-                self._tally.met(self._party, code)
+                self.tally.met(self.party, code)
         return {subject: code for subject, code in refused.items() if code in KEPT}
 
     def _posted(self, line: _KeyedAct) -> Mapping[str, JsonValue]:
-        named = "notice_id" if self._work.subject is Subject.NOTICE else "referral_id"
+        named = "notice_id" if self.work.subject is Subject.NOTICE else "referral_id"
         return {named: str(line.subject), "act": line.deed.act, "key": line.key, **line.deed.said}
 
 

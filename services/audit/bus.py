@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Final, Unpack
 
@@ -134,31 +135,24 @@ class AckWriter:
         self._untold.add(writer)
 
 
+@dataclass(eq=False)
 class AuditConsumer:
-    """Stores the messages of all inboxes, new topics included, and acknowledges them to their writers."""
+    """Stores the messages of all inboxes, new topics included, and acknowledges them to their writers.
 
-    def __init__(
-        self,
-        follower: LogFollower,
-        entries: PostgresEntries,
-        partitions: PostgresPartitions,
-        *,
-        reading: Reading,
-        acks: AckWriter,
-        lease: ProcessLease,
-        clock: Clock,
-    ) -> None:
-        """Set up the reader. Only the process that holds the `lease` reads and acknowledges."""
-        self._follower = follower
-        self._entries = entries
-        self._partitions = partitions
-        self._reading = reading
-        self._acks = acks
-        self._lease = lease
-        self._clock = clock
-        self._last_look: datetime | None = None
-        self._standing_by = False
-        self._states: dict[Coordinate, PartitionStatus] = {}
+    Only the process that holds the `lease` reads and acknowledges.
+    """
+
+    follower: LogFollower
+    entries: PostgresEntries
+    partitions: PostgresPartitions
+    _: KW_ONLY
+    reading: Reading
+    acks: AckWriter
+    lease: ProcessLease
+    clock: Clock
+    _last_look: datetime | None = field(default=None, init=False)
+    _standing_by: bool = field(default=False, init=False)
+    _states: dict[Coordinate, PartitionStatus] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Store records until cancelled. An outage only pauses the reader.
@@ -167,7 +161,7 @@ class AuditConsumer:
         """
         while True:
             try:
-                fence = await self._lease.take()
+                fence = await self.lease.take()
                 self._standing_by = fence is None
                 if fence is not None:
                     await self._read_under(fence)
@@ -181,7 +175,7 @@ class AuditConsumer:
         if self._standing_by:
             return Check("reader", True, "standing_by")
         looked = self._last_look
-        if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
+        if looked is None or (self.clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
         # The operator sees each of these states. None of them stops the other partitions.
         states = set(self._states.values())
@@ -199,17 +193,17 @@ class AuditConsumer:
     async def _read_under(self, fence: int) -> None:
         """Read until the broker is unavailable, or another process has the lease."""
         try:
-            await first_of(self._follow(), self._acks.run(), self._lease.keep(fence))
+            await first_of(self._follow(), self.acks.run(), self.lease.keep(fence))
         finally:
-            await self._lease.release()
+            await self.lease.release()
 
     async def _follow(self) -> None:
         # Without a directory, all records would be stored as unverified for good: wait for one.
         self._directory()
-        noted = await self._partitions.noted()
+        noted = await self.partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
-        async with self._follower.following() as following:
-            work = _ReadState(following, self._entries, self._reading.signing_keys)
+        async with self.follower.following() as following:
+            work = _ReadState(following, self.entries, self.reading.signing_keys)
             look_at_s = 0.0
             while True:
                 now_s = asyncio.get_running_loop().time()
@@ -219,15 +213,15 @@ class AuditConsumer:
                     await self._look(work)
                     look_at_s = now_s + TOPICS_S
                 records = await following.batch(min(max(0.0, look_at_s - now_s), WAIT_S_MAX))
-                self._last_look = self._clock.now()
+                self._last_look = self.clock.now()
                 if records:
-                    self._acks.changes.note()
+                    self.acks.changes.note()
                     with span(
                         "batch.consume",
                         links=traceparents(each.headers for each in records),
                         attributes={"batch_records": len(records)},
                     ):
-                        await work.keep(records, self._reading)
+                        await work.keep(records, self.reading)
                     if len(records) < GATHERED_RECORDS:
                         await asyncio.sleep(GATHER_S)
 
@@ -236,9 +230,9 @@ class AuditConsumer:
         topics = {pair.topic for pair in pairs_of(self._directory().kinds())}
         seen = await work.following.look({*topics, *(place.topic for place in self._states)})
         refused = work.following.refused()
-        begun = await work.begin(seen, self._clock.now())
+        begun = await work.begin(seen, self.clock.now())
         # Queried only where records were lost: quiet topics cost the database nothing.
-        incomplete = await self._partitions.list_incomplete() if _LOST & set(self._states.values()) else frozenset()
+        incomplete = await self.partitions.list_incomplete() if _LOST & set(self._states.values()) else frozenset()
         states: dict[Coordinate, PartitionStatus] = {}
         for place in work.following.followed:
             before = self._states.get(place, PartitionStatus.READING)
@@ -252,7 +246,7 @@ class AuditConsumer:
         states |= dict.fromkeys(missing, PartitionStatus.NEW)
         self._say(begun, forbidden)
         if states != self._states:
-            await self._partitions.note({(place.topic, place.partition): state for place, state in states.items()})
+            await self.partitions.note({(place.topic, place.partition): state for place, state in states.items()})
         self._states = states
 
     def _say(self, begun: Mapping[Coordinate, PartitionStatus], forbidden: AbstractSet[Coordinate]) -> None:
@@ -265,7 +259,7 @@ class AuditConsumer:
 
     def _directory(self) -> DirectoryIndex:
         """Return the directory that is in force now. Raises `Unavailable` before the first."""
-        return self._reading.shelf.directories.active(self._clock.now())
+        return self.reading.shelf.directories.active(self.clock.now())
 
 
 class _ReadState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
@@ -53,27 +54,21 @@ class Arrow(NamedTuple):
     name: str
 
 
+@dataclass(eq=False)
 class FlowPages:
     """The pages' handlers. Every access is recorded with its purpose; a page asks for a missing purpose first."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        entries: PostgresEntries,
-        partitions: PostgresPartitions,
-        *,
-        clock: Clock,
-        within: Callable[[Identity], ScopeSet | None],
-        keys: PlaceKeys,
-    ) -> None:
-        self._keys = keys
-        self._within = within
-        self._frame = frame
-        self._entries = entries
-        self._partitions = partitions
-        self._clock = clock
-        frame.get("/flows", self._find)
-        frame.get("/flows/{id}/{digest}/proof", self._kept_proof)
+    frame: Frame
+    entries: PostgresEntries
+    partitions: PostgresPartitions
+    _: KW_ONLY
+    clock: Clock
+    within: Callable[[Identity], ScopeSet | None]
+    keys: PlaceKeys
+
+    def __post_init__(self) -> None:
+        self.frame.get("/flows", self._find)
+        self.frame.get("/flows/{id}/{digest}/proof", self._kept_proof)
         self._get("/flows/{id}", "flow", self._flow)
         self._get("/flows/{id}/{digest}", "flow", self._proof)
         self._get("/accesses", "flow", self._accesses)
@@ -86,10 +81,10 @@ class FlowPages:
         async def answer(asked: PageInput) -> Response:
             AUTHORITY.require(resource, asked.identity.role, action="read", state="any")
             if asked.query("purpose") is None:
-                return self._frame.page(asked, "purpose.html", {"path": asked.path})
+                return self.frame.page(asked, "purpose.html", {"path": asked.path})
             return await shown(asked)
 
-        self._frame.get(path, answer)
+        self.frame.get(path, answer)
 
     async def _find(self, asked: PageInput) -> Response:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
@@ -98,7 +93,7 @@ class FlowPages:
         try:
             sought = self._sought(asked)
             look, cursor = self._look(asked), asked.query("cursor")
-            found = await use_cases.find_flows(sought, look, entries=self._entries, cursor=cursor)
+            found = await use_cases.find_flows(sought, look, entries=self.entries, cursor=cursor)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -112,7 +107,7 @@ class FlowPages:
         said = {name: asked.query(name) or "" for name in ("purpose", "party", "since", "until", "reference")}
         again = urlencode({name: text for name, text in said.items() if text})
         views = {"found": found, "said": said, "again": again, "problems": problems or [], "keep": _kept_purpose(asked)}
-        return self._frame.page(asked, "flows.html", views, status=status)
+        return self.frame.page(asked, "flows.html", views, status=status)
 
     def _sought(self, asked: PageInput) -> FlowFilter:
         """Return the search. Raises `Refused`: `parameter_invalid`, `day_malformed`, `reference_malformed`."""
@@ -124,10 +119,10 @@ class FlowPages:
                 "reference_malformed", "the id of a referral, notice or message", field="/reference"
             ) from None
         days = {"since": _day(asked, "since"), "until": _day(asked, "until")}
-        return FlowFilter.of(_party(asked), known, **days, now=self._clock.now())
+        return FlowFilter.of(_party(asked), known, **days, now=self.clock.now())
 
     async def _flow(self, asked: PageInput) -> Response:
-        flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self._entries)
+        flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self.entries)
         arrows = [_arrow(each) for each in flow.messages]
         parties = (party for arrow in arrows[:MESSAGES_MAX] for party in (arrow.sender, arrow.recipient))
         views = {
@@ -138,13 +133,13 @@ class FlowPages:
             "cut": max(0, len(arrows) - MESSAGES_MAX),
             "keep": _kept_purpose(asked),
         }
-        return self._frame.page(asked, "flow.html", views)
+        return self.frame.page(asked, "flow.html", views)
 
     async def _proof(self, asked: PageInput) -> Response:
         """Show the stored proof of one message of a flow."""
         entry, proof = await self._proven(asked)
         views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
-        return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
+        return self.frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
 
     async def _kept_proof(self, asked: PageInput) -> Response:
         """Return the proof of one message as a file, for offline verification."""
@@ -155,28 +150,28 @@ class FlowPages:
 
     async def _proven(self, asked: PageInput) -> tuple[EntryView, ProofView]:
         digest = str(asked.request.path_params["digest"])
-        return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self._entries, keys=self._keys)
+        return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self.entries, keys=self.keys)
 
     async def _accesses(self, asked: PageInput) -> Response:
         """Show the accesses of the auditor's organisation. Record accesses at a party are shown in the flow."""
         look, cursor = self._look(asked), asked.query("cursor")
-        found = await use_cases.show_accesses(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
-        return self._frame.page(asked, "accesses.html", {"listed": found, "keep": _kept_purpose(asked)})
+        found = await use_cases.show_accesses(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self.entries)
+        return self.frame.page(asked, "accesses.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _reconciliation(self, asked: PageInput) -> Response:
         """Show the operator's comparison of all ledgers, within the scope. Differences come first."""
         look, cursor = self._look(asked), asked.query("cursor")
-        shown = await use_cases.show_accounts(look, cursor=cursor, entries=self._entries)
+        shown = await use_cases.show_accounts(look, cursor=cursor, entries=self.entries)
         views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}
-        return self._frame.page(asked, "reconciliation.html", views | {"sums": _sums(shown.accounts)})
+        return self.frame.page(asked, "reconciliation.html", views | {"sums": _sums(shown.accounts)})
 
     async def _topics(self, asked: PageInput) -> Response:
-        found = await use_cases.show_topics(self._look(asked), entries=self._entries, partitions=self._partitions)
-        return self._frame.page(asked, "topics.html", {"listed": found})
+        found = await use_cases.show_topics(self._look(asked), entries=self.entries, partitions=self.partitions)
+        return self.frame.page(asked, "topics.html", {"listed": found})
 
     def _look(self, asked: PageInput) -> Access:
         who = asked.identity
-        return Access(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who), who.actor)
+        return Access(who.party, who.role, who.exercise, asked.query("purpose"), self.within(who), who.actor)
 
 
 def _kept_purpose(asked: PageInput) -> str:
