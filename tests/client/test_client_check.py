@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from client.cli.rows import RowError
-from shared.core.codes import ERRORS, RULES
+from shared.core.codes import RULES
 from tests.client.fake_service import FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -36,19 +33,6 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
         },
     ]
     assert service.stored == []
-
-
-@pytest.mark.parametrize(
-    ("error", "remedy"),
-    [
-        (RowError(1, "fields_invalid", "/a", "enum", "one of 'x' or 'y'"), "one of 'x' or 'y'"),
-        (RowError(1, "fields_invalid", "/a", "enum"), RULES["enum"]),
-        (RowError(1, "external_ref_exists", "/external_ref"), ERRORS["external_ref_exists"].remedy),
-        (RowError(1, "of_a_later_version"), None),
-    ],
-)
-def test_a_refused_row_names_its_remedy(error: RowError, remedy: str | None) -> None:
-    assert error.remedy == remedy
 
 
 def test_a_check_shows_where_each_row_would_go_and_by_which_rules(

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from shared.core.vocabulary.answers import NoticeAction, NoticeRejection
 from tests.client.fake_service import KEY, FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -27,10 +26,21 @@ def written(path: Path, *submissions: dict[str, Any]) -> Path:
     return path
 
 
-def test_an_import_ends_with_0_when_every_row_went_through(run: Run, tmp_path: Path) -> None:
-    ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1), submission(2)))
-    assert (ended.code, ended.out) == (0, "2 are routed\n0 are refused\n")
-    assert ended.err == "imported: line 2 of 2, 0 refused\n"
+def test_an_import_ends_with_0_when_every_row_went_through_and_its_progress_at_the_last_line(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    named = [
+        {"origin": f"{'h' if number < 2 else 'i'}.example", "label": "", "referral": submission(number)}
+        for number in range(50)
+    ]
+    path = written(tmp_path / "a.jsonl", *named)
+    ended = run("referral", "import", path, "--origin", "h.example")
+    assert (ended.code, ended.out.splitlines()[:2]) == (0, ["2 are routed", "0 are refused"])
+    assert ended.err == "imported: line 50 of 50, 0 refused\n"
+    service.batch_refusal = lambda batch: (401, "key_unknown", None, "")
+    stopped = run("referral", "import", path, "--origin", "i.example")
+    assert (stopped.code, "stopped before the last row" in stopped.out) == (1, True)
+    assert "line 50 of 50" not in stopped.err
 
 
 def test_an_import_ends_with_1_when_a_row_was_refused_and_names_the_report(run: Run, tmp_path: Path) -> None:
@@ -47,14 +57,6 @@ def test_an_import_ends_with_1_when_a_row_was_refused_and_names_the_report(run: 
         "dry_run": False,
         "errors_file": f"{path}.errors.jsonl",
     }
-
-
-def test_progress_ends_at_the_last_line_also_where_that_is_another_origins(run: Run, tmp_path: Path) -> None:
-    mine = [{"origin": "h.example", "label": "", "referral": submission(number)} for number in range(3)]
-    others = [{"origin": "i.example", "label": "", "referral": submission(number)} for number in range(3, 50)]
-    path = written(tmp_path / "a.jsonl", *mine, *others)
-    ended = run("referral", "import", path, "--origin", "h.example")
-    assert ended.err.splitlines()[-1] == "imported: line 50 of 50, 0 refused"
 
 
 def test_an_import_that_is_interrupted_says_how_it_goes_on(
@@ -90,26 +92,11 @@ def test_an_import_that_is_interrupted_says_how_it_goes_on(
     assert len(service.stored) == 200
 
 
-def test_progress_stays_where_an_import_stopped(run: Run, service: FakeService, tmp_path: Path) -> None:
-    service.batch_refusal = lambda batch: (401, "key_unknown", None, "")
-    ended = run("referral", "import", written(tmp_path / "a.jsonl", submission(1), submission(2)))
-    assert "line 2 of 2" not in ended.err
-    assert (ended.code, "stopped before the last row" in ended.out) == (1, True)
-
-
 def test_what_is_not_found_may_be_asked_of_the_wrong_service_and_that_is_said(run: Run) -> None:
     asked = run("inbox", "notices")
     assert (asked.code, asked.out) == (1, "")
     assert asked.err == "error: not_found\n  Check the id, and check that this is the service for your kind of party.\n"
     assert run("inbox", "notices", "--json").json["error"]["code"] == "not_found"
-
-
-def test_the_work_list_says_what_each_referral_waits_for(run: Run, service: FakeService) -> None:
-    item = {"referral_id": ID, "external_ref": "CASE-1", "state": "unroutable", "work_reason": "no_route"}
-    service.canned["/v1/work"] = (200, {"items": [item | {"since": "2026-03-15T12:00:00Z"}], "next": None})
-    ended = run("referral", "work", "--reason", "no_route")
-    assert (ended.code, f"{ID}\tCASE-1\tunroutable\tno_route\t2026-03-15T12:00:00.000Z\n" in ended.out) == (0, True)
-    assert run("referral", "work", "--json").json["items"][0]["work_reason"] == "no_route"
 
 
 KEPT = "--kept-class us_1y --kept-basis accepted_case --kept-until 2027-05-04"
@@ -179,10 +166,6 @@ def test_whoever_removes_what_is_to_be_kept_is_told_which_requests_wait(run: Run
     assert (ended.code, ended.err.startswith(said), "error: preservation_unanswered" in ended.err) == (1, True, True)
     service.canned[f"/v1/notices/{ID}:answer"] = (409, refused | {"code": "state_forbids"})
     assert "unanswered" not in run("notice", "answer", ID, "removed").err, "control"
-
-
-def test_no_word_says_both_that_something_was_done_and_that_it_was_not() -> None:
-    assert not {*NoticeAction} & {*NoticeRejection}
 
 
 def test_one_referral_is_submitted(run: Run, service: FakeService, tmp_path: Path) -> None:

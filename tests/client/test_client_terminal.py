@@ -59,17 +59,6 @@ def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.Capt
     assert len(capsys.readouterr().err.splitlines()) == 20
 
 
-@pytest.mark.parametrize("deadlines", [None, [], "soon", {"act_h": "never"}])
-def test_deadlines_that_cannot_be_read_are_none(deadlines: object) -> None:
-    assert filled("{edge:deadlines}", {"edge": {"deadlines": deadlines}}) == ""
-    assert filled("{edge:deadlines}", {"edge": {"deadlines": {"act_h": 24}}}) == "act within 24 h", "control"
-
-
-@pytest.mark.parametrize("template", ["{missing}", "{missing[0][name]:level}", "{state[0][name]}", "{none:time}"])
-def test_a_field_that_is_not_there_is_empty(template: str) -> None:
-    assert filled(template, {"state": "offered", "none": None}) == ""
-
-
 def test_a_time_that_is_none_is_no_answer() -> None:
     with pytest.raises(ApiProblem, match="unexpected_answer"):
         filled("{at:time}", {"at": "noon"})

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
@@ -119,18 +118,9 @@ def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed
 
 
 def test_answers_come_in_the_stated_shares() -> None:
-    count = 10_000
+    count = 2_000
     drawn = Counter(BehaviourDraw("1", "police-nl.example", one).one_of("agency") for one in ids(count))
-    assert all(abs(drawn[name] / count - share / 100) < 0.02 for name, share in SHARES["agency"].items())
-
-
-def test_another_seed_and_another_party_act_otherwise() -> None:
-    def acts(seed: str, party: str) -> list[Any]:
-        return [agency_acts(BehaviourDraw(seed, party, one)) for one in ids(50)]
-
-    usual = acts("1", "police-nl.example")
-    assert usual != acts("2", "police-nl.example")
-    assert usual != acts("1", "police-de.example")
+    assert all(abs(drawn[name] / count - share / 100) < 0.04 for name, share in SHARES["agency"].items())
 
 
 def test_a_provider_points_to_another_and_never_to_itself_or_to_nobody_known() -> None:
@@ -173,12 +163,12 @@ async def test_a_provider_answers_notices_and_says_when_its_actions_took_effect(
     assert effective == {"2026-04-01T00:00:00.000Z"}
 
 
-async def test_a_thousand_are_answered_in_as_few_requests_as_their_acts_take() -> None:
-    service = offered(1000)
-    service.page_size = 1000
+async def test_many_are_answered_in_as_few_requests_as_their_acts_take() -> None:
+    service = offered(250)
+    service.page_size = 250
     async with service.http() as http:
         await desk("agency", http).look(thoroughly=False)
-    assert sum(service.batches) == len(service.acts) > 1000
+    assert sum(service.batches) == len(service.acts) > 250
     assert len(service.batches) == -(-len(service.acts) // 100)
 
 
@@ -278,19 +268,6 @@ async def test_an_act_that_is_cut_off_is_done_later_by_the_same_run_or_the_next(
         await one.look(thoroughly=False)
         await one.look(thoroughly=True)
     assert {item.id: item.state for item in cut.items[KEY]} == {item.id: item.state for item in whole.items[KEY]}
-
-
-@pytest.mark.parametrize("kind", list(WORK))
-async def test_what_an_earlier_run_left_half_way_is_gone_on_with(kind: str) -> None:
-    whole, left = (offered(100, NEW[kind]) for _ in range(2))
-    async with whole.http() as http, left.http() as http_left:
-        await desk(kind, http).look(thoroughly=True)
-        for item in left.items[KEY]:
-            if acts := WORK[kind].acts(item.id):
-                ((first, *_), state) = acts, {"accept": "accepted", "acknowledge": "acknowledged"}
-                item.state = state.get(first.act, item.state)
-        await desk(kind, http_left).look(thoroughly=False)
-    assert {item.id: item.state for item in left.items[KEY]} == {item.id: item.state for item in whole.items[KEY]}
 
 
 async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_others() -> None:

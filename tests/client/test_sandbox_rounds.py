@@ -70,18 +70,6 @@ async def test_a_service_that_is_away_is_no_end_and_is_counted() -> None:
     assert failing.thorough == [True, True]
 
 
-async def test_every_tenth_look_is_thorough() -> None:
-    desk = Scripted(*[True] * 21)
-    await paused(desk)
-    assert [number for number, thorough in enumerate(desk.thorough) if thorough] == [0, 10, 20]
-
-
-async def test_who_hears_of_nothing_for_long_looks_thoroughly_all_the_same() -> None:
-    desk = Scripted(True, *[False] * 19)
-    await paused(desk)
-    assert desk.thorough == [True, True]
-
-
 async def test_no_more_than_sixteen_parties_look_at_once() -> None:
     present, most = 0, 0
 
