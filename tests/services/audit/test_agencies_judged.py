@@ -16,12 +16,6 @@ from shared.core.contracts.answers import CaseAcceptedClear
 from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.holds import HoldEndedClear, HoldPlacedClear
-from shared.core.contracts.preservation import (
-    PreservationAnsweredClear,
-    PreservationCorrectedClear,
-    PreservationRequestedClear,
-    PreservationWithdrawnClear,
-)
 from shared.core.contracts.registry import (
     CASE_ACCEPTED,
     CLAIM_GONE,
@@ -45,8 +39,6 @@ from shared.core.vocabulary.preservation import (
     HoldBasis,
     HoldEnd,
     HoldScope,
-    PreservationAnswer,
-    PreservationWithdrawal,
 )
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.services.hotline.transferring import ASIA, EUROPE, items
@@ -135,7 +127,7 @@ async def test_contact_is_suggested_to_who_has_the_referral(log: Log, monkeypatc
     assert [await judged(log, prepared, each) for each in told] == [STANDS, STANDS, NOT_THEIRS]
 
 
-async def test_who_has_not_opted_in_is_told_of_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_has_not_opted_in_is_claimsof_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """An origin that lies suggests the contact anyway. The recipient's instance and audit both detect this."""
     prepared, _ = await filed(log)
     directory = log.world.documents.directory
@@ -213,77 +205,65 @@ async def told(log: Log, filed_orphan: Prepared, message: MessageType, to: str, 
     return record
 
 
-async def granted(log: Log, filed_orphan: Prepared, to: str) -> Record:
-    return await told(log, filed_orphan, CLAIM_GRANTED, to, claim=uuid4())
-
-
-async def shown(log: Log, filed_orphan: Prepared, record: Record) -> Mapping[str, Any]:
-    [line] = of_message(await log.flow(filed_orphan.referral_id), record)
-    return line
-
-
-async def test_a_claim_that_is_granted_once_stands(log: Log) -> None:
+@pytest.mark.parametrize(
+    ("claims", "found"),
+    [
+        (((CLAIM_GRANTED, ASIA), (CLAIM_GONE, EUROPE)), [STANDS, STANDS]),
+        (((CLAIM_GRANTED, ASIA), (CLAIM_GRANTED, EUROPE)), [NOT_THEIRS, NOT_THEIRS]),
+        (((CLAIM_GRANTED, "hotline-us.example"),), [NOT_THEIRS]),
+    ],
+    ids=["once", "to two", "to whom it was not sent"],
+)
+async def test_a_claim_is_granted_once_and_to_whom_the_referral_was_sent(
+    log: Log, claims: tuple[tuple[MessageType, str], ...], found: list[tuple[str, str | None]]
+) -> None:
     referral = await filed_orphan(log)
-    one, other = await granted(log, referral, ASIA), await told(log, referral, CLAIM_GONE, EUROPE)
-    assert [(await shown(log, referral, each))["kind"] for each in (one, other)] == ["record", "record"]
-
-
-async def test_a_claim_that_is_granted_to_two_is_marked_at_both(log: Log) -> None:
-    referral = await filed_orphan(log)
-    both = [await granted(log, referral, to) for to in (ASIA, EUROPE)]
-    for record in both:
-        line = await shown(log, referral, record)
-        assert (line["kind"], line["problem"]) == ("not_entitled", "statement_not_yours")
-
-
-async def test_a_claim_that_is_granted_to_whom_the_referral_was_not_sent_is_marked(log: Log) -> None:
-    referral = await filed_orphan(log)
-    line = await shown(log, referral, await granted(log, referral, "hotline-us.example"))
-    assert (line["kind"], line["problem"]) == ("not_entitled", "statement_not_yours")
+    records = [
+        await told(log, referral, message, to, **({"claim": uuid4()} if message is CLAIM_GRANTED else {}))
+        for message, to in claims
+    ]
+    assert [await judged(log, referral, each) for each in records] == found
 
 
 # -- Audit judges statements about a preservation: only the requesting agency and the asked provider may make them.
 
 
-PreservationClear = (
-    PreservationRequestedClear | PreservationAnsweredClear | PreservationCorrectedClear | PreservationWithdrawnClear
-)
 ABROAD = "police-us.example"
 OTHER_AGENCY, OTHER_PROVIDER = "police-be.example", "provider-002.example"
 AT_AGENCIES, AT_PROVIDERS = "law_enforcement", "industry"
-STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
-
-
-def _draft(
-    log: Log, message: MessageType, clear: PreservationClear, sender: str, *, to: str, sealed: bytes | None = None
-) -> Draft:
-    return compose(message, clear, log.world.address(clear.preservation_id, sender, to), sealed=sealed)
 
 
 def asked(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER, under: str = "budapest") -> Draft:
-    terms = {"kind": "preserve", "instrument": under, "until": "2026-08-01"}
-    clear = PreservationRequestedClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 1} | terms)
     sealed = b'{"locations": [{"kind": "url", "value": "https://files.example/a"}]}'
-    return _draft(log, PRESERVATION_REQUESTED, clear, by, to=to, sealed=sealed)
+    terms = {"kind": "preserve", "instrument": under, "until": "2026-08-01"}
+    return said_of(log, PRESERVATION_REQUESTED, of, by, to=to, sealed=sealed, **terms)
 
 
-def answered(log: Log, of: UUID, by: str = PROVIDER, *, to: str = POLICE) -> Draft:
-    words = {"answer": PreservationAnswer.PRESERVED, "until": "2026-12-01"}
-    clear = PreservationAnsweredClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 1} | words)
-    return _draft(log, PRESERVATION_ANSWERED, clear, by, to=to)
+#: What the provider, and then the agency, says of a preservation.
+SAID: Mapping[MessageType, Mapping[str, Any]] = {
+    PRESERVATION_ANSWERED: {"answer": "preserved", "until": "2026-12-01"},
+    PRESERVATION_CORRECTED: {"answer": "not_possible", "impossible": "never_stored", "number": 2},
+    PRESERVATION_WITHDRAWN: {"reason": "asked_in_error", "number": 2},
+}
 
 
-def corrected(log: Log, of: UUID, by: str = PROVIDER, *, to: str = POLICE) -> Draft:
-    words = {"answer": PreservationAnswer.NOT_POSSIBLE, "impossible": "never_stored"}
-    clear = PreservationCorrectedClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 2} | words)
-    return _draft(log, PRESERVATION_CORRECTED, clear, by, to=to)
+def said_of(
+    log: Log, message: MessageType, of: UUID, by: str, *, to: str, sealed: bytes | None = None, **words: Any
+) -> Draft:
+    stated = {"preservation_id": of, "act": uuid4(), "number": 1} | SAID.get(message, {}) | words
+    return compose(message, message.clear.model_validate(stated), log.world.address(of, by, to), sealed=sealed)
+
+
+def answered(log: Log, of: UUID, by: str = PROVIDER) -> Draft:
+    return said_of(log, PRESERVATION_ANSWERED, of, by, to=POLICE)
+
+
+def corrected(log: Log, of: UUID, by: str = PROVIDER) -> Draft:
+    return said_of(log, PRESERVATION_CORRECTED, of, by, to=POLICE)
 
 
 def withdrawn(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER) -> Draft:
-    clear = PreservationWithdrawnClear(
-        preservation_id=of, act=uuid4(), number=2, reason=PreservationWithdrawal.ASKED_IN_ERROR
-    )
-    return _draft(log, PRESERVATION_WITHDRAWN, clear, by, to=to)
+    return said_of(log, PRESERVATION_WITHDRAWN, of, by, to=to)
 
 
 def opened(log: Log, of: UUID, party: str) -> Draft:
@@ -322,15 +302,11 @@ async def test_nobody_else_says_anything_of_it(log: Log) -> None:
     assert await verdicts(log, of, *said) == [STANDS, *[NOT_THEIRS] * 4]
 
 
-async def test_of_two_requests_of_one_name_neither_stands(log: Log) -> None:
+async def test_of_two_requests_of_one_name_neither_stands_nor_an_answer_to_none(log: Log) -> None:
     of = uuid7()
+    assert await verdicts(log, unasked := uuid7(), (AT_PROVIDERS, answered(log, unasked))) == [NOT_THEIRS]
     said = (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, asked(log, of, OTHER_AGENCY))
     assert await verdicts(log, of, *said) == [NOT_THEIRS, NOT_THEIRS]
-
-
-async def test_an_answer_to_what_nobody_asked_does_not_stand(log: Log) -> None:
-    of = uuid7()
-    assert await verdicts(log, of, (AT_PROVIDERS, answered(log, of))) == [NOT_THEIRS]
 
 
 @pytest.mark.parametrize(("party", "kind"), [(POLICE, "revealed"), (OTHER_AGENCY, "not_entitled")])

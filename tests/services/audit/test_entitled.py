@@ -148,22 +148,6 @@ async def test_a_decision_under_the_subject_of_another_referral_is_marked(log: L
     assert is_marked(await shown(log, filed, false))
 
 
-async def test_a_refusal_that_another_origin_never_gave_is_marked(log: Log) -> None:
-    stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
-    false = await said(log, fact(log, registry.REFERRAL_REFUSED, stated, subject=uuid7()))
-    [line] = of_message((await log.page(false))["items"], false)
-    assert is_marked(line)
-    assert line["detail"] == {"spoken_of": HOTLINE}
-
-
-@pytest.mark.parametrize(("by", "party"), [("industry", POLICE), ("law_enforcement", "police-jp.example")])
-async def test_a_reading_is_stated_by_who_serves_a_party_that_has_the_subject(log: Log, by: str, party: str) -> None:
-    filed = log.world.prepared()
-    await log.file(filed)
-    stated = fact(log, registry.RECORD_REVEALED, revealed(party), subject=filed.referral_id, by=by)
-    assert is_marked(await shown(log, filed, await said(log, stated, instance=by)))
-
-
 async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     filed = log.world.prepared()
     stated = fact(log, registry.RECORD_REVEALED, revealed(POLICE), subject=filed.referral_id, by="law_enforcement")

@@ -117,13 +117,6 @@ async def test_of_a_segment_that_is_cut_by_a_restart_each_message_is_kept_once(l
     assert await reasons(log, broker.topics[MINE]) == []
 
 
-async def test_a_batch_that_ends_inside_a_segment_loses_nothing(log: Log) -> None:
-    broker = Broker()
-    broker.append(*opening(log, TO_AUDIT), *facts(log, 7))
-    await log.take(broker, records_max=3)
-    assert [row["number"] for row in await kept(log) if row["lane"]] == [1, 2, 3, 4, 5, 6, 7]
-
-
 async def test_a_key_counts_by_the_directory_of_the_brokers_time(log: Log) -> None:
     before, after, early = (facts(log, 1) for _ in range(3))
     new_keys = (public_key(SigningKey.generate().verify_key, "sign"),)

@@ -15,7 +15,6 @@ from deploy.accounting.book import Ledger
 from deploy.accounting.books import Ledgers
 from deploy.accounting.edges import SealedDays
 from deploy.accounting.streams import Sides
-from services.audit.domain.entries import AuditEntry
 from shared.core.canonical import canonical_json
 from shared.core.contracts import registry
 from shared.core.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
@@ -32,10 +31,6 @@ from tests.support.exchange_world import decisions
 from tests.support.forging import forged
 
 NOT_INVENTED: Final = "not_invented_yet"
-
-
-def entries_of(log: Log, records: Sequence[Record]) -> list[AuditEntry]:
-    return log.entries_of(*records)
 
 
 def decision(log: Log) -> Record:
@@ -74,14 +69,14 @@ EACH: Final[tuple[Callable[[Log], Record], ...]] = (decision, refusal, offer, lo
 @pytest.mark.parametrize("make", EACH, ids=lambda make: make.__name__)
 def test_an_unread_version_is_marked_and_its_proof_is_whole(log: Log, make: Callable[[Log], Record]) -> None:
     record = later(log, make(log))
-    [entry] = entries_of(log, [record])
+    [entry] = log.entries_of(record)
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "version_unknown")
     assert (entry.message_id, entry.digest) == identity(record)
     assert None not in (entry.number, entry.incarnation, entry.chain, entry.salt, entry.proof_id, entry.proof)
 
 
 def test_so_is_a_message_that_audit_has_never_heard_of(log: Log) -> None:
-    [entry] = entries_of(log, [log.world.resigned(offer(log), type="causeway.thing_of_later.v1")])
+    [entry] = log.entries_of(log.world.resigned(offer(log), type="causeway.thing_of_later.v1"))
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "type_unknown")
 
 
@@ -98,14 +93,6 @@ def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Reco
     return log.world.resigned(record, body=join_value(canonical_json(stated), sealed))
 
 
-@pytest.mark.parametrize(
-    ("make", "path"), [(look, ("reason",)), (decision, ("decisions", 0, "disposition"))], ids=["a fact", "a decision"]
-)
-def test_an_unknown_code_breaks_no_body(log: Log, make: Callable[[Log], Record], path: tuple[str | int, ...]) -> None:
-    [entry] = entries_of(log, [with_code(log, make, *path)])
-    assert (entry.kind, entry.verified, entry.problem) == ("record", True, "code_unknown")
-
-
 def decided_later(log: Log) -> Record:
     """Return a decision with an unknown code in its sealed part."""
     filed = log.world.prepared()
@@ -118,14 +105,23 @@ def decided_later(log: Log) -> Record:
     return record
 
 
-def test_nor_is_one_under_a_decisions_seal(log: Log) -> None:
-    [entry] = entries_of(log, [decided_later(log)])
-    assert (entry.kind, entry.problem) == ("decision", "code_unknown")
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda log: with_code(log, look, "reason"), "record"),
+        (lambda log: with_code(log, decision, "decisions", 0, "disposition"), "record"),
+        (decided_later, "decision"),
+    ],
+    ids=["a fact", "a decision", "under a decision's seal"],
+)
+def test_an_unknown_code_breaks_no_body(log: Log, make: Callable[[Log], Record], kind: str) -> None:
+    [entry] = log.entries_of(make(log))
+    assert (entry.kind, entry.verified, entry.problem) == (kind, True, "code_unknown")
 
 
 def test_a_body_with_anything_else_wrong_is_broken(log: Log) -> None:
     record = look(log)
-    [entry] = entries_of(log, [log.world.resigned(record, clear={"reason": NOT_INVENTED, "remark": 1})])
+    [entry] = log.entries_of(log.world.resigned(record, clear={"reason": NOT_INVENTED, "remark": 1}))
     assert entry.problem == "body_invalid"
 
 
@@ -158,7 +154,7 @@ def later_decision(log: Log, by: str, party: str, referral: str) -> Record:
 
 def test_a_later_decision_names_referrals_if_its_sender_may_state_decisions(log: Log) -> None:
     record = later_decision(log, "law_enforcement", "police-nl.example", str(uuid7()))
-    [entry] = entries_of(log, [record])
+    [entry] = log.entries_of(record)
     assert (entry.verified, entry.problem, entry.decisions) == (True, "version_unknown", ())
 
 
@@ -221,10 +217,6 @@ async def differing(found: Ledgers) -> list[tuple[str, str]]:
     return [(each.equation, each.what) for each in found.differences.sorted()]
 
 
-async def test_it_is_no_difference() -> None:
-    assert await differing(books(filing(refused=False), filing(refused=True))) == []
-
-
 REFUSALS = ("I", "refusals counted by the origin are not those stated to audit")
 DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "an edge that was not stated to audit")
 
@@ -232,15 +224,18 @@ DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "a
 @pytest.mark.parametrize(
     ("unread", "differs"),
     [
+        ((filing(refused=False), filing(refused=True)), set()),
         ((), {REFUSALS, *DECISIONS}),
         ((filing(refused=False),), {REFUSALS}),
         ((filing(refused=True),), {*DECISIONS}),
         ((filing(refused=True), filing(refused=True)), {REFUSALS, *DECISIONS}),
         ((filing(refused=False, sender="industry"), filing(refused=True, sender="industry")), {REFUSALS, *DECISIONS}),
     ],
-    ids=["nothing", "a decision", "a refusal", "one refusal too many", "another's word"],
+    ids=["both", "nothing", "a decision", "a refusal", "one refusal too many", "another's word"],
 )
-async def test_what_was_not_stated_is(unread: Sequence[Mapping[str, Any]], differs: set[tuple[str, str]]) -> None:
+async def test_what_was_stated_and_not_read_is_no_difference_and_what_was_not_stated_is(
+    unread: Sequence[Mapping[str, Any]], differs: set[tuple[str, str]]
+) -> None:
     assert set(await differing(books(*unread))) == differs
 
 

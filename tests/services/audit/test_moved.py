@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from deploy.accounting import views
 from shared.core.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
-from shared.core.protocol.message import Draft, Record, compose_fact
+from shared.core.protocol.message import Draft, Record
 from shared.core.protocol.origin import EdgeAnswer
 from shared.core.protocol.outgoing_messages import KnownEdge, StaleEdge
 from shared.core.protocol.prepare import Prepared, prepare_again
 from shared.core.vocabulary.answers import AnswerState
 from shared.messaging.exceptions import OutcomeKind
-from tests.services.audit.log import Log, of_message
+from tests.services.audit.log import Log
+from tests.services.audit.test_entitled import fact, revealed, shown
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, submission
 
@@ -27,16 +27,9 @@ def notice(filed: Prepared) -> Draft:
     return next(draft for draft in filed.drafts if draft.recipient == PROVIDER)
 
 
-def revealed(log: Log, filed: Prepared) -> Draft:
-    return compose_fact(
-        RECORD_REVEALED,
-        {"party": PROVIDER, "role": "viewer", "actor": "0" * 32},
-        subject=next(each.notice_id for each in filed.emitted if each.notice_id),
-        instance="industry",
-        directory=log.world.documents.directory,
-        exercise=True,
-        at=log.world.at,
-    )
+def opened(log: Log, filed: Prepared) -> Draft:
+    subject = next(each.notice_id for each in filed.emitted if each.notice_id)
+    return fact(log, RECORD_REVEALED, revealed(PROVIDER), subject=subject)
 
 
 async def kept(log: Log, draft: Draft) -> Record:
@@ -64,29 +57,24 @@ def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
     ).drafts
 
 
-async def shown(log: Log, filed: Prepared, record: Record) -> dict[str, Any]:
-    [line] = of_message(await log.flow(filed.referral_id), record)
-    return line
-
-
 @pytest.mark.parametrize(("moved_first", "kind"), [(False, "revealed"), (True, "not_entitled")])
 async def test_a_fact_that_waited_counts_if_stated_before_the_move(log: Log, moved_first: bool, kind: str) -> None:
     filed = log.world.prepared()
     await log.file(filed)
-    stated = None if moved_first else revealed(log, filed)
+    stated = None if moved_first else opened(log, filed)
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
     log.world.at += 2 * MINUTE
-    record = await kept(log, stated or revealed(log, filed))
+    record = await kept(log, stated or opened(log, filed))
     assert (await shown(log, filed, record))["kind"] == kind
 
 
 async def test_a_decision_that_waited_counts_too(log: Log) -> None:
     """This is the provider's own referral, which it submitted at its old instance."""
     filed = log.world.prepared(PROVIDER)
-    fact = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
+    decided = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
     log.world.at += 2 * MINUTE
-    record = await kept(log, fact)
+    record = await kept(log, decided)
     line = await shown(log, filed, record)
     assert (line["kind"], line["problem"]) == ("decision", None)
 
