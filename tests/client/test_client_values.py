@@ -52,8 +52,14 @@ def test_a_body_that_the_options_do_not_make_is_told_by_option_rule_and_remedy(
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_verb_ends_in_a_traceback_or_repeats_a_word_that_is_none(run: Run, file: Path, verb: str) -> None:
     words = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
-    calls = [[*words[:place], bad, *words[place + 1 :]] for place in range(len(words)) for bad in (CANARY, "")]
-    for call in [*calls, [*words, CANARY], [*words, f"--unheard={CANARY}"], [*words, "--limit", CANARY]]:
+    calls = [[*words[:place], CANARY, *words[place + 1 :]] for place in range(len(words))]
+    for call in [
+        *calls,
+        ["", *words[1:]],
+        [*words, CANARY],
+        [*words, f"--unheard={CANARY}"],
+        [*words, "--limit", CANARY],
+    ]:
         ended = run(*verb.split(), *call)
         assert ended.code in (0, 1, 2)
         assert CANARY not in ended.err + ended.out

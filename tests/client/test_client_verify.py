@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ SOON, LATE = "2026-05-04T13:00:00Z", "2026-05-06T12:00:00Z"
 PURPOSE = "a missing referral"
 
 
+made = cache(world)
+
+
 @pytest.fixture
 def here(service: FakeService) -> World:
     """Return a world in which the service is the hotline."""
-    here = world()
+    here = made()
     service.acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=86_400)
     return here
 

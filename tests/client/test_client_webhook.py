@@ -17,6 +17,8 @@ ID = "019b2d3c-4400-7000-8000-000000000003"
 SECRET = new_secret()
 SHOWN = {"webhook_id": ID, "url": "https://hooks.party.example/", "state": "active", "number": 4, "last": 7}
 FAILING = {"failures": 2, "failing_since": "2026-05-04T12:00:00.000Z", "due_at": "2026-05-04T12:05:05.000Z"}
+ACTIVE = {"webhook_id": ID, "state": "active"}
+MOVED = ACTIVE | {"number": 2}
 DELIVERY = {"entry": 3, "message_id": "evt_1", "number": 4, "attempt": 1, "at": "2026-05-04T12:00:00.000Z"}
 
 
@@ -29,43 +31,40 @@ def test_an_address_is_added_and_its_secret_printed_once(run: Run, service: Fake
     assert headers["idempotency-key"]
 
 
-def test_addresses_are_listed_with_how_far_they_are(run: Run, service: FakeService) -> None:
-    service.canned["/v1/webhooks"] = 200, {"items": [SHOWN | FAILING]}
-    row = run("webhook", "list").out.splitlines()[1].split("\t")
-    assert row == [ID, "active", "4/7", FAILING["failing_since"], FAILING["due_at"], SHOWN["url"]]
-    assert run("webhook", "list", "--json").json[0]["webhook_id"] == ID
-
-
-def test_attempts_are_listed(run: Run, service: FakeService) -> None:
-    found = DELIVERY | {"code": "status_refused", "status": 503, "duration_ms": 12}
-    service.canned[f"/v1/webhooks/{ID}/deliveries"] = 200, {"items": [found]}
-    row = run("webhook", "deliveries", ID).out.splitlines()[1].split("\t")
-    assert row == ["4", "1", "2026-05-04T12:00:00.000Z", "status_refused", "503", "12"]
-
-
 @pytest.mark.parametrize(
-    ("verb", "arguments", "body", "printed"),
+    ("words", "path", "answer", "body", "printed"),
     [
-        ("replay", ["--from", 3], {"number": 3}, "active, after event 2"),
-        ("replay", [], {}, "active, after event 2"),
-        ("trigger", [], {}, "active"),
+        (
+            ["list"],
+            "",
+            {"items": [SHOWN | FAILING]},
+            {},
+            "\t".join([ID, "active", "4/7", FAILING["failing_since"], FAILING["due_at"], SHOWN["url"]]),
+        ),
+        (
+            ["deliveries", ID],
+            f"/{ID}/deliveries",
+            {"items": [DELIVERY | {"code": "status_refused", "status": 503, "duration_ms": 12}]},
+            {},
+            "4\t1\t2026-05-04T12:00:00.000Z\tstatus_refused\t503\t12",
+        ),
+        (["replay", ID, "--from", 3], f"/{ID}:replay", MOVED, {"number": 3}, f"{ID}: active, after event 2"),
+        (["replay", ID], f"/{ID}:replay", MOVED, {}, f"{ID}: active, after event 2"),
+        (["trigger", ID], f"/{ID}:trigger", ACTIVE, {}, f"{ID}: active"),
+        (["rotate", ID], f"/{ID}:rotate", ACTIVE | {"secret": SECRET}, {}, SECRET),
+        (["remove", ID], f"/{ID}", ACTIVE | {"state": "removed"}, {}, f"{ID}: removed"),
     ],
 )
-def test_an_act_says_where_it_led(
-    run: Run, service: FakeService, verb: str, arguments: list[Any], body: dict[str, int], printed: str
+def test_a_verb_prints_what_its_service_says(
+    run: Run, service: FakeService, words: list[Any], path: str, answer: Any, body: Any, printed: str
 ) -> None:
-    moved = {"webhook_id": ID, "state": "active"} | ({"number": 2} if verb == "replay" else {})
-    service.canned[f"/v1/webhooks/{ID}:{verb}"] = 202, moved
-    assert run("webhook", verb, ID, *arguments).out == f"{ID}: {printed}\n"
-    assert service.requests[0][2] == body
-
-
-def test_one_is_removed_and_one_has_another_secret(run: Run, service: FakeService) -> None:
-    service.canned[f"/v1/webhooks/{ID}"] = 200, {"webhook_id": ID, "state": "removed"}
-    service.canned[f"/v1/webhooks/{ID}:rotate"] = 202, {"webhook_id": ID, "state": "active", "secret": SECRET}
-    assert run("webhook", "remove", ID).out == f"{ID}: removed\n"
-    assert run("webhook", "rotate", ID).out.splitlines()[1] == SECRET
-    assert [method for method, *_ in service.requests] == ["DELETE", "POST"]
+    service.canned[f"/v1/webhooks{path}"] = 200, answer
+    assert run("webhook", *words).out.splitlines()[-1] == printed
+    method, _, sent, _ = service.requests[0]
+    assert (method, sent or {}) == (
+        {"list": "GET", "deliveries": "GET", "remove": "DELETE"}.get(words[0], "POST"),
+        body,
+    )
 
 
 def message(folder: Path, at: datetime) -> list[object]:

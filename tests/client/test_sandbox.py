@@ -186,17 +186,6 @@ async def test_everybody_acknowledges_withdrawals_and_keeps_what_has_to_be_kept(
     assert tally.counts()["problems"] == {}
 
 
-async def test_a_case_withdrawn_after_it_was_taken_up_is_acknowledged() -> None:
-    service = offered(20)
-    async with service.http() as http:
-        one = desk("agency", http)
-        await one.look(thoroughly=True)
-        for item in service.items[KEY]:
-            item.state = "withdrawn"
-        await one.look(thoroughly=False)
-    assert service.states(KEY) == {"withdrawal_acknowledged": 20}
-
-
 @pytest.mark.parametrize("exercise", [False, True])
 @pytest.mark.parametrize("kind", list(WORK))
 async def test_a_sample_party_never_answers_what_is_no_exercise(kind: str, exercise: bool) -> None:

@@ -56,10 +56,6 @@ def test_a_live_key_and_any_malformed_party_are_refused_without_showing_the_key(
     assert raised.value.__context__ is None
 
 
-def test_a_party_does_not_show_its_key(tmp_path: Path) -> None:
-    assert "kkk" not in repr(read_parties(parties_file(tmp_path / "p.json")))
-
-
 @pytest.fixture
 def served() -> Iterator[tuple[FakeRecipients, str]]:
     offered = [UUID(int=number) for number in range(1, 41)]
