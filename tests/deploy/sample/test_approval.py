@@ -29,11 +29,27 @@ def approved(**changes: Any) -> DocumentActivated:
     return document.model_copy(update=changes)
 
 
-def test_two_approvals_make_a_document_valid() -> None:
+FIRST, SECOND = approved().approvals
+THIRD = SigningKey(bytes([4]) * 32)
+
+
+def key(name: str, of: str) -> ApproverKey:
+    """Return the public key of one approver under the name of another."""
+    return ApproverKey(name, b64decode(KEYS[of].verify_key.text()))
+
+
+#: Trusts other than the two approvers': two keys of one approver, one key under two names, and a third approver.
+ONE_NAME = {each.key_id: key("first.example", of) for of, each in KEYS.items()}
+ONE_KEY = TRUSTED | {SECOND.key_id: key("second.example", "first.example")}
+THREE = TRUSTED | {THIRD.key_id: ApproverKey("fourth.example", b64decode(THIRD.verify_key.text()))}
+
+
+def as_(approval: Approval, **changes: str) -> Approval:
+    return approval.model_copy(update=changes)
+
+
+def test_two_approvals_make_a_document_valid_also_when_read_back_from_its_message() -> None:
     verify_document(approved(), BODY, TRUSTED)
-
-
-def test_a_document_read_back_from_its_message_is_still_valid() -> None:
     verify_document(DocumentActivated.model_validate_json(approved().model_dump_json()), BODY, TRUSTED)
 
 
@@ -42,38 +58,50 @@ def test_a_body_with_one_byte_changed_is_refused() -> None:
         verify_document(approved(), BODY.replace(b"2026", b"2027", 1), TRUSTED)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"active_from": ACTIVE_FROM + timedelta(seconds=1)}, {"kind": "directory"}], ids=["time", "kind"]
-)
-def test_an_approval_cannot_be_moved_to_another_time_or_kind(changes: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="approval_invalid"):
-        verify_document(approved(**changes), BODY, TRUSTED)
-
-
-def test_one_approver_twice_is_not_two() -> None:
-    first = approved().approvals[0]
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=(first, first)), BODY, TRUSTED)
-
-
-def test_two_keys_of_one_approver_are_not_two_approvers() -> None:
-    one_name = {key_id: ApproverKey("first.example", key.public) for key_id, key in TRUSTED.items()}
-    approvals = tuple(each.model_copy(update={"approver": "first.example"}) for each in approved().approvals)
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=approvals), BODY, one_name)
-
-
-def test_one_key_under_two_names_is_not_two_approvers() -> None:
-    first, second = approved().approvals
-    again = first.model_copy(update={"approver": "second.example", "key_id": second.key_id})
-    same_key = TRUSTED | {second.key_id: ApproverKey("second.example", TRUSTED[first.key_id].public)}
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=(first, again)), BODY, same_key)
-
-
 def test_a_single_approver_cannot_make_a_document() -> None:
     with pytest.raises(ValidationError):
         approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers={"first.example": KEYS["first.example"]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "trusted"),
+    [
+        # An approval is of one time and one kind.
+        ({"active_from": ACTIVE_FROM + timedelta(seconds=1)}, "approval_invalid", TRUSTED),
+        ({"kind": "directory"}, "approval_invalid", TRUSTED),
+        # One approver twice, two keys of one approver, and one key under two names are not two approvers.
+        ({"approvals": (FIRST, FIRST)}, "approvers_too_few", TRUSTED),
+        ({"approvals": (FIRST, as_(SECOND, approver="first.example"))}, "approvers_too_few", ONE_NAME),
+        (
+            {"approvals": (FIRST, as_(FIRST, approver="second.example", key_id=SECOND.key_id))},
+            "approvers_too_few",
+            ONE_KEY,
+        ),
+        (
+            {"approvals": (FIRST, SECOND, as_(FIRST, approver="third.example"))},
+            "approver_unknown at /approvals/2",
+            TRUSTED,
+        ),
+        # A signature is its approver's, and has one spelling: 64 bytes, no unused bits in the last character.
+        *(
+            (
+                {"approvals": (FIRST, as_(SECOND, signature=spelt))},
+                "approval_invalid at /approvals/1/signature",
+                TRUSTED,
+            )
+            for spelt in (
+                FIRST.signature,
+                *(f"{SECOND.signature}{more}" for more in ("A", "AA", "AAAA")),
+                f"{SECOND.signature[:-1]}B",
+            )
+        ),
+    ],
+)
+def test_what_two_approvers_have_not_approved_so_is_refused(
+    changes: dict[str, Any], code: str, trusted: dict[str, ApproverKey]
+) -> None:
+    with pytest.raises(Refused, match=code):
+        verify_document(approved(**changes), BODY, trusted)
 
 
 def of_a_later_suite(approver: str) -> Approval:
@@ -82,68 +110,18 @@ def of_a_later_suite(approver: str) -> Approval:
 
 
 def of_a_stranger(approver: str) -> Approval:
-    key = SigningKey(bytes([3]) * 32)
-    return sign_approval(approver, key, approval_message("policy", digest(BODY), approved().active_from))
+    stranger = SigningKey(bytes([3]) * 32)
+    return sign_approval(approver, stranger, approval_message("policy", digest(BODY), ACTIVE_FROM))
 
 
-UNKNOWN = [of_a_later_suite, of_a_stranger]
-
-
-@pytest.mark.parametrize("unknown", UNKNOWN)
-@pytest.mark.parametrize("name", ["first.example", "third.example"])
-def test_an_approval_by_a_key_that_is_not_known_is_passed_over(unknown: Callable[[str], Approval], name: str) -> None:
-    verify_document(approved(approvals=(unknown(name), *approved().approvals)), BODY, TRUSTED)
-
-
-@pytest.mark.parametrize("unknown", UNKNOWN)
-@pytest.mark.parametrize("known", [0, 1])
-def test_one_known_approval_beside_unknown_ones_is_too_few(unknown: Callable[[str], Approval], known: int) -> None:
-    first, second = approved().approvals
+@pytest.mark.parametrize("unknown", [of_a_later_suite, of_a_stranger])
+def test_an_approval_by_an_unknown_key_is_passed_over_and_never_counts(unknown: Callable[[str], Approval]) -> None:
+    for name in ("first.example", "third.example"):
+        verify_document(approved(approvals=(unknown(name), FIRST, SECOND)), BODY, TRUSTED)
     others = (unknown("second.example"), unknown("third.example"), of_a_later_suite("second.example"))
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=((first, second)[known], *others)), BODY, TRUSTED)
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=others), BODY, TRUSTED)
-
-
-@pytest.mark.parametrize("unknown", UNKNOWN)
-def test_the_same_approver_twice_beside_unknown_ones_is_not_enough(
-    unknown: Callable[[str], Approval],
-) -> None:
-    first = approved().approvals[0]
-    with pytest.raises(Refused, match="approvers_too_few"):
-        verify_document(approved(approvals=(first, unknown("second.example"), first)), BODY, TRUSTED)
-
-
-@pytest.mark.parametrize("unknown", UNKNOWN)
-def test_a_known_key_with_a_false_approval_refuses_what_two_approved(
-    unknown: Callable[[str], Approval],
-) -> None:
-    third = SigningKey(bytes([4]) * 32)
-    trusted = TRUSTED | {third.key_id: ApproverKey("fourth.example", b64decode(third.verify_key.text()))}
-    bad = sign_approval("fourth.example", third, b"another document")
+    for few in ((FIRST, *others), (SECOND, *others), others, (FIRST, others[0], FIRST)):
+        with pytest.raises(Refused, match="approvers_too_few"):
+            verify_document(approved(approvals=few), BODY, TRUSTED)
+    false = sign_approval("fourth.example", THIRD, b"another document")
     with pytest.raises(Refused, match="approval_invalid at /approvals/3/signature"):
-        verify_document(approved(approvals=(unknown("third.example"), *approved().approvals, bad)), BODY, trusted)
-
-
-def test_a_known_key_under_a_name_that_is_not_its_own_refuses_the_document() -> None:
-    first, second = approved().approvals
-    named = first.model_copy(update={"approver": "third.example"})
-    with pytest.raises(Refused, match="approver_unknown at /approvals/2"):
-        verify_document(approved(approvals=(first, second, named)), BODY, TRUSTED)
-
-
-@pytest.mark.parametrize("change", ["{0}A", "{0}AA", "{0}AAAA", "{1}B"])
-def test_a_signature_of_a_known_key_has_one_spelling(change: str) -> None:
-    """This holds regardless of a later suite's signatures: 64 bytes, without the unused bits of the last character."""
-    first, second = approved().approvals
-    spelt = change.format(second.signature, second.signature[:-1])
-    with pytest.raises(Refused, match="approval_invalid at /approvals/1/signature"):
-        verify_document(approved(approvals=(first, second.model_copy(update={"signature": spelt}))), BODY, TRUSTED)
-
-
-def test_a_signature_of_one_approver_under_the_name_of_another_is_refused() -> None:
-    first, second = approved().approvals
-    swapped = (first, second.model_copy(update={"signature": first.signature}))
-    with pytest.raises(Refused, match="approval_invalid at /approvals/1/signature"):
-        verify_document(approved(approvals=swapped), BODY, TRUSTED)
+        verify_document(approved(approvals=(others[1], FIRST, SECOND, false)), BODY, THREE)

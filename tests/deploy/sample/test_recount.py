@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
     write_jsonl(referrals, samples.demo())
     directory.write_text(json.dumps(samples.directory_document()))
     rules.write_text(json.dumps(policy))
-    files = {"referrals": referrals, "directory": directory, "policy": rules, "tree": samples.TREE_DATA}
+    return run_script({"referrals": referrals, "directory": directory, "policy": rules}, samples.DECIDED_AT)
+
+
+def run_script(files: dict[str, Path], at: datetime) -> dict[str, Any]:
     arguments = [part for name, path in files.items() for part in (f"--{name}", str(path))]
-    day = samples.DECIDED_AT.date().isoformat()
-    ran = subprocess.run(
-        [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--on", day], capture_output=True, check=True, timeout=180
-    )
+    command = [sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--tree", str(samples.TREE_DATA)]
+    ran = subprocess.run([*command, "--on", at.date().isoformat()], capture_output=True, check=True, timeout=300)
     summary: dict[str, Any] = json.loads(ran.stdout)
     return summary
 

@@ -13,9 +13,7 @@ import pytest
 from deploy.directory.approval import ISSUED_ON, PARTIES, sample_directory
 from deploy.policy import sample_policy
 from deploy.sample import published
-from deploy.site.settings import SAMPLE_INSTANCES
 from shared.core.envelope.keys import OpeningKey, SigningKey
-from shared.core.protocol.authority import ORIGINS
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.vocabulary.jurisdiction import TREE
 from tests.deploy.sample.samples import Decided, decide_demo, demo, directory_document, index_of, policy_document
@@ -35,19 +33,6 @@ def decided() -> tuple[Decided, ...]:
 def outcome(decision: Decided) -> tuple[object, object]:
     """Return the sent and the unsent edges with their rules, i.e. all that a rule can change."""
     return decision.edges, decision.not_sent
-
-
-def test_it_has_at_least_12_rules_from_instruments_with_names() -> None:
-    rules = sample_policy().rules
-    assert len(rules) >= 12
-    assert all(rule.basis.instrument != "other" for rule in rules)
-
-
-def test_rules_are_attached_to_blocs_and_to_subdivisions_and_one_prohibits() -> None:
-    rules = sample_policy().rules
-    places = {rule.basis.jurisdiction for rule in rules}
-    assert {"BLOC-EU", "BLOC-AU", "GB-EAW", "US-CA"} <= places
-    assert [rule.id for rule in rules if rule.effect == "prohibit" and rule.id in RULES] == ["eu-eprivacy-5-messages"]
 
 
 def test_validity_that_changes_inside_the_sample_period_is_judged_by_observation() -> None:
@@ -121,29 +106,12 @@ def test_the_demo_is_the_same_in_any_later_year(year: int) -> None:
     assert decide_demo(policy_document(), decided_at=datetime(year, 2, 28, tzinfo=UTC)) == list(decided())
 
 
-def test_messages_found_by_scanning_go_to_nobody_after_the_derogation_lapsed() -> None:
-    lapsed = date(2026, 4, 4)
-    assert len(RULES) >= 26
-    days = [
-        date.fromisoformat(each.referral["observed_at"][:10])
-        for each, decision in zip(demo(), decided(), strict=True)
-        if decision.work_reason == "prohibited"
-    ]
-    assert days
-    assert min(days) >= lapsed
-
-
 # -- The sample directory: its parties, none of which is real.
 
 
 PARTY_LIST: list[dict[str, Any]] = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
 TODAY = date(2026, 6, 1)
 REGIONS = ("BLOC-AFR", "BLOC-AMR", "BLOC-ASI", "BLOC-EUR", "BLOC-OCE")
-#: Governments of the Global Taskforce. England and Wales are a subdivision, the two unions are blocs.
-TASKFORCE = (
-    *("BLOC-EU", "BLOC-AU", "AU", "BE", "BR", "KH", "CA", "GB-EAW", "FI", "GH", "GT", "MD", "NL", "NZ", "MK"),
-    *("PH", "SE", "AE", "US"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -156,29 +124,12 @@ def own(directory: DirectoryIndex, kind: str, place: str) -> list[PartyEntry]:
     return [party for party in directory.nearest("", kind, place, "sandbox", TODAY) if place in party.jurisdictions]
 
 
-def test_every_origin_says_what_it_files_in_a_day() -> None:
-    assert {party["kind"] for party in PARTY_LIST if "daily" in party} == set(ORIGINS)
-    assert all("daily" in party for party in PARTY_LIST if party["kind"] in ORIGINS)
-
-
-@pytest.mark.parametrize("kind", ["hotline", "law_enforcement"])
-def test_every_taskforce_government_has_a_hotline_and_an_agency(directory: DirectoryIndex, kind: str) -> None:
-    assert len(TASKFORCE) == 19
-    assert [place for place in TASKFORCE if not own(directory, kind, place)] == []
-
-
 @pytest.mark.parametrize("kind", ["hotline", "law_enforcement"])
 def test_the_top_60_user_countries_and_all_hosting_countries_have_both(directory: DirectoryIndex, kind: str) -> None:
     users = [row.value for row in published.user_countries() if row.value][:60]
     hosts = [row.value for row in published.hosting_countries() if row.value]
     assert (len(users), len(hosts)) == (60, 24)  # the 25th row of the hosting table is onion services
     assert [place for place in (*users, *hosts) if not own(directory, kind, place)] == []
-
-
-def test_every_state_of_the_state_table_has_an_agency(directory: DirectoryIndex) -> None:
-    states = [row.value for row in published.us_states() if row.value != "US"]
-    assert len(states) == 50
-    assert [state for state in states if not own(directory, "law_enforcement", state)] == []
 
 
 def test_five_hotlines_hold_a_mandate_for_orphans_one_for_each_region(directory: DirectoryIndex) -> None:
@@ -190,27 +141,8 @@ def test_five_hotlines_hold_a_mandate_for_orphans_one_for_each_region(directory:
         ]
 
 
-def test_every_region_has_an_agency_of_last_resort(directory: DirectoryIndex) -> None:
-    for region in REGIONS:
-        found = directory.nearest("last_resort", "law_enforcement", region, "sandbox", TODAY)
-        assert [party.mandates for party in found] == [(("last_resort", region),)]
-
-
 def test_an_agency_of_last_resort_serves_no_place_by_itself(directory: DirectoryIndex) -> None:
     assert directory.nearest("", "law_enforcement", "NO", "sandbox", TODAY) == ()
-
-
-def test_the_50_largest_providers_are_listed_and_two_have_a_former_name(directory: DirectoryIndex) -> None:
-    providers = [party for party in PARTY_LIST if party["kind"] == "industry"]
-    assert [party["id"] for party in providers] == [f"provider-{rank:03d}.example" for rank in range(1, 51)]
-    with_aliases = [party["id"] for party in providers if party.get("aliases")]
-    assert with_aliases == ["provider-005.example", "provider-038.example"]
-
-
-def test_a_former_name_leads_to_the_successor_from_the_day_of_succession(directory: DirectoryIndex) -> None:
-    former = "provider-005-before.example"
-    assert directory.party_by_alias(former, date(2023, 3, 15)) == "provider-005.example"
-    assert directory.party_by_alias(former, date(2023, 3, 14)) is None
 
 
 def test_every_jurisdiction_of_a_party_is_known_on_the_day_of_issue() -> None:
@@ -228,23 +160,11 @@ def test_names_and_numbers_are_reserved_for_documentation() -> None:
     assert len(set(numbers)) == len(numbers) == 32
 
 
-def test_the_instances_of_a_kind_have_the_same_share_of_its_parties_and_of_the_busiest() -> None:
-    two = [name for name, kind in SAMPLE_INSTANCES.items() if kind == "industry"]
-    turns = [party["instance"] for party in PARTY_LIST if party["kind"] == "industry"]
-    assert len(two) == 2
-    assert turns == (two * len(turns))[: len(turns)]
-
-
 def test_a_party_whose_instance_is_not_run_is_served_by_the_first_of_its_kind() -> None:
     keys = {name: Keys(SigningKey.generate(), OpeningKey.generate()).public() for name in INSTANCES}
     parties = sample_directory(keys).parties
     assert {party.instance for party in parties if party.kind == "industry"} == {"industry"}
     assert [party.id for party in parties] == [party["id"] for party in PARTY_LIST]
-
-
-def test_an_instance_without_keys_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        sample_directory({})
 
 
 def live_parties(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,13 +7,12 @@ import json
 from collections import Counter
 from datetime import date
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from deploy.sample import published
-from deploy.sample.generator import DEMO_COUNT, DIRTY, SampledReferral, sample_referrals, write_jsonl
+from deploy.sample.generator import DEMO_COUNT, SampledReferral, sample_referrals
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
@@ -35,11 +34,6 @@ def drawn() -> tuple[SampledReferral, ...]:
 
 def test_the_demo_is_the_same_on_every_machine() -> None:
     assert digest_of_demo() == DEMO_SHA256
-
-
-def test_another_seed_gives_other_referrals() -> None:
-    assert small(seed=7) == small(seed=7)
-    assert [each.referral["items"] for each in small(seed=7)] != [each.referral["items"] for each in small(seed=8)]
 
 
 def test_every_referral_is_a_valid_submission_that_the_guard_lets_through() -> None:
@@ -73,11 +67,6 @@ def test_hosts_and_network_addresses_are_reserved_for_documentation() -> None:
                 assert any(address in network for network in RESERVED if network.version == address.version)
 
 
-def test_the_share_of_dirty_codes_is_exact_and_each_kind_occurs() -> None:
-    labels = Counter(each.label for each in demo() if each.label)
-    assert labels == {"europe": 2, "netherlands_antilles": 2, "no_country": 2}
-
-
 def test_clean_means_clean_and_a_little_dirt_is_at_least_one() -> None:
     assert {each.label for each in small(dirty=0)} == {None}
     assert sum(each.label is not None for each in small(dirty=0.0001)) == 1
@@ -89,28 +78,9 @@ def test_exactly_the_labelled_referrals_have_an_unknown_code() -> None:
     assert found == [each.label is not None for each in demo()]
 
 
-def test_the_label_names_the_code_that_was_put_in() -> None:
-    for each in demo():
-        text = json.dumps(each.referral)
-        assert [label for label, code in DIRTY.items() if f'"{code}"' in text] == ([each.label] if each.label else [])
-
-
-def test_tables_that_count_the_same_agree() -> None:
-    states = sum(row.weight for row in published.us_states())
-    users = {row.value: row.weight for row in published.user_countries()}
-    assert states == users["US"] == 1_132_270
-
-
 def test_users_are_where_the_table_counted_them() -> None:
     users = Counter((a.referral["user_jurisdictions"] or [""])[0] for a in drawn() if a.origin.startswith("provider-"))
     total = sum(row.weight for row in published.user_countries())
     expected = {row.value: row.weight / total for row in published.user_countries()}
     for country in ("IN", "PH", ""):
         assert users[country] / users.total() == pytest.approx(expected[country], abs=0.03)
-
-
-def test_the_json_lines_hold_origin_label_and_referral(tmp_path: Path) -> None:
-    file = tmp_path / "sample.jsonl"
-    assert write_jsonl(file, small()) == 200
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [SampledReferral(**row) for row in rows] == small()

@@ -16,7 +16,7 @@ from deploy.statistics.merging import SMALL, CountedParty, CountRow, merged
 
 ORIGINS = tuple(f"origin-{n}.example" for n in range(6))
 #: The tables of a default run, and those that a linear program attacks.
-TABLES, PROGRAMS = 300, 3
+TABLES, PROGRAMS = 100, 1
 
 
 def table(seed: int) -> list[CountedParty]:
