@@ -178,51 +178,33 @@ class Machine:
         return done.stdout.strip()
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+#: A Python on the search path: its name, the options of its build, and what else is said of it.
+Python = tuple[str, tuple[str, ...], dict[str, Any]]
+OLD: dict[str, Any] = {"version": (3, 10)}
+PLAIN: Python = ("python3", (), {})
 
 
-def test_a_build_with_profiles_is_preferred_to_an_earlier_name_without(machine: Machine) -> None:
-    machine.add("python3")
-    better = machine.add("python3.12", PGO, version=(3, 12))
-    assert machine.chosen() == better
-
-
-def test_debians_own_python_counts_as_such_a_build(machine: Machine) -> None:
-    machine.add("python3")
-    system = machine.add("python3", DEBIAN, of="system")
-    assert machine.chosen() == system
-
-
-def test_of_two_such_builds_the_one_linked_as_a_whole_is_taken(machine: Machine) -> None:
-    machine.add("python3", PGO)
-    both = machine.add("python3.13", PGO, LTO, version=(3, 13))
-    assert machine.chosen() == both
-
-
-def test_linking_as_a_whole_does_not_make_up_for_missing_profiles(machine: Machine) -> None:
-    machine.add("python3", LTO)
-    profiled = machine.add("python3.12", PGO, version=(3, 12))
-    assert machine.chosen() == profiled
-
-
-def test_of_equal_builds_the_first_name_is_taken(machine: Machine) -> None:
-    first = machine.add("python3", PGO)
-    machine.add("python3.12", PGO, version=(3, 12))
-    assert machine.chosen() == first
-
-
-def test_a_python_that_is_too_old_or_incomplete_is_passed_over(machine: Machine) -> None:
-    machine.add("python3", PGO, version=(3, 10))
-    machine.add("python3.12", PGO, version=(3, 12), complete=False)
-    plain = machine.add("python3.13", version=(3, 13))
-    assert machine.chosen() == plain
-
-
-def test_nothing_is_printed_where_no_python_will_do(machine: Machine) -> None:
-    machine.add("python3", PGO, version=(3, 10))
-    assert machine.chosen() == ""
+@pytest.mark.parametrize(
+    ("first", "others", "chosen"),
+    [
+        # A build with profiles before an earlier name without; Debian's own counts as one.
+        (PLAIN, [("python3.12", (PGO,), {})], 1),
+        (PLAIN, [("python3", (DEBIAN,), {"of": "system"})], 1),
+        # Of two such builds the one linked as a whole, which does not make up for missing profiles.
+        (("python3", (PGO,), {}), [("python3.13", (PGO, LTO), {})], 1),
+        (("python3", (LTO,), {}), [("python3.12", (PGO,), {})], 1),
+        # Of equal builds the first name; none that is too old or incomplete.
+        (("python3", (PGO,), {}), [("python3.12", (PGO,), {})], 0),
+        (("python3", (PGO,), OLD), [("python3.12", (PGO,), {"complete": False}), ("python3.13", (), {})], 2),
+        (("python3", (PGO,), OLD), [], None),
+    ],
+)
+def test_the_python_with_the_best_build_is_chosen(
+    tmp_path: Path, first: Python, others: list[Python], chosen: int | None
+) -> None:
+    machine = Machine(tmp_path)
+    files = [machine.add(name, *options, **more) for name, options, more in (first, *others)]
+    assert machine.chosen() == ("" if chosen is None else files[chosen])
 
 
 def test_a_python_is_described_by_path_version_and_build() -> None:

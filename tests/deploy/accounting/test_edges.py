@@ -43,70 +43,59 @@ def named(found: list[LedgerDiff]) -> list[tuple[str, str, str]]:
     return [(each.equation, each.what, each.where) for each in found]
 
 
-def test_an_edge_with_its_message_adds_up() -> None:
-    edges, id_ = account(), uuid7()
-    assert list(edges.add([edge(id_), message(id_)])) == []
-    assert list(edges.told({id_: {PARTY}})) == []
-    assert edges.totals({}) == {"edges": 1, "messages": 1, "waiting": 0, "dropped": 0, "retired": 0}
+ID = uuid7()
+LOST, ALONE = "an edge without a message", "a message without an edge"
 
 
-def test_an_edge_whose_message_is_nowhere_is_named() -> None:
-    edges, id_ = account(), uuid7()
-    assert named(list(edges.add([edge(id_)]))) == [("III", "an edge without a message", str(id_))]
+@pytest.mark.parametrize(
+    ("rows", "sides", "found", "messages"),
+    [
+        ([edge(ID), message(ID)], {}, None, 1),
+        ([edge(ID)], {}, LOST, 0),
+        ([message(ID)], {}, ALONE, 1),
+        # The number was never given, or is none.
+        ([edge(ID, number=2)], {"read": 0}, LOST, 0),
+        ([edge(ID, number=None)], {"read": 0}, LOST, 0),
+        # Audit has not read it yet; the recipient took what audit lacks: the stream names that alone.
+        ([edge(ID, number=4)], {"sent": 5, "read": 3}, None, 1),
+        ([edge(ID)], {"taken": 1}, None, 1),
+    ],
+)
+def test_every_edge_has_a_message_and_every_message_an_edge(
+    rows: list[Carrier], sides: dict[str, int], found: str | None, messages: int
+) -> None:
+    edges = account(sent=sides.get("sent", 1), read=sides.get("read", 1))
+    if "taken" in sides:
+        edges.sides.taken[STREAM] = ReadEnd(1, b"")
+    assert named(list(edges.add(rows))) == ([] if found is None else [("III", found, str(ID))])
+    assert edges.oldest_unread == (ID if "sent" in sides else None)
+    assert found or edges.totals({})["messages"] == messages
 
 
-def test_an_edge_whose_number_was_never_given_is_named() -> None:
-    edges, id_ = account(sent=1, read=0), uuid7()
-    assert named(list(edges.add([edge(id_, number=2)]))) == [("III", "an edge without a message", str(id_))]
-    assert named(list(edges.add([edge(id_, number=None)]))) == [("III", "an edge without a message", str(id_))]
+def test_an_edge_is_stated_to_audit_by_its_own_origin() -> None:
+    for told, found in ((PARTY, []), ("another.example", [("III", "an edge that was not stated to audit", str(ID))])):
+        edges = account()
+        assert list(edges.add([edge(ID), message(ID)])) == []
+        assert named(list(edges.told({ID: {told}}))) == found
 
 
-def test_a_message_that_audit_has_not_read_yet_is_no_difference_and_its_day_is_not_sealed() -> None:
-    edges, id_ = account(sent=5, read=3), uuid7()
-    assert list(edges.add([edge(id_, number=4)])) == []
-    assert (edges.totals({})["messages"], edges.oldest_unread) == (1, id_)
-
-
-def test_a_message_that_its_recipient_took_and_audit_lacks_is_named_by_its_stream_alone() -> None:
-    edges, id_ = account(), uuid7()
-    edges.sides.taken[STREAM] = ReadEnd(1, b"")
-    assert list(edges.add([edge(id_)])) == []
-    assert edges.totals({})["messages"] == 1
-
-
-def test_a_message_without_an_edge_is_named() -> None:
-    edges, id_ = account(), uuid7()
-    assert named(list(edges.add([message(id_)]))) == [("III", "a message without an edge", str(id_))]
-
-
-def test_an_edge_that_audit_was_not_told_of_by_its_own_origin_is_named() -> None:
-    edges, id_ = account(), uuid7()
-    assert list(edges.add([edge(id_), message(id_)])) == []
-    told = edges.told({id_: {"another.example"}})
-    assert named(list(told)) == [("III", "an edge that was not stated to audit", str(id_))]
-
-
-def test_edges_that_wait_or_were_given_up_are_terms_of_their_own() -> None:
-    edges, id_ = account(), uuid7()
-    found = list(edges.add([edge(id_), message(id_)]))
+def test_edges_that_wait_or_were_given_up_are_terms_of_their_own_and_any_other_is_named() -> None:
+    edges = account()
+    found = list(edges.add([edge(ID), message(ID)]))
     for state, count in (("waiting", 2), ("dropped", 1), ("superseded", 1)):
         found += edges.add_unsent(state, count, uuid7())
     assert found == []
     assert edges.totals({}) == {"edges": 4, "messages": 1, "waiting": 2, "dropped": 1, "retired": 1}
-
-
-def test_an_edge_that_neither_waits_nor_has_a_message_is_named() -> None:
-    lost = uuid7()
-    (found,) = account().add_unsent("emitted", 1, lost)
-    assert (found.equation, found.what) == ("III", "1 edges that neither wait nor have a message")
-    assert str(lost) in found.where
+    (lost,) = edges.add_unsent("emitted", 1, ID)
+    assert (lost.equation, lost.what) == ("III", "1 edges that neither wait nor have a message")
+    assert str(ID) in lost.where
 
 
 def test_only_the_days_before_the_seal_are_sealed() -> None:
-    edges, id_ = account(), uuid7()
-    assert list(edges.add([edge(id_), message(id_)])) == []
+    edges = account()
+    assert list(edges.add([edge(ID), message(ID)])) == []
     before = {"edges": 7, "messages": 7}
-    assert edges.sealable(before, until=day_of(id_))["edges"] == 7
+    assert edges.sealable(before, until=day_of(ID))["edges"] == 7
     assert edges.sealable(before, until=date.max)["edges"] == 8
 
 

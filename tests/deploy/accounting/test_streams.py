@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -46,6 +47,15 @@ class Exchange:
             streams.AuditRow(n, digest(n), chain(n, self.stream), id_, *PARTIES, place=f"t/1/{n}", outcome=None)
             for n, id_ in enumerate(ids, 1)
         ]
+
+    def alter(self, number: int, **changes: Any) -> None:
+        self.entries[number - 1] = self.entries[number - 1]._replace(**changes)
+
+    def send(self, number: int, chained: bytes, acknowledged: int | None = None) -> None:
+        self.sides.sent[STREAM] = streams.SentEnd(number, chained, number if acknowledged is None else acknowledged)
+
+    def take(self, number: int, chained: bytes | None) -> None:
+        self.sides.taken[STREAM] = streams.ReadEnd(number, chained)
 
     def hold(self, number: int, outcome: str, *, told: str | None = None) -> None:
         """Store a message as an exception at its recipient, at its writer and at audit."""
@@ -101,15 +111,15 @@ def test_an_exception_is_a_term_of_its_own(outcome: str) -> None:
 @pytest.mark.parametrize("outcome", ["refused", "moved"])
 def test_a_final_outcome_counts_as_its_recipient_reported_it(outcome: str) -> None:
     exchange = Exchange()
-    exchange.entries[1] = exchange.entries[1]._replace(outcome=outcome)
+    exchange.alter(2, outcome=outcome)
     found, account = exchange.check()
     assert (found, account.totals()[outcome]) == ([], 1)
 
 
 def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them() -> None:
     exchange = Exchange()
-    exchange.sides.sent[STREAM] = streams.SentEnd(5, chain(5), 2)
-    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
+    exchange.send(5, chain(5), 2)
+    exchange.take(2, chain(2))
     found, account = exchange.check()
     assert found == []
     terms = account.totals()
@@ -119,7 +129,7 @@ def test_messages_on_their_way_are_in_flight_whether_or_not_audit_has_read_them(
 def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> None:
     exchange = Exchange()
     del exchange.sides.sent[STREAM]
-    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
+    exchange.take(2, chain(2))
     found, account = exchange.check()
     assert found == []
     assert account.totals()["numbered"] == account.totals()["applied"] == 2
@@ -127,20 +137,8 @@ def test_of_a_former_incarnation_the_numbers_count_that_its_recipient_took() -> 
 
 def test_without_the_recipients_database_its_acknowledgement_counts() -> None:
     exchange = Exchange()
-    exchange.sides.taken[STREAM] = streams.ReadEnd(3, None)
+    exchange.take(3, None)
     assert exchange.check()[0] == []
-
-
-def _lacks(exchange: Exchange) -> None:
-    del exchange.entries[1]
-
-
-def _lacks_the_last(exchange: Exchange) -> None:
-    del exchange.entries[2]
-
-
-def _alter_digest(exchange: Exchange) -> None:
-    exchange.entries[1] = exchange.entries[1]._replace(digest=digest(7))
 
 
 def _replace_all(exchange: Exchange) -> None:
@@ -149,35 +147,6 @@ def _replace_all(exchange: Exchange) -> None:
         each._replace(digest=other[n], chain=extend_chain(begin_chain(STREAM.incarnation), other[: n + 1]))
         for n, each in enumerate(exchange.entries)
     ]
-
-
-def _invent_number(exchange: Exchange) -> None:
-    exchange.entries.append(exchange.entries[-1]._replace(number=4, digest=digest(4), chain=chain(4)))
-
-
-def _invent_twice(exchange: Exchange) -> None:
-    exchange.entries.append(exchange.entries[-1]._replace(message_id=uuid7()))
-
-
-def _forget_taken(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = streams.ReadEnd(2, chain(2))
-
-
-def _take_more(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = streams.SentEnd(2, chain(2), 2)
-
-
-def _take_other(exchange: Exchange) -> None:
-    exchange.sides.taken[STREAM] = streams.ReadEnd(3, digest(0))
-
-
-def _send_other(exchange: Exchange) -> None:
-    exchange.sides.sent[STREAM] = streams.SentEnd(3, digest(0), 3)
-
-
-def _drop_exception(exchange: Exchange) -> None:
-    exchange.hold(2, "dead")
-    exchange.sides.held.clear()
 
 
 def _flip_report(exchange: Exchange) -> None:
@@ -190,29 +159,33 @@ def _move_exception(exchange: Exchange) -> None:
     exchange.sides.held = {key: held._replace(number=3) for key, held in exchange.sides.held.items()}
 
 
+WRITER, RECIPIENT = "the writer sent other messages than audit has", "the recipient took other messages than audit has"
+INVENTED = "audit has a number that its writer never gave"
+
+
 @pytest.mark.parametrize(
     ("change", "what", "number"),
     [
-        (_lacks, {"delivered, not in audit's log"}, "#2"),
-        (_lacks_the_last, {"delivered, not in audit's log"}, "#3"),
-        (_alter_digest, {"audit's entry is not on the chain of its stream"}, "#2"),
+        (lambda one: one.entries.pop(1), {"delivered, not in audit's log"}, "#2"),
+        (lambda one: one.entries.pop(2), {"delivered, not in audit's log"}, "#3"),
+        (lambda one: one.alter(2, digest=digest(7)), {"audit's entry is not on the chain of its stream"}, "#2"),
+        (_replace_all, {WRITER, RECIPIENT}, "#3"),
         (
-            _replace_all,
-            {"the writer sent other messages than audit has", "the recipient took other messages than audit has"},
+            lambda one: one.entries.append(one.entries[2]._replace(number=4, digest=digest(4), chain=chain(4))),
+            {INVENTED},
+            "#4",
+        ),
+        (
+            lambda one: one.entries.append(one.entries[2]._replace(message_id=uuid7())),
+            {"audit has two entries under one number"},
             "#3",
         ),
-        (_invent_number, {"audit has a number that its writer never gave"}, "#4"),
-        (_invent_twice, {"audit has two entries under one number"}, "#3"),
-        (_forget_taken, {"acknowledged, and not taken by its recipient"}, "#3"),
+        (lambda one: one.take(2, chain(2)), {"acknowledged, and not taken by its recipient"}, "#3"),
+        (lambda one: one.send(2, chain(2)), {"taken by its recipient, unknown to its writer", INVENTED}, "3"),
+        (lambda one: one.take(3, digest(0)), {RECIPIENT}, "#3"),
+        (lambda one: one.send(3, digest(0)), {WRITER}, "#3"),
         (
-            _take_more,
-            {"taken by its recipient, unknown to its writer", "audit has a number that its writer never gave"},
-            "3",
-        ),
-        (_take_other, {"the recipient took other messages than audit has"}, "#3"),
-        (_send_other, {"the writer sent other messages than audit has"}, "#3"),
-        (
-            _drop_exception,
+            lambda one: (one.hold(2, "dead"), one.sides.held.clear()),
             {
                 "reported as dead, held by its recipient as nothing",
                 "open for its writer as dead, held by its recipient as nothing",
@@ -223,7 +196,9 @@ def _move_exception(exchange: Exchange) -> None:
         (_move_exception, {"the recipient has this message under another number"}, "#2"),
     ],
 )
-def test_sides_that_differ_are_named_by_place(change: Callable[[Exchange], None], what: set[str], number: str) -> None:
+def test_sides_that_differ_are_named_by_place(
+    change: Callable[[Exchange], object], what: set[str], number: str
+) -> None:
     exchange = Exchange()
     change(exchange)
     found, _ = exchange.check()
@@ -242,7 +217,7 @@ def test_an_outcome_under_way_is_no_difference() -> None:
     exchange = Exchange()
     exchange.hold(2, "dead")
     exchange.sides.told_open.clear()
-    exchange.entries[1] = exchange.entries[1]._replace(outcome=None)
+    exchange.alter(2, outcome=None)
     exchange.sides.reported.clear()
     exchange.sides.heard.clear()
     assert exchange.check()[0] == []
@@ -253,7 +228,7 @@ def test_a_settled_stream_is_sealed_and_read_on_from_there() -> None:
     found, account = exchange.check()
     seal = account.seals()[STREAM]
     assert (found, seal.number, seal.chain, seal.fates) == ([], 3, chain(3), {(*PARTIES, "applied"): 3})
-    exchange.entries[0] = exchange.entries[0]._replace(digest=digest(9))
+    exchange.alter(1, digest=digest(9))
     found, again = exchange.check(sealed=seal)
     assert (found, again.totals()) == ([], account.totals())
 
@@ -266,7 +241,7 @@ def test_a_seal_ends_before_the_first_message_that_is_not_settled(what: str) -> 
     elif what == "unreported":
         exchange.sides.reported.clear()
     elif what == "unacknowledged":
-        exchange.sides.sent[STREAM] = streams.SentEnd(3, chain(3), 1)
+        exchange.send(3, chain(3), 1)
     else:
         young = exchange.entries[1].message_id
     _, account = exchange.check(young=young)
@@ -284,7 +259,7 @@ def test_everything_read_again_must_be_as_it_was_sealed(altered: str) -> None:
     seal = exchange.check()[1].seals()[STREAM]
     assert exchange.check(before=seal)[0] == []
     if altered == "a fate":
-        exchange.entries[1] = exchange.entries[1]._replace(outcome="refused")
+        exchange.alter(2, outcome="refused")
     else:
         seal = replace(seal, chain=digest(0))
     assert whats(exchange.check(before=seal)[0]) == {"a stream is not as it was sealed"}

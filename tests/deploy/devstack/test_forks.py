@@ -91,12 +91,6 @@ def test_a_forked_process_is_as_one_that_was_started_by_itself(sample: Sample, t
     assert {each for each in found["files"] if "/proc/" not in each} == opened
 
 
-def test_two_processes_of_one_server_draw_other_numbers(sample: Sample) -> None:
-    first, second = sample.start("first")[1], sample.start("second")[1]
-    assert first["random"] != second["random"]
-    assert first["bytes"] != second["bytes"]
-
-
 def test_a_killed_process_is_seen_to_end_and_is_forked_again(sample: Sample) -> None:
     process, _ = sample.start()
     before = process.pid
@@ -109,15 +103,9 @@ def test_a_killed_process_is_seen_to_end_and_is_forked_again(sample: Sample) -> 
     assert process.pid != before
 
 
-def test_a_process_is_asked_to_end_before_it_is_killed(sample: Sample) -> None:
-    process, _ = sample.start()
-    process.stop(signal.SIGTERM, seconds=60.0)
-    assert not process.running()
-
-
 def test_all_end_with_the_server_and_the_next_start_has_another(sample: Sample) -> None:
-    process, _ = sample.start()
-    other, _ = sample.start("other")
+    (process, first), (other, second) = sample.start(), sample.start("other")
+    assert (first["random"] != second["random"], first["bytes"] != second["bytes"]) == (True, True)
     sample.server.stop()
     assert eventually(lambda: not process.running() and not other.running(), seconds=60.0)
     assert sample.start()[0].running()

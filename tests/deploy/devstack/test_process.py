@@ -112,9 +112,3 @@ def test_a_child_that_does_not_listen_is_killed_in_the_end(process: Process) -> 
     process.wait_until(lambda: "deaf" in process.log_tail(), seconds=60.0)
     process.stop(signal.SIGTERM, seconds=0.2)
     assert not process.running()
-
-
-def test_a_running_child_is_not_started_twice(process: Process) -> None:
-    process.start(["sleep", "60"], {"PATH": os.defpath})
-    with pytest.raises(Unavailable, match="already_started"):
-        process.start(["sleep", "60"], {"PATH": os.defpath})

@@ -28,48 +28,35 @@ def held(tmp_path: Path) -> Iterator[StateDirectory]:
     state.release()
 
 
-def test_a_second_start_is_refused_and_told_what_to_do(held: StateDirectory) -> None:
-    with pytest.raises(Refused, match="causeway dev down"):
-        StateDirectory(held.path).acquire()
-
-
-def test_a_directory_that_was_let_go_can_be_used_again(held: StateDirectory) -> None:
-    held.release()
+def test_a_second_start_is_refused_and_the_holder_is_known_by_its_lock_and_not_by_a_stale_number(
+    held: StateDirectory,
+) -> None:
     other = StateDirectory(held.path)
+    with pytest.raises(Refused, match="causeway dev down"):
+        other.acquire()
+    assert other.supervisor_pid() == os.getpid()
+    held.release()
+    assert (held.path / "supervisor.lock").read_text() == str(os.getpid())
+    assert other.supervisor_pid() is None
     other.acquire()
     assert other.supervisor_pid() == os.getpid()
     other.release()
 
 
-def test_the_holder_is_known_by_its_lock_and_not_by_a_stale_number(held: StateDirectory) -> None:
-    assert StateDirectory(held.path).supervisor_pid() == os.getpid()
-    held.release()
-    assert (held.path / "supervisor.lock").read_text() == str(os.getpid())
-    assert StateDirectory(held.path).supervisor_pid() is None
-
-
-def test_only_the_owner_may_enter_the_directory(held: StateDirectory) -> None:
-    held.password("sample")
+def test_a_password_is_made_once_differs_from_every_other_and_is_its_owners_alone(held: StateDirectory) -> None:
+    first, second = held.password("first"), held.password("second")
+    assert first != second
+    assert StateDirectory(held.path).password("first") == first
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (held.path, held.path / "passwords.json")]
     assert modes == [0o700, 0o600]
 
 
-def test_a_password_is_made_once_and_differs_from_every_other(held: StateDirectory) -> None:
-    first, second = held.password("first"), held.password("second")
-    assert first != second
-    assert StateDirectory(held.path).password("first") == first
-
-
-def test_a_port_stays_the_same_until_another_takes_it(held: StateDirectory) -> None:
+def test_a_port_stays_the_same_until_another_takes_it_and_no_two_names_share_one(held: StateDirectory) -> None:
     port = held.port("kafka", set())
     assert held.port("kafka", set()) == port
+    assert held.port("kafka", {port}) != port
     with socket.create_server(("127.0.0.1", port)):
         assert held.port("kafka", set()) != port
-
-
-def test_two_names_never_get_the_same_port(held: StateDirectory) -> None:
-    taken: set[int] = set()
-    assert held.port("kafka", taken) != held.port("kafka", taken)
 
 
 def test_reset_deletes_what_the_stack_made_and_nothing_else(held: StateDirectory) -> None:
@@ -93,20 +80,16 @@ def test_a_misspelt_key_is_refused_by_name_and_without_its_value(monkeypatch: py
     assert "sesame" not in str(caught.value)
 
 
-def test_the_url_of_one_instance_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://db.example/hotline")
-    assert DevStackSettings().causeway_database_urls == {"hotline": "postgresql://db.example/hotline"}
-
-
-def test_an_empty_value_is_as_if_it_were_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_name_an_instance_pass_over_what_is_empty_and_show_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CAUSEWAY_HOTLINE_DATABASE_URL", "postgresql://hotline:sesame@db.example/hotline")
     monkeypatch.setenv("DATABASE_URL", "")
-    assert DevStackSettings().database_url is None
-
-
-def test_no_password_is_shown_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://admin:sesame@db.example/postgres")
     monkeypatch.setenv("CAUSEWAY_DEV_KAFKA_ADMIN_PASSWORD", "sesame")
-    assert "sesame" not in repr(DevStackSettings())
+    settings = DevStackSettings()
+    assert settings.causeway_database_urls == {"hotline": "postgresql://hotline:sesame@db.example/hotline"}
+    assert settings.database_url is None
+    assert "sesame" not in repr(settings)
 
 
 # -- The doctor on a stack that does not run reports a fault, although the port is free.

@@ -124,7 +124,3 @@ def test_a_service_that_cannot_start_ends_the_start_and_leaves_nothing(dev: Dev)
     assert "process_ended: hotline" in output
     assert "cannot go on" in output
     assert eventually(lambda: not dev.processes(), seconds=60.0)
-
-
-def test_stopping_what_does_not_run_is_no_error(dev: Dev) -> None:
-    assert dev.run("down") == (0, "nothing runs\n")

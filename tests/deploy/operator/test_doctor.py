@@ -131,12 +131,6 @@ def test_a_port_that_speaks_no_kafka_is_told_from_both(exchange: Exchange, monke
         assert try_login(endpoint, "hotline") is Login.BROKER_SILENT
 
 
-def test_a_stack_that_was_never_started_is_said_so(run: Run, tmp_path: Path) -> None:
-    ended = run("doctor", "--state", tmp_path)
-    assert ended.code == 1
-    assert ended.err.startswith("error: stack_not_started")
-
-
 def test_every_schema_is_current_and_another_migration_changes_nothing(run: Run, exchange: Exchange) -> None:
     assert run("db", "check", "--state", exchange.state).code == 0
     migrated = run("db", "migrate", "hotline", "--state", exchange.state, "--json")

@@ -81,14 +81,20 @@ def test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_tak
     assert newest_version(endpoints, "directory", approver_keys_file=keys_file) == 0
 
 
-def test_a_policy_that_instances_would_refuse_is_not_published(run: Run, exchange: Exchange, tmp_path: Path) -> None:
-    policy = json.loads(sample_policy().model_dump_json(exclude_none=True))
-    policy["rules"][0]["purpose"] = "hunter2"
-    file = tmp_path / "policy.json"
-    file.write_text(json.dumps(policy))
-    before = (exchange.state / "policy.json").read_bytes()
-    ended = run("policy", "publish", file, "--state", exchange.state)
-    assert ended.code == 1
-    assert ended.err.startswith("error: document_invalid at /rules/0")
+@pytest.mark.parametrize(("kind", "field"), [("directory", "/instances/0/keys"), ("policy", "/rules/0")])
+def test_a_document_that_instances_would_refuse_is_not_published(
+    run: Run, exchange: Exchange, tmp_path: Path, kind: str, field: str
+) -> None:
+    in_force = exchange.state / f"{kind}.json"
+    before = in_force.read_bytes()
+    document = json.loads(before)
+    if kind == "directory":
+        document["instances"][0]["keys"] = []
+    else:
+        document["rules"][0]["purpose"] = "hunter2"
+    file = tmp_path / f"{kind}.json"
+    file.write_text(json.dumps(document))
+    ended = run(kind, "publish", file, "--state", exchange.state)
+    assert (ended.code, ended.err.startswith(f"error: document_invalid at {field}")) == (1, True)
     assert "hunter2" not in ended.err
-    assert (exchange.state / "policy.json").read_bytes() == before
+    assert in_force.read_bytes() == before

@@ -75,11 +75,6 @@ def test_topics_and_rules_are_compared_and_the_doctor_finds_only_that_there_is_o
     assert {"kafka login admin", "hotline api"} <= {each["what"] for each in examined.json["findings"]}
 
 
-def test_the_stacks_own_file_serves_as_well(run: Run, secure: Exchange) -> None:
-    assert run("topics", "diff", "--state", secure.state).code == 0
-    assert run("doctor", "--state", secure.state).code == 0
-
-
 async def test_a_policy_is_published_and_every_instance_reads_it(run: Run, secure: Exchange, file: Path) -> None:
     policy = json.loads((secure.state / "policy.json").read_text())
     document = file.with_name("policy.json")

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.cli import site_last
 from deploy.site.access import kafka_access
-from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
+from deploy.site.endpoints import Endpoints, read_site
 from deploy.site.installation import Installation, environment, install
 from deploy.site.open import instance_kind, instance_settings, owned_databases, site, state_directory
 from deploy.site.options import Options
@@ -54,6 +54,12 @@ def test_a_public_authority_needs_no_file_and_a_password_may_be_in_one(tmp_path:
     access = kafka_access(endpoints, "admin")
     assert (access.username, access.password, access.tls, access.ca_file) == ("admin", "open sesame", True, None)
     assert kafka_access(endpoints, "audit").password == "sesame"
+    renamed = read_site(written(tmp_path, kafka=kafka(admin_username="operations")))
+    names = [kafka_access(renamed, principal).username for principal in ("admin", "audit")]
+    assert (names, renamed.kafka.librdkafka_options("admin")["sasl.username"]) == (
+        ["operations", "audit"],
+        "operations",
+    )
     options = endpoints.kafka.librdkafka_options("admin")
     assert (options["security.protocol"], options["sasl.password"]) == ("SASL_SSL", "open sesame")
 
@@ -72,13 +78,6 @@ def test_what_a_site_file_names_stands_beside_it_or_where_it_says(tmp_path: Path
     assert here.state == tmp_path / "etc" / ".." / "var"
     assert here.endpoints.kafka.librdkafka_options("admin")["ssl.ca.location"] == str(tmp_path / "etc" / "ca.pem")
     assert site(Options(site=written(tmp_path / "etc"))).state == tmp_path / "etc"
-
-
-def test_the_cluster_may_know_the_operator_by_another_name(tmp_path: Path) -> None:
-    endpoints = read_site(written(tmp_path, kafka=kafka(admin_username="operations")))
-    assert kafka_access(endpoints, "admin").username == "operations"
-    assert endpoints.kafka.librdkafka_options("admin")["sasl.username"] == "operations"
-    assert kafka_access(endpoints, "audit").username == "audit"
 
 
 DATABASE_FIELD = "/databases/hotline/owner_url"
@@ -112,12 +111,6 @@ def test_a_wrong_site_file_is_refused_by_its_field(tmp_path: Path, changes: dict
         read_site(written(tmp_path, **changes))
     assert refused.value.field == field
     assert "sesame" not in f"{refused.value}{refused.value.__cause__}"
-
-
-def test_no_secret_and_no_protocol_has_a_default() -> None:
-    assert not KafkaEndpoint.model_fields["passwords"].get_default(call_default_factory=True)
-    assert KafkaEndpoint.model_fields["security_protocol"].is_required()
-    assert "sesame" not in repr(Endpoints.model_validate(SITE))
 
 
 def test_what_a_site_does_not_have_is_said_where_it_is_asked_for(tmp_path: Path) -> None:
