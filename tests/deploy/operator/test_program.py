@@ -27,10 +27,7 @@ def test_the_version_is_the_projects(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        *(
-            (("--count", "1", f"--dirty={share}"), "share_malformed")
-            for share in ("abc", "101%", "-1%", "nan", "")
-        ),
+        *((("--count", "1", f"--dirty={share}"), "share_malformed") for share in ("abc", "101%", "-1%", "nan", "")),
         (("--count=-1",), "count_malformed at --count"),
         (("--from=2026-04-20", "--to=2026-03-01"), "days_reversed at --to"),
     ],
