@@ -111,7 +111,6 @@ def test_the_demo_is_the_same_in_any_later_year(year: int) -> None:
 
 PARTY_LIST: list[dict[str, Any]] = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
 TODAY = date(2026, 6, 1)
-REGIONS = ("BLOC-AFR", "BLOC-AMR", "BLOC-ASI", "BLOC-EUR", "BLOC-OCE")
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +129,6 @@ def test_the_top_60_user_countries_and_all_hosting_countries_have_both(directory
     hosts = [row.value for row in published.hosting_countries() if row.value]
     assert (len(users), len(hosts)) == (60, 24)  # the 25th row of the hosting table is onion services
     assert [place for place in (*users, *hosts) if not own(directory, kind, place)] == []
-
-
-def test_five_hotlines_hold_a_mandate_for_orphans_one_for_each_region(directory: DirectoryIndex) -> None:
-    mandates = [grant for party in PARTY_LIST for grant in party.get("mandates", ()) if grant["mandate"] == "orphan"]
-    assert sorted(grant["covers"] for grant in mandates) == sorted(REGIONS)
-    for country, region in {"CL": "us", "QA": "ph", "NO": "nl", "FJ": "au", "SH": "za"}.items():
-        assert [party.id for party in directory.nearest("orphan", "hotline", country, "sandbox", TODAY)] == [
-            f"hotline-{region}.example"
-        ]
 
 
 def test_an_agency_of_last_resort_serves_no_place_by_itself(directory: DirectoryIndex) -> None:
