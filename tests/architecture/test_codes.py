@@ -23,6 +23,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/core/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
     ("shared/core/guard/envelope_limits.py", "child.code"): frozenset(),
     ("shared/features/import_export/pages.py", "problem.code"): frozenset(),
+    ("deploy/operator/routes.py", "error.code"): frozenset(),
     ("shared/core/errors.py", "code"): frozenset(),
     ("shared/features/filing/api/checking.py", "told['code']"): frozenset(),
     ("shared/features/received/rules.py", "f'message_not_for_{recipient.audience}'"): frozenset(
