@@ -215,10 +215,7 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
 
 
 def _has_progress(probe: Probe | None, lane: Lane, said: LaneAck, *, is_recipient: bool) -> bool:
-    """Return whether the reader has taken something since the probe, or lacked nothing then.
-
-    A probe is answered once by each reader.
-    """
+    """Return whether the reader has taken something since the probe (each answers it once), or lacked nothing then."""
     before = None if probe is None else (probe.acked if is_recipient else probe.audit_acked)
     return probe is None or before is None or said.through > before[lane] or said.through >= probe.last[lane]
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from random import Random
 from urllib.parse import quote
 
+from shared.core.guard import charge
 from shared.core.guard.canonical import canonical
-from shared.core.guard.charge import BIT, coded, shipped
+from shared.core.guard.charge import BIT
 from tests.guard_report.encodings import ENCODINGS
 
 _WORDS = "the of and to in is for on that by this with you it not or be are from at as your all have new more an was we".split()  # noqa: SIM905, E501
@@ -40,7 +41,7 @@ CHANNELS = {**ENCODINGS, **_LIKE_ADDRESSES}
 
 def charge_of(text: str, kind: str) -> int:
     """Return the charge of a canonical text by the current model, in sixteenths of a bit."""
-    return coded(text, kind, shipped()).charge
+    return charge.coded(text, kind, charge.shipped()).charge
 
 
 def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:

@@ -130,7 +130,7 @@ async def test_a_hold_that_was_forgotten_is_read_again_and_kept(origin: Origin) 
 # -- Twenty pairs of notices, one held for eighty hours and one not held. A provider sees no difference.
 
 
-PAIRS = 20
+PAIRS = 200
 
 
 def seen(origin: Origin, draft: Draft) -> tuple[Any, ...]:
