@@ -106,3 +106,9 @@ def test_figures_that_are_not_good_enough_are_written_down_as_such(runs: Runs) -
 
     assert run([SOAK], {str(SOAK.verb): verb}, kept=Kept("abc1234", runs.folder), page=runs.page) == 1
     assert (runs.results()["the_soak"].figure, runs.results()["the_soak"].kept) == ("took 3 s", "NO")
+
+
+def test_code_that_is_in_no_commit_is_run_each_time(runs: Runs) -> None:
+    runs(SOAK, commit="abc1234+")
+    runs(SOAK, commit="abc1234+")
+    assert runs.count == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from client.cli.rows import ImportRow, RowFile
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
-from shared.formats.referral_table import ASIDE, COLUMNS
+from shared.formats.referral_table import ASIDE, COLUMNS, column_at
 from tests.client.fake_service import referral
 
 CANARY = "canary-7f3a"
@@ -195,3 +195,20 @@ def test_any_text_without_line_breaks_comes_through_a_csv_unchanged(
     assert row.referral is not None
     assert row.referral.get("external_ref", "") == said[1]
     assert (row.referral["items"][0]["locator"]["value"] if said[0] else "") == said[0]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "column"),
+    [
+        ("/items/0/locator/value", "locator"),
+        ("/items/0/locator", "locator_kind"),
+        ("/items/0/hashes/md5", "md5"),
+        ("/user_jurisdictions/3", "user_jurisdictions"),
+        ("/items/0/locator/url/value", "locator"),
+        ("/items/7/locator", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_pointer_leads_back_to_its_column(pointer: str | None, column: str | None) -> None:
+    assert column_at(pointer) == column

@@ -151,3 +151,14 @@ async def test_a_title_that_repeats_a_value_goes_nowhere() -> None:
     body = {"code": "schema", **told, "errors": [{"field": canary, "rule": canary}]}
     problem = ApiProblem.from_body(422, body)
     assert "canary" not in f"{problem} {problem.field} {problem.errors} {problem.args} {problem.detail}"
+
+
+async def test_two_calls_do_not_wait_alike() -> None:
+    drawn: set[tuple[float, ...]] = set()
+    for key in ("one", "two"):
+        handle, _ = answering(httpx.Response(503))
+        waits = Waits()
+        with pytest.raises(ApiProblem):
+            await transport(handle, waits=waits).call("POST", "/v1/referrals", body={}, key=key)
+        drawn.add(tuple(waits))
+    assert len(drawn) == 2

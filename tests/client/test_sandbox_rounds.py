@@ -93,3 +93,11 @@ async def test_no_more_than_sixteen_parties_look_at_once() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert most == rounds.LOOKS_AT_ONCE_MAX
+
+
+async def test_every_tenth_look_is_thorough_and_who_hears_of_nothing_looks_too() -> None:
+    desk, silent = Scripted(*[True] * 21), Scripted(True, *[False] * 19)
+    await paused(desk)
+    assert [number for number, thorough in enumerate(desk.thorough) if thorough] == [0, 10, 20]
+    await paused(silent)
+    assert silent.thorough == [True, True]

@@ -98,7 +98,7 @@ class TestPostgres:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 query(f"{url}?default_transaction_read_only=off", "CREATE TABLE made_by_another (id int)")
 
-    @pytest.mark.parametrize("instance", INSTANCES[:2])
+    @pytest.mark.parametrize("instance", INSTANCES)
     def test_every_role_of_an_instance_enters_its_own_database_alone(self, stack: DevStack, instance: str) -> None:
         database = stack.endpoints.databases[instance]
         for url in (database.service_url, database.owner_url, database.accountant_url):

@@ -351,3 +351,8 @@ def test_a_new_year_or_christmas_at_a_weekend_has_its_substitute_day(jurisdictio
     """The law moves these days, so that a clock of working days does not run on a holiday."""
     (calendar,) = [each for each in sample_policy().calendars if each.jurisdiction == jurisdiction]
     assert {date(2028, 1, 3), date(2027, 12, 27)} <= set(calendar.holidays)
+
+
+def test_an_unconfirmed_rule_is_explained(shelf: DocumentStore) -> None:
+    explained = preview(message(AUGUST, reporter=["CA"], origin="provider-009.example"), shelf)
+    assert [each["outcome"] for each in explained["rules"] if each["rule"] == "ca-c16-hub"] == ["unconfirmed"]

@@ -137,6 +137,11 @@ def learns(make: Callable[[Sequence[CountedParty]], Sequence[GoneRow]], seeds: I
     return most
 
 
+def test_there_are_worlds_of_several_rows() -> None:
+    assert len(SEEDS) == 3
+    assert max(len(gone_rows(world(seed)[0])) for seed in SEEDS) > 1
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_provider_bounds_what_was_held_of_its_own_above_none(seed: int) -> None:
     assert learns(gone_rows, [seed]) <= 1e-6

@@ -193,6 +193,11 @@ def of_rows(rows: Sequence[CountRow], counted: Sequence[CountedParty]) -> Known:
 SEEDS = tuple([seed for seed in range(24) if merged(world(seed))][:4])
 
 
+def test_there_are_worlds_of_several_rows() -> None:
+    assert len(SEEDS) == 4
+    assert max(len(merged(world(seed))) for seed in SEEDS) > 2
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int) -> None:
     counted = [party for party in world(seed) if any(party.counts)]

@@ -127,7 +127,7 @@ async def test_contact_is_suggested_to_who_has_the_referral(log: Log, monkeypatc
     assert [await judged(log, prepared, each) for each in told] == [STANDS, STANDS, NOT_THEIRS]
 
 
-async def test_who_has_not_opted_in_is_claimsof_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_has_not_opted_in_is_told_of_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """An origin that lies suggests the contact anyway. The recipient's instance and audit both detect this."""
     prepared, _ = await filed(log)
     directory = log.world.documents.directory

@@ -42,7 +42,7 @@ _ENTRIES = """
 SELECT partition, "offset", kind, problem, message_id, verified FROM entry
 WHERE topic_id = $1 AND partition = 1 ORDER BY "offset"
 """
-JUNK, HONEST = 300, 5
+JUNK, HONEST = 1_000, 5
 #: In the order of the records of `junk`.
 REASONS = ("place_malformed", "proof_missing", "key_unknown")
 
@@ -70,7 +70,7 @@ def flooded(log: Log) -> list[Written]:
     written = list(islice(junk(log), JUNK))
     parts = [facts(log, 1) for _ in range(HONEST)]
     for number, part in reversed(list(enumerate(parts))):
-        at = (number + 1) * 45
+        at = (number + 1) * 150
         written[at:at] = part
     return written
 
@@ -144,7 +144,7 @@ async def test_reconciling_finds_every_place_and_counts_nobodys(log: Log, audit_
         for reason, first, last, count in await counts(log, topic)
     ]
     partition = topic.partitions[ORDINARY]
-    at = next(number for number, each in enumerate(partition.records) if number > 150 and not each.headers)
+    at = next(number for number, each in enumerate(partition.records) if number > 500 and not each.headers)
     kept, partition.records[at] = partition.records[at], replace(partition.records[at], value=b"another")
     assert (await reconciled(audit_endpoint, log, broker))[0] == ["audit has counted other records than Kafka has"]
     partition.records[at] = kept

@@ -127,7 +127,7 @@ async def test_a_hold_that_was_forgotten_is_read_again_and_kept(origin: Origin) 
     assert [each["end"] for each in await told(origin, "hold_ended")] == ["released"]
 
 
-# -- Twenty pairs of notices, one held for eighty hours and one not held. A provider sees no difference.
+# -- Two hundred pairs of notices, one held for eighty hours and one not held. A provider sees no difference.
 
 
 PAIRS = 200

@@ -99,6 +99,9 @@ async def test_a_viewer_may_look_and_never_act(providers: Providers, client: htt
     for each in (notice_id, uuid7()):
         acted = await client.post(f"/v1/notices/{each}:not-ours", json=said, headers=viewer)
         assert (acted.status_code, acted.json()["code"]) == (403, "forbidden")
+    for path in ("", f"/{notice_id}"):
+        read = await client.get(f"/v1/notices{path}", headers=asking(PROVIDER, role=Role.AUDITOR))
+        assert (read.status_code, read.json()["code"]) == (403, "forbidden"), "an auditor reads no notices"
 
 
 # -- The providers' service, assembled.

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.authority import Role
 from shared.core.contracts.answers import (
+    CaseAcceptedClear,
     ItemStatement,
     NoticeStatements,
     RetentionStatement,
     WithdrawalAnswer,
 )
+from shared.core.contracts.registry import CASE_ACCEPTED
 from shared.core.ids import uuid7
+from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.core.vocabulary.judgement import RetentionClass
 from shared.platform.database.transactions import RowScope
@@ -31,6 +35,8 @@ from tests.services.deliveries import (
     PROVIDER,
     issued,
     notice_withdrawn,
+    numbered,
+    received,
 )
 from tests.services.industry.provider import Providers, disowning
 from tests.support.builders import settlement
@@ -146,6 +152,22 @@ async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers:
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         row = await session.driver.fetchrow("SELECT wrapped_key, record FROM received WHERE subject = $1", erased)
     assert tuple(row) == (None, b"")
+
+
+async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Providers) -> None:
+    referral_id, edge_id = uuid7(), uuid7()
+    async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
+        await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
+        await session.driver.execute(_EDGE, edge_id, referral_id, PROVIDER, AGENCY, uuid7())
+    assert await providers.receive(case_accepted(referral_id), case_accepted(uuid7())) == [None, "answer_unmatched"]
+    async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "read")) as session:
+        answer = await session.driver.fetchval("SELECT answer FROM edge WHERE edge_id = $1", edge_id)
+    assert answer == "accepted"
+
+
+def case_accepted(referral_id: UUID) -> Received:
+    clear = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
+    return received(CASE_ACCEPTED, clear, subject=referral_id, sender=AGENCY, recipient=PROVIDER)
 
 
 async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers: Providers) -> None:

@@ -144,6 +144,18 @@ async def test_a_state_would_go_if_nobody_looked_at_the_clocks(monkeypatch: pyte
         assert streams.relay.check() == Check("relay", True)
 
 
+async def test_states_wait_while_the_documents_are_not_fresh() -> None:
+    why = ["beat_late"]
+    streams = Streams(documents=lambda: why[0])
+    async with streams.at_work():
+        (answer,) = await streams.send(WireRole.ANSWER)
+        states = await streams.send(WireRole.STATE)
+        await until(lambda: streams.held() == [answer])
+        await until(lambda: streams.relay.check() == Check("relay", True, "beat_late"))
+        why[0] = ""
+        await until(lambda: streams.held() == [answer, *states])
+
+
 class Loads:
     """Counts the reads of segments of the ordinary stream to a peer."""
 

@@ -120,6 +120,16 @@ def _unknown_child(random: Random, tree: etree._Element) -> None:
     )
 
 
+def _renamed(random: Random, tree: etree._Element) -> None:
+    one = random.choice(list(tree.iter()))
+    one.tag = f"{one.tag}{random.choice('XYZ')}"
+
+
+def _another_namespace(random: Random, tree: etree._Element) -> None:
+    one = random.choice(list(tree.iter()))
+    one.tag = f"{{http://elsewhere.example/{random.randrange(10**6)}}}{etree.QName(one).localname}"
+
+
 def _twice(random: Random, tree: etree._Element) -> None:
     repeatable = {"ActionRequest", "RequestValue", "RequestSubtype"}
     named = [e for e in tree.iter() if e.getparent() is not None and etree.QName(e).localname not in repeatable]
@@ -137,11 +147,23 @@ def _text_out_of_form(random: Random, tree: etree._Element) -> None:
     random.choice(bound).text = f"no {random.randrange(10**6)}"
 
 
+def _attribute(random: Random, tree: etree._Element) -> None:
+    random.choice(list(tree.iter())).set(f"unlisted{random.randrange(10**6)}", "x")
+
+
+def _words_between(random: Random, tree: etree._Element) -> None:
+    random.choice([each for each in tree.iter() if len(each)]).text = "words"
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     _unknown_child,
+    _renamed,
+    _another_namespace,
     _twice,
     _out_of_order,
     _text_out_of_form,
+    _attribute,
+    _words_between,
 )
 
 

@@ -16,7 +16,7 @@ from shared.core.authority import Authority, Role
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.core.contracts.base import Contract
 from shared.core.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
-from shared.core.contracts.registry import WITHDRAWAL_ACKNOWLEDGED, MessageType
+from shared.core.contracts.registry import ALL, BETWEEN_PARTIES, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.core.errors import Refused
 from shared.core.protocol.origin import ReferralState
 from shared.core.vocabulary.answers import (
@@ -257,3 +257,9 @@ def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.
     finally:
         states._transitions.cache_clear()
         states.standings.cache_clear()
+
+
+def test_every_message_between_parties_is_told_by_a_row() -> None:
+    between = {message for message in ALL if message.family in BETWEEN_PARTIES}
+    assert {row.message for row in ACTS if row.message} == between
+    assert {row.roles for row in ACTS if row.cause in (Cause.ACT, Cause.TIMER)} == {frozenset({Role.SERVICE})}

@@ -6,6 +6,7 @@ Both give the same result for every list of headers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -82,3 +83,27 @@ def test_a_signed_message_in_order_is_decoded_at_once(envelope: Envelope) -> Non
     assert decoded == envelope
     assert decoded is not None
     assert decoded.attributes.texts == envelope.attributes.texts
+
+
+changes = st.tuples(
+    st.sampled_from(["also", "again", "without", "other"]),
+    st.sampled_from([*NAMES, "CE_id", "ce_xmore", "salt", "Content-Type", ""]),
+    st.none() | st.sampled_from(ODD),
+)
+
+
+@given(signed, st.lists(changes, max_size=3), st.randoms())
+def test_both_ways_say_the_same(envelope: Envelope, drawn: list[tuple[str, str, bytes | None]], order: Random) -> None:
+    headers: Headers = list(encode_headers(envelope))
+    for kind, name, value in drawn:
+        if kind == "also":
+            headers.insert(order.randrange(len(headers) + 1), (name, value))
+        elif kind == "again":
+            headers += [pair for pair in headers if pair[0] == name]
+        elif kind == "without":
+            headers = [pair for pair in headers if pair[0] != name]
+        else:
+            headers = [(each, value if each == name else old) for each, old in headers]
+    if order.random() < 0.5:
+        order.shuffle(headers)
+    agrees(headers)

@@ -17,7 +17,7 @@ from shared.core.ids import uuid7
 from shared.core.protocol.accept import RejectedRecord, accept, accept_batch
 from shared.core.protocol.message import Received, Record, compose
 from shared.core.protocol.read_capabilities import own_reads
-from shared.core.protocol.record_table import RECORD_TABLE, Fate, row_for
+from shared.core.protocol.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.core.routing.documents import DocumentStore
 from shared.core.vocabulary.routing import PartyStatus
 from tests.shared.core.protocol.wrong_records import (
@@ -215,3 +215,7 @@ def undecided(messages: Sequence[MessageType]) -> list[str]:
 def test_a_message_with_an_edge_states_what_it_is_derived_from() -> None:
     assert undecided(ALL) == []
     assert undecided([replace(REFERRAL_WITHDRAWN, edge=True)]) == ["referral_withdrawn"]
+
+
+def test_what_the_origin_may_have_decided_again_is_refused_and_not_parked() -> None:
+    assert {row_for(code).fate for code in DECIDE_AGAIN} == {Fate.REFUSE}

@@ -113,3 +113,8 @@ def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) ->
     [record] = forged(here, [replace(made, recipient="gone.example")], instance="law_enforcement")
     with pytest.raises(Refused, match="recipient_not_served"):
         accept(record, here.reader("hotline"))
+
+
+def test_every_message_has_a_cell_and_every_cell_is_there_once() -> None:
+    assert {cell.message for cell in cells()} == set(ALL)
+    assert len(set(cells())) == len(cells())

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shared.core.contracts.referral import NumberedItem, ReferralRecord, ReferralSubmission
 from shared.core.protocol.facts import UNKNOWN, closed
 from shared.core.protocol.prepare import Prepared
-from tests.support.builders import HOTLINE
+from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, World, merged
 from tests.support.preparing import prepare
 
@@ -114,3 +114,11 @@ def test_only_the_service_says_what_was_cut_from_an_address(here: World) -> None
 def test_a_sender_gives_no_numbers(field: str) -> None:
     with pytest.raises(ValidationError, match="extra_forbidden"):
         submission(items=first(**{field: 1}))
+
+
+def test_times_are_no_finer_than_they_need_be() -> None:
+    filed = submission(observed_at="2026-05-03T08:00:00.987Z")
+    assert filed.model_dump(mode="json")["observed_at"] == "2026-05-03T08:00:00.000Z"
+    for finer in ("2026-05-03T08:00:00Z", "2026-05-03T00:00:00.000Z"):
+        with pytest.raises(ValidationError, match="day_form"):
+            submission(items=first(hosting=[{"provider": PROVIDER, "observed_on": finer}]))

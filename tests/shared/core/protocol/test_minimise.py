@@ -236,3 +236,16 @@ def test_a_kind_of_recipient_that_has_no_list_gets_no_record(kind: PartyKind) ->
     else:
         with pytest.raises(Refused, match="recipient_without_list"):
             referral_record({"incident_kind": "csam", "items": []}, kind, [], withheld=())
+
+
+@pytest.mark.parametrize("kind", [PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT])
+@pytest.mark.parametrize("withheld", [(), *((field,) for field in WithheldField), tuple(WithheldField)])
+def test_values_travel_unchanged(kind: PartyKind, withheld: tuple[WithheldField, ...]) -> None:
+    whole = record()
+    hidden = {*map(str, withheld)} | ({"subject_accounts"} if kind is PartyKind.HOTLINE else set())
+
+    def shown(held: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in held.items() if name not in hidden}
+
+    sent = referral_record(whole, kind, range(2), withheld=withheld)
+    assert sent == shown(whole) | {"items": [shown(item) for item in whole["items"]]}

@@ -19,6 +19,7 @@ from shared.core.guard.tripwire import PART_BYTES, trips, trips_by_part
 from shared.features.filing.service import alarms as module
 from shared.features.filing.service.alarms import AlarmKind, Alarms
 from shared.platform.observability.logs import configure_logs
+from shared.platform.observability.metrics import ALARMS
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
 from tests.support.manual_clock import ManualClock
@@ -193,3 +194,15 @@ def test_every_kind_has_its_page_and_the_table_takes_no_other() -> None:
     allowed = re.search(r"alarm_kind CHECK \(\s*kind IN \(([^)]*)\)", tables)
     assert allowed is not None
     assert re.findall(r"'(\w+)'", allowed[1]) == described
+
+
+async def test_five_hundred_refusals_raise_one_alarm_over_two_processes(lines: io.StringIO) -> None:
+    kept = Kept()
+    first, second = Process(kept), Process(kept)
+    before = ALARMS.labels("refused")._value.get()
+    for _ in range(250):
+        first.alarms.judged(PARTY, 1, 1)
+        second.alarms.judged(PARTY, 1, 1)
+    await first.tell()
+    assert await told(second, lines) == ["refused"]
+    assert (ALARMS.labels("refused")._value.get() - before, len(kept.rows)) == (1, 1)
