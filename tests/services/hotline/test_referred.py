@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import httpx
@@ -31,6 +33,7 @@ from tests.services.hotline.test_holds import (
 )
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.running import until
 
 pytestmark = pytest.mark.usefixtures("planned")
 
@@ -90,6 +93,27 @@ async def passed(origin: Origin, client: httpx.AsyncClient) -> tuple[UUID, str, 
     referral_id, _ = await filed(client)
     first, *_ = await agencies_of(origin, referral_id)
     return referral_id, first, await referred(origin, referral_id, first)
+
+
+async def test_its_answer_may_wait_for_the_transaction_that_makes_its_edge(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    """The statement and the answer come from two instances, so two transactions apply them at once."""
+    referral_id, _, statement = await passed(origin, client)
+    accepted = said("case_accepted", referral_id, OTHER, number=1)
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.fetch("SELECT FROM edge WHERE subject = $1 FOR UPDATE", referral_id)
+        both = []
+        for waiting, message in enumerate((statement, accepted), start=1):
+            both.append(asyncio.create_task(applied(origin, message)))
+            await until(partial(are_blocked, origin, waiting))
+    assert await asyncio.gather(*both) == [[None], [None]]
+
+
+async def are_blocked(origin: Origin, count: int) -> bool:
+    """Return whether this many other connections to the database wait for a lock."""
+    blocked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return len(await origin.database.fetch(blocked)) >= count
 
 
 async def test_what_it_asks_its_origin_can_answer(origin: Origin, client: httpx.AsyncClient) -> None:

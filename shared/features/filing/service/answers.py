@@ -88,7 +88,11 @@ class EdgeAnswers:
             return {}
         for each in self.followers:
             await each.lock(messages)
-        edges = await self.edges.answerable([UUID(message.subject) for message in messages])
+        subjects = [UUID(message.subject) for message in messages]
+        edges = await self.edges.answerable(subjects)
+        if any((UUID(message.subject), message.sender) not in edges for message in messages):
+            # Another transaction may have committed an edge while the first query waited for its locks.
+            edges = await self.edges.answerable(subjects)
         # Read after the edges are locked, so that no other transaction decides about an act on them.
         judged = await self.edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         await self._read(messages)
