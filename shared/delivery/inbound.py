@@ -35,8 +35,8 @@ from shared.delivery.judgement import (
     KnownOutcome,
     decide,
     kind_of,
+    list_awaiting_edges,
     list_begun_tracks,
-    list_behind,
     read_edge,
 )
 from shared.delivery.sending import OUTCOMES, Handler, Settlement, Unit, move_gathered, note_reads
@@ -152,7 +152,10 @@ class PartyInbound:
         await scope.tx.add_operator_lines(lines)
 
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
-        """Pass fresh messages to the features; again, those that followed a refused one or came before their edge."""
+        """Pass fresh messages to the features.
+
+        Messages that followed a refused one, or came before their edge, are passed again.
+        """
         hand_over = self._hand_over if is_careful else self._apply
         known: dict[int, KnownOutcome | None] = {}
         refusals: dict[UUID, str] = {}
@@ -163,7 +166,8 @@ class PartyInbound:
             of_features = [each for each in fresh if each.message.family is not Family.FACT]
             refusals |= await hand_over(of_features) if of_features else {}
             judgement.forget(refusals)
-            behind = list_behind(of_features, refusals)
+            received = [each.received for each in arrivals if each.received is not None]
+            behind = list_awaiting_edges(received, of_features, refusals)
             refusals = {each: code for each, code in refusals.items() if each not in behind}
             planned = [
                 at
@@ -256,7 +260,7 @@ class PartyInbound:
                 )
 
     async def _try_behind(self, scope: Scope, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
-        """Try the messages again that wait for an act on the same track, or for an edge, and now have it."""
+        """Try waiting messages again whose act or edge these messages have brought."""
         settled: dict[str | None, set[UUID]] = {}
         applied = [each.received for each, outcome in pairs if outcome.kind is OutcomeKind.APPLIED and each.received]
         for each, outcome in pairs:

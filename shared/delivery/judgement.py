@@ -5,7 +5,7 @@ A repeated edge or act has no second effect. An edge with other content needs a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -206,7 +206,7 @@ def decide(each: Arrival, known: KnownOutcome | None, refusals: Mapping[UUID, st
 
 
 def list_begun_tracks(messages: Iterable[Received]) -> set[UUID]:
-    """Return the tracks of the agencies to which these messages pass a case. Their answers may have come first."""
+    """Return the tracks of the agencies to which these messages pass a case. Their answers may have arrived before."""
     return {
         key_of(each.recipient, each.clear.agency, subject=each.subject_id)
         for each in messages
@@ -214,9 +214,11 @@ def list_begun_tracks(messages: Iterable[Received]) -> set[UUID]:
     }
 
 
-def list_behind(messages: Sequence[Received], refusals: Mapping[UUID, str]) -> set[UUID]:
-    """Return the messages that wait for an edge which another of these messages has made."""
-    begun = list_begun_tracks(each for each in messages if each.message_id not in refusals)
+def list_awaiting_edges(
+    messages: Iterable[Received], fresh: Iterable[Received], refusals: Mapping[UUID, str]
+) -> set[UUID]:
+    """Return those of a batch's messages that wait for an edge which a fresh message has brought."""
+    begun = list_begun_tracks(each for each in fresh if each.message_id not in refusals)
     return {
         each.message_id
         for each in messages

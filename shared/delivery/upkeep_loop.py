@@ -127,7 +127,7 @@ class UpkeepLoop:
 
     async def _retry_page(self, writer: str, after: tuple[datetime, UUID] | None) -> list[OpenException]:
         async with self.scopes.open() as scope:
-            # As a batch of this writer does: no exception ends meanwhile.
+            # As a batch of this writer does. Another writer's batch may still end one that waits for its edge.
             await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
             rows = await scope.tx.list_exceptions(writer=writer, kinds=RETRIED, after=after, rows_max=RETRIED_MAX)
             if rows:

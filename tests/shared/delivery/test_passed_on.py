@@ -17,7 +17,7 @@ from tests.support.builders import POLICE, draft
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import World
 
-OTHER = "police-de.example"
+OTHER, THIRD = "police-de.example", "police-be.example"
 
 
 class Edges(Applied):
@@ -33,28 +33,28 @@ class Edges(Applied):
         return codes
 
 
-def passed_on(referral_id: UUID) -> Draft:
-    """Return the first agency's statement that the case is passed on."""
+def passed_on(referral_id: UUID, agency: str = OTHER, by: str = POLICE) -> Draft:
+    """Return an agency's statement that it passes the case on."""
     first = answer(CASE_ACCEPTED, referral_id, 1)
-    new = {"agency": OTHER, "reason": "suspect_elsewhere", "from_edge_id": str(uuid4()), "edge_id": str(uuid4())}
+    new = {"agency": agency, "reason": "suspect_elsewhere", "from_edge_id": str(uuid4()), "edge_id": str(uuid4())}
     return draft(
         referral_id,
         message=CASE_REFERRED,
-        sender=POLICE,
+        sender=by,
         recipient=first.recipient,
         recipient_instance="hotline",
         clear=first.clear | new,
     )
 
 
-def answers_of_other(referral_id: UUID) -> list[Draft]:
-    """Return two answers of the second agency."""
+def answers_of(agency: str, referral_id: UUID) -> list[Draft]:
+    """Return two answers of an agency."""
     both = (answer(CASE_ACCEPTED, referral_id, 1), answer(CASE_DECLINED, referral_id, 2))
     return [
         draft(
             referral_id,
             message=each.message,
-            sender=OTHER,
+            sender=agency,
             recipient=each.recipient,
             recipient_instance="hotline",
             clear=each.clear,
@@ -69,7 +69,7 @@ async def test_answers_from_an_agency_that_gets_the_case_wait_for_its_edge_and_n
     hotline: Site, here: World, sizes: Sequence[int], place: int
 ) -> None:
     referral_id = uuid7()
-    messages = answers_of_other(referral_id)
+    messages = answers_of(OTHER, referral_id)
     messages.insert(place, passed_on(referral_id))
     hotline.handler = Edges()
     for size in sizes:
@@ -78,8 +78,16 @@ async def test_answers_from_an_agency_that_gets_the_case_wait_for_its_edge_and_n
     assert await hotline.exceptions() == []
 
 
+async def test_a_case_is_passed_on_twice_in_one_batch(hotline: Site, here: World) -> None:
+    referral_id = uuid7()
+    hotline.handler = Edges()
+    batch = [*answers_of(THIRD, referral_id), passed_on(referral_id, THIRD, OTHER), passed_on(referral_id)]
+    outcomes = await hotline.take(here.written(batch, "law_enforcement"))
+    assert told(outcomes) == [("applied", None)] * 4
+
+
 async def test_answers_to_another_referral_go_on_waiting(hotline: Site, here: World) -> None:
     hotline.handler = Edges()
-    batch = [*answers_of_other(uuid7()), passed_on(uuid7())]
+    batch = [*answers_of(OTHER, uuid7()), passed_on(uuid7())]
     outcomes = await hotline.take(here.written(batch, "law_enforcement"))
     assert told(outcomes) == [("waiting", "act_awaited")] * 2 + [("applied", None)]
