@@ -305,11 +305,13 @@ class StreamRelay:
     async def _note(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
         """Move the pointer of a stream to its last append; return False if the tables contradict it.
 
-        An append that could not be noted is noted later, and not repeated.
+        Handed records that could not be noted are noted later, and not appended again.
         """
         batch = self._unnoted.get((peer, lane))
         if batch is None:
             return True
+        if has_lost or batch.since is None:
+            del self._unnoted[peer, lane]  # if this note fails, these records are appended again
         self._noted_s[peer, lane] = monotonic()
         if has_lost:
             async with self._scopes.open() as scope:
