@@ -167,7 +167,8 @@ _Key = TypeVar("_Key")
 class Shares:
     """The numbers of places of one holder (a key, session or address), of one party and of the instance.
 
-    `waiting`: requests of one holder that wait for a place, for at most `wait_s` seconds.
+    `waiting`: requests of one holder that wait for a place, for at most `wait_s` seconds. `keeps_first`: a key or
+    session without a place gets its first one at once, beyond the shares of party and instance.
     """
 
     of_holder: int
@@ -175,6 +176,7 @@ class Shares:
     of_instance: int
     waiting: int = 0
     wait_s: float = 1.0
+    keeps_first: bool = True
 
 
 #: A link or a provider's answer costs a query or a request to the provider, and the pool has eight connections.
@@ -182,7 +184,7 @@ SIGN_IN: Final = Shares(of_holder=2, of_party=4, of_instance=4, waiting=50, wait
 
 
 class PlacePool:
-    """The places of one process. A key or session without a place always gets its first one."""
+    """The places of one process. Free places go to one request of each holder that waits, in turn."""
 
     def __init__(self, budget: str, shares: Shares) -> None:
         """Set up the pool. `budget` is the name that clients see."""
@@ -211,9 +213,9 @@ class PlacePool:
     def has_room(self, principal: Principal) -> bool:
         """Return whether the principal may take one more place now."""
         held = self.of_holder[principal]
-        if held == 0 and principal.party is not None:
-            return True
         shares = self._shares
+        if held == 0 and principal.party is not None and shares.keeps_first:
+            return True
         within_party = principal.party is None or self.of_party[principal.party] < shares.of_party
         return held < shares.of_holder and within_party and self.held < shares.of_instance
 

@@ -26,7 +26,7 @@ from shared.platform.http.identity import Identity
 #: Runs an act within its transaction and returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 #: An act takes one of the pool's eight connections. Two are left for reads, and for messages that arrive.
-ACTS: Final = Shares(of_holder=2, of_party=2, of_instance=6, waiting=100, wait_s=5.0)
+ACTS: Final = Shares(of_holder=2, of_party=2, of_instance=6, waiting=100, wait_s=5.0, keeps_first=False)
 
 
 class Acts:
@@ -76,7 +76,7 @@ class Acts:
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
         async with (
-            self._places.place(Principal(identity.party, identity.party)),
+            self._places.place(Principal(identity.party, identity.actor)),
             self._database.transaction(RowScope([identity.party], identity.role, action)) as session,
         ):
             claimed = await claim(session.driver, identity.party, key, body_hash=wanted)

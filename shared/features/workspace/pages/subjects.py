@@ -14,7 +14,7 @@ from starlette.responses import Response
 from shared.core.acts.act import Act
 from shared.core.acts.states import may_come_in, personal, states
 from shared.core.contracts.base import Contract
-from shared.core.errors import Refused, not_found
+from shared.core.errors import Refused, RetryLater, not_found
 from shared.core.protocol.revision_diff import RevisionDiff
 from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.core.vocabulary.reveal import RevealReason
@@ -199,6 +199,8 @@ class SubjectPages:
             try:
                 await self._done(asked, row, each, said=said, beside=f".{each}")
                 results.append((each, None))
+            except RetryLater:
+                raise  # the same form may be sent again: what was done is not done again
             except Refused as error:
                 results.append((each, error))
         return self._frame.page(asked, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})

@@ -24,16 +24,18 @@ class SlowActs:
         self._acts = Acts(database)
         self.release = asyncio.Event()
         self.begun: Counter[str] = Counter()
+        self.actors: list[str] = []
 
-    async def do(self, party: str) -> str:
+    async def do(self, party: str, actor: str = "machine") -> str:
         """Do one act of a party; return its status, or the code of its refusal."""
 
         async def act(_session: Session) -> dict[str, object]:
             self.begun[party] += 1
+            self.actors.append(actor)
             await self.release.wait()
             return {}
 
-        identity, key = Identity(party, Role.MACHINE, "agency", exercise=True, actor=party), read_key(str(uuid7()))
+        identity, key = Identity(party, Role.MACHINE, "agency", exercise=True, actor=actor), read_key(str(uuid7()))
         wanted = body_hash("/v1/cases:batch", b"{}")
         try:
             status, _ = await self._acts.done(identity, "act", roles={Role.MACHINE}, key=key, wanted=wanted, act=act)
@@ -70,3 +72,13 @@ async def test_beyond_a_hundred_that_wait_a_party_is_told_to_come_back(slow: Slo
     tasks = await slow.begin(*["greedy"] * (ACTS.of_party + ACTS.waiting + 3))
     slow.release.set()
     assert Counter(await asyncio.gather(*tasks)) == {"202": ACTS.of_party + ACTS.waiting, "budget_exceeded": 3}
+
+
+async def test_an_officer_of_the_party_has_the_next_turn(slow: SlowActs) -> None:
+    tasks = await slow.begin(*["greedy"] * (ACTS.of_party + ACTS.waiting))
+    officer = asyncio.create_task(slow.do("greedy", "officer"))
+    await asyncio.sleep(0)
+    slow.release.set()
+    assert {*await asyncio.gather(*tasks, officer)} == {"202"}
+    assert slow.actors.index("officer") <= ACTS.of_party + 1
+    assert slow.begun.total() == ACTS.of_party + ACTS.waiting + 1
