@@ -224,7 +224,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(not_found())
     refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
-    return problem(refusal, {"Allow": ", ".join(_allowed_methods(request))})
+    allowed = {"Allow": ", ".join(_allowed_methods(request))}
+    return problem(refusal, allowed if error.status_code == 405 else error.headers)
 
 
 def _allowed_methods(request: Request) -> list[str]:
