@@ -308,7 +308,7 @@ class ScopeFactory:
 def _scope(
     instance: str, session: Session, subjects: Subjects, *, inbound: Inbound, composer: SegmentComposer, now: datetime
 ) -> Scope:
-    """Return a scope of messaging on a transaction. A large one is sealed in a thread of its own."""
+    """Return a scope of messaging on a transaction. Many messages are sealed in a thread of their own."""
     return Scope(
         instance,
         AUDIT,

@@ -78,7 +78,9 @@ _ACKNOWLEDGED: Final = frozenset({ClockDue.ACKNOWLEDGEMENT})
 _MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
 _REPORTED: Final = _ACKNOWLEDGED | {ClockDue.FEEDBACK, ClockDue.CLAIM}
 _DONE: Final[Mapping[AnswerState, frozenset[ClockDue]]] = {
-    **dict.fromkeys(AnswerState, frozenset[ClockDue]()),
+    **dict.fromkeys(
+        (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED), frozenset[ClockDue]()
+    ),
     **dict.fromkeys((AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED), _ACKNOWLEDGED),
     # The statement about the last item is the provider's answer. A person at the origin handles rejected items.
     **dict.fromkeys(
