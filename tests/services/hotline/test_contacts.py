@@ -14,7 +14,7 @@ from shared.delivery.sending import Unit
 from shared.features.contacts.effects import suggest
 from shared.features.filing.store.edges import PostgresEdges
 from shared.platform.database.failure_isolation import ClaimedBatch
-from shared.platform.observability.metrics import REGISTRY
+from shared.platform.observability.metrics import REGISTRY, SUBJECTS_ASIDE
 from tests.services.hotline.origin import APPLYING, KEK, Origin, applied, said
 from tests.services.hotline.test_duplicates import at, linked, spellings
 from tests.support.exchange_world import opened
@@ -170,6 +170,7 @@ async def test_an_instance_without_a_key_to_seal_for_is_told_nothing(
     referral_id = await filed(origin, "unsealable")
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
     monkeypatch.setattr(origin.world.documents.directory, "sealing_key", lambda *_: None)
+    SUBJECTS_ASIDE.set(0)
     assert await told(origin) == set()
     assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0, "it is no failure"
 
