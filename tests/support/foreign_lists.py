@@ -103,8 +103,8 @@ async def must_stand(databases: Databases, kinds: Kinds, sample: str, audit: asy
             if (row["party"], row["external_ref"]) not in known or row["state"] == "withdrawn":
                 continue
             subject = str(row["referral_id"])
-            if row["work_reason"] and row["work_reason"] not in OF_EDGES:
-                found.add((row["party"], subject, "", "", row["work_reason"]))
+            if row["unrouted_reason"] and row["unrouted_reason"] not in OF_EDGES:
+                found.add((row["party"], subject, "", "", row["unrouted_reason"]))
             p0 = known[row["party"], row["external_ref"]] == P0
             for edge in await each.fetch(
                 "SELECT recipient, notice_id, message_id, state FROM edge WHERE referral_id = $1"
