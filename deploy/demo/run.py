@@ -17,8 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
-from deploy.accounting.run import print_accounts, reconciled
-from deploy.demo.steps import begin_steps
+from deploy.accounting.run import print_accounts
+from deploy.demo.steps import begin_steps, settled_accounts
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.devstack.supervisor import Supervisor
@@ -70,12 +70,14 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         asyncio.run(_say_links(stack.endpoints, state))
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print(text_of("report", report))
-        print_accounts(Console(width=None if Console().is_terminal else 200), report["accounting"])
         # Sample parties answer every subject; in a story each party follows the story instead.
         with supervisor.resting("sandbox-"):
             report["stories"] = asyncio.run(_play_stories(state))
-            report["seconds"]["stories"] = round(monotonic() - started, 1)
             print(text_of("stories", report))
+            report["accounting"] = asyncio.run(settled_accounts(stack.endpoints)).as_json()
+            report["seconds"]["end"] = round(monotonic() - started, 1)
+            print_accounts(Console(width=None if Console().is_terminal else 200), report["accounting"])
+            say_on_stderr(f"end after {report['seconds']['end']} s")
             if report_file is not None:
                 report_file.write_text(json.dumps(report, indent=2))
             told_otherwise = [each for story in report["stories"] for each in story["differences"]]
@@ -174,12 +176,10 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
             "lists": await steps.lists_of_parties(),
             "feedback": await steps.feedback(of[PartyKind.LAW_ENFORCEMENT]),
             "flow": {"referral_id": str(referral_id), "messages": await steps.flow_of(referral_id, withdrawn)},
-            "accounting": (await reconciled(endpoints)).as_json(),
             "urls": endpoints.http,
             "input": {
                 "sample": str(state / "sample.jsonl"),
                 **{name: str(state / f"{name}.json") for name in ("directory", "policy")},
             },
         }
-    note("end", monotonic())
     return report | {"seconds": seconds}

@@ -21,6 +21,9 @@ import httpx
 from client.api import CausewayClient, in_batches, stated
 from client.problem import ApiProblem
 from client.views import DeadlineView
+from deploy.accounting.book import Reconciliation
+from deploy.accounting.run import reconciled
+from deploy.accounting.streams import IN_FLIGHT
 from deploy.sample.generator import SampledReferral
 from deploy.scenarios.player import PartyKey
 from deploy.site.endpoints import Endpoints
@@ -258,6 +261,19 @@ async def _feedback_due(client: CausewayClient) -> list[DeadlineView]:
     others = {row.subject for row in first if row.due != "feedback"}
     later = [row for subject in others async for page in client.due(subject=subject) for row in page.items]
     return [row for row in (*first, *later) if row.due == "feedback"]
+
+
+async def settled_accounts(endpoints: Endpoints) -> Reconciliation:
+    """Reconcile once audit has read the last message, or at the time limit."""
+    found: Reconciliation
+
+    async def is_settled() -> bool:
+        nonlocal found
+        found = await reconciled(endpoints)
+        return not (found.differences or found.messages[IN_FLIGHT])
+
+    await _until(is_settled)
+    return found
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], pause_s: float = 0.5) -> None:
