@@ -1,1 +1,1 @@
-"""Audit: an entry for every record on every topic, for auditors to follow. It keeps no body. README.md says more."""
+"""Audit: an entry for every message of every instance, for auditors to follow, without its body. See README.md."""

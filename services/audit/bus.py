@@ -60,7 +60,7 @@ _LOST: Final = frozenset({PartitionStatus.GAP, PartitionStatus.TRUNCATED})
 
 
 class AckWriter:
-    """Gives the acknowledgements that are due, while this process holds the reader's lease."""
+    """The writer of due acknowledgements, while this process holds the reader's lease."""
 
     def __init__(self, entries: PostgresEntries, log: KafkaLog, *, key: SigningKey, clock: Clock) -> None:
         self._entries = entries
@@ -137,7 +137,7 @@ class AckWriter:
 
 @dataclass(eq=False)
 class AuditConsumer:
-    """Stores the messages of all inboxes, new topics included, and acknowledges them to their writers.
+    """The reader that stores the messages of all inboxes, new topics included, and acknowledges them to their writers.
 
     Only the process that holds the `lease` reads and acknowledges.
     """

@@ -76,7 +76,7 @@ class StreamBatch:
 
 
 class StreamVerifier:
-    """Verifies one partition. In audit's own topics, copies of other pairs' messages are verified too.
+    """The verifier of one partition. In audit's own topics, it verifies copies of other pairs' messages too.
 
     Records below `next_offset` were stored before; they are verified only for the proofs among them.
     """
@@ -155,7 +155,7 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
 
 
 async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, reading: Reading) -> None:
-    """Store batches of different partitions in one transaction. Only messages that audit already has are skipped.
+    """Store batches of different partitions in one transaction. Messages that audit already has are skipped.
 
     Records without a number have no proven writer, so they are counted by the day (`domain.entries.folded_as`). Rows
     are locked in the order of pairs. Raises `Unavailable`.
@@ -239,7 +239,7 @@ async def note_replaced(
 ) -> bool:
     """Compare records that were read before with their entries; return whether the topic now has other records.
 
-    In that case the topic lost its tail and grew again. The loss is stored, and the position returns to its first
+    In that case the topic lost its end and grew again. The loss is stored, and the position returns to its first
     offset. Raises `Unavailable`.
     """
     pair, life = pair_of(place.topic), PartitionId(place.topic, topic_id, place.partition)

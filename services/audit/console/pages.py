@@ -159,7 +159,7 @@ class FlowPages:
         return self.frame.page(asked, "accesses.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _reconciliation(self, asked: PageInput) -> Response:
-        """Show the operator's comparison of all ledgers, within the scope. Differences come first."""
+        """Show the operator's reconciliation of all sides, within the scope. Differences come first."""
         look, cursor = self._look(asked), asked.query("cursor")
         shown = await use_cases.show_accounts(look, cursor=cursor, entries=self.entries)
         views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}

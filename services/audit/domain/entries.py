@@ -12,7 +12,7 @@ from shared.core.authority import Authority, Permit, Role
 
 
 class EntryKind(StrEnum):
-    """The kind of an entry. The ledger adds the kinds that arise outside Kafka and outside audit's reading."""
+    """The kind of an entry: that of a record, or audit's own for a loss or a conflict."""
 
     RECORD = "record"
     DECISION = "decision"

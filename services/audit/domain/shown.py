@@ -49,9 +49,9 @@ class Partition:
 class ScopeSet(NamedTuple):
     """The scope of an auditor: parties and instances whose entries the auditor may read.
 
-    `parties` are in scope. All parties of each of `instances` are in scope, so that its topics have no other pair.
-    `places` are instances that serve a party in scope, or have served it. Audit is never among these, because its
-    topics hold the statements of every instance.
+    `parties` are in scope. `instances` are those whose parties are all in scope, so every pair of their topics is, too.
+    `places` are instances that serve a party in scope, or have served it. Audit is in neither, because its topics have
+    the statements of every instance.
     """
 
     parties: frozenset[str]
@@ -252,7 +252,7 @@ class AccountDifference(Contract):
 
 
 class Accounts(Contract):
-    """One reconciliation by the operator's tool, from the ledgers of all sides.
+    """One reconciliation by the operator's tool, from the databases of all sides.
 
     Days before `sealed_until` are sealed.
     """
