@@ -3,7 +3,7 @@
 A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
 number of the message is taken; a person sees it as a dead letter.
 
-A verified record as bytes is kept encrypted for exceptions, and for evidence:
+Three forms in bytes follow. The first is a verified record as it arrived:
 
     version · partition · offset · broker time in µs · topic id · parts
 
@@ -11,18 +11,19 @@ Each part is its length (4 bytes, all ones for an absent part) and its bytes. Th
 then the name and value of each header, then wrap, salt and proof. The name is absent where the header is at the place
 that `COVERED` gives it. The sealed part stays sealed.
 
+An exception stores the second form, the first one encrypted, because its clear part may have passed no check. The row,
+with its data key, is deleted when the exception ends.
+
     version · wrapped data key · encrypted record
 
-An exception stores this form, because its clear part may have passed no check. The row, with its data key, is deleted
-when the exception ends.
+A recipient stores the third form of a received record, encrypted, also as evidence. It has the record without its
+sealed part, with covered headers alone and without its topic's id, and the opened part.
 
     message key · nonce · length (4) and stored text · salt · proof, unless it is stored apart
 
     text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record;
           compressed against the edge and the ids, which its row has
 
-A recipient stores this form of a received record, encrypted: the record without its sealed part, with covered headers
-alone and without its topic's id, and the opened part.
 Salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key, it has
 the same bytes.
 """

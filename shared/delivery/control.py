@@ -1,4 +1,4 @@
-"""The letters of the protocol's own messages: outcomes, resync requests and holdings, from instance to instance.
+"""Bodies of the protocol's own messages: outcomes, resync requests and holdings, from instance to instance.
 
 Their headers are those of any message. Sender and recipient are the two instances, the subject is the message's own id,
 and no part is sealed.
@@ -32,7 +32,7 @@ class ControlLetterWriter:
         self._clock = clock
 
     def __call__(self, peer: str, role: WireRole, body: ControlBody) -> DraftBody:
-        """Return the letter of one message to a peer."""
+        """Return the body of one message to a peer."""
         now = self._clock.now()
         message_id = coarse_uuid7(now)
         attributes = Attributes(

@@ -177,7 +177,7 @@ class PartyInbound:
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
 
     async def _hold_answers(self, scope: Scope, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        """Let an answer wait behind an exception of its track: the features would judge it for good without that."""
+        """Make an answer wait for an exception of its track: without that, the features would judge it for good."""
         answers = {_track_of(each) for each in arrivals if each.named.role is WireRole.ANSWER}
         tried = self._trying | {each.named.message_id for each in arrivals}
         kept: set[tuple[str, UUID] | None] = {*await _find_kept(scope, answers, without=tried)}

@@ -64,8 +64,9 @@ class Arrival:
 class KnownOutcome(NamedTuple):
     """The outcome of a message that is not passed to a feature. `code` None: applied, without an effect.
 
-    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch with the same edge
-    or act. `below`: a message with a revision that is not lower. The features' answer on these two applies to it, too.
+    `held`: the revision that is held, with `revision_not_above`. `like`: the earlier message of this batch with the
+    same edge or act; the features' answer on it applies here, too. `below`: an earlier message of this batch with the
+    same or a higher revision of the edge; if the features refuse it, this message is judged again.
     """
 
     code: str | None = None

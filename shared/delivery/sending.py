@@ -2,7 +2,8 @@
 
 Peers state which message versions they read; the directory has the keys that messages to them are sealed for.
 
-A service's interface for messages: a handler's input, and the outcomes of its own messages.
+For the features of a service, this module defines the handler of their messages: its input, and the outcomes of own
+messages.
 """
 
 from __future__ import annotations

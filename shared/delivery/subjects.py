@@ -89,7 +89,7 @@ class FeatureTracks:
         """Note that the peer lacks the withdrawal of these own subjects: it is sent again."""
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Put own subjects on the work list: the peer holds a withdrawal of them that is not known here."""
+        """List own subjects as unrouted: the peer holds a withdrawal of them that is not known here."""
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:
         """Write the places of own messages, by peer and message id."""

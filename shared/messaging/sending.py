@@ -22,7 +22,7 @@ SEGMENT_MESSAGES_MAX: Final = 500
 ACKS_MAX: Final = 3
 #: Messages of a transaction above which they are sealed off the event loop.
 APART_MIN: Final = 100
-#: Only edges and withdrawals have places: an answer is repeated by nobody.
+#: Only edges and withdrawals have places, because no answer is sent again.
 _FEATURE_ROLES: Final = frozenset({WireRole.STATE, WireRole.WITHDRAWAL})
 
 
