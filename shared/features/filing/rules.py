@@ -40,7 +40,7 @@ Delivery = Literal["queued", "sent", "planned"] | ReceiptOutcome
 Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
 #: A recipient's instance has an act that is missing here: this database was restored, or that instance is wrong.
 RECIPIENT_AHEAD: Final = "recipient_ahead"
-#: The reason for the work list: from the decision, or from the recipients' instances about its messages.
+#: The reason why a referral is unrouted: from the decision, or from the recipients' instances about its messages.
 ListReason = WorkReason | Unfinished | Literal["recipient_ahead"]
 
 

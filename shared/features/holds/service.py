@@ -106,7 +106,7 @@ class IssuePlanned:
 
 
 def _listed(again: Redecision) -> Redecision:
-    """Return the decision with a work list reason if the law no longer permits one of its notices."""
+    """Return the decision; if the law no longer permits one of its notices, with a reason to list the referral."""
     return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
 
 

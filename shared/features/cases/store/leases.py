@@ -74,7 +74,7 @@ def _woken(waits: AttentionRow) -> AttentionRow:
 
 @dataclass(frozen=True, slots=True)
 class PostgresLeases:
-    """`DeliveryLeases` within one transaction."""
+    """The leases of an agency's cases, within one transaction."""
 
     driver: asyncpg.Connection
     kek: KeyEncryptionKey

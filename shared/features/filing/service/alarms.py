@@ -224,7 +224,7 @@ class IntakeQueue:
             self._left(party, request)
 
     async def take(self, count_max: int) -> list[Waiting]:
-        """Take the next request and those that arrived with it, up to `count_max` submissions."""
+        """Take the next request and those that arrived with it, until they have `count_max` submissions or more."""
         ends, count = monotonic() + PAUSE_S, 0
         while not self._turns:
             self._came.clear()

@@ -3,16 +3,17 @@
 An outcome or an answer only sets the time. Due edges are decided in batches, separately from reading: no locked
 referral and no expired document delays the messages of others.
 
-An edge is decided again at most three times, with growing pauses. After that it is on its origin's work list. A refusal
-counts only if the decision used the documents that were in force at its time; without newer documents the origin could
-not know better. An edge that waited because its recipient could not read it is decided afresh once the recipient can.
+An edge is decided again at most three times, with growing pauses. After that its referral is listed as unrouted. A
+refusal counts only if the decision used the documents that were in force at its time; without newer documents the
+origin could not know better. An edge that waited because its recipient could not read it is decided afresh once the
+recipient can.
 
 If a recipient moves to another instance, its open edges are decided again and keep their ids. Each is sent to the new
 instance with the answers so far, in one transaction per batch. The instance stored with the edge shows the remaining
 work, so that a crash repeats nothing. If the new instance cannot read an edge yet, the edge stays unchanged and is sent
 once it can.
 
-An edge that can no longer be decided or sealed is dropped. Audit gets a fact, and the referral goes on the work list.
+An edge that can no longer be decided or sealed is dropped. Audit gets a fact, and the referral is listed as unrouted.
 One referral never delays the others.
 """
 

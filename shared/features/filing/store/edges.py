@@ -201,7 +201,7 @@ WITH told AS (
     receipted_at = CASE WHEN told.outcome <> 'applied' THEN coalesce(e.receipted_at, $4) END
 FROM told WHERE e.message_id = told.message_id
 """
-# A referral that is on the work list for another reason keeps that reason, because it needs a person in any case.
+# A referral that is listed as unrouted for another reason keeps that reason, because it needs a person in any case.
 _UNFINISHED = """
 UPDATE referral AS r SET unrouted_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)

@@ -9,7 +9,7 @@ For messaging, this module stores the places of edges in streams, and marks the 
 
     the peer lacks the edge, or part of it             `missing`: the edge is sent again, a batch at a time
     the peer lacks the withdrawal of the edge          `missing` or `untold`: the withdrawal is sent there again
-    the peer has a withdrawal that is not here         the referral goes on the work list
+    the peer has a withdrawal that is not here         the referral is listed as unrouted
     no edge is known of the subject                    the operator's list names it
 
 Only edges whose present or former instance is the peer are changed.
@@ -247,7 +247,7 @@ class OriginTracks(FeatureTracks):
         await self._change(_UNTOLD, items, peer)
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Put referrals on the work list that the peer knows as withdrawn and this origin does not."""
+        """List referrals as unrouted that the peer knows as withdrawn and this origin does not."""
         await self._driver.execute(_TAKEN_BACK_THERE, *pairs(items), RECIPIENT_AHEAD, peer)
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, StreamPlace]]) -> None:

@@ -278,7 +278,7 @@ class PostgresReferrals(RecordStore):
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
-        """Return a page of the work list: referrals that did not reach every recipient, each with the reason."""
+        """Return a page of unrouted referrals: those that did not reach every recipient, each with the reason."""
         rows = await self._driver.fetch(_WORK, party, reason, pages.read_cursor(cursor), limit + 1)
         items = tuple(UnroutedReferral.model_validate(_listed(row)) for row in rows[:limit])
         return WorkPage(items=items, next=pages.next_cursor(rows, limit))
