@@ -92,7 +92,7 @@ def run_demo(folder: Path, count: int, *, timeout_s: float) -> Demonstration:
     began, state, file = clock.now(), folder / "demo", folder / "report.json"
     arguments = ("--json", str(file), "--count", str(count), "--state", str(state))
     ran = causeway(state, "demo", *arguments, timeout_s=timeout_s)
-    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.returncode == 0, f"{ran.stdout[-2000:]}\n{ran.stderr[-500:]}"
     return Demonstration(state, ran, json.loads(file.read_text()), began, clock.now())
 
 
