@@ -112,7 +112,7 @@ async def says(exchange: Exchange, reason: str) -> bool:
     return bool((await checks(exchange))["relay"]["reason"] == reason)
 
 
-@pytest.mark.parametrize("off_s", [OFF_S, -OFF_S])
+@pytest.mark.parametrize("off_s", [pytest.param(OFF_S, marks=pytest.mark.long), -OFF_S])
 async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_right(
     origin: Exchange, clock: Path, off_s: int, record_property: Callable[[str, object], None]
 ) -> None:
