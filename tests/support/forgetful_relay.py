@@ -1,4 +1,4 @@
-"""A broken relay, for a negative control: it deletes messages that the broker has not acknowledged.
+"""A broken relay, for a negative control: it discards messages that the broker has not acknowledged.
 
     python -m tests.support.forgetful_relay KIND --instance NAME [--only PART] …
 
@@ -22,15 +22,12 @@ _DONE = """
 UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
 WHERE peer = $1 AND lane = $2
 """
-#: The tracks are deleted, too. Otherwise the comparison with the peer's holdings would send the messages again.
-_FORGET = (
-    "DELETE FROM segment WHERE peer = $1 AND lane = $2 AND first <= $3",
-    "UPDATE track SET peer = '' WHERE peer = $1 AND side = 2 AND track = ANY($2::uuid[])",
-)
+#: Otherwise the comparison with the peer's holdings would send the messages again.
+_FORGET = "UPDATE track SET is_erased = true WHERE peer = $1 AND side = 2 AND track = ANY($2::uuid[])"
 
 
 class ForgetfulRelay(StreamRelay):
-    """Marks messages as read by all readers and deletes them if the broker does not answer, so none is sent again."""
+    """Marks messages as read by all readers if the broker does not answer, so none is sent again."""
 
     async def append_next(self, peer: str, lane: Lane) -> bool:
         async with self._scopes.read() as tx:
@@ -52,8 +49,7 @@ class ForgetfulRelay(StreamRelay):
         chain = chain_at(last.segment, last.place.number)
         async with self._scopes.database.transaction() as session:
             await session.driver.execute(_DONE, peer, int(lane), last.place.number, chain)
-            await session.driver.execute(_FORGET[0], peer, int(lane), last.place.number)
-            await session.driver.execute(_FORGET[1], peer, subjects)
+            await session.driver.execute(_FORGET, peer, subjects)
 
 
 def main() -> int:
