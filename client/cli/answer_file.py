@@ -220,7 +220,7 @@ class AnswerFile:
                 continue
             count += 1
             try:
-                _add(entries, number, self._answer(line))
+                _add(entries, number, answer(self.subject, self._table.cells(decode_line(line))))
             except Refused as error:
                 errors.append(_error(number, (error.field or "").lstrip("/") or None, error.code, rule=error.detail))
                 spoilt |= self._named(line)
@@ -240,9 +240,6 @@ class AnswerFile:
         csv.writer(text, lineterminator="\n").writerows([LineError._fields, *errors])
         path = self.path.with_name(f"{self.path.name}.errors.csv")
         return keep_private(path, text.getvalue().encode() if errors else None)
-
-    def _answer(self, line: bytes) -> AnswerRow:
-        return answer(self.subject, self._table.cells(decode_line(line)))
 
     def _named(self, line: bytes) -> set[UUID]:
         """Return the subject of an unreadable line, if the line contains one."""

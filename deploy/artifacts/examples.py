@@ -22,7 +22,7 @@ from uuid import UUID
 
 from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.core.canonical import digest
+from shared.core.canonical import Json, JsonView, digest
 from shared.core.clock import rfc3339
 from shared.core.contracts.directory import Beat, Directory, DocumentActivated
 from shared.core.contracts.policy import Policy
@@ -73,7 +73,7 @@ class Example(NamedTuple):
     schema: str
     file: str
     value: Any
-    expected: Mapping[str, Any] | None
+    expected: JsonView | None
 
     @property
     def content(self) -> Any:
@@ -112,7 +112,7 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[RefusedExample]:
+def _closed(values: JsonView, *, lenient: bool) -> Iterator[RefusedExample]:
     """Yield two refusals: an unknown name, unless the schema is read leniently, and a missing name."""
     value = next(iter(values.values()))
     if not lenient:
@@ -122,7 +122,7 @@ def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[RefusedExam
         yield RefusedExample("name-missing", f"/{required}", GONE, field=f"/{required}")
 
 
-def _expected(schema: str, refusal: RefusedExample) -> dict[str, Any]:
+def _expected(schema: str, refusal: RefusedExample) -> Json:
     """Return the expected answer.
 
     Messages are refused whole; bodies over HTTP and documents name the field.
@@ -158,7 +158,7 @@ def _plain(value: object) -> Any:
 
 
 #: The invented data: the values of the examples, and the documents and the referral of their world.
-DATA: Final[Mapping[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
+DATA: Final[JsonView] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
 REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
@@ -178,19 +178,19 @@ BEAT = SigningKey(bytes([103]) * 32)
 _SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
 
 
-def directory() -> dict[str, Any]:
+def directory() -> Json:
     """Return a directory of five parties on four instances."""
     instances = [_instance(number, *each) for number, each in enumerate(KINDS.items(), start=1)]
     return _invented("directory") | {"beat_keys": [_signing(BEAT)], "instances": instances}
 
 
-def beat() -> dict[str, Any]:
+def beat() -> Json:
     """Return a document heartbeat that names the two documents, signed by the directory's heartbeat key."""
     newest = {kind: (1, digest(_body(kind))) for kind in ("directory", "policy")}
     return sign_beat(Beat.model_validate({"at": AT, **newest}), BEAT).model_dump(mode="json")
 
 
-def activated(kind: str) -> dict[str, Any]:
+def activated(kind: str) -> Json:
     """Return the activation of one of the two documents, with two valid approvals."""
     stated: DocumentActivated = approve_document(kind, _body(kind), active_from=AT, approvers=APPROVERS)
     return stated.model_dump(mode="json")
@@ -211,16 +211,16 @@ def _edge_to(recipient: str) -> RoutedEdge:
     return next(edge for edge in _outcome()[1].edges if edge.recipient == recipient)
 
 
-def clear_to(recipient: str) -> dict[str, Any]:
+def clear_to(recipient: str) -> Json:
     """Return the clear part of the message that carries the edge to `recipient`."""
-    named: dict[str, Any] = {"referral_id": str(REFERRAL_ID), "revision": 1}
+    named: Json = {"referral_id": str(REFERRAL_ID), "revision": 1}
     if recipient == PROVIDER:
         named = {"notice_id": str(NOTICE_ID)}
     edge_id = EDGE_IDS[recipient]
     return named | clear_of(_edge_to(recipient), edge_id=edge_id, salt=edge_salt(SALT, edge_id), at=AT)
 
 
-def sealed_to(recipient: str) -> dict[str, Any]:
+def sealed_to(recipient: str) -> Json:
     """Return the opened sealed part of the message that carries the edge to `recipient`."""
     edge, record = _edge_to(recipient), whole_record(ReferralSubmission.model_validate(_invented("submission")))
     withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
@@ -232,7 +232,7 @@ def sealed_to(recipient: str) -> dict[str, Any]:
     return sealed_of(edge, _outcome()[1], record=sent, salt=edge_salt(SALT, EDGE_IDS[recipient]))
 
 
-def decided() -> tuple[dict[str, Any], dict[str, Any]]:
+def decided() -> tuple[Json, Json]:
     """Return the clear part and the opened sealed part of the fact that states the decision to audit."""
     read, judged = _outcome()
     stated = FactBody(
@@ -249,7 +249,7 @@ def decided() -> tuple[dict[str, Any], dict[str, Any]]:
     return clear_of_decided(stated), sealed_of_decided(stated)
 
 
-def passed_on() -> dict[str, Any]:
+def passed_on() -> Json:
     """Return the sealed part of the message that refers the case, with the first agency's results."""
     first = sealed_to(AGENCY)
     history = [{"number": 1, "answer": "accepted", "at": rfc3339(AT)}]
@@ -264,22 +264,22 @@ def _body(kind: str) -> bytes:
     return document_body(Policy.model_validate(_invented("policy")))
 
 
-def _published(kind: str) -> dict[str, Any]:
+def _published(kind: str) -> Json:
     """Return the record of the directory topic that carries one of the two documents."""
     return {"activated": activated(kind), "body": b64encode(_body(kind)).decode()}
 
 
-def _signing(key: SigningKey) -> dict[str, Any]:
+def _signing(key: SigningKey) -> Json:
     public = key.verify_key
     return {"key_id": public.key_id, "use": "sign", "suite": "ed25519", "public": public.text()} | _SINCE
 
 
-def _invented(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = copy.deepcopy(DATA["world"][name])
+def _invented(name: str) -> Json:
+    found: Json = copy.deepcopy(DATA["world"][name])
     return found
 
 
-def _instance(number: int, name: str, kind: str) -> dict[str, Any]:
+def _instance(number: int, name: str, kind: str) -> Json:
     """Return an instance whose private keys are all one repeated byte: they are public, so never use them."""
     opening = OpeningKey(bytes([number]) * 32).sealing_key
     keys = [

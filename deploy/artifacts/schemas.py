@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core.core_schema import CoreSchema
 
 from deploy.kafka.provision import TopicRule, manifest_of
+from shared.core.canonical import Json
 from shared.core.contracts import registry
 from shared.core.contracts.base import Contract
 from shared.core.contracts.directory import Beat, Directory, DocumentActivated, SignedBeat
@@ -71,7 +72,7 @@ def message_name(message: MessageType) -> str:
     return f"{message.name}.v{message.version}"
 
 
-def schema_of(name: str) -> dict[str, Any]:
+def schema_of(name: str) -> Json:
     """Return the JSON Schema published under `schema_uri(name)`."""
     model: type[BaseModel] = models()[name]
     schema = model.model_json_schema(schema_generator=PlainSchema)
@@ -80,11 +81,11 @@ def schema_of(name: str) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": schema_uri(name)} | schema | _described(name)
 
 
-def schemas_of_messages() -> dict[str, Any]:
+def schemas_of_messages() -> Json:
     """Return the schema of each clear part and record of the directory topic, as AsyncAPI refers to them."""
     listed = [(model, "validation") for model in (*dict.fromkeys(each.clear for each in ALL), *OF_DIRECTORY.values())]
     _, found = models_json_schema(listed, ref_template="#/components/schemas/{model}", schema_generator=PlainSchema)  # type: ignore[arg-type]
-    schemas: dict[str, Any] = found["$defs"]
+    schemas: Json = found["$defs"]
     for around in ("PublishedDocument", "SignedBeat", "DocumentActivated", "Approval"):
         open_schema(schemas[around])
     return schemas

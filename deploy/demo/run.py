@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic_core import to_jsonable_python
@@ -31,6 +31,7 @@ from deploy.site.installation import migrate_databases
 from deploy.site.open import Site
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
+from shared.core.canonical import Json
 from shared.core.clock import SystemClock
 from shared.core.vocabulary.routing import PartyKind
 
@@ -115,7 +116,7 @@ async def _say_links(endpoints: Endpoints, state: Path) -> None:
         say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
 
 
-async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
+async def _play_stories(state: Path) -> Sequence[Json]:
     """Play all stories without hours, at the same time, with the sample parties' own keys.
 
     Return the played stories as JSON.
@@ -124,7 +125,7 @@ async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
     say_on_stderr(f"playing {', '.join(story.name for story in wanted)}")
     async with over_http({party["party"]: PartyKey(party["url"], party["key"]) for party in _parties(state)}) as stage:
         played = await asyncio.gather(*(play(story, stage) for story in wanted))
-    found: list[dict[str, Any]] = to_jsonable_python(played, exclude_none=True)
+    found: list[Json] = to_jsonable_python(played, exclude_none=True)
     return found
 
 
@@ -147,7 +148,7 @@ def _parties(state: Path) -> list[dict[str, str]]:
     return found
 
 
-async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
+async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> Json:
     parties, seconds = _parties(state), dict[str, float]()
     keys = {party["party"]: PartyKey(party["url"], party["key"]) for party in parties}
     of = {kind: [party["party"] for party in parties if party["kind"] == kind] for kind in PartyKind}

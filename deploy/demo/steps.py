@@ -28,7 +28,7 @@ from deploy.sample.generator import SampledReferral
 from deploy.scenarios.player import PartyKey
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import AUDIT, KINDS, keeps_referrals
-from shared.core.canonical import canonical_json
+from shared.core.canonical import Json, canonical_json
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.core.vocabulary.routing import PartyKind
 
@@ -99,12 +99,12 @@ class Steps:
 
     async def import_referrals(self, sampled: Sequence[SampledReferral], say: Callable[[str], None]) -> dict[str, int]:
         """Submit every referral as its origin, in batches; return the number of referrals in each state."""
-        by_origin: dict[str, list[dict[str, Any]]] = {}
+        by_origin: dict[str, list[Json]] = {}
         for each in sampled:
             by_origin.setdefault(each.origin, []).append(each.referral)
         states, turn = Counter[str](), asyncio.Semaphore(AT_ONCE)
 
-        async def file(party: str, referrals: list[dict[str, Any]]) -> None:
+        async def file(party: str, referrals: list[Json]) -> None:
             async with turn:
                 for batch in in_batches(referrals):
                     key = hashlib.sha256(canonical_json(batch)).hexdigest()
@@ -180,12 +180,12 @@ class Steps:
         """Return the number of edges of all origins by answer; `none` means no answer."""
         return {answer: count for (answer,), count in (await self._sums(_ANSWERS)).items()}
 
-    async def recipients(self) -> list[dict[str, Any]]:
+    async def recipients(self) -> list[Json]:
         """Return the number of referrals for each recipient and purpose."""
         found = sorted((await self._sums(_RECIPIENTS)).items())
         return [{"recipient": to, "purpose": purpose, "count": count} for (to, purpose), count in found]
 
-    async def work_lists(self) -> list[dict[str, Any]]:
+    async def work_lists(self) -> list[Json]:
         """Return the number of unrouted referrals by disposition and reason."""
         found = sorted((await self._sums(_WORK)).items())
         return [{"list": name, "reason": reason, "count": count} for (name, reason), count in found]
@@ -197,7 +197,7 @@ class Steps:
             sums[tuple(named)] += count
         return sums
 
-    async def ticks(self, hotlines: Sequence[str]) -> dict[str, Any]:
+    async def ticks(self, hotlines: Sequence[str]) -> Json:
         """Return the number of fully answered referrals, the answers of hotlines, and the first referrals' ticks."""
         rows = await self.read(_ANSWERED, hotlines)
         full = [row for row in rows if row["answered"] == row["edges"]]
@@ -214,10 +214,10 @@ class Steps:
             "shown": shown,
         }
 
-    async def lists_of_parties(self) -> dict[str, Any]:
+    async def lists_of_parties(self) -> Json:
         """Return the attention list and the due feedback of each party except auditors, from its own service."""
         agencies, auditing = self.instances_of(PartyKind.LAW_ENFORCEMENT), self.instances_of(AUDIT)
-        turn, found = asyncio.Semaphore(AT_ONCE), dict[str, Any]()
+        turn, found = asyncio.Semaphore(AT_ONCE), Json()
 
         async def look(party: str, url: str) -> None:
             async with turn:

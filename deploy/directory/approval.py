@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from deploy.site.settings import SAMPLE_INSTANCES, party_kind
-from shared.core.canonical import canonical_json, digest
+from shared.core.canonical import Json, canonical_json, digest
 from shared.core.contracts.directory import Approval, Beat, Directory, DocumentActivated, PublicKey, SignedBeat
 from shared.core.contracts.policy import Policy
 from shared.core.envelope.keys import SigningKey
@@ -126,5 +126,5 @@ def establishment(party: str) -> str:
 
 
 @cache
-def _sample_parties() -> Mapping[str, dict[str, Any]]:
+def _sample_parties() -> Mapping[str, Json]:
     return {each["id"]: each for each in json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]}

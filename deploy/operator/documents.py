@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,7 +22,7 @@ from deploy.site.access import access_to, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
-from shared.core.canonical import canonical_json, digest
+from shared.core.canonical import Json, canonical_json, digest
 from shared.core.clock import SystemClock
 from shared.core.contracts.base import error_locations
 from shared.core.contracts.directory import FORMER_MAX, Beat, Directory, DocumentActivated, Party, PublicKey, SignedBeat
@@ -194,7 +194,7 @@ def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> by
     members stay, even those that this release does not know. `directory` is a whole document. Raises `Refused`:
     `party_unknown`, `instance_unknown`, `instance_of_another_kind` or `party_there_already`.
     """
-    document: dict[str, Any] = json.loads(directory)
+    document: Json = json.loads(directory)
     found = next((each for each in document["parties"] if each["id"] == party), None)
     if found is None:
         raise Refused("party_unknown", "the directory has no such party", status=400)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from cyclopts import App
 from cyclopts.types import ExistingFile
@@ -20,7 +19,7 @@ from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
 from deploy.site.open import state_directory
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
-from shared.core.canonical import canonical_json
+from shared.core.canonical import Json, canonical_json
 from shared.core.clock import SystemClock
 from shared.core.contracts.base import error_locations
 from shared.core.contracts.decision import Facts
@@ -42,9 +41,9 @@ class RoutedRow:
     """Row `number` of a file (from 1): its explanation (`shared.core.routing.explain`), or its refusal."""
 
     number: int
-    found: dict[str, Any] | Refused
+    found: Json | Refused
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         if isinstance(self.found, Refused):
             return {"row": self.number, "refused": {"code": self.found.code, "field": self.found.field}}
         return {"row": self.number} | self.found
@@ -180,7 +179,7 @@ def _routed(
     shelf.directories.place(router.documents.directory, since)
     shelf.policies.place(router.documents.policy, since)
 
-    def found(decided: DecisionInput | Refused) -> dict[str, Any] | Refused:
+    def found(decided: DecisionInput | Refused) -> Json | Refused:
         if isinstance(decided, Refused):
             return decided
         return replayed(decided, shelf, at=at, observed_on=observed_on) if at else previewed(decided, shelf)

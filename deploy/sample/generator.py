@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deploy.directory.approval import establishment, served_places
 from deploy.sample import published
 from deploy.sample.published import ProviderRow, SeededRandom, Share, assumed, shares
+from shared.core.canonical import Json
 from shared.core.clock import rfc3339
 
 #: The number of referrals that the demo submits.
@@ -38,7 +39,7 @@ class SampledReferral:
 
     origin: str
     label: str | None
-    referral: dict[str, Any]
+    referral: Json
 
 
 def demo_referrals() -> Iterator[SampledReferral]:
@@ -83,7 +84,7 @@ def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
     return rows
 
 
-def _hotline_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+def _hotline_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, Json]:
     country = draw.one_of(_filing_hotlines())
     origin = f"hotline-{country.lower()}.example"
     referral = _what(draw, observed_at, viewed_by="human")
@@ -119,7 +120,7 @@ def _other_hosts() -> tuple[str, ...]:
     return tuple(row.value for row in published.user_countries() if row.value not in listed | {""})
 
 
-def _hosted_items(draw: SeededRandom, observed_at: datetime) -> list[dict[str, Any]]:
+def _hosted_items(draw: SeededRandom, observed_at: datetime) -> list[Json]:
     """Return one site or onion service, with one to three locations on it."""
     country = _host_country(draw)
     count = draw.one_of((2, 3)) if draw.chance(_MORE_ITEMS) else 1
@@ -157,7 +158,7 @@ def _host_country(draw: SeededRandom) -> str:
     return draw.weighted(assumed("uk_part")) if country == "GB" else country
 
 
-def _provider_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, dict[str, Any]]:
+def _provider_filing(draw: SeededRandom, observed_at: datetime) -> tuple[str, Json]:
     provider = published.providers()[int(draw.weighted(_provider_shares()))]
     referral = _what(draw, observed_at, viewed_by=draw.weighted(assumed("industry_viewed_by")))
     kind = draw.weighted(assumed("industry_locator"))
@@ -203,7 +204,7 @@ def _what(draw: SeededRandom, observed_at: datetime, *, viewed_by: str) -> dict[
     }
 
 
-def _account_item(draw: SeededRandom, provider: ProviderRow) -> dict[str, Any]:
+def _account_item(draw: SeededRandom, provider: ProviderRow) -> Json:
     return {"locator": {"kind": "account", "value": _account(draw, provider)}, "hosting": [_own(provider)]}
 
 
@@ -249,7 +250,7 @@ def _user_place(draw: SeededRandom) -> list[str]:
     return [country] if country else []
 
 
-def _spoil(referral: dict[str, Any], code: str) -> None:
+def _spoil(referral: Json, code: str) -> None:
     """Put an unknown code in place of a country: of the hosting if it is stated, otherwise of the user."""
     placed = [hosting for item in referral["items"] for hosting in item["hosting"] if "jurisdiction" in hosting]
     for hosting in placed:

@@ -8,7 +8,14 @@ escapes that JSON requires.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
+from typing import Any
+
+#: A JSON object as it was parsed; whoever reads its members knows their types from a schema.
+Json = dict[str, Any]
+#: A JSON object that its reader does not change.
+JsonView = Mapping[str, Any]
 
 MAX_INTEGER = 2**53 - 1
 

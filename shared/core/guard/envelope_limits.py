@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pydantic_core import from_json
 
+from shared.core.canonical import Json
 from shared.core.contracts.base import Contract
 from shared.core.errors import Refused
 
@@ -41,7 +42,7 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 def parse_body(
     content_type: str | None, content_encoding: str | None, body: bytes, *, nodes_max: int = NODES_MAX
-) -> dict[str, Any]:
+) -> Json:
     """Parse the JSON object in `body`, with at most `nodes_max` values.
 
     The schema checks its fields later. Raises `Refused` with a code `body_…`. Its pointer stops before a name that is
@@ -57,7 +58,7 @@ def parse_body(
 class ListItem(NamedTuple):
     """One item of a list: its value or its error, and its bytes as sent, without surrounding white space."""
 
-    read: dict[str, Any] | Refused
+    read: Json | Refused
     raw: bytes
 
 
@@ -146,7 +147,7 @@ def _past_space(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _item(tree: object) -> dict[str, Any] | Refused:
+def _item(tree: object) -> Json | Refused:
     try:
         return _within_limits(tree)
     except Refused as error:
@@ -220,7 +221,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
+def _plain(text: str, nodes_max: int = NODES_MAX) -> Json | None:
     """Return the result of `_within_limits` quickly if names are known and nothing is escaped; else None.
 
     Without escapes, a string has two quotes. The count must match the strings in the tree, unless a name is repeated.
@@ -272,7 +273,7 @@ def _plain_strings(tree: object, nodes_max: int) -> int:
     return 0
 
 
-def _within_limits(tree: object, nodes_max: int = NODES_MAX) -> dict[str, Any]:
+def _within_limits(tree: object, nodes_max: int = NODES_MAX) -> Json:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
     nodes, names = 1, _field_names()

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from shared.core.canonical import Json
 from shared.core.clock import coarse
 from shared.core.contracts.referral import ReferralContent
 from shared.core.errors import Defect, Refused, Unavailable
@@ -38,7 +39,6 @@ from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.routing.engine import RoutedEdge, RoutingInput, RoutingResult, judge
 from shared.core.vocabulary.routing import PartyKind
 
-Json = dict[str, Any]
 #: (recipient, purpose): among a referral's open edges this pair is unique.
 EdgeKey = tuple[str, str]
 #: The highest number of an item.

@@ -7,14 +7,14 @@ decision, for this recipient and by this law. Both check that the law in force a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from shared.core.canonical import JsonView
 from shared.core.clock import coarse
 from shared.core.contracts.case_referral import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
 from shared.core.contracts.referral import ReferralOfferedClear
@@ -37,7 +37,7 @@ class CaseFile:
     """The parts of a case that an agency can pass on: its edge and record as received, and its own acts."""
 
     edge_id: UUID
-    decision: Mapping[str, Any]
+    decision: JsonView
     salt: str
     spelt: WireForm
     revision: int

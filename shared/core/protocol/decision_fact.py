@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from shared.core.canonical import Json, JsonView
 from shared.core.clock import coarse, rfc3339
 from shared.core.contracts.decision import Edge, Facts, ItemFacts
 from shared.core.contracts.facts import DECISIONS_MAX, DecidedReferral, ReferralDecidedSealed, SealedDecision
@@ -127,7 +128,6 @@ def _otherwise(fact: str) -> Refused:
     return Refused("edge_not_reproducible", "it differs from record or directory", field=f"/sealed/edge/facts/{fact}")
 
 
-Json = dict[str, Any]
 #: Reasons for which some edges are not stated: they are not sent, or not yet.
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
 #: Reasons for which no edge is sent: not yet, or never.
@@ -172,7 +172,7 @@ class FactBody:
     salt: str
     facts: Json
     edges: Sequence[tuple[UUID, str, str, str]] = ()
-    not_sent: Sequence[Mapping[str, Any]] = ()
+    not_sent: Sequence[JsonView] = ()
     superseded: Sequence[UUID] = ()
     work_reason: WorkReason | None = None
     revision: int = 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from shared.core.canonical import Json
 from shared.core.contracts.referral import Correlation, ReferralRecord, ReferralSubmission
-from shared.core.protocol.minimise import Json
 from shared.core.vocabulary.referral import CorrelationSystem
 
 _CORRELATIONS_MAX: Final = 8

@@ -6,14 +6,15 @@ label could carry arbitrary text to every recipient, unchecked. The submitter ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from shared.core.canonical import Json, JsonView
 from shared.core.contracts.base import Contract
-from shared.core.contracts.referral import Assessment, Hosting, Item, ReferralContent, SubjectAccount
+from shared.core.contracts.referral import Assessment, Hosting, Item, ReferralContent
 from shared.core.errors import Refused
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.vocabulary.answers import HotlineAssessment
@@ -24,7 +25,7 @@ from shared.core.vocabulary.routing import PartyKind, WorkReason
 _OPPOSED: Final = frozenset({HotlineAssessment.BASELINE.value, HotlineAssessment.NOT_ILLEGAL.value})
 
 #: An item of a record.
-_ItemJson = Mapping[str, Any]
+_ItemJson = JsonView
 
 #: The label for an unknown party or place.
 UNKNOWN: Final = "unknown"
@@ -36,7 +37,7 @@ _Part = TypeVar("_Part", bound=Contract)
 class ReadFacts:
     """The facts as JSON, and the reason if a code could not be resolved."""
 
-    facts: dict[str, Any]
+    facts: Json
     unknown: WorkReason | None
 
 
@@ -74,7 +75,7 @@ def read_facts(content: ReferralContent, origin: PartyEntry, directory: Director
     return ReadFacts(facts, unknown)
 
 
-def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, Any]:
+def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> Json:
     """Return the facts of an item. `unknown`: it names a provider that the directory does not have."""
     providers = [(directory.party(each), each) for each in sorted(set(_providers(item, directory, on)))]
     found = [party for party, _ in providers if party is not None]
@@ -118,7 +119,7 @@ def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
         items=tuple([_closed_item(each, known) for each in content.items]),
         user_jurisdictions=tuple(map(known.place, content.user_jurisdictions)),
         victim_jurisdictions=tuple(map(known.place, content.victim_jurisdictions)),
-        subject_accounts=tuple([_closed_account(each, known) for each in content.subject_accounts]),
+        subject_accounts=tuple([_with(each, service=known.party(each.service)) for each in content.subject_accounts]),
     )
 
 
@@ -152,10 +153,6 @@ def _closed_assessment(assessment: Assessment, known: _Codes) -> Assessment:
     assessor = None if assessment.assessor is None else known.party(assessment.assessor)
     value = assessment.value if assessment.value in ASSESSMENT_VALUES[assessment.scheme] else UNKNOWN_VALUE
     return _with(assessment, jurisdiction=place, assessor=assessor, value=value)
-
-
-def _closed_account(account: SubjectAccount, known: _Codes) -> SubjectAccount:
-    return _with(account, service=known.party(account.service))
 
 
 def _with(part: _Part, **closed_members: object) -> _Part:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from shared.core.canonical import Json
 from shared.core.guard.canonical import canonical
 from shared.core.guard.edition import GuardVersion
-from shared.core.protocol.minimise import Json
 from shared.core.vocabulary.referral import RelationKind
 
 #: Accounts and messages are named within a service, which their locator does not state.

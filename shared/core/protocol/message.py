@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from shared.core.canonical import Json
 from shared.core.clock import coarse
 from shared.core.contracts.base import Contract
 from shared.core.contracts.case_referral import ReferralPassedOnSealed
@@ -43,7 +44,7 @@ class WireForm(NamedTuple):
     record: bytes
 
 
-def check_spelt(plaintext: bytes, tree: dict[str, Any]) -> None:
+def check_spelt(plaintext: bytes, tree: Json) -> None:
     """Raise `Refused` unless `plaintext` is the compact JSON of `tree`, without needless escapes.
 
     Otherwise unchecked bytes would be stored with it: the guard sees values, not their encoding.
@@ -52,7 +53,7 @@ def check_spelt(plaintext: bytes, tree: dict[str, Any]) -> None:
         raise Refused("guard_refused", "not in compact JSON form", field="/sealed")
 
 
-def is_plain(plaintext: bytes, tree: dict[str, Any]) -> bool:
+def is_plain(plaintext: bytes, tree: Json) -> bool:
     """Return whether a valid sealed part certainly passes `parse_body` and `check_spelt`.
 
     `tree` was parsed from it. Contracts are closed and limit the depth and each text, number and list. So only the size

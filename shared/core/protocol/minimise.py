@@ -8,17 +8,17 @@ add it to the lists of recipients that need it. Members below those two levels a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any, Final
+from typing import Final
 
 from pydantic_core import to_json
 
+from shared.core.canonical import Json
 from shared.core.contracts.referral import ReferralContent
 from shared.core.errors import Refused
 from shared.core.guard.url_redaction import cut_of
 from shared.core.vocabulary.referral import HashKind
 from shared.core.vocabulary.routing import PartyKind
 
-Json = dict[str, Any]
 _HOTLINE_FIELDS: Final = frozenset(
     (
         "incident_kind",

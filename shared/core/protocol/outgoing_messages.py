@@ -10,11 +10,12 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from shared.core.canonical import Json
 from shared.core.contracts.items import AnswerTrack
 from shared.core.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
 from shared.core.errors import Defect, Refused
 from shared.core.ids import coarse_uuid7, uuid4
-from shared.core.protocol.decision_fact import FactBody, Json, commitment, decided_fact, due_times, edge_salt
+from shared.core.protocol.decision_fact import FactBody, commitment, decided_fact, due_times, edge_salt
 from shared.core.protocol.items import told_again
 from shared.core.protocol.message import Addressing, Draft, compose
 from shared.core.protocol.minimise import notice_record, referral_record

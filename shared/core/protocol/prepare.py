@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.core.acts.act import Offering
-from shared.core.canonical import digest
+from shared.core.canonical import Json, digest
 from shared.core.clock import coarse
 from shared.core.contracts.referral import ReferralContent, ReferralSubmission
 from shared.core.envelope.base64url import to_base64url
@@ -79,8 +79,8 @@ class Prepared:
     exercise: bool
     accepted_at: datetime
     body_sha256: str
-    facts: dict[str, Any]
-    decision: dict[str, Any]
+    facts: Json
+    decision: Json
     disposition: str
     state: str
     unrouted_reason: str | None
@@ -89,7 +89,7 @@ class Prepared:
     emitted: tuple[AddressedEdge, ...]
     waiting: tuple[DeferredEdge, ...]
     drafts: tuple[Draft, ...]
-    cut: tuple[dict[str, Any], ...]
+    cut: tuple[Json, ...]
     spent: RecordCost
     items: int
     traceparent: str | None
@@ -257,7 +257,7 @@ class _Pending:
     waits: WorkReason | None
     read: ReadFacts
     outcome: RoutingResult
-    record: dict[str, Any]
+    record: Json
     referral_id: UUID
     letters: MessageSet
     drafts: tuple[Draft, ...]

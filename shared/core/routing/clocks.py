@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from shared.core.canonical import JsonView
 from shared.core.routing.calendars import Calendars
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.policy_index import PolicyIndex
@@ -360,7 +361,7 @@ def _book(policy: PolicyIndex) -> _ClockTable:
     )
 
 
-def _clock(entry: Mapping[str, Any]) -> _Clock:
+def _clock(entry: JsonView) -> _Clock:
     valid_to = entry.get("valid_to")
     return _Clock(
         id=entry["id"],
@@ -379,6 +380,6 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
     )
 
 
-def _causes(entry: Mapping[str, Any]) -> frozenset[str]:
+def _causes(entry: JsonView) -> frozenset[str]:
     """Return the causes that stop a clock: only those that the law lists."""
     return frozenset(map(str, map(StopCause, entry.get("stopped_by") or ())))

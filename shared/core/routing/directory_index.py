@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
+from shared.core.canonical import JsonView
 from shared.core.clock import parse_rfc3339
 from shared.core.errors import Refused
 from shared.core.routing.edition import DocumentVersion
@@ -64,7 +65,7 @@ class InstanceEntry:
 
     id: str
     kind: str
-    reads_floor: Mapping[str, Any] | None = None
+    reads_floor: JsonView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class DirectoryIndex:
     fit it.
     """
 
-    def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
+    def __init__(self, document: JsonView, digest: str, tree: JurisdictionTree) -> None:
         _check(document)
         self.digest = digest
         self.document = document
@@ -267,7 +268,7 @@ class DirectoryIndex:
 class _Dated(Generic[_Name]):
     """Names that belong to one party at a time. `valid_to` is the first day after the end."""
 
-    def __init__(self, rows: Iterable[tuple[_Name, Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    def __init__(self, rows: Iterable[tuple[_Name, JsonView, JsonView]]) -> None:
         self._rows: dict[_Name, list[tuple[date, date, str]]] = {}
         for name, validity, party in rows:
             valid_to = validity.get("valid_to")
@@ -280,7 +281,7 @@ class _Dated(Generic[_Name]):
         return max(held)[2] if held else None
 
 
-def _check(document: Mapping[str, Any]) -> None:
+def _check(document: JsonView) -> None:
     """Check that ids and key ids are unique, and that each party's instance exists and has its kind.
 
     Messages are sealed for instances, so a party may have only signing keys.
@@ -297,7 +298,7 @@ def _check(document: Mapping[str, Any]) -> None:
                 _check_party(entry, kinds, f"/parties/{number}")
 
 
-def _check_party(entry: Mapping[str, Any], kinds: Mapping[str, str], field: str) -> None:
+def _check_party(entry: JsonView, kinds: Mapping[str, str], field: str) -> None:
     if kinds.get(entry["instance"]) != entry["kind"]:
         raise Refused("directory_instance_mismatched", field=f"{field}/instance")
     for number, key in enumerate(entry.get("keys") or ()):
@@ -308,15 +309,15 @@ def _check_party(entry: Mapping[str, Any], kinds: Mapping[str, str], field: str)
             )
 
 
-def _each(document: Mapping[str, Any], name: str) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _each(document: JsonView, name: str) -> Iterable[tuple[JsonView, JsonView]]:
     return ((party, row) for party in document["parties"] for row in party.get(name) or ())
 
 
-def _instance(entry: Mapping[str, Any]) -> InstanceEntry:
+def _instance(entry: JsonView) -> InstanceEntry:
     return InstanceEntry(entry["id"], entry["kind"], entry.get("reads_floor"))
 
 
-def _party(entry: Mapping[str, Any]) -> PartyEntry:
+def _party(entry: JsonView) -> PartyEntry:
     return PartyEntry(
         id=entry["id"],
         kind=entry["kind"],
@@ -330,7 +331,7 @@ def _party(entry: Mapping[str, Any]) -> PartyEntry:
     )
 
 
-def _opted_in(entry: Mapping[str, Any]) -> bool:
+def _opted_in(entry: JsonView) -> bool:
     agency = entry["kind"] == PartyKind.LAW_ENFORCEMENT
     return agency and bool((entry.get("annex") or {}).get("contact_suggestions"))
 
@@ -342,7 +343,7 @@ def _purses(daily: Mapping[str, int] | None) -> DayQuota:
     return DayQuota(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)
 
 
-def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:
+def _keys(entry: JsonView) -> Iterable[KeyEntry]:
     for key in entry.get("keys") or ():
         if key["suite"] not in KEY_SUITES.get(key["use"], ()):
             continue

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic_core import from_json, to_json
 
-from shared.core.canonical import canonical_json, digest
+from shared.core.canonical import JsonView, canonical_json, digest
 from shared.core.clock import coarse, rfc3339
 from shared.core.contracts.decision import DecisionRef
 from shared.core.contracts.directory import Approval, Beat, Directory, DocumentActivated, SignedBeat, read_leniently
@@ -259,7 +259,7 @@ def derive_edge(
     directory: DirectoryIndex,
     policy: PolicyIndex,
     exercise: bool,
-    stated: Mapping[str, Any] | None = None,
+    stated: JsonView | None = None,
 ) -> RoutedEdge:
     """Derive the edge again from its own facts alone.
 
@@ -305,12 +305,12 @@ def check_time(
         raise another  # only the digest may differ, because it covers the time
 
 
-def _derived(stated: Mapping[str, Any], setting: RoutingInput) -> RoutedEdge:
+def _derived(stated: JsonView, setting: RoutingInput) -> RoutedEdge:
     """Return the edge that its own facts lead to at the setting's time. Raises `Refused`."""
     return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
 
 
-def check_onward(edge: Mapping[str, Any], setting: RoutingInput, *, to: str) -> PartyEntry:
+def check_onward(edge: JsonView, setting: RoutingInput, *, to: str) -> PartyEntry:
     """Return the party to which a holder may pass its edge on. `edge` is the holder's edge, as JSON.
 
     Raises `Refused`: `agency_unknown` if the party is unknown, or not another agency of the same status.
@@ -334,7 +334,7 @@ def check_onward(edge: Mapping[str, Any], setting: RoutingInput, *, to: str) -> 
     return other
 
 
-def _unread(rule: CompiledRule, facts: Mapping[str, Any]) -> bool:
+def _unread(rule: CompiledRule, facts: JsonView) -> bool:
     """Return whether a rule reads facts that the holder does not have. Then its result is unknown."""
     read = {*facts, *(name for item in facts.get(ITEMS, ()) for name in item)}
     return not rule.reads <= read

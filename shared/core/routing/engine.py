@@ -8,13 +8,13 @@ value, so an edge carries only the values that lead to its own recipient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from shared.core.canonical import digest
+from shared.core.canonical import Json, JsonView, digest
 from shared.core.clock import rfc3339
 from shared.core.errors import Defect, Refused
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
@@ -59,7 +59,7 @@ class RoutingInput:
         self._before_edge = f'{{"decided_at":"{self.time}","directory":"{self.directory.digest}","edge":'
         self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
 
-    def view(self, facts: Mapping[str, Any]) -> FactView:
+    def view(self, facts: JsonView) -> FactView:
         """Return the view of `facts` on the decision's UTC day, by the law known on that day."""
         return FactView(facts, self.directory, decided_on=self._decided_on, exercise=self.exercise)
 
@@ -82,11 +82,11 @@ class RoutedEdge(NamedTuple):
 
     recipient: str
     terms: EdgeTerms
-    facts: Mapping[str, Any]
+    facts: JsonView
     digest: str
     items: tuple[int, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return the edge as in its contract, without None values. Its parts are shared: do not change them.
 
         Its members have this order and its facts are sorted by name, so an edge has exactly one text.
@@ -115,10 +115,10 @@ class RoutingResult:
     disposition: Disposition
     work_reason: WorkReason | None = None
     edges: tuple[RoutedEdge, ...] = ()
-    not_sent: tuple[Mapping[str, Any], ...] = ()
+    not_sent: tuple[JsonView, ...] = ()
 
     @cached_property
-    def ref(self) -> dict[str, Any]:
+    def ref(self) -> Json:
         """The reference to the decision, sealed with every edge. All edges share it: do not change it."""
         return {
             "directory": self.setting.directory.digest,
@@ -127,7 +127,7 @@ class RoutingResult:
             "decided_at": self.setting.time,
         }
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return the decision as in its contract, without None values."""
         head = {"ref": self.ref, "salt": self.salt, "disposition": self.disposition}
         if self.work_reason is not None:
@@ -135,9 +135,7 @@ class RoutingResult:
         return head | {"edges": [edge.as_json() for edge in self.edges], "not_sent": self.not_sent}
 
 
-def judge(
-    facts: Mapping[str, Any], setting: RoutingInput, *, salt: str, unknown: WorkReason | None = None
-) -> RoutingResult:
+def judge(facts: JsonView, setting: RoutingInput, *, salt: str, unknown: WorkReason | None = None) -> RoutingResult:
     """Decide. `facts` is JSON in the form of `Facts`.
 
     `unknown` is a code that their extraction could not resolve. `salt` is 64 hexadecimal digits that only origin and
@@ -150,7 +148,7 @@ def judge(
     if unknown := unknown or unknown_code(view):
         return RoutingResult(setting, salt, Disposition.UNKNOWN_CODE, unknown)
     edges: list[RoutedEdge] = []
-    not_sent: list[Mapping[str, Any]] = []
+    not_sent: list[JsonView] = []
     for (recipient_id, purpose), proposal in sorted(propose(setting.policy.candidates(view), view).items()):
         plan = setting.policy.plan(view.standing(proposal.recipient), _orders(proposal.permits), view.days)
         if removing := [rule.id for rule in proposal.removed_by(plan.prohibitions, view)]:
@@ -160,7 +158,7 @@ def judge(
     return _disposed(RoutingResult(setting, salt, Disposition.ROUTED, None, tuple(edges), tuple(not_sent)), view)
 
 
-def derive(facts: Mapping[str, Any], setting: RoutingInput, *, recipient_id: str, claimed: Sequence[str]) -> RoutedEdge:
+def derive(facts: JsonView, setting: RoutingInput, *, recipient_id: str, claimed: Sequence[str]) -> RoutedEdge:
     """Return the edge to `recipient_id` that these facts lead to, if exactly `claimed` permits support it.
 
     Only permits are evaluated that read no more than the claimed ones entitle the recipient to, since it lacks the
@@ -189,7 +187,7 @@ def derive(facts: Mapping[str, Any], setting: RoutingInput, *, recipient_id: str
     return proposal.edge(plan, setting, view)
 
 
-def _carries(facts: Mapping[str, Any], reads: frozenset[str]) -> bool:
+def _carries(facts: JsonView, reads: frozenset[str]) -> bool:
     of_items = reads & ITEM_FACTS
     return facts.keys() == (reads - ITEM_FACTS) | ({ITEMS} if of_items else set()) and all(
         item.keys() == of_items for item in facts.get(ITEMS, ())

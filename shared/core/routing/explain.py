@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
+from shared.core.canonical import Json, JsonView
 from shared.core.contracts.decision import Facts
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
@@ -19,7 +19,7 @@ from shared.core.vocabulary.routing import WorkReason
 _VALUES_SHOWN = 5
 
 
-def explain(facts: Mapping[str, Any], setting: RoutingInput, *, unknown: WorkReason | None = None) -> dict[str, Any]:
+def explain(facts: JsonView, setting: RoutingInput, *, unknown: WorkReason | None = None) -> Json:
     """Return the decision and the effect of every rule, or the reason for none.
 
     JSON; arguments as for `judge`. `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`,
@@ -41,12 +41,12 @@ def explain(facts: Mapping[str, Any], setting: RoutingInput, *, unknown: WorkRea
     }
 
 
-def explanation_text(explanation: Mapping[str, Any]) -> str:
+def explanation_text(explanation: JsonView) -> str:
     """Return an explanation for people, with one statement per line."""
     return "\n".join(_lines(explanation))
 
 
-def _rule(rule: CompiledRule, view: FactView, outcome: RoutingResult, *, policy: PolicyIndex) -> dict[str, Any]:
+def _rule(rule: CompiledRule, view: FactView, outcome: RoutingResult, *, policy: PolicyIndex) -> Json:
     judged_on = rule.judged_on(view.days)
     asked = [each for _, each in questions(rule, view)]
     conditions = [
@@ -91,7 +91,7 @@ def _said(rule: CompiledRule, view: FactView, outcome: RoutingResult) -> str:
     return "removes" if any(rule.id in edge["rules"] for edge in outcome.not_sent) else "covers_nothing"
 
 
-def _lines(explanation: Mapping[str, Any]) -> Iterator[str]:
+def _lines(explanation: JsonView) -> Iterator[str]:
     reason = f" ({explanation['work_reason']})" if explanation["work_reason"] else ""
     yield f"{explanation['disposition']}{reason}, decided for {explanation['decided_on']}"
     for edge in explanation["edges"]:
@@ -104,7 +104,7 @@ def _lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield f"  rule {rule['rule']}: {rule['outcome']}{_because(rule)}"
 
 
-def _because(rule: Mapping[str, Any]) -> str:
+def _because(rule: JsonView) -> str:
     if rule["outcome"] == "not_known_yet":
         return f", known from {rule['known_from']}"
     if rule["outcome"] == "not_in_force":
@@ -117,7 +117,7 @@ def _because(rule: Mapping[str, Any]) -> str:
     return "".join(f"; {entry['recipient']} {entry['dropped']}" for entry in dropped)
 
 
-def _condition(condition: Mapping[str, Any]) -> str:
+def _condition(condition: JsonView) -> str:
     values = condition["values"]
     shown = ", ".join(values[:_VALUES_SHOWN]) + (", …" if len(values) > _VALUES_SHOWN else "")
     return f"{condition['fact']} {condition['op']} {shown}"
@@ -150,7 +150,7 @@ class DecisionDiff:
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def preview(referral: DecisionInput, shelf: DocumentStore) -> dict[str, Any]:
+def preview(referral: DecisionInput, shelf: DocumentStore) -> Json:
     """Return the explained decision with the documents in force at `decided_at`.
 
     For a preview, that is now.
@@ -160,9 +160,7 @@ def preview(referral: DecisionInput, shelf: DocumentStore) -> dict[str, Any]:
     return explain(_stated(referral.facts), setting, unknown=referral.unknown)
 
 
-def replay(
-    referral: DecisionInput, shelf: DocumentStore, *, at: datetime, observed_on: date | None = None
-) -> dict[str, Any]:
+def replay(referral: DecisionInput, shelf: DocumentStore, *, at: datetime, observed_on: date | None = None) -> Json:
     """Return the explained decision at time `at`, with documents, law and tree of that time.
 
     `observed_on` replaces the day of observation, because the law of that day applies to the observation, however late
@@ -214,11 +212,11 @@ def _stopping(outcome: RoutingResult) -> set[tuple[str, str, str]]:
     return {(edge["recipient"], edge["purpose"], rule) for edge in outcome.not_sent for rule in edge["rules"]}
 
 
-def _terms_by_key(outcome: RoutingResult) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _terms_by_key(outcome: RoutingResult) -> dict[tuple[str, str], JsonView]:
     """Return each edge by its key, without the digest, which differs with the policy's digest."""
     edges = (edge.as_json() for edge in outcome.edges)
     return {(edge["recipient"], edge["purpose"]): edge | {"digest": None} for edge in edges}
 
 
-def _stated(facts: Facts) -> dict[str, Any]:
+def _stated(facts: Facts) -> Json:
     return facts.model_dump(mode="json", exclude_none=True)

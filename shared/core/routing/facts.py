@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from shared.core.canonical import Json, JsonView
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.routing.terms import encode
 from shared.core.vocabulary.routing import Fact, PartyStatus
@@ -49,7 +50,7 @@ class PartyNodes(NamedTuple):
 class FactsRead(NamedTuple):
     """Some of the facts, as JSON and as its canonical text."""
 
-    stated: Mapping[str, Any]
+    stated: JsonView
     text: str
 
 
@@ -71,9 +72,7 @@ class FactView:
 
     __slots__ = ("_narrowed", "days", "directory", "items", "stated", "status")
 
-    def __init__(
-        self, facts: Mapping[str, Any], directory: DirectoryIndex, *, decided_on: date, exercise: bool
-    ) -> None:
+    def __init__(self, facts: JsonView, directory: DirectoryIndex, *, decided_on: date, exercise: bool) -> None:
         self.directory = directory
         self.status = _SANDBOX if exercise else _LIVE
         self.items: Sequence[Stated] = tuple([_lists(item) for item in facts.get(ITEMS) or ()])
@@ -136,9 +135,7 @@ class FactView:
         Lists may be empty; facts that name others have only `leads`.
         """
         stated = self.stated
-        values: dict[str, Any] = {
-            name: stated[name] if name in LISTS else stated[name][0] for name in sorted(reads - ITEM_FACTS)
-        }
+        values: Json = {name: stated[name] if name in LISTS else stated[name][0] for name in sorted(reads - ITEM_FACTS)}
         texts = {name: _text(name, value) for name, value in values.items()}
         if of_items := sorted(reads & ITEM_FACTS):
             shown = [{name: () if name in LEADING_FACTS else self.items[n][name] for name in of_items} for n in items]
@@ -160,7 +157,7 @@ class FactView:
         return view
 
 
-def _lists(item: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _lists(item: JsonView) -> dict[str, tuple[str, ...]]:
     return {name: _sorted(item.get(name) or ()) for name in ITEM_FACTS}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from shared.core.canonical import JsonView
 from shared.core.errors import Refused
 from shared.core.routing.directory_index import PartyEntry
 from shared.core.routing.edition import DocumentVersion
@@ -95,7 +96,7 @@ class CompiledRule:
     valid_to: date
     known_from: date
     confirmed: bool
-    document: Mapping[str, Any]
+    document: JsonView
 
     def in_force(self, days: DayFacts) -> bool:
         """Return whether it is in force on its judged day and known by then, under a confirmed instrument.
@@ -141,7 +142,7 @@ class PolicyIndex:
     is contradictory.
     """
 
-    def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
+    def __init__(self, document: JsonView, digest: str, tree: JurisdictionTree) -> None:
         self.digest = digest
         self.edition = DocumentVersion.of(document)
         self.document = document
@@ -246,7 +247,7 @@ class PolicyIndex:
         return combine([self.rules[order].document for order in permits])
 
 
-def _compile(rule: Mapping[str, Any], order: int, field: str, *, confirmed: bool) -> CompiledRule:
+def _compile(rule: JsonView, order: int, field: str, *, confirmed: bool) -> CompiledRule:
     select, scope, valid_to = rule.get("select"), rule.get("scope"), rule.get("valid_to")
     compiled = CompiledRule(
         id=rule["id"],

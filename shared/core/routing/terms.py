@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from shared.core.canonical import JsonView
 from shared.core.vocabulary.judgement import RetentionClass, SienaCode, Tlp
 
 _TLP = tuple(Tlp)
@@ -45,7 +45,7 @@ class EdgeTerms:
     after_recipient: str
 
 
-def combine(rules: Sequence[Mapping[str, Any]]) -> EdgeTerms:
+def combine(rules: Sequence[JsonView]) -> EdgeTerms:
     """Return the terms of the permits `rules`, which are sorted by id and share one purpose."""
     ids = tuple(rule["id"] for rule in rules)
     basis = tuple({name: rule["basis"][name] for name in ("instrument", "article", "jurisdiction")} for rule in rules)

@@ -7,12 +7,12 @@ ISO 3166-2 (`US-CA`), or own codes for blocs (`BLOC-EU`). A span without dates i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from shared.core.canonical import JsonView
 
 _REMEMBERED_MAX = 16_384
 
@@ -31,7 +31,7 @@ class _Span:
 class JurisdictionTree:
     """Look-up of the nodes above a code on a day. Immutable; safe to share."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: JsonView) -> None:
         """Index `data`, as in `data/jurisdictions.json`. Raises `ValueError` for an unknown parent or member."""
         self._parents: dict[str, str] = {entry["code"]: entry["parent"] for entry in data["subdivisions"]}
         self._countries: dict[str, _Span] = {entry["code"]: _span(entry) for entry in data["countries"]}
@@ -73,7 +73,7 @@ class JurisdictionTree:
         return (*path, *(bloc for bloc, span in self._memberships.get(path[-1], ()) if on in span))
 
 
-def _span(entry: Mapping[str, Any]) -> _Span:
+def _span(entry: JsonView) -> _Span:
     first, after = entry.get("from"), entry.get("to")
     return _Span(date.fromisoformat(first) if first else date.min, date.fromisoformat(after) if after else date.max)
 

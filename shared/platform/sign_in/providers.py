@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote_plus, urlsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -22,6 +22,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, TypeAdapter, ValidationError
 
+from shared.core.canonical import JsonView
 from shared.core.clock import Clock
 from shared.core.contracts.base import Contract, PartyId
 from shared.core.envelope.datakeys import KeyEncryptionKey
@@ -136,7 +137,7 @@ class Provider:
         self._places = ProviderEndpoints(authorization, token, keys, named, now)
         return self._places
 
-    async def claims(self, token: str, coming: LoginState) -> Mapping[str, Any]:
+    async def claims(self, token: str, coming: LoginState) -> JsonView:
         """Return the claims of a verified ID token. Raises `Refused("sign_in_refused")`."""
         for again in (False, True):
             try:
@@ -146,7 +147,7 @@ class Provider:
             return self._checked(read, coming)
         raise refused()
 
-    def _checked(self, read: jwt.Token, coming: LoginState) -> Mapping[str, Any]:
+    def _checked(self, read: jwt.Token, coming: LoginState) -> JsonView:
         wanted = {
             "iss": {"essential": True, "value": self.client.issuer},
             "aud": {"essential": True, "value": self.client.client_id},
@@ -246,7 +247,7 @@ def _auth(client: OidcClient) -> tuple[str, str] | None:
     return quote_plus(client.client_id), quote_plus(client.client_secret.get_secret_value())
 
 
-def _proven_at(client: OidcClient, claims: Mapping[str, Any], coming: LoginState) -> datetime | None:
+def _proven_at(client: OidcClient, claims: JsonView, coming: LoginState) -> datetime | None:
     """Return the time of authentication. With a required `acr`, an authentication with another one does not count."""
     said = claims.get("auth_time")
     if client.acr is not None and claims.get("acr") != client.acr:

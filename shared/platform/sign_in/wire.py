@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
+from shared.core.canonical import JsonView
 from shared.core.errors import Unavailable
 
 ANSWER_S_MAX: Final = 10.0
 ANSWER_BYTES_MAX: Final = 256 * 1024
 
 
-async def get(address: str) -> Mapping[str, Any]:
+async def get(address: str) -> JsonView:
     """Return the JSON object at an address. Raises `Unavailable("sign_in_unavailable")`."""
     status, found = await _asked("GET", address)
     if status != 200:
@@ -27,7 +28,7 @@ async def get(address: str) -> Mapping[str, Any]:
     return found
 
 
-async def post(address: str, form: Mapping[str, str], *, auth: tuple[str, str] | None) -> Mapping[str, Any] | None:
+async def post(address: str, form: Mapping[str, str], *, auth: tuple[str, str] | None) -> JsonView | None:
     """Post a form and return the answer; None if it is refused. Raises `Unavailable("sign_in_unavailable")`."""
     status, found = await _asked("POST", address, form=form, auth=auth)
     if status >= 500:
@@ -37,7 +38,7 @@ async def post(address: str, form: Mapping[str, str], *, auth: tuple[str, str] |
 
 async def _asked(
     method: str, address: str, *, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None
-) -> tuple[int, Mapping[str, Any]]:
+) -> tuple[int, JsonView]:
     client = httpx.AsyncClient(timeout=ANSWER_S_MAX, trust_env=False, follow_redirects=False)
     sent = client.stream(method, address, data=form, auth=auth, headers={"Accept": "application/json"})
     body = bytearray()
