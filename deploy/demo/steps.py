@@ -265,14 +265,11 @@ async def _feedback_due(client: CausewayClient) -> list[DeadlineView]:
 
 async def settled_accounts(endpoints: Endpoints) -> Reconciliation:
     """Reconcile once audit has read the last message, or at the time limit."""
-    found: Reconciliation
-
-    async def is_settled() -> bool:
-        nonlocal found
-        found = await reconciled(endpoints)
-        return not (found.differences or found.messages[IN_FLIGHT])
-
-    await _until(is_settled)
+    deadline = monotonic() + SETTLED_S_MAX
+    while (found := await reconciled(endpoints)).differences or found.messages[IN_FLIGHT]:
+        if monotonic() > deadline:
+            break
+        await asyncio.sleep(0.5)
     return found
 
 

@@ -139,8 +139,7 @@ class PartySubjects:
     # Holdings here.
     async def list_held_days(self, side: Side, peer: str) -> list[DayDigest]:
         """See `Subjects`. One day of rows is in memory at a time."""
-        of = TrackSide.HELD if side is Side.HELD else TrackSide.ANSWERS
-        return await self._digest(of, peer, _hold)
+        return await self._digest(TrackSide.HELD if side is Side.HELD else TrackSide.ANSWERS, peer, _hold)
 
     async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[SubjectHolding]:
         """See `Subjects`."""

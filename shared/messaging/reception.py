@@ -207,8 +207,7 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[TakenMessage
 
 def keep(scope: Scope, row: OpenException) -> OpenException:
     """Return an exception with its stored bytes."""
-    record = scope.inbound.bytes_to_keep(row.taken, row.outcome)
-    return replace(row, taken=replace(row.taken, record=record))
+    return replace(row, taken=replace(row.taken, record=scope.inbound.bytes_to_keep(row.taken, row.outcome)))
 
 
 async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome]) -> None:

@@ -156,8 +156,7 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     """Append records; return whether the partition has lost records before them."""
     if not batch.records:
         return False
-    at = await log.append(batch.topic, batch.lane, batch.records)
-    return watch.note(batch.topic, batch.lane, at)
+    return watch.note(batch.topic, batch.lane, await log.append(batch.topic, batch.lane, batch.records))
 
 
 async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:

@@ -95,5 +95,4 @@ def templates(number: int = NUMBER) -> Templates:
     for row in rows:
         for host in row.hosts:
             by_host.setdefault(host, []).append(row)
-    labels_max = max(1 + host.count(".") for host in by_host)
-    return Templates(rows, by_host, labels_max, _names(told["everywhere"]))
+    return Templates(rows, by_host, max(1 + host.count(".") for host in by_host), _names(told["everywhere"]))

@@ -195,15 +195,13 @@ class WorkDisowning(OtherHost):
 def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[BatchedAct]:
     """Return one act for each notice about its open items at the location, as if there were no other notice."""
     lines: list[BatchedAct] = []
-    for _, own in groupby(sorted(item.items, key=_by_notice), key=attrgetter("notice_id")):
+    for _, own in groupby(
+        sorted(item.items, key=attrgetter("received_at", "notice_id", "n")), key=attrgetter("notice_id")
+    ):
         items = list(own)
         told = _disowned(items, said) if isinstance(said, WorkDisowning) else _answered(items, said, first=not lines)
         lines.append(BatchedAct(len(lines), row, items[0].notice_id, told))
     return lines
-
-
-def _by_notice(item: OpenItem) -> tuple[datetime, UUID, int]:
-    return item.received_at, item.notice_id, item.n
 
 
 def _answered(items: Sequence[OpenItem], said: WorkStatements, *, first: bool) -> Contract:

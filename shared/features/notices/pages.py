@@ -25,10 +25,6 @@ from shared.platform.console.frame import HEADERS, Frame
 FOLDERS: Final = (__file__,)
 
 
-def _numbers(notice: ShownItem) -> Sequence[int]:
-    return cast("ShownNotice", notice).numbers
-
-
 async def _beside(driver: asyncpg.Connection, party: str, listed: Sequence[ShownItem]) -> Beside:
     """Return, for each notice, the other notices of its work items."""
     return await PostgresWorkItems(driver).beside(party, [cast("ShownNotice", each).notice_id for each in listed])
@@ -41,7 +37,7 @@ def notices(routes: ItemRoutes) -> SubjectKind:
         title="Notices",
         one="notice",
         routes=routes,
-        numbers=_numbers,
+        numbers=lambda notice: cast("ShownNotice", notice).numbers,
         rows="notice_rows.html",
         body="notice_body.html",
         record="one_record.html",

@@ -27,8 +27,7 @@ class PreservationHandler:
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         if not messages:
             return {}
-        preservations = self.preservations(unit.connection.driver, self.kek)
-        return await receive(messages, preservations, track=self.track)
+        return await receive(messages, self.preservations(unit.connection.driver, self.kek), track=self.track)
 
     async def refused(self, unit: Unit, codes: Mapping[UUID, str], by: Collection[str]) -> None:
         """Mark the acts of the service's own parties that one of the parties `by` has refused."""

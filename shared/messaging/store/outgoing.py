@@ -243,8 +243,7 @@ class OutgoingTables(Tables):
         return bool(await self._driver.fetch(_MOVE_SENT, *arguments))
 
     async def load_known(self, peer: str) -> frozenset[UUID]:
-        rows = await self._driver.fetch(_KNOWN, self.own, peer)
-        return frozenset(row["incarnation"] for row in rows)
+        return frozenset(row["incarnation"] for row in await self._driver.fetch(_KNOWN, self.own, peer))
 
     async def add_known(self, peer: str, incarnation: UUID) -> None:
         await self._driver.execute(_ADD_KNOWN, self.own, peer, incarnation)

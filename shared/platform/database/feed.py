@@ -94,8 +94,7 @@ async def read_subject(
     driver: asyncpg.Connection, party: str, subject: UUID, *, above: int, limit: int
 ) -> list[FeedEvent]:
     """Return at most `limit` events of the party about one subject above a number, in order."""
-    rows = await driver.fetch(_OF_SUBJECT, party, subject, above, limit)
-    return [FeedEvent(*row.values()) for row in rows]
+    return [FeedEvent(*row.values()) for row in await driver.fetch(_OF_SUBJECT, party, subject, above, limit)]
 
 
 class FeedListener:

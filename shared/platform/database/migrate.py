@@ -276,8 +276,7 @@ def run_files(*files: str | Path) -> None:
 def newest_schema(service: str) -> Schema:
     """Return the newest schema that the code knows."""
     heads = ScriptDirectory.from_config(_config(service, "")).get_heads()
-    text = catalogue_file(service).read_text(encoding="utf-8")
-    return Schema(tuple(sorted(heads)), parse_catalogue(text))
+    return Schema(tuple(sorted(heads)), parse_catalogue(catalogue_file(service).read_text(encoding="utf-8")))
 
 
 def look_at_schema(owner_url: str) -> Schema:

@@ -251,8 +251,7 @@ async def read_overdue(
     driver: asyncpg.Connection, party: str, *, after: DueAfter, now: datetime, limit: int
 ) -> list[OverdueEdge]:
     """List at most `limit` edges of the party with an overdue timer, after a place."""
-    rows = await driver.fetch(_OVERDUE, party, *after, now, limit)
-    return [_overdue_edge(row, now) for row in rows]
+    return [_overdue_edge(row, now) for row in await driver.fetch(_OVERDUE, party, *after, now, limit)]
 
 
 def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:

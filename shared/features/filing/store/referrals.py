@@ -293,8 +293,7 @@ class PostgresReferrals(RecordStore):
 
     async def told(self, referral_id: UUID) -> list[Addressee]:
         """Return the current recipients of a referral, once for each instance that ever got it."""
-        rows = await self._driver.fetch(_TOLD, referral_id)
-        return [Addressee(**dict(row)) for row in rows]
+        return [Addressee(**dict(row)) for row in await self._driver.fetch(_TOLD, referral_id)]
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Addressee]]) -> None:
         """Store the withdrawal's message on each edge."""

@@ -275,8 +275,7 @@ class PostgresItems(RecordStore):
 
     async def page(self, party: str, page: ItemQuery) -> Contract:
         rows, following = await self._page(party, page)
-        items = [view(self.listed, row) for row in rows]
-        return self.paged.model_validate({"items": items, "next": following})
+        return self.paged.model_validate({"items": [view(self.listed, row) for row in rows], "next": following})
 
     async def look(self, subject_id: UUID) -> ShownItem:
         return view(self.listed, await self._one(subject_id))

@@ -159,8 +159,7 @@ async def items_waiting(
     """Return open rows with a child at risk, the oldest first: the first `limit` after `above`."""
     if above.rank > 0:
         return []
-    rows = await driver.fetch(_WAITING, party, above.since, above.id, limit)
-    return [_waits(subject, row) for row in rows]
+    return [_waits(subject, row) for row in await driver.fetch(_WAITING, party, above.since, above.id, limit)]
 
 
 def _waits(subject: Subject, row: asyncpg.Record) -> AttentionRow:

@@ -202,8 +202,7 @@ class ReferralPages:
             return self._form(asked, status=error.status, problems=broken(error, _inputs(pages.NewReferral)))
         if reply.status >= 400:
             return self._form(asked, status=reply.status, problems=pages.problems_of(pages.read_problem(reply.body)))
-        accepted = AcceptedReferral.model_validate_json(reply.body)
-        return turned_to(f"{PATH}/{accepted.referral_id}?done=submit")
+        return turned_to(f"{PATH}/{AcceptedReferral.model_validate_json(reply.body).referral_id}?done=submit")
 
     async def _file_again(self, asked: PageInput) -> Response:
         self.use.require_filing(asked.identity)
