@@ -72,8 +72,9 @@ def cheap(record: int = 60, field: int = 50) -> RecordCost:
 async def told(process: Process, lines: io.StringIO) -> list[str]:
     """Return the codes of raised alarms. Each log line contains the party's opaque name and nothing else about it."""
     await process.tell()
-    found = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert all(PARTY not in json.dumps(line) and line["event"] == "party_alarm" for line in found)
+    # What earlier tests left behind may write lines meanwhile.
+    found = [json.loads(line) for line in lines.getvalue().splitlines() if '"party_alarm"' in line]
+    assert PARTY not in lines.getvalue()
     assert all({*line} == {"at", "code", "event", "instance", "level", "party"} for line in found)
     return [line["code"] for line in found]
 
