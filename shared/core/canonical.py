@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
 from typing import Any
 
-#: A JSON object as it was parsed; whoever reads its members knows their types from a schema.
+#: A parsed JSON object. A schema states the types of its members.
 Json = dict[str, Any]
 #: A JSON object that its reader does not change.
 JsonView = Mapping[str, Any]
