@@ -266,11 +266,11 @@ async def _feedback_due(client: CausewayClient) -> list[DeadlineView]:
 async def settled_accounts(endpoints: Endpoints) -> Reconciliation:
     """Reconcile once audit has read the last message, or at the time limit."""
     deadline = monotonic() + SETTLED_S_MAX
-    while (found := await reconciled(endpoints)).differences or found.messages[IN_FLIGHT]:
-        if monotonic() > deadline:
-            break
-        await asyncio.sleep(0.5)
-    return found
+    while True:
+        await asyncio.sleep(1.0)  # audit usually reads the last messages in this time
+        found = await reconciled(endpoints)
+        if monotonic() > deadline or not (found.differences or found.messages[IN_FLIGHT]):
+            return found
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], pause_s: float = 0.5) -> None:
