@@ -84,7 +84,7 @@ def the_demo_adds_up(whole: WholeDemo) -> str:
         assert [found[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0], found["differences"]
     assert whole.after.accounts_code == 0
     return (
-        f"(I) {accounts['I']['submitted']} submitted, (II) {accounts['II']['emitted']} messages, "
+        f"(I) {accounts['I']['submitted']} submitted, (II) {accounts['II']['numbered']} messages, "
         f"(III) {accounts['III']['edges']} edges: differences 0, 0, 0"
     )
 

@@ -215,7 +215,7 @@ async def list_publications(exchange: Exchange, instance: str, messages: Iterabl
 async def list_parties_told(exchange: Exchange, instance: str) -> set[str]:
     """Return the parties of the instance that received messages from others."""
     query = "SELECT DISTINCT recipient FROM track WHERE side = 0"
-    return {row["other"] for row in await read_rows(exchange, instance, query)}
+    return {row["recipient"] for row in await read_rows(exchange, instance, query)}
 
 
 async def find_read_offset(exchange: Exchange, instance: str, topic: str, lane: Lane) -> int:
