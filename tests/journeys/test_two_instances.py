@@ -31,7 +31,7 @@ from tests.support.driver_delivery import list_parties_told
 from tests.support.running import AGENCY, HOTLINE, Exchange, clean_environment, referral, running_exchange, until
 
 #: One provider of each instance of the kind, both from the sample directory.
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timing]
 
 AT = {"industry": "provider-001.example", "industry_two": "provider-012.example"}
 
