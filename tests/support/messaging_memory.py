@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,10 @@ def chain_at(segment: Segment, number: int) -> bytes:
 
 MESSAGING = (*("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"), *("resync", "lines"))
 _MISSING = object()
+#: All fields in order. A copy made with them takes a third of the time of `dataclasses.replace`.
+_OUTGOING_FIELDS, _INCOMING_FIELDS = (
+    attrgetter(*each.__slots__) for each in (streams.OutgoingLane, streams.IncomingLane)
+)
 
 
 class MemoryDatabase:
@@ -264,7 +269,7 @@ def _message_id(row: OpenOutcome) -> UUID:
 
 def copy_outgoing(own: streams.Outgoing) -> streams.Outgoing:
     """Return a copy that shares no mutable object."""
-    urgent, ordinary = map(replace, own.lanes)
+    urgent, ordinary = (streams.OutgoingLane(*_OUTGOING_FIELDS(lane)) for lane in own.lanes)
     return streams.Outgoing(
         own.pair,
         own.incarnation,
@@ -288,7 +293,7 @@ def _copy_source(source: streams.Source) -> streams.Source:
 
 def copy_incoming(read: streams.Incoming) -> streams.Incoming:
     """Return a copy that shares no mutable object."""
-    urgent, ordinary = map(replace, read.lanes)
+    urgent, ordinary = (streams.IncomingLane(*_INCOMING_FIELDS(lane)) for lane in read.lanes)
     return streams.Incoming(
         read.pair,
         read.incarnation,

@@ -26,7 +26,7 @@ from shared.messaging.incarnations import Head
 from shared.messaging.kafka.log import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import LANES, Lane, Pair
+from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
 from tests.shared.messaging.builders import (
     COMPOSER,
     KEY,
@@ -177,6 +177,14 @@ def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None
     for ack in (replace(own, reader="audit"), replace(own, incarnation=None)):
         topic = PartitionVerifier(Pair(ack.reader, pair.writer), Lane.URGENT, lambda *_: KEY.verify_key)
         assert find_heads(topic, [_record(each) for each in raw([build_ack_record(ack, KEY)])], TOPIC) == []
+
+
+def test_the_last_acknowledgement_in_an_own_topic_shows_the_ends_of_the_own_streams() -> None:
+    ends, incarnation = (LaneEnd(4, bytes(32)), LaneEnd(9, bytes(32))), uuid7()
+    lanes = (LaneAck(0, bytes(32)), LaneAck(0, bytes(32)))
+    ack = Ack("hotline-a", Pair("industry-b", "hotline-a"), None, lanes, AT, own_incarnation=incarnation, heads=ends)
+    heads = find_heads(verifier(), [_record(each) for each in raw([build_ack_record(ack, KEY)])], TOPIC)
+    assert heads == [Head(incarnation, lane, *ends[lane]) for lane in LANES]
 
 
 def test_a_proof_that_was_appended_without_its_messages_shows_the_end_of_its_segment() -> None:

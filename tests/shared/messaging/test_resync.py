@@ -181,6 +181,9 @@ def test_each_field_of_a_row_is_in_the_digest(changed: SubjectHolding) -> None:
 def test_the_digest_of_a_day_has_the_layout_that_its_peers_compute() -> None:
     content = S1.bytes + bytes(7) + b"\x02" + b"\x00\x20" + NEW + bytes(3) + b"\x01" + A1.bytes
     assert digest_days([ROW], lambda _: DAY) == [DayDigest(DAY, 1, sha256(content).digest())]
+    for row, flags in ((TOMBSTONE, 1), (STUB, 2), (replace(STUB, is_withdrawn=True), 3)):
+        content = S1.bytes + row.revision.to_bytes(8, "big") + bytes((flags, 0)) + bytes(4)
+        assert digest_days([row], lambda _: DAY) == [DayDigest(DAY, 1, sha256(content).digest())]
 
 
 def test_days_that_differ_or_are_on_one_side_are_asked_for() -> None:

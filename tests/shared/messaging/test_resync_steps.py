@@ -174,6 +174,20 @@ def test_one_page_of_holdings_sends_at_most_5000_subjects_and_the_peer_is_asked_
         assert (sent.count("send_withdrawal"), sent.count("send_state")) == counts
         nonce = room.outgoing().resync_nonce or NONCE
     assert room.outgoing().resync_nonce is None
+    # The repeated request does not let the peer ask in its turn.
+    *_, repeated = (body for body in room.bodies() if isinstance(body, ResyncRequest) and body.of is None)
+    assert not repeated.is_first
+
+
+def test_the_first_page_of_an_answer_ends_the_exceptions_that_it_does_not_name_and_later_pages_add_to_it() -> None:
+    room = Room()
+    receive(room, control(1, WireRole.OUTCOMES, OutcomeList((Outcome(named(9), WAITING),))))
+    nonce = asked(room)
+    for page, message in enumerate((8, 7)):
+        outcomes = (Outcome(named(message), WAITING),)
+        receive(room, control(page + 2, WireRole.HOLDINGS, Holdings(nonce, page == 1, page, exceptions=outcomes)))
+    held = [each.message_id for each in run(room.scope().tx.list_open_outcomes(PEER))]
+    assert held == [UUID(int=107), UUID(int=108)]
 
 
 def asked(room: Room) -> UUID:
