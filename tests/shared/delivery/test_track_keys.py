@@ -16,7 +16,7 @@ from shared.core.contracts.registry import (
 )
 from shared.core.ids import uuid4, uuid7
 from shared.messaging.streams import WireRole
-from shared.messaging.tracks import CONTENT, act_of, name_unread, named_of, role_of, track_of
+from shared.messaging.tracks import CONTENT, act_of, key_of, name_unread, named_of, role_of, track_of
 
 ORIGIN, AGENCY = "hotline-a.example", "police-a.example"
 
@@ -34,7 +34,7 @@ def test_both_parties_of_a_subject_have_the_same_track() -> None:
         track_of(REFERRAL_WITHDRAWN, ORIGIN, AGENCY, subject=subject),
         track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject),
     }
-    assert len(tracks) == 1
+    assert tracks == {key_of(ORIGIN, AGENCY, subject=subject)}
 
 
 def test_a_track_is_that_of_one_owner_one_other_party_and_one_subject() -> None:

@@ -241,8 +241,9 @@ def test_a_peer_makes_this_side_send_a_bounded_number_again_in_an_hour() -> None
 
     refuse(1, subjects[:6000])
     refuse(2, subjects[6000:])
+    asked_last = room.outgoing().resync_nonce
     refuse(3, subjects[:5])
-    assert len(room.calls) == 10_000
+    assert (len(room.calls), room.outgoing().resync_nonce) == (10_000, asked_last)
     room.later(3600)
     refuse(4, subjects[:5])
     assert len(room.calls) == 10_005

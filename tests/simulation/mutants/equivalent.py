@@ -19,4 +19,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1), 0)",
         "<= -> < in: $3::smallint AND first <= $4::bigint + 1)",
     ): "the row that is read in addition ends at the number, and `first + count > $4 + 1` leaves it out",
+    (
+        "for message, record, end in zip(messages, records, ends, strict=True)",
+        "True -> False",
+    ): "the three lists have one item for each of the same messages",
 }
