@@ -274,7 +274,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
 
 def _by_itself(service: str, rows: int) -> Iterator[Question]:
     """Yield the queries of a service's loops, which run all day even without work."""
-    for name, statement, asked, rows_max in filled_streams.of_recipient(_numbered(rows)):
+    for name, statement, asked, rows_max in filled_streams.of_recipient(_numbered(rows), rows):
         yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
     newest = rows - 100 if service != "law_enforcement" else None
     for name, statement, asked, rows_max in filled_loops.asked(END, _APPLYING.parties, newest):

@@ -91,11 +91,11 @@ def of_sender(rows: int) -> Iterator[_Asked]:
     yield "the chain after a number", outgoing._CHAIN, (*stream, rows // 2), 4
 
 
-def of_recipient(one: UUID) -> Iterator[_Asked]:
-    """Yield the queries of the consumer besides those for arriving messages."""
+def of_recipient(one: UUID, rows: int) -> Iterator[_Asked]:
+    """Yield the queries of the consumer besides those for arriving messages. It counts the messages that wait."""
     statement, *keys = tracks._LOAD.bind(keys=tracks._KEY.rows([TrackKey(WRITER, TrackSide.HELD, one)]))
     yield "the track of a message", statement, keys, 4
-    yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 2000
+    yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 4 + rows // _WAITS
     subject = exceptions._LIST.format(filters="subject = ANY($1::uuid[])")
     yield "waiting messages of a subject", subject, ([one],), 4
     page = exceptions._LIST.format(filters="(opened_at, message_id) > ('-infinity', $1)")

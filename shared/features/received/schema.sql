@@ -75,6 +75,8 @@ CREATE INDEX received_by_place ON received (party, sort_key, subject) WITH (fill
 CREATE INDEX received_by_state ON received (party, state, sort_key, subject) WITH (fillfactor = 100);
 CREATE INDEX received_by_sender ON received (party, sender, sort_key, subject, state) WITH (fillfactor = 100);
 CREATE INDEX received_at_risk ON received (party, sort_key, subject, state) WHERE priority = 'p0_child_at_risk';
+-- Open rows with a child at risk: their places are at least `AT_RISK` (shared/features/received/store/listing.py).
+CREATE INDEX received_open_at_risk ON received (party, sender, sort_key, subject) WHERE sort_key >= 4611686018427387904;
 -- Work items are led by open notices, in the order of their places.
 CREATE INDEX received_open_notice ON received (party, sort_key, subject)
     WHERE kind = 'notice' AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');
