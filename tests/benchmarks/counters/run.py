@@ -19,6 +19,8 @@ KB: Final = 1_000
 class Size:
     """Number of referrals in a run: `warm` before the count, once in each way, and then those of each load.
 
+    A connection prepares its statements on first use, which is not counted: `warm` uses each connection of a pool.
+
     `idle_s` is the time in which background work is measured, `still_s` that without growth of Kafka after a load.
     """
 
@@ -36,7 +38,7 @@ class Size:
 
 
 #: The page images are those of 1,000 referrals between two checkpoints.
-WHOLE: Final = Size(warm=200, batches=1_000, single=1_000, lives=100, idle_s=30.0, still_s=20.0)
+WHOLE: Final = Size(warm=600, batches=1_000, single=1_000, lives=100, idle_s=30.0, still_s=20.0)
 SHORT: Final = Size(warm=300, batches=300, single=0, lives=0, idle_s=10.0, still_s=12.0)
 
 
