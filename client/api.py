@@ -19,8 +19,9 @@ from client import views
 from client.problem import ApiProblem
 from client.transport import CallOptions, Transport
 from client.views import PageView, View
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject
-from shared.core.acts.states import collection, personal
+from shared.core.acts.states import collection
 from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import HoldOverride, OverrideApproval
 from shared.core.contracts.referral import ReferralSubmission
@@ -308,9 +309,9 @@ def in_batches(items: Iterable[ItemT]) -> Iterator[list[ItemT]]:
 
 
 def _path(subject: Subject, name: str, subject_id: UUID) -> str:
-    found = [each for each in personal(subject) if each.name == name]
+    found = [each for each in CATALOG.personal(subject) if each.name == name]
     if not found:
-        raise Refused("act_unknown", f"one of {', '.join(each.name for each in personal(subject))}", status=400)
+        raise Refused("act_unknown", f"one of {', '.join(each.name for each in CATALOG.personal(subject))}", status=400)
     return f"/v1/{collection(found[0])}/{subject_id}:{name.replace('_', '-')}"
 
 

@@ -20,15 +20,15 @@ from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import AUDIT, keeps_referrals, kind_serving
+from shared.catalog import CATALOG
 from shared.core.clock import SystemClock
-from shared.core.contracts.registry import ALL
 from shared.core.errors import Refused
 from shared.core.protocol.authority import INBOXES
 from shared.core.routing.documents import read_directory
 from shared.messaging.streams import Lane
 from shared.platform.kafka.reader import LogReader
 
-CARRYING = tuple(message.type for message in ALL if message.edge)
+CARRYING = tuple(message.type for message in CATALOG.messages if message.edge)
 #: Edges in one question to audit.
 _ASKED_AT_ONCE = 1000
 

@@ -25,6 +25,7 @@ from deploy.accounting.streams import Stream
 from services.audit.domain.entries import UNREAD, AuditBatch, AuditDecision, AuditEntry, EntryKind, ReportedOutcome
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
+from shared.catalog import CATALOG
 from shared.core.clock import SystemClock
 from shared.core.envelope.keys import OpeningKey
 from shared.core.errors import Refused
@@ -385,7 +386,7 @@ async def reading_of(book: Ledger, keys: Sequence[OpeningKey]) -> Reading:
             shelf.directories.place(read_directory(body), activated.active_from)
         else:
             shelf.policies.place(read_policy(body), activated.active_from)
-    return Reading(shelf, keys, SystemClock())
+    return Reading(shelf, keys, SystemClock(), CATALOG)
 
 
 def opening_keys(state: Path | None) -> list[OpeningKey]:

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
+from shared.catalog import CATALOG
 from shared.core.canonical import Json, JsonView, digest
 from shared.core.clock import rfc3339
 from shared.core.contracts.directory import Beat, Directory, DocumentActivated
@@ -82,8 +83,9 @@ class Example(NamedTuple):
 
 def examples() -> Iterator[Example]:
     """Yield all examples, in the order of the schemas."""
+    stated_examples = DATA["schemas"] | CATALOG.examples
     for schema in models():
-        stated = DATA["schemas"][schema]
+        stated = stated_examples[schema]
         values = {slug: _plain(_value(value)) for slug, value in stated["accepted"].items()}
         for slug, value in values.items():
             yield Example(schema, f"accepted-{slug}.json", value, None)

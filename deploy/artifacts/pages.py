@@ -14,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from deploy.artifacts import schemas
 from deploy.policy import sample_policy
+from shared.catalog import CATALOG
 from shared.core import codes
 from shared.core.acts import states
 from shared.core.acts.act import Act, Cause, Subject, Track
-from shared.core.acts.table import ACTS
 from shared.core.envelope import attributes, content_proof, headers
 from shared.core.protocol import authority, record_table
 from shared.core.routing.ageing import state_of
@@ -71,7 +71,7 @@ def told(row: Act) -> Iterable[Act]:
     if row.message or row.subject is not Subject.REFERRAL:
         return [row]
     names = TELLS.get(row.name, (row.name,))
-    return [each for each in ACTS if each.name in names and each.cause is Cause.ACT and _is_told(each)]
+    return [each for each in CATALOG.acts if each.name in names and each.cause is Cause.ACT and _is_told(each)]
 
 
 @cache
@@ -90,6 +90,7 @@ def _environment() -> Environment:
     made.globals.update(
         alerts=json.loads((ROOT / "deploy/observability/alerts.json").read_text(encoding="utf-8")),
         arrows=_arrows,
+        catalog=CATALOG,
         calendars=[
             [*group]
             for _, group in groupby(policy.calendars, lambda each: (each.source, each.reviewed_on, each.reviewer_role))
@@ -107,11 +108,11 @@ def _environment() -> Environment:
 def _arrows(subject: Subject) -> Mapping[tuple[str, str], list[str]]:
     """Return the acts of each arrow, by the states that it connects."""
     named: dict[tuple[str, str], list[str]] = {}
-    for row in filter(states.begins, states.rows_of(subject)):
+    for row in filter(states.begins, CATALOG.acts_on(subject)):
         for state in sorted(states.may_come_in(row)):
             named.setdefault(("[*]", state), []).append(row.name)
     for before in sorted(states.states(subject)):
-        for row in states.rows_of(subject):
+        for row in CATALOG.acts_on(subject):
             for move, after in states.steps(row, before):
                 said = f" ({', '.join(sorted(move.codes))})" if move.codes else ""
                 named.setdefault((before, after), []).append(f"{row.name}{said}")

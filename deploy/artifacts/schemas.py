@@ -16,13 +16,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core.core_schema import CoreSchema
 
 from deploy.kafka.provision import TopicRule, manifest_of
+from shared.catalog import CATALOG
 from shared.core.canonical import Json
-from shared.core.contracts import registry
 from shared.core.contracts.base import Contract
 from shared.core.contracts.directory import Beat, Directory, DocumentActivated, SignedBeat
 from shared.core.contracts.policy import Policy
 from shared.core.contracts.referral import ReferralSubmission
-from shared.core.contracts.registry import ALL, MessageType, schema_uri
+from shared.core.contracts.registry import MessageType, schema_uri
 from shared.core.protocol.authority import AUDIT, InstancePair, cells_of, pairs_of
 from shared.core.vocabulary.routing import PartyKind
 from shared.delivery.control import CONTROL_TYPES
@@ -60,7 +60,7 @@ class PlainSchema(GenerateJsonSchema):
 def models() -> dict[str, type[Contract]]:
     """Return every published model by schema name: clear parts of messages, their sealed parts, documents."""
     found: dict[str, type[Contract]] = {}
-    for message in ALL:
+    for message in CATALOG.messages:
         found[message_name(message)] = message.clear
         if message.sealed is not None:
             found[f"{message_name(message)}.sealed"] = message.sealed
@@ -83,7 +83,10 @@ def schema_of(name: str) -> Json:
 
 def schemas_of_messages() -> Json:
     """Return the schema of each clear part and record of the directory topic, as AsyncAPI refers to them."""
-    listed = [(model, "validation") for model in (*dict.fromkeys(each.clear for each in ALL), *OF_DIRECTORY.values())]
+    listed = [
+        (model, "validation")
+        for model in (*dict.fromkeys(each.clear for each in CATALOG.messages), *OF_DIRECTORY.values())
+    ]
     _, found = models_json_schema(listed, ref_template="#/components/schemas/{model}", schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: Json = found["$defs"]
     for around in ("PublishedDocument", "SignedBeat", "DocumentActivated", "Approval"):
@@ -93,7 +96,7 @@ def schemas_of_messages() -> Json:
 
 def _described(name: str) -> dict[str, str]:
     """Return the title and description of a schema; a message's meaning is its clear part's docstring."""
-    said = next((meaning(message) for message in ALL if message_name(message) == name), None)
+    said = next((meaning(message) for message in CATALOG.messages if message_name(message) == name), None)
     return {"title": name} | ({} if said is None else {"description": said})
 
 
@@ -145,7 +148,7 @@ class Route(NamedTuple):
 
 def _route(message: MessageType) -> Route:
     """Return the permitted senders and recipients, with kinds in the order of every page."""
-    cells = cells_of(message)
+    cells = cells_of(message, CATALOG)
     senders, recipients = {cell.sender for cell in cells}, {cell.recipient for cell in cells}
     return Route(
         tuple(name for name, kind in KINDS.items() if kind in senders),
@@ -153,7 +156,7 @@ def _route(message: MessageType) -> Route:
     )
 
 
-ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in registry.ALL}
+ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in CATALOG.messages}
 
 
 def topics() -> Mapping[str, TopicRule]:

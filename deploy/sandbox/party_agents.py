@@ -29,8 +29,8 @@ from pydantic import JsonValue
 from client.api import BATCH_MAX, CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem, NoticeView, PageView
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject, Track
-from shared.core.acts.states import rows_of
 from shared.core.clock import Clock, rfc3339
 from shared.core.contracts.answers import RetentionStatement, WithdrawalAnswer
 from shared.core.errors import Defect, Unavailable
@@ -292,7 +292,7 @@ class PartyAgent:
         page = await self.client.events(after=self._after, epoch=self._epoch, wait_s=wait_s)
         self._after = max([self._after, *(event.number for event in page.items)])
         # Only the events of the other side may change the work.
-        told = {f"{row.subject}.{row.name}" for row in rows_of(self.work.subject) if row.track is Track.OFFER}
+        told = {f"{row.subject}.{row.name}" for row in CATALOG.acts_on(self.work.subject) if row.track is Track.OFFER}
         return any(event.type in told for event in page.items)
 
     def begin_anew(self) -> None:

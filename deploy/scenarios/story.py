@@ -21,8 +21,8 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Act
-from shared.core.acts.table import ACTS
 
 FOLDER: Final = Path(__file__).parent
 #: Referrals that stories submit; not a story.
@@ -64,7 +64,7 @@ class ScenarioStep(_ScenarioPart):
     def row(self) -> Act | None:
         """Return the row of the act; None if there is none."""
         subject, _, name = self.does.partition(".")
-        return next((row for row in ACTS if (row.subject.value, row.name) == (subject, name)), None)
+        return next((row for row in CATALOG.acts if (row.subject.value, row.name) == (subject, name)), None)
 
 
 class WaitStep(_ScenarioPart):

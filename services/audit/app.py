@@ -38,7 +38,7 @@ def assemble(machinery: InstanceParts) -> App:
     settings = machinery.settings
     entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
 
-    reading = Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock)
+    reading = Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock, machinery.catalog)
     written = KafkaLog(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing)
     acks = AckWriter(entries, written, key=machinery.keys.signing, clock=machinery.clock)
     door = AuditConsumer(

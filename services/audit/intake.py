@@ -14,7 +14,8 @@ from services.audit.domain.entries import AuditBatch, AuditEntry, DroppedMessage
 from services.audit.domain.partitions import Loss, LossReason, PartitionId, ReadStart, entry_of, find_beginning
 from services.audit.domain.reading import ObservedRecord, Reading, note_ack, read_records
 from services.audit.store.entries import PostgresEntries
-from shared.core.contracts.registry import BY_TYPE, WITHDRAWALS
+from shared.catalog import CATALOG
+from shared.core.contracts.registry import WITHDRAWALS
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import AUDIT, INBOXES, inbox_topic
 from shared.core.protocol.message import Record
@@ -147,7 +148,7 @@ class StreamVerifier:
 def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> ArrivedMessage:
     """Add a numbered message to a batch with its proof. It has no name here, because audit answers no message."""
     envelope = placed.envelope  # without one, the entry names the error in the headers
-    message = None if envelope is None else BY_TYPE.get(envelope.attributes.type)
+    message = None if envelope is None else CATALOG.by_type.get(envelope.attributes.type)
     is_p0 = placed.place.lane is Lane.URGENT and message is not None and message not in WITHDRAWALS
     arrived = ArrivedMessage(placed.place, placed.digest, _UNNAMED, b"", is_p0)
     batch.numbered.append((placed.proven.pair, arrived, placed.know(record, placed.raw.headers)))

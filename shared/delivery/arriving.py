@@ -42,6 +42,7 @@ from uuid import UUID, uuid5
 
 from pydantic_core import from_json
 
+from shared.core.acts.catalog import Catalog
 from shared.core.envelope.attributes import COVERED
 from shared.core.envelope.content_proof import SALT_BYTES, MessageProof
 from shared.core.envelope.datakeys import (
@@ -258,13 +259,13 @@ HEADERS_BYTES_MAX: Final = 16_384
 _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
-def read_arrival(record: Record, placed: PlacedMessage) -> ArrivedMessage:
+def read_arrival(record: Record, placed: PlacedMessage, catalog: Catalog) -> ArrivedMessage:
     """Return a numbered message. `record` has its key and coordinates as in Kafka.
 
     A record above the limits of a party's record, which no recipient accepts, is stored only in part.
     """
     kept = placed.know(record, list_kept(record.headers))
-    named, clear = _name(kept, placed.digest)
+    named, clear = _name(kept, placed.digest, catalog)
     body = None
     if named.role in CONTROL_ROLES and clear is not None:
         body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
@@ -316,7 +317,7 @@ def _state(record: Record) -> tuple[str, str, str, UUID]:
     return type_text, sender, recipient, UUID(_text(record, "ce_subject"))
 
 
-def _name(record: Record, digest: bytes) -> tuple[NamedMessage, bytes | None]:
+def _name(record: Record, digest: bytes, catalog: Catalog) -> tuple[NamedMessage, bytes | None]:
     """Return the name of a message, and the JSON of its clear part if there is one."""
     if record.decoded is not None:
         message_id = record.decoded.envelope.attributes.id
@@ -326,7 +327,7 @@ def _name(record: Record, digest: bytes) -> tuple[NamedMessage, bytes | None]:
         type_text, sender, recipient, subject = _state(record)
         if (role := ROLE_BY_TYPE.get(type_text)) is not None:
             return NamedMessage(message_id, role, role), split_value(record.value or b"")[0]
-        name = partial(name_unread, message_id, type_text, sender=sender, recipient=recipient, subject=subject)
+        name = partial(name_unread, message_id, type_text, catalog, sender=sender, recipient=recipient, subject=subject)
     except (Refused, ValueError):
         return NamedMessage(message_id, WireRole.FACT, MALFORMED), None
     try:

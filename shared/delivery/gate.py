@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.core.clock import parse_rfc3339
-from shared.core.contracts.registry import BETWEEN_PARTIES, BY_TYPE
-from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import Lane, WireRole
+from shared.messaging.segments import OutgoingMessage, Segment
+from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions appear to be in the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
@@ -53,18 +52,16 @@ class SendGate:
             reason = self.reason()
             if reason and (self._is_clock_off or segment.lane is not Lane.URGENT):
                 return reason
-        ahead = (_is_dated_ahead(message.record, now, is_ahead=self._is_ahead) for message in segment.messages)
+        ahead = (_is_dated_ahead(message, now, is_ahead=self._is_ahead) for message in segment.messages)
         return "clock_off" if any(ahead) else ""
 
 
-def _is_dated_ahead(record: RecordBytes, now: datetime, *, is_ahead: bool) -> bool:
+def _is_dated_ahead(message: OutgoingMessage, now: datetime, *, is_ahead: bool) -> bool:
     """Return whether a party's message states a time after the broker's. `is_ahead`: the clock here is."""
-    stated = dict(record.headers)
+    if message.role is WireRole.FACT or message.role in CONTROL_ROLES:
+        return False
     try:
-        message = BY_TYPE.get(stated["ce_type"].decode())
-        if message is None or message.family not in BETWEEN_PARTIES:
-            return False
-        stated_at = parse_rfc3339(stated["ce_time"].decode())
+        stated_at = parse_rfc3339(dict(message.record.headers)["ce_time"].decode())
     except (KeyError, ValueError):
         return False
     return is_ahead or CLOCK_TOLERANCE < stated_at - now <= AHEAD_WAITS

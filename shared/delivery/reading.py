@@ -18,6 +18,7 @@ from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError, Unavailable
 from shared.core.protocol.authority import inbox_prefix, inbox_topic
@@ -75,6 +76,7 @@ class _Partition:
     topic_id: UUID
     next_offset: int
     verifier: PartitionVerifier
+    catalog: Catalog
     unread: dict[str, int]
     held: list[ArrivedRecord] = field(default_factory=list)
     defect: str = ""
@@ -100,7 +102,7 @@ class _Partition:
         if stated is not None and self.unread[self.where.topic] > BATCH_RECORDS_MAX:
             # An answer now would make the writer append the unread records again. It asks again later.
             stated = replace(stated, nonce=None)
-        content = read_arrival(record, found) if isinstance(found, PlacedMessage) else stated
+        content = read_arrival(record, found, self.catalog) if isinstance(found, PlacedMessage) else stated
         return ArrivedRecord(self.topic_id, record.offset, record.broker_time, content)
 
 
@@ -115,6 +117,7 @@ class InboxReader:
         *,
         keys: PlaceKeys,
         clock: Clock,
+        catalog: Catalog,
         exceptions_max: int = EXCEPTIONS_MAX,
     ) -> None:
         """Set up the reader. `exceptions_max`: the number of a stream's exceptions at which reading stops."""
@@ -123,6 +126,7 @@ class InboxReader:
         self._scopes = scopes
         self._keys = keys
         self._clock = clock
+        self._catalog = catalog
         self._exceptions_max = exceptions_max
         self.door = PartitionReader(access, client_id=self._client_id, handle=self._handle)
         self._partitions: dict[Coordinate, _Partition] = {}
@@ -221,7 +225,9 @@ class InboxReader:
                         log("topic_read_again", topic=topic, partition=where.partition, offset=offset)
                     unread[topic] += end - offset
                     verifier = PartitionVerifier(pair, lane, self._keys)
-                    partitions[where] = _Partition(where, pair, lane, described.topic_id, offset, verifier, unread)
+                    partitions[where] = _Partition(
+                        where, pair, lane, described.topic_id, offset, verifier, self._catalog, unread
+                    )
                     at[where] = max(first, offset - _SEGMENT_RECORDS)
         self._partitions = partitions
         return at

@@ -23,6 +23,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import ValidationError
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.contracts.directory import ReadsAnnouncedClear
 from shared.core.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
@@ -233,12 +234,14 @@ def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:
     return PeerReads(announced)
 
 
-def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> message.Draft:
+def compose_reads(
+    instance: str, peer: str, directory: DirectoryIndex, *, at: datetime, catalog: Catalog
+) -> message.Draft:
     """Return the message with the versions that this release reads. Raises `Refused` for an unknown instance."""
     addressing = Addressing(
         subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at
     )
-    return compose(READS_ANNOUNCED, own_reads(), addressing)
+    return compose(READS_ANNOUNCED, own_reads(catalog), addressing)
 
 
 def find_sealing_keys(directory: Callable[[], DirectoryIndex], clock: Clock) -> SealingKeys:

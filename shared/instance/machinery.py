@@ -12,6 +12,8 @@ from types import MappingProxyType
 import asyncpg
 from starlette.types import ASGIApp
 
+from shared.catalog import CATALOG
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock, SystemClock
 from shared.core.errors import Refused, Unavailable
 from shared.core.guard.edition import check_files
@@ -64,6 +66,8 @@ class InstanceParts:
     budgets: Budgets
     #: Returns the tracks of the service's features in a transaction.
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks
+    #: The messages and acts of this release.
+    catalog: Catalog = CATALOG
     streams: InstanceStreams = field(init=False)
     _at_work: RunningParts = field(default_factory=RunningParts)
     aside: RetryBackoff = field(default_factory=RetryBackoff)
@@ -78,6 +82,7 @@ class InstanceParts:
             *(self.instance, self.settings.kafka_access, self.database, self.keys, self.shelf, self.clock, self.tracks),
             lateness=lambda: self.feed.beat.lateness(),
             kept_bytes_max=self.settings.kept_bytes_max,
+            catalog=self.catalog,
         )
         self.law = DocumentMonitor(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerVersions(self.database)

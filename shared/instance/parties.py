@@ -184,6 +184,7 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         kek=machinery.keys.kek,
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
+        catalog=machinery.catalog,
         aside=machinery.aside,
         followers=partial(answer_followers, instance=machinery.instance),
         sent_again=SENT_AGAIN,

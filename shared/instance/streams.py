@@ -19,10 +19,12 @@ from typing import Any, Final
 
 import asyncpg
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError, Unavailable
 from shared.core.protocol.accept import ReadingInstance
 from shared.core.protocol.authority import pairs_of
+from shared.core.protocol.message import Draft
 from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
@@ -154,7 +156,7 @@ class InstanceStreams:
     """The streams of one instance over its database, keys and documents.
 
     `lateness`: the reason why the documents here cannot be trusted, or "". `kept_bytes_max`: bytes that are kept for
-    absent readers. Its methods raise `Unavailable` before there is a directory.
+    absent readers. `catalog`: the messages that it reads. Its methods raise `Unavailable` before there is a directory.
     """
 
     instance: str
@@ -166,6 +168,7 @@ class InstanceStreams:
     tracks: Callable[[asyncpg.Connection], FeatureTracks]
     lateness: Callable[[], str]
     kept_bytes_max: int
+    catalog: Catalog
     session_check: SessionCheck = field(init=False)
     _kept_bytes: KeptBytesBound = field(init=False)
 
@@ -253,7 +256,7 @@ class InstanceStreams:
             self.scopes(handler),
             self.database,
             peers=self.list_peers,
-            announcement=lambda peer: compose_reads(self.instance, peer, self.directory(), at=self.clock.now()),
+            announcement=self._announce,
             law_state=self._law_state,
             clock=self.clock,
         )
@@ -266,12 +269,17 @@ class InstanceStreams:
             self.scopes(handler),
             keys=self.signing_keys(),
             clock=self.clock,
+            catalog=self.catalog,
         )
+
+    def _announce(self, peer: str) -> Draft:
+        """Return the message with which a peer learns which versions this instance reads."""
+        return compose_reads(self.instance, peer, self.directory(), at=self.clock.now(), catalog=self.catalog)
 
     def _inbound(self, handler: Handler | None, session: Session) -> Inbound:
         if handler is None:
             return NoInbound()
-        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
+        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock, self.catalog)
         return PartyInbound(session, handler, reader, kek=self.keys.kek)
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:

@@ -12,10 +12,8 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from shared.core.acts.act import Track
-from shared.core.acts.table import ACTS
-from shared.core.contracts.registry import BY_TYPE, NAMES, WITHDRAWALS, Family, MessageType, name_of, newest
-from shared.core.errors import Defect
+from shared.core.acts.catalog import Catalog
+from shared.core.contracts.registry import WITHDRAWALS, Family, MessageType, name_of
 from shared.core.ids import uuid_of
 from shared.messaging.exceptions import MALFORMED, NamedMessage
 from shared.messaging.streams import DIGEST_BYTES, WireRole
@@ -35,15 +33,12 @@ _FORM_OF_8: Final = (0x8 << 76) | (0b10 << 62)
 
 @cache
 def role_of(message: MessageType) -> WireRole:
-    """Return the role of a message type in the protocol. Raises `Defect` for a type that no row of `ACTS` has."""
+    """Return the role of a message type in the protocol."""
     if message in WITHDRAWALS:
         return WireRole.WITHDRAWAL
     if message.family is Family.FACT:
         return WireRole.FACT
-    tracks = {row.track for row in ACTS if row.message is not None and row.message.name == message.name}
-    if len(tracks) != 1:
-        raise Defect("message_without_track")
-    return WireRole.ANSWER if tracks == {Track.ANSWER} else WireRole.STATE
+    return WireRole.ANSWER if message.is_answer else WireRole.STATE
 
 
 def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID) -> UUID | None:
@@ -108,7 +103,14 @@ def named_of(
 
 
 def name_unread(
-    message_id: UUID, type_text: str, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
+    message_id: UUID,
+    type_text: str,
+    catalog: Catalog,
+    *,
+    sender: str,
+    recipient: str,
+    subject: UUID,
+    clear: Mapping[str, object],
 ) -> NamedMessage:
     """Return the name of a message whose CloudEvents type this release may not read.
 
@@ -116,8 +118,8 @@ def name_unread(
     named as a fact and stays an exception until a release reads it.
     """
     name = name_of(type_text)
-    if type_text in BY_TYPE or name in NAMES:
-        message = BY_TYPE.get(type_text) or newest(name)
+    if catalog.knows(name):
+        message = catalog.by_type.get(type_text) or catalog.newest(name)
         return named_of(message_id, message, sender=sender, recipient=recipient, subject=subject, clear=clear)
     return NamedMessage(message_id, WireRole.FACT, UNKNOWN if name else MALFORMED, None)
 

@@ -40,7 +40,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         "shared/platform/http/edge.py",
         "problems.broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
-    ("shared/core/protocol/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
+    ("shared/core/protocol/accept.py", "unread_as(type_text, catalog)"): frozenset({"type_unknown", "version_unknown"}),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
     ("deploy/operator/document_checks.py", "objection.code"): frozenset(),

@@ -12,9 +12,9 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
+from shared.catalog import CATALOG
 from shared.core.acts.act import Act as Row
 from shared.core.acts.act import Subject
-from shared.core.acts.states import personal
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
 from shared.core.vocabulary.referral import WithdrawalReason
@@ -123,8 +123,8 @@ async def test_fields_of_a_later_version_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("act", "row"),
-    [("act_on_case", row) for row in personal(Subject.CASE)]
-    + [("act_on_notice", row) for row in personal(Subject.NOTICE)],
+    [("act_on_case", row) for row in CATALOG.personal(Subject.CASE)]
+    + [("act_on_notice", row) for row in CATALOG.personal(Subject.NOTICE)],
     ids=lambda each: each if isinstance(each, str) else each.name,
 )
 async def test_an_act_by_its_name_is_posted_where_its_service_has_a_route(

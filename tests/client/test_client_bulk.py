@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from client.api import CausewayClient
 from client.cli.answer_file import SUBJECTS, AnswerFile, FileResult, answer_file, columns
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject
-from shared.core.acts.states import personal
 from shared.core.errors import Refused, Unavailable
 from tests.client.fake_service import BASE_URL, KEY
 
@@ -192,7 +192,7 @@ def test_the_page_has_every_column_and_every_act_of_a_table_there_is() -> None:
     said = {name.strip(" `") for cell in listed for name in cell.split(",")}
     assert said == frozenset().union(*map(columns, SUBJECTS))
     for subject, (_, usual, acts) in SUBJECTS.items():
-        known = {row.name for row in personal(subject)}
+        known = {row.name for row in CATALOG.personal(subject)}
         assert acts.keys() <= known
         assert known - acts.keys() <= HOLDS | {"claim", "hand_over", "refer", "ask", "dispute"}
         assert usual is None or usual in acts

@@ -14,7 +14,8 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from deploy.artifacts.examples import examples
 from deploy.devstack.stack import DevStack
 from deploy.site.access import kafka_access
-from shared.core.contracts.registry import ALL, MessageType
+from shared.catalog import CATALOG
+from shared.core.contracts.registry import MessageType
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.messaging.composition import RecipientKey
 from tests.architecture.source import ROOT
@@ -74,7 +75,7 @@ def clear_of(message: MessageType) -> dict[str, Any]:
 
 
 def written_of_every_type() -> list[Written]:
-    drafts = [draft(message=message, clear=clear_of(message)) for message in ALL]
+    drafts = [draft(message=message, clear=clear_of(message)) for message in CATALOG.messages]
     composed = compose(drafts, "hotline", key=KEY, sealing_keys=lambda _instance, _party: SEALED_TO)
     streams = Streams()
     return [each for unplaced in composed for each in write_segment(streams.place(unplaced, AT), KEY)]
@@ -87,7 +88,7 @@ async def held(stack: DevStack) -> list[StoredRecord]:
     ids = {dict(each.record.headers).get("ce_id") for each in written}
     topic = await read_topic(kafka_access(stack.endpoints, "law_enforcement"), written[0].topic)
     records = [each for each in topic if each.is_message and each.texts["ce_id"] in ids]
-    assert len(records) == len(ALL)
+    assert len(records) == len(CATALOG.messages)
     return records
 
 
@@ -95,8 +96,8 @@ async def held(stack: DevStack) -> list[StoredRecord]:
 async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(stack: DevStack, read: Read) -> None:
     records = await held(stack)
     said = read(records)
-    assert [each.get("error") for each in said] == [None] * len(ALL)
-    assert {each["event"]["type"] for each in said} == {message.type for message in ALL}
+    assert [each.get("error") for each in said] == [None] * len(CATALOG.messages)
+    assert {each["event"]["type"] for each in said} == {message.type for message in CATALOG.messages}
     for record, each in zip(records, said, strict=True):
         stated = {name.removeprefix("ce_"): text.decode() for name, text in record.headers if name.startswith("ce_")}
         found = {name: str(each["event"][name]) for name in stated if name != "time"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from inspect import isclass
 from typing import Any, get_args
 
+from shared.catalog import CATALOG
 from shared.core.contracts.base import Contract
 from shared.core.contracts.referral import EdgeSealed
-from shared.core.contracts.registry import ALL, Family
+from shared.core.contracts.registry import Family
 from shared.core.guard.leaves import plan
 
 
@@ -16,7 +17,11 @@ def charges() -> dict[str, Any]:
 
     It follows from the models: the number of codes in a list, the maximum length of a list, and optional members.
     """
-    sealed = [message.sealed for message in ALL if message.sealed is not None and message.family is not Family.FACT]
+    sealed = [
+        message.sealed
+        for message in CATALOG.messages
+        if message.sealed is not None and message.family is not Family.FACT
+    ]
     found: dict[str, Any] = {}
     for each in sealed:
         _charge(each.model_fields["record"].annotation if issubclass(each, EdgeSealed) else each, found)

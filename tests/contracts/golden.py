@@ -28,11 +28,11 @@ from deploy.directory.approval import approve_document, document_body, sample_di
 from deploy.policy import sample_policy
 from services.audit.domain.entries import AuditBatch
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
+from shared.catalog import CATALOG
 from shared.core.canonical import canonical_json, digest
 from shared.core.contracts.directory import Beat, Directory
 from shared.core.contracts.policy import Policy
 from shared.core.contracts.registry import (
-    ALL,
     CASE_ACCEPTED,
     CONTACT_SUGGESTED,
     NOTICE_ANSWERED,
@@ -129,7 +129,7 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
 def audited(here: World, observed: ObservedRecord) -> dict[str, Any]:
     """Return the values that audit stores of the record."""
     clock = ManualClock(here.at + timedelta(days=1))
-    read, reading = AuditBatch(), Reading(here.shelf, [here.keys["audit"].opening], clock)
+    read, reading = AuditBatch(), Reading(here.shelf, [here.keys["audit"].opening], clock, here.catalog)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
     return {
@@ -173,14 +173,14 @@ def write_missing(folder: Path) -> list[Path]:
     """Write the missing files and return them."""
     # This comes first, because the records of an unheard recipient depend on it.
     wanted: dict[Path, Callable[[], bytes]] = {
-        folder / "reads.json": lambda: pretty(own_reads().model_dump(mode="json"))
+        folder / "reads.json": lambda: pretty(own_reads(CATALOG).model_dump(mode="json"))
     }
     if not (folder / "keys.json").exists():
         for name, text in _new_installation().items():
             wanted[folder / name] = lambda text=text: text
     new = _written(wanted)
     here = installation(folder)
-    records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
+    records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in CATALOG.messages}
     kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: pretty(pledged())}
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
@@ -228,7 +228,7 @@ def _opening_key(instance: str) -> OpeningKey:
 
 
 def _record(here: World, message: MessageType) -> Golden:
-    cell = cells_of(message)[0]
+    cell = cells_of(message, CATALOG)[0]
     genuine = [each for each in here.prepared().drafts if each.message is message]
     # Prepared messages are sent together, since their group includes all of them.
     together = [*genuine[:1], *(each for each in here.prepared().drafts if genuine)] or [_said(here, message, cell)]

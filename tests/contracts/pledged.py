@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.audit.domain.partitions import LossReason
+from shared.catalog import CATALOG
 from shared.core.acts.act import AskState, Offering, Subject, Track
 from shared.core.acts.states import PAUSED_EVENT, event_type
-from shared.core.acts.table import ACTS
 from shared.core.codes import FAMILIES
-from shared.core.contracts.registry import ALL
 from shared.core.protocol.authority import cells
 from shared.core.protocol.timers import TimerNotice
 from shared.core.routing.clocks import Effect
@@ -54,11 +53,13 @@ def pledged() -> dict[str, list[str]]:
         for file in sorted(API.glob("openapi-*.json"))
     }
     return {
-        "messages": sorted({each.name for each in ALL}),
-        "says": sorted({f"{cell.message.name} {cell.sender} to {cell.recipient} {cell.relation}" for cell in cells()}),
+        "messages": sorted({each.name for each in CATALOG.messages}),
+        "says": sorted(
+            {f"{cell.message.name} {cell.sender} to {cell.recipient} {cell.relation}" for cell in cells(CATALOG)}
+        ),
         "calls": sorted(each for service, api in documents.items() for each in _calls(service, api)),
         "members": sorted(each for service, api in documents.items() for each in _members(service, api)),
-        "events": sorted({*(event_type(act.subject, act.name) for act in ACTS), *_OF_NO_ACT}),
+        "events": sorted({*(event_type(act.subject, act.name) for act in CATALOG.acts), *_OF_NO_ACT}),
         "errors": sorted(code for whys in FAMILIES.values() for code in whys),
         "columns": sorted(referral_table.KNOWN),
         "answers": sorted(each for service, api in documents.items() for each in _answers(service, api)),

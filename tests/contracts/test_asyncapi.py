@@ -14,7 +14,7 @@ import pytest
 from deploy.artifacts import schemas
 from deploy.artifacts.schemas import OF_DIRECTORY, ROUTES, message_name, pairs, readers_of, topics
 from deploy.kafka.provision import manifest_of
-from shared.core.contracts.registry import ALL
+from shared.catalog import CATALOG
 from shared.core.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
 from tests.architecture.source import ROOT
 from tests.contracts.npm_packages import installed, node, run
@@ -58,7 +58,7 @@ def test_the_foreign_parser_finds_it_valid_and_complete(verdicts: dict[str, Any]
     assert found["errors"] == []
     assert found["valid"]
     assert found["channels"] == sorted(topics())
-    assert found["messages"] == sorted([*map(message_name, ALL), *OF_DIRECTORY, *OF_DELIVERY])
+    assert found["messages"] == sorted([*map(message_name, CATALOG.messages), *OF_DIRECTORY, *OF_DELIVERY])
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
@@ -71,7 +71,7 @@ def test_it_names_exactly_the_headers_that_the_envelope_knows() -> None:
 
 
 def test_every_message_has_a_route_and_no_other_has() -> None:
-    assert list(ROUTES) == list(ALL)
+    assert list(ROUTES) == list(CATALOG.messages)
 
 
 def idle(topic: str) -> list[str]:
@@ -80,7 +80,7 @@ def idle(topic: str) -> list[str]:
     The records of delivery itself have no example.
     """
     operations = [each for each in DOCUMENT["operations"].values() if each["channel"]["$ref"] == f"#/channels/{topic}"]
-    names, shown = schemas.names_on(topic), {*map(message_name, ALL), *OF_DIRECTORY}
+    names, shown = schemas.names_on(topic), {*map(message_name, CATALOG.messages), *OF_DIRECTORY}
     examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in shown & {*names}}
     return [
         *(["producer"] if all(each["action"] != "send" for each in operations) else []),
@@ -118,4 +118,4 @@ def named(page: str, section: str) -> set[str]:
     text = page.partition(f"**{section}**")[2].partition("**")[0]
     if text.startswith(": none"):
         return set()
-    return set(re.findall(r"`([a-z_]+)`", text)) & {message.name for message in ALL}
+    return set(re.findall(r"`([a-z_]+)`", text)) & {message.name for message in CATALOG.messages}

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.contracts import base, directory, facts
-from shared.core.contracts.registry import ALL, MessageType
+from shared.core.contracts.registry import MessageType
 
 #: The permitted patterns of a text in a clear part, and the thing that each names.
 IDS = {
@@ -44,13 +45,13 @@ def _free(node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[bool]:
         yield node.get("format") not in ("uuid", "date", "date-time") and node.get("pattern") not in PATTERNS
 
 
-@pytest.mark.parametrize("message", ALL, ids=lambda each: each.name)
+@pytest.mark.parametrize("message", CATALOG.messages, ids=lambda each: each.name)
 def test_no_clear_part_has_a_free_text(message: MessageType) -> None:
     assert set(free(message)) == {each for each in STILL_OPEN if each.startswith(f"{message.name} ")}
 
 
 def test_a_free_text_would_be_found() -> None:
-    (message, *_) = (each for each in ALL if each.name == "case_declined")
+    (message, *_) = (each for each in CATALOG.messages if each.name == "case_declined")
     grown = type("Grown", (message.clear,), {"__annotations__": {"remark": "base.RuleId"}, "__module__": __name__})
     opened = MessageType(message.name, 1, message.family, grown)
     assert list(free(opened)) == ["case_declined /remark"]

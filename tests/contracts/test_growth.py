@@ -22,7 +22,6 @@ from pydantic import create_model
 from deploy.artifacts.schemas import LENIENT
 from shared.core.contracts.registry import CASE_ACCEPTED, READS_ANNOUNCED, MessageType
 from shared.core.errors import Refused
-from shared.core.protocol import read_capabilities
 from shared.core.protocol.read_capabilities import CANNOT_READ, _first_reads, form_for
 from shared.core.vocabulary import edition as vocabulary
 from shared.core.vocabulary.answers import AnswerState
@@ -241,7 +240,6 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
     first = _first_reads()
     assert sorted(first.messages) == read(PLEDGED[0])["messages"]
     later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.clear, None)
-    monkeypatch.setattr(read_capabilities, "ALL", (*read_capabilities.ALL, later))
     monkeypatch.setattr(vocabulary, "editions", lambda: ("7f" * 32, *vocabulary.editions()))
     _first_reads.cache_clear()
     assert _first_reads() == first

@@ -18,8 +18,8 @@ from deploy.artifacts.examples import APPROVERS
 from deploy.artifacts.schemas import DOCUMENTS, LENIENT, message_name, models
 from deploy.directory.approval import document_body
 from deploy.operator.document_checks import check_directory, check_policy
+from shared.catalog import CATALOG
 from shared.core.contracts.directory import DocumentActivated
-from shared.core.contracts.registry import ALL
 from shared.core.errors import Refused
 from shared.core.guard import inspect
 from shared.core.guard.envelope_limits import DEPTH_MAX, STRING_CHARACTERS_MAX
@@ -81,7 +81,7 @@ def unpublished(names: list[str]) -> list[str]:
 
 
 def test_every_message_and_document_has_a_schema_and_examples_of_both_kinds() -> None:
-    assert unpublished([*map(message_name, ALL), *DOCUMENTS]) == []
+    assert unpublished([*map(message_name, CATALOG.messages), *DOCUMENTS]) == []
     assert len(unpublished(["brand_new.v1"])) == 3
 
 

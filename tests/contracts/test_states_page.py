@@ -6,16 +6,16 @@ import pytest
 
 from deploy.artifacts.pages import TELLS, told
 from deploy.artifacts.schemas import ROUTES
+from shared.catalog import CATALOG
 from shared.core.acts.act import Act, Cause, Subject
-from shared.core.acts.states import row, rows_of
-from shared.core.acts.table import ACTS
+from shared.core.acts.states import row
 
 
 def messages(act: Act) -> set[str]:
     return {each.message.name for each in told(act) if each.message}
 
 
-@pytest.mark.parametrize("act", rows_of(Subject.REFERRAL), ids=lambda act: act.name)
+@pytest.mark.parametrize("act", CATALOG.acts_on(Subject.REFERRAL), ids=lambda act: act.name)
 def test_what_an_act_at_an_origin_tells_an_origin_sends(act: Act) -> None:
     sent = {message.name for message, route in ROUTES.items() if "hotline" in route.senders}
     assert messages(act) <= sent
@@ -38,7 +38,7 @@ def test_an_act_tells_what_is_of_its_name_or_what_the_table_says(name: str, tell
 
 
 def test_the_table_names_acts_alone() -> None:
-    at_origins = {each.name for each in rows_of(Subject.REFERRAL)}
-    told_of = {each.name for each in ACTS if each.cause is Cause.ACT}
+    at_origins = {each.name for each in CATALOG.acts_on(Subject.REFERRAL)}
+    told_of = {each.name for each in CATALOG.acts if each.cause is Cause.ACT}
     assert TELLS.keys() - at_origins == set()
     assert {name for names in TELLS.values() for name in names} - told_of == set()

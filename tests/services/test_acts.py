@@ -17,9 +17,10 @@ from client.cli.verb_table import table
 from client.cli.verbs import group
 from deploy.artifacts.examples import AGENCY as CASE_OF
 from deploy.artifacts.examples import EDGE_IDS
+from shared.catalog import CATALOG
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
-from shared.core.acts.states import TrackState, follow, personal, row, rows_of, shown, standings, states
-from shared.core.acts.table import ACTS, RAISING, STAYING
+from shared.core.acts.catalog import Catalog
+from shared.core.acts.states import TrackState, follow, row, shown, standings, states
 from shared.core.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
 from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import ShownHold
@@ -61,11 +62,11 @@ VIEWS: Mapping[Subject, type[Contract]] = {
 REMOVED = ItemLog(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
 RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
 #: An act that concerns only the holder of a case has no message.
-ANSWERS = [each for subject in HELD for each in personal(subject) if each.message is not None]
+ANSWERS = [each for subject in HELD for each in CATALOG.personal(subject) if each.message is not None]
 #: Acts that a recipient's service does by timer. No route and no verb reaches them.
-BY_TIME = [each for subject in HELD for each in rows_of(subject) if each.cause is Cause.TIMER]
+BY_TIME = [each for subject in HELD for each in CATALOG.acts_on(subject) if each.cause is Cause.TIMER]
 #: Acts that follow a refusal by another instance. `test_came_back` walks them.
-BY_RECEIPT = [each for each in rows_of(Subject.CASE) if each.track is Track.ANSWER and each.cause is Cause.ACT]
+BY_RECEIPT = [each for each in CATALOG.acts_on(Subject.CASE) if each.track is Track.ANSWER and each.cause is Cause.ACT]
 
 
 def named(act: Act) -> str:
@@ -74,7 +75,7 @@ def named(act: Act) -> str:
 
 def test_every_message_of_an_act_is_walked() -> None:
     """Requests of agencies to providers are walked on a running exchange, in `test_preservation`."""
-    answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
+    answering = [each for each in CATALOG.acts if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
     assert {act.message for act in answering if act.message} == {
         act.message for act in (*ANSWERS, *BY_TIME, *BY_RECEIPT)
     }
@@ -100,7 +101,7 @@ def test_a_route_reaches_the_act(act: Act) -> None:
 @pytest.mark.parametrize("act", ANSWERS, ids=named)
 def test_a_verb_reaches_the_act(act: Act) -> None:
     # The verbs of the group `hold` drop this suffix: `hold place`.
-    verb = act.name.removesuffix("_hold") if act.message in STAYING else act.name
+    verb = act.name.removesuffix("_hold") if act.stays else act.name
     assert verb.replace("_", "-") in verbs(HELD[act.subject][2])
 
 
@@ -184,7 +185,9 @@ def deciding(said: Contract) -> Contract:
             return said
 
 
-async def told(act: Act, said: Contract, standing: TrackState) -> tuple[dict[UUID, str], str | None]:
+async def told(
+    act: Act, said: Contract, standing: TrackState, catalog: Catalog = CATALOG
+) -> tuple[dict[UUID, str], str | None]:
     """Return the origin's refusals and its copy of the answer, after the recipient in `standing` has done `act`."""
     assert act.message is not None
     subject, party = uuid7(), HELD[act.subject][1]
@@ -194,7 +197,7 @@ async def told(act: Act, said: Contract, standing: TrackState) -> tuple[dict[UUI
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
     message = replace(message, sent_at=AT + timedelta(days=1))  # later than the times in the examples
-    answers = EdgeAnswers(edges, AT, agency=lambda _: "law_enforcement")  # type: ignore[arg-type]
+    answers = EdgeAnswers(edges, AT, catalog, agency=lambda _: "law_enforcement")  # type: ignore[arg-type]
     refused = await answers.apply([message])
     moved = edges.answered.get(edges.edge.edge_id)
     return refused, None if moved is None else moved.answer.state
@@ -232,7 +235,7 @@ async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch)
     "act",
     [
         each
-        for each in ACTS
+        for each in CATALOG.acts
         if each.track is Track.OFFER and each.message is not None and each.subject not in ASKED_BY_AGENCIES
     ],
     ids=named,
@@ -244,15 +247,17 @@ def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
         if subject is act.subject:
             arriving = recipient.amending if act.name == "amend" else recipient.arriving
             assert arriving[act.message] is act
-        elif act.message not in {each.message for each in rows_of(subject)}:
+        elif act.message not in {each.message for each in CATALOG.acts_on(subject)}:
             assert act.message not in recipient.arriving
 
 
-async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: the origin reads another table of acts, in which this one is missing."""
+async def test_an_act_whose_row_the_origin_forgot_is_refused() -> None:
+    """Negative control: the origin reads another catalogue, in which this act moves nothing."""
     accept = row(Subject.CASE, "accept")
-    monkeypatch.setattr("shared.core.acts.states.ACTS", tuple(each for each in ACTS if each is not accept))
-    refused, answer = await told(accept, examples(accept)[0], TrackState(Offering.OPEN.value))
+    core, *others = CATALOG.features
+    acts = tuple(each._replace(moves=()) if each is accept else each for each in core.acts)
+    other = Catalog((core._replace(acts=acts), *others))
+    refused, answer = await told(accept, examples(accept)[0], TrackState(Offering.OPEN.value), other)
     assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
 
 
@@ -271,11 +276,11 @@ def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
 def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: Act) -> None:
     assert act.takes is not None
     assert act.message is not None
-    if act.message in RAISING:
+    if act.name in ("ask", "dispute"):
         # Questions and disputes are shown with their subject, on both sides.
         assert unshown(act.takes, ShownQuestion) == set()
         return
-    if act.message in STAYING:
+    if act.stays:
         # A request to an origin is shown with the case on both sides, as an act of its own or as a hold.
         assert unshown(act.takes, CaseAct) == unshown(act.takes, ShownHold) == set()
         return

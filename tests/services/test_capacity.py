@@ -19,8 +19,8 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import AuditBatch
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
+from shared.catalog import CATALOG
 from shared.core.authority import Role
-from shared.core.contracts.registry import BY_TYPE
 from shared.core.envelope.headers import PLACE, SALT
 from shared.core.envelope.record_value import split_value
 from shared.core.guard import RecordCost
@@ -75,7 +75,7 @@ class Exchange:
         if to == AGENCIES:
             await self.between.sites[AGENCIES].take(written)
         records = verify(written, here.streams, at=here.at, keys=here.place_key)
-        return [each for each in records if type_of(each) in BY_TYPE]
+        return [each for each in records if type_of(each) in CATALOG.by_type]
 
     async def delivered(self, body: dict[str, Any]) -> str:
         """Submit it, deliver it to the agency, and return the agency's view. Empty if the agency refused it."""
@@ -290,7 +290,7 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
     assert (await exchange.post(body, **headers)).status_code == 202
     records = [each for lane in LANES for each in await exchange.sent(lane)]
     here, read = exchange.between.world, AuditBatch()
-    reading = Reading(here.shelf, [here.keys[AUDIT].opening], ManualClock(here.at + LONG_AFTER))
+    reading = Reading(here.shelf, [here.keys[AUDIT].opening], ManualClock(here.at + LONG_AFTER), CATALOG)
     read_records([observed(each) for each in records], read, reading=reading)
     shown = [(each.topic, told_headers(each), clear_part(each)) for each in records]
     kept = [(entry.kind, entry.detail, [each.detail for each in entry.decisions]) for entry in read.entries]

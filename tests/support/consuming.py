@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.catalog import CATALOG
 from shared.core.authority import Role
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.message import Received, Record
@@ -178,7 +179,7 @@ class Site:
             case PlacedMessage():
                 place = each.topic, int(each.lane), raw.offset, at
                 record = Record(*place, each.record.key, raw.headers, raw.value, topic_id=raw.topic_id)
-                content = read_arrival(record, found)
+                content = read_arrival(record, found, CATALOG)
             case StatedAck():
                 content = found.ack
             case _:

@@ -10,14 +10,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import create_model
+
 from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
 from deploy.site.settings import party_kinds
+from shared.catalog import CATALOG
+from shared.core.acts.catalog import Catalog
 from shared.core.canonical import canonical_json
 from shared.core.clock import Clock
 from shared.core.contracts.directory import Directory, FormerInstance, Instance, PublicKey
 from shared.core.contracts.policy import Policy
 from shared.core.contracts.referral import ReferralSubmission
+from shared.core.contracts.registry import MessageType
 from shared.core.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.core.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.core.envelope.record_value import split_value
@@ -48,6 +53,19 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AFTER = timedelta(days=400)
 
 
+def grown(*messages: MessageType) -> Catalog:
+    """Return the catalogue of a later release, which also reads these messages."""
+    core, *others = CATALOG.features
+    return Catalog((core._replace(messages=(*core.messages, *messages)), *others))
+
+
+def next_version(message: MessageType) -> MessageType:
+    """Return the next version of a message, which has one more optional member."""
+    remark: Any = {"remark": (int | None, None)}
+    clear = create_model(message.clear.__name__, __base__=message.clear, **remark)
+    return replace(message, version=message.version + 1, clear=clear, earlier=message)
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The signing and opening keys of one instance."""
@@ -71,6 +89,8 @@ class World:
     #: The message versions that instances have announced.
     reads: PeerReads = field(default_factory=PeerReads)
     streams: Streams = field(default_factory=Streams)
+    #: The messages that the instances read.
+    catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
@@ -80,6 +100,12 @@ class World:
         """Return this world without records. Its documents are not read again."""
         fresh = copy(self)
         fresh.streams = Streams()
+        return fresh
+
+    def later(self, *messages: MessageType) -> World:
+        """Return this world as a later release reads it, with its records and documents."""
+        fresh = copy(self)
+        fresh.catalog = grown(*messages)
         return fresh
 
     def place(self, document: Directory | Policy, active_from: datetime) -> None:
@@ -103,7 +129,7 @@ class World:
     ) -> ReadingInstance:
         """Return the reading side of an instance. Without `clock`, its time is long after this world's records."""
         keys = opening_keys or [self.keys[instance].opening]
-        return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
+        return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER), self.catalog)
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """Return a referral that `origin` submitted: decided and ready to be sent."""

@@ -19,8 +19,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from deploy.serve import serve
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import SystemClock
-from shared.core.contracts.registry import BY_TYPE, MessageType
+from shared.core.contracts.registry import MessageType
 from shared.core.errors import Refused
 from shared.core.protocol import accept
 from shared.core.protocol.record_table import RecordBody
@@ -64,20 +65,24 @@ def clock_off(file: Path) -> Iterator[None]:
 @contextmanager
 def release_behind(unread: Mapping[str, Behind]) -> Iterator[None]:
     """Read records of these types (`causeway.referral_withdrawn.v1`) as an earlier release reads them."""
-    unregistered = {BY_TYPE[type_] for type_, behind in unread.items() if behind is not Behind.BODY}
-    known = {type_: message for type_, message in BY_TYPE.items() if message not in unregistered}
-    unheard = {BY_TYPE[type_].name for type_, behind in unread.items() if behind is Behind.NAME}
-    misread = {BY_TYPE[type_] for type_, behind in unread.items() if behind is Behind.BODY}
+    misread = {type_ for type_, behind in unread.items() if behind is Behind.BODY}
+    knows = accept.message_of
+
+    def message_of(type_text: str, catalog: Catalog) -> MessageType:
+        if type_text in unread.keys() - misread:
+            code = "type_unknown" if unread[type_text] is Behind.NAME else "version_unknown"
+            raise Refused(code, field="ce_type")
+        return knows(type_text, catalog)
+
     reads = accept.read_body
 
-    def read_body(message: MessageType, value: bytes) -> RecordBody:
-        if message in misread:
+    def read_body(message: MessageType, value: bytes, newest: MessageType) -> RecordBody:
+        if message.type in misread:
             raise Refused("body_invalid", "not what the type's schema says in this release")
-        return reads(message, value)
+        return reads(message, value, newest)
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(accept, "BY_TYPE", known))
-        stack.enter_context(patch.object(accept, "NAMES", accept.NAMES - unheard))
+        stack.enter_context(patch.object(accept, "message_of", message_of))
         stack.enter_context(patch.object(accept, "read_body", read_body))
         yield
 

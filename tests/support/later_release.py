@@ -25,10 +25,9 @@ def grow() -> None:
         message: registry.MessageType = getattr(registry, name)
         remark: Any = {"remark": (int | None, None)}
         clear = create_model(message.clear.__name__, __base__=message.clear, **remark)
-        later = replace(message, version=message.version + 1, clear=clear)
+        later = replace(message, version=message.version + 1, clear=clear, earlier=message)
         setattr(registry, name, later)
         setattr(registry, "ALL", (*registry.ALL, later))  # noqa: B010 - a release's list is final
-        registry.BY_TYPE[later.type] = later
 
 
 if __name__ == "__main__":

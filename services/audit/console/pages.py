@@ -17,10 +17,11 @@ from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import ProofView
 from services.audit.domain.shown import Access, Accounts, EntryView, FlowFilter, PairAccount, ScopeSet
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
+from shared.catalog import CATALOG
 from shared.core.authority import Role
 from shared.core.clock import Clock
 from shared.core.contracts.base import PartyId
-from shared.core.contracts.registry import NAMES, name_of
+from shared.core.contracts.registry import name_of
 from shared.core.errors import Refused
 from shared.messaging.placement import PlaceKeys
 from shared.platform.console.forms import PageInput
@@ -209,6 +210,6 @@ def _day(asked: PageInput, name: str) -> date | None:
 
 def _arrow(entry: EntryView) -> Arrow:
     name = name_of(entry.type or "")
-    name = name if name in NAMES else entry.kind.value
+    name = name if CATALOG.knows(name) else entry.kind.value
     sender = entry.sender or "unknown"
     return Arrow(entry.position, sender, entry.recipient or sender, name.replace("_", " "))

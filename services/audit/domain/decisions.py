@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from services.audit.domain.entries import UNREAD, AuditDecision, EntryKind, Link
+from shared.core.acts.catalog import Catalog
 from shared.core.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.core.contracts.base import Contract
 from shared.core.contracts.case_referral import ContactSuggestedClear
@@ -86,6 +87,7 @@ class Judge:
     directory: DirectoryIndex
     shelf: DocumentStore
     opener: GroupOpener
+    catalog: Catalog
     #: Most decisions of a message have the same documents and the same time.
     _settings: dict[tuple[str, str, datetime], RoutingInput] = field(default_factory=dict)
 
@@ -96,9 +98,10 @@ class Judge:
         ):
             return StatedFacts()
         try:
-            clear, sealed = read_body(message, self.envelope.body)
+            clear, sealed = read_body(message, self.envelope.body, self.catalog.newest(message.name))
         except Refused as error:
-            told = list_unread(self.envelope, error.code, by=self.record.writer, directory=self.directory)
+            by, directory = self.record.writer, self.directory
+            told = list_unread(self.envelope, error.code, by=by, directory=directory, catalog=self.catalog)
             return StatedFacts(problem=error.code, decisions=told)
         if not self._may_state(clear, self.envelope.attributes.time):
             return StatedFacts(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
@@ -214,7 +217,9 @@ class Judge:
         return setting
 
 
-def list_unread(envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex) -> tuple[AuditDecision, ...]:
+def list_unread(
+    envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex, catalog: Catalog
+) -> tuple[AuditDecision, ...]:
     """Return the referrals of decisions whose clear part this release cannot read; none for any other message.
 
     No version changes which instances may state decisions, so a decision of an unauthorized instance names none.
@@ -222,7 +227,7 @@ def list_unread(envelope: Envelope, problem: str, *, by: str, directory: Directo
     if problem not in UNREAD or name_of(envelope.attributes.type) != REFERRAL_DECIDED.name:
         return ()
     try:
-        check_stated_by(REFERRAL_DECIDED, envelope.attributes, by, directory=directory)
+        check_stated_by(REFERRAL_DECIDED, envelope.attributes, by, directory=directory, catalog=catalog)
         told = from_json(split_value(envelope.body)[0])["decisions"][:DECISIONS_MAX]
         ids = [UUID(each["referral_id"]) for each in told]
     except (Refused, ValueError, LookupError, TypeError, AttributeError):

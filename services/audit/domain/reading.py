@@ -19,8 +19,9 @@ from services.audit.domain.entries import (
     ReportedOutcome,
     StreamEnd,
 )
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock, rfc3339
-from shared.core.contracts.registry import BY_TYPE, MessageType
+from shared.core.contracts.registry import MessageType
 from shared.core.envelope.attributes import Envelope
 from shared.core.envelope.content_proof import leaf_digest
 from shared.core.envelope.headers import decode_headers
@@ -50,11 +51,12 @@ _RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Dependencies for reading records: the documents that audit has seen, the keys that open facts, and the clock."""
+    """Dependencies for reading records: documents that audit has seen, keys that open facts, clock, and messages."""
 
     shelf: DocumentStore
     opening_keys: Sequence[OpeningKey]
     clock: Clock
+    catalog: Catalog
 
     @property
     def signing_keys(self) -> SigningKeys:
@@ -107,7 +109,7 @@ def _read(
         envelope = record.decoded.envelope if record.decoded else decode_headers(record.headers, record.value or b"")
     except Refused as error:
         return _entry(observed, StatedFacts(EntryKind.UNREADABLE, problem=observed.code or error.code))
-    message = BY_TYPE.get(envelope.attributes.type)
+    message = reading.catalog.by_type.get(envelope.attributes.type)
     directory, unproven = None, observed.code
     if unproven is None:
         try:
@@ -124,11 +126,12 @@ def _read(
     elif envelope.attributes.type in ROLE_BY_TYPE:
         said = _tried(lambda: _note_body(observed, envelope, read))
     elif message is None:
-        code = unread_as(envelope.attributes.type)
-        told = list_unread(envelope, code, by=observed.pair.writer, directory=directory)
+        code = unread_as(envelope.attributes.type, reading.catalog)
+        told = list_unread(envelope, code, by=observed.pair.writer, directory=directory, catalog=reading.catalog)
         said = StatedFacts(problem=code, decisions=told)
     else:
-        said = _tried(partial(Judge(record, envelope, directory, reading.shelf, opener).judge, message))
+        judge = Judge(record, envelope, directory, reading.shelf, opener, reading.catalog)
+        said = _tried(partial(judge.judge, message))
     return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
 
 
@@ -169,7 +172,7 @@ def _check_sender(
         if (attributes.sender, attributes.recipient) != observed.pair:
             raise Refused("sender_unknown", field="ce_sender")
     elif message is not None:
-        check_stated_by(message, attributes, observed.pair.writer, directory=directory)
+        check_stated_by(message, attributes, observed.pair.writer, directory=directory, catalog=reading.catalog)
     passed.add(claim)
 
 

@@ -11,16 +11,15 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import UNREAD, EntryKind
 from services.audit.domain.shown import EntryView
+from shared.catalog import CATALOG
 from shared.core.contracts.registry import (
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,
-    NAMES,
     PRESERVATION_REQUESTED,
     REFERRAL_PASSED_ON,
     Family,
     MessageType,
     name_of,
-    newest,
 )
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
 
@@ -86,13 +85,13 @@ def _relation(entry: EntryView) -> SenderRelation | None:
         return None
     if message.family is Family.FACT and entry.problem in UNREAD and _party(entry, "origin") is None:
         return None  # audit cannot read which party the fact names
-    return cells_of(message)[0].relation
+    return cells_of(message, CATALOG)[0].relation
 
 
 def _message(entry: EntryView) -> MessageType | None:
     """Return the entry's message type in its newest version. No version changes which parties may send a message."""
     name = name_of(entry.type or "")
-    return newest(name) if name in NAMES else None
+    return CATALOG.newest(name) if CATALOG.knows(name) else None
 
 
 def _is(entry: EntryView, message: MessageType) -> bool:

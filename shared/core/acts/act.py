@@ -175,6 +175,11 @@ class Act(NamedTuple):
         """The roles that may do this act."""
         return _ROLES[self.cause]
 
+    @property
+    def stays(self) -> bool:
+        """Whether the act leaves its track as it is: a question, a dispute or a hold, for example."""
+        return all(move.before == {move.to} for move in self.moves)
+
 
 #: Roles that act for a party: its people and machines, and its service.
 ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})

@@ -8,7 +8,7 @@ An event notifies a party of one act that concerns it, with the subject and code
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -36,7 +36,6 @@ from shared.core.acts.act import (
 from shared.core.acts.table import ACTS
 from shared.core.authority import Permit, Role, state_forbids
 from shared.core.contracts.base import Contract
-from shared.core.contracts.registry import MessageType
 from shared.core.vocabulary.answers import AnswerState
 from shared.core.vocabulary.code import Code
 
@@ -97,11 +96,6 @@ def collection(act: Act) -> str:
     return _COLLECTIONS[act.subject]
 
 
-def rows_for(message: MessageType, track: Track) -> tuple[Act, ...]:
-    """Return the rows of a message: one for each kind of subject that it can be about."""
-    return tuple(each for each in ACTS if each.message is message and each.track is track)
-
-
 def shown(subject: Subject, standing: TrackState) -> str:
     """Return the state that a party sees: the fold of both tracks."""
     if subject is Subject.REFERRAL:
@@ -151,7 +145,7 @@ def may_come_in(act: Act) -> frozenset[str]:
     For an act that begins its subject: its first states.
     """
     begun = frozenset(shown(act.subject, TrackState(move.to)) for move in act.moves if not move.before)
-    return begun or frozenset(state for (each, state) in _transitions() if each is act)
+    return begun or frozenset(_transitions(act))
 
 
 def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
@@ -159,7 +153,7 @@ def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
 
     Empty if the act is not possible.
     """
-    return _transitions().get((act, state), ())
+    return _transitions(act).get(state, ())
 
 
 def follow(act: Act, state: str, said: Contract | None = None) -> str:
@@ -174,14 +168,14 @@ def follow(act: Act, state: str, said: Contract | None = None) -> str:
 
 
 def answer_follows(
-    message: MessageType, present: AnswerState, said: Contract, *, offered: Offering
+    rows: Iterable[Act], present: AnswerState, said: Contract, *, offered: Offering
 ) -> AnswerState | None:
-    """Return the origin's copy of the answer track after a message, or None if no row allows it.
+    """Return the origin's copy of the answer track after a message with these rows, or None if none allows it.
 
     The message is checked against that track. In the origin's own track, the required move must have happened.
     An answer may cross a later move of the origin, but it cannot precede the move that it needs.
     """
-    for each in rows_for(message, Track.ANSWER):
+    for each in rows:
         needed = min((_OFFERED.index(Offering(state)) for state in each.needs), default=0)
         for move in each.moves:
             if present.value in move.before and says(move, said) and _OFFERED.index(offered) >= needed:
@@ -247,16 +241,15 @@ def begins(act: Act) -> bool:
 
 
 @cache
-def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
-    """Map (act, visible state) to its moves there, each with the next visible state."""
-    found: dict[tuple[Act, str], tuple[tuple[Move, str], ...]] = {}
-    for each in ACTS:
-        for standing in standings(each.subject):
-            followings = [(move, _moved(each, move, standing)) for move in each.moves]
-            steps = tuple((move, shown(each.subject, after)) for move, after in followings if after is not None)
-            state = shown(each.subject, standing)
-            assert found.setdefault((each, state), steps) == steps, f"{state}: two standings with two futures"
-    return MappingProxyType({where: steps for where, steps in found.items() if steps})
+def _transitions(act: Act) -> Mapping[str, tuple[tuple[Move, str], ...]]:
+    """Map each visible state to the act's moves there, each with the next visible state."""
+    found: dict[str, tuple[tuple[Move, str], ...]] = {}
+    for standing in standings(act.subject):
+        followings = [(move, _moved(act, move, standing)) for move in act.moves]
+        steps = tuple((move, shown(act.subject, after)) for move, after in followings if after is not None)
+        state = shown(act.subject, standing)
+        assert found.setdefault(state, steps) == steps, f"{state}: two standings with two futures"
+    return MappingProxyType({state: steps for state, steps in found.items() if steps})
 
 
 def _moved(act: Act, move: Move, standing: TrackState) -> TrackState | None:

@@ -368,14 +368,3 @@ ACTS: Final[tuple[Act, ...]] = (
     _origin(_REFERRAL, "uphold", None, *stays(*ISSUED), takes=questions.Ruling),
     *(act for subject in WORKED_ON for act in _asking(subject)),
 )
-
-
-def _said_by(names: frozenset[str]) -> frozenset[MessageType]:
-    said = (each.message for each in ACTS if each.track is Track.ANSWER and each.name in names)
-    return frozenset(message for message in said if message is not None)
-
-
-#: Messages of recipients about questions and disputes.
-RAISING: Final = _said_by(frozenset({"ask", "dispute", LAPSE}))
-#: Messages of a recipient that do not move the state of its subject: about questions, disputes or holds.
-STAYING: Final = RAISING | _said_by(frozenset({"place_hold", "extend_hold", "release_hold", "no_objection"}))

@@ -16,18 +16,22 @@ class PreservationActRef(Answer):
     preservation_id: Uuid
 
 
-class PreservationRequestedClear(preservation_api.PreservationTerms, PreservationActRef):
+class AgencyAct(PreservationActRef):
+    """An act of the agency. All others are answers of the provider."""
+
+
+class PreservationRequestedClear(preservation_api.PreservationTerms, AgencyAct):
     """An agency asks a provider to preserve data at some locations.
 
     The locations and the order are sealed.
     """
 
 
-class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, PreservationActRef):
+class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, AgencyAct):
     """The agency asks the provider to preserve the data longer."""
 
 
-class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, PreservationActRef):
+class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, AgencyAct):
     """The agency withdraws its request."""
 
 

@@ -1,11 +1,13 @@
-"""Every message type. A new message is one class in its family's file and one line here."""
+"""The message types of the core. A new message is one class in its family's file and one line here.
+
+A feature outside the core has its messages in its own `contract.py` (`shared.core.acts.catalog`).
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from shared.core.contracts import (
@@ -45,6 +47,7 @@ class MessageType:
     """One message type and version, one object each: `type` is the CloudEvents type, `schema` the data schema's URI.
 
     A message with an edge, or a fact with a sealed part, always has the sealed part. An answer may omit it.
+    `earlier` is the version before this one.
     """
 
     name: str
@@ -53,6 +56,7 @@ class MessageType:
     clear: type[Contract]
     sealed: type[Contract] | None = None
     edge: bool = False
+    earlier: MessageType | None = None
 
     @property
     def type(self) -> str:
@@ -68,6 +72,24 @@ class MessageType:
         is_edge = self.sealed is not None and issubclass(self.sealed, referral.EdgeSealed)
         return is_edge or (self.sealed is not None and self.family is Family.FACT)
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the recipient of a subject sends it, to the owner of the subject."""
+        return issubclass(self.clear, answers.Answer) and not issubclass(self.clear, preservation.AgencyAct)
+
+    @property
+    def is_told_to_origin(self) -> bool:
+        """Whether a recipient answers an origin with it."""
+        return self.is_answer and self.family is not Family.PRESERVATION
+
+
+def message_type(
+    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
+) -> MessageType:
+    """Return the first version of a message. Its name is that of its clear part: `hold_placed` of `HoldPlacedClear`."""
+    name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
+    return MessageType(name, 1, family, clear, sealed, edge)
+
 
 _ALL: list[MessageType] = []
 
@@ -75,12 +97,7 @@ _ALL: list[MessageType] = []
 def _message(
     family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
 ) -> MessageType:
-    """Register a message.
-
-    Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`.
-    """
-    name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
-    _ALL.append(MessageType(name, 1, family, clear, sealed, edge))
+    _ALL.append(message_type(family, clear, sealed, edge=edge))
     return _ALL[-1]
 
 
@@ -149,23 +166,8 @@ REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)
 RECORD_REVEALED = _message(Family.FACT, facts.RecordRevealedClear)
 
 ALL: Final = tuple(_ALL)
-BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: Withdrawals. Their format and codes never change, so they are never deferred and never wait.
 WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})
-#: Names without version, to distinguish an unknown version of a known message from an unknown message.
-NAMES: frozenset[str] = frozenset(message.name for message in ALL)
-
-
-@lru_cache(256)
-def newest(name: str) -> MessageType:
-    """Return the highest version of a message that this release reads.
-
-    Raises `KeyError` for an unknown name.
-    """
-    versions = [message for message in ALL if message.name == name]
-    if not versions:
-        raise KeyError(name)
-    return max(versions, key=lambda message: message.version)
 
 
 def name_of(type_text: str) -> str:

@@ -14,12 +14,13 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.contracts.base import Contract
 from shared.core.contracts.case_referral import ReferralPassedOnSealed
 from shared.core.contracts.decision import DecisionRef, Edge
 from shared.core.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
-from shared.core.contracts.registry import BY_TYPE, NAMES, Family, MessageType, name_of, newest
+from shared.core.contracts.registry import Family, MessageType, name_of
 from shared.core.envelope.attributes import Attributes, Envelope
 from shared.core.envelope.content_proof import leaf_digest
 from shared.core.envelope.headers import decode_headers
@@ -61,12 +62,13 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """The reading instance: its opening keys, documents, and `clock` for checks of broker times."""
+    """The reading instance: its opening keys, documents, `clock` for checks of broker times, and messages."""
 
     instance: str
     shelf: DocumentStore
     opening_keys: Sequence[OpeningKey]
     clock: Clock
+    catalog: Catalog
 
 
 class RejectedRecord(Refused):
@@ -103,7 +105,7 @@ def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Rec
         for reading in readings:
             if reading.error is None:
                 _advance(stage, reading, reader)
-    return [reading.error or _received(reading) for reading in readings]
+    return [reading.error or _received(reading, reader.catalog) for reading in readings]
 
 
 class _Batch:
@@ -166,12 +168,12 @@ def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Readi
         reading.error = error
 
 
-def _received(reading: _Reading) -> Received:
+def _received(reading: _Reading, catalog: Catalog) -> Received:
     attributes = reading.envelope.attributes
     return Received(
         record=reading.record,
         message_id=attributes.id,
-        message=newest(reading.message.name),
+        message=catalog.newest(reading.message.name),
         subject=attributes.subject,
         sender=attributes.sender,
         sender_instance=reading.record.writer,
@@ -242,33 +244,33 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     message = reading.batch.addressed.get(reading.states)
     if message is None:
-        message = _message_type(attributes.type)
+        message = message_of(attributes.type, reader.catalog)
         check_served(message, reading.served)
-        check_stated_by(newest(message.name), attributes, reading.record.writer, directory=reading.directory)
+        check_stated_by(message, attributes, reading.record.writer, directory=reading.directory, catalog=reader.catalog)
         if attributes.dataschema != message.schema:
             raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
         check_edition(message, attributes)
         check_status(message, attributes, reading.directory)
         reading.batch.addressed[reading.states] = message
     reading.message = message
-    reading.clear, reading.sealed_bytes = read_body(message, reading.envelope.body)
+    reading.clear, reading.sealed_bytes = read_body(message, reading.envelope.body, reader.catalog.newest(message.name))
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
 
 
-def _message_type(type_text: str) -> MessageType:
+def message_of(type_text: str, catalog: Catalog) -> MessageType:
     """Return the version in which the message was written and is parsed. Then it counts as the newest.
 
     A later version only adds optional members, so a valid message of an earlier version is valid in it.
     """
-    if message := BY_TYPE.get(type_text):
+    if message := catalog.by_type.get(type_text):
         return message
-    raise Refused(unread_as(type_text), field="ce_type")
+    raise Refused(unread_as(type_text, catalog), field="ce_type")
 
 
-def unread_as(type_text: str) -> str:
+def unread_as(type_text: str, catalog: Catalog) -> str:
     """Return the code for a message that this release cannot read: unknown version or unknown name."""
-    return "version_unknown" if name_of(type_text) in NAMES else "type_unknown"
+    return "version_unknown" if catalog.knows(name_of(type_text)) else "type_unknown"
 
 
 def _open(reading: _Reading, reader: ReadingInstance) -> None:
@@ -293,7 +295,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
     plaintext = reading.opened.plaintext
     try:
         sealed = reading.message.sealed.model_validate_json(plaintext, strict=True)
-        if (latest := newest(reading.message.name)) is not reading.message and latest.sealed is not None:
+        if (latest := reader.catalog.newest(reading.message.name)) is not reading.message and latest.sealed is not None:
             sealed = latest.sealed.model_validate_json(plaintext, strict=True)
     except ValidationError as error:
         _parse_sealed(plaintext)

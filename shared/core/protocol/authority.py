@@ -18,7 +18,8 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Subject, Track
-from shared.core.acts.table import ACTS, PASS_ON
+from shared.core.acts.catalog import CORE, Catalog
+from shared.core.acts.table import PASS_ON
 from shared.core.contracts import facts, registry
 from shared.core.contracts.base import Contract
 from shared.core.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
@@ -80,13 +81,15 @@ _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], SenderRelation]]] = {
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
 
-def check_may_say(message: MessageType, sender: str, recipient: str, *, directory: DirectoryIndex) -> None:
+def check_may_say(
+    message: MessageType, sender: str, recipient: str, *, directory: DirectoryIndex, catalog: Catalog
+) -> None:
     """Raise `Refused("statement_not_yours")` if no cell allows this message between these kinds of party.
 
     If the recipient is missing from the directory, the sender is not at fault, and any recipient kind is accepted.
     """
     said_by, told = _kind_of(message, sender, directory), _kind_of(message, recipient, directory)
-    for cell in cells_of(message):
+    for cell in cells_of(message, catalog):
         if cell.sender == said_by and told in (cell.recipient, None):
             return
     raise Refused(STATEMENT_NOT_YOURS, field="ce_type")
@@ -112,34 +115,33 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
 
 
 @cache
-def cells() -> tuple[AuthorityRow, ...]:
-    """The whole table, in the order of the registry."""
-    return tuple(cell for message in registry.ALL for cell in cells_of(message))
+def cells(catalog: Catalog) -> tuple[AuthorityRow, ...]:
+    """Return the whole table, in the order of the catalogue."""
+    return tuple(cell for message in catalog.messages for cell in cells_of(message, catalog))
 
 
 @cache
-def cells_of(message: MessageType) -> tuple[AuthorityRow, ...]:
+def cells_of(message: MessageType, catalog: Catalog) -> tuple[AuthorityRow, ...]:
     """Return the allowed statements of a message, the same for all versions.
 
     If empty, no party may send it.
     """
-    return tuple(dict.fromkeys(_cells_of(message)))
+    return tuple(dict.fromkeys(_cells_of(message, catalog)))
 
 
-def _cells_of(message: MessageType) -> Iterator[AuthorityRow]:
+def _cells_of(message: MessageType, catalog: Catalog) -> Iterator[AuthorityRow]:
     if message.family is Family.FACT:
         kinds, relation = _FACTS[message.name]
         for kind in kinds:
             yield AuthorityRow(message, kind, PartyKind.AUDITOR, relation)
         if relation is SenderRelation.READS_IT:
-            there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
+            there = dict.fromkeys((cell.sender, cell.recipient) for row in CORE.acts for cell in _told_by(row))
             back = dict.fromkeys((to, sender) for sender, to in there)
             for pair in there | back:
                 yield AuthorityRow(message, *pair, relation)
     else:
-        for row in ACTS:
-            if row.message is not None and row.message.name == message.name:
-                yield from _told_by(row)
+        for row in catalog.acts_of(message):
+            yield from _told_by(row)
 
 
 def _told_by(row: Act) -> Iterator[AuthorityRow]:
@@ -215,7 +217,6 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[InstancePair, ...]:
 @cache
 def _corresponding() -> frozenset[tuple[str, str]]:
     """Return (kind of sender, kind of recipient), in both directions for acknowledgements."""
-    there = {
-        (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
-    }
+    # A feature acts on the subjects of the core, so between the same kinds of party.
+    there = {(cell.sender.value, cell.recipient.value) for row in CORE.acts for cell in _told_by(row)}
     return frozenset(there | {(to, sender) for sender, to in there})

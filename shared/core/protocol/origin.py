@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.core.acts.act import ASKED_BY_AGENCIES, Offering, Subject, Track
+from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Offering, Subject, Track
 from shared.core.acts.states import answer_follows, permits, reopens
-from shared.core.acts.table import ACTS, RAISING, STAYING
+from shared.core.acts.table import ACTS
 from shared.core.authority import Permit
 from shared.core.contracts import answers
 from shared.core.contracts.base import Contract
 from shared.core.contracts.items import AnswerTrack
 from shared.core.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
-from shared.core.contracts.registry import MessageType
 from shared.core.errors import Refused
 from shared.core.protocol import findings, items
 from shared.core.protocol.findings import OfferSummary
@@ -40,14 +39,6 @@ class ReferralState(StrEnum):
 
 #: The part of every origin's authorisation table that concerns its own referrals.
 PERMITS: Final[tuple[Permit, ...]] = tuple(permits(Subject.REFERRAL))
-#: The answers an origin understands.
-ANSWERS: Final[frozenset[MessageType]] = frozenset(
-    row.message
-    for row in ACTS
-    if row.message is not None and row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES
-)
-
-
 #: The answers after which an open offer may still be answered.
 UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
     {AnswerState.NONE}
@@ -108,14 +99,14 @@ def answered_so_far(
 
 def answer_edge(
     present: EdgeAnswer,
-    message: MessageType,
+    rows: Iterable[Act],
     clear: Contract,
     *,
     withdrawn: bool,
     own: Sequence[int],
     amended: EdgeAmendments = NEVER_AMENDED,
 ) -> EdgeAnswer:
-    """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
+    """Apply an answer, by the `rows` of its message, to an edge of a referral that its origin has `withdrawn` or not.
 
     `own` are the origin's own numbers of the edge's items, including items that the edge no longer has. The origin
     stores the answer with these numbers, and recipients of referrals use them themselves. An answer may have crossed an
@@ -139,17 +130,18 @@ def answer_edge(
         # The recipient may have had other items, of which some had no answer yet.
         state = AnswerState.IN_PART if state in _BY_ITEMS else state
         means, deciding = AnswerState(deciding.items.value), _left_open(clear)
-    if amended.revision > 1 and message in RAISING:
+    stays = all(row.stays for row in rows)
+    if amended.revision > 1 and stays:
         # A question is no answer. A final answer to the current content is no reason to reject the question.
         state, means = AnswerState.IN_PART if state in _BY_ITEMS else state, state
-    following = answer_follows(message, state, deciding, offered=offered)
+    following = answer_follows(rows, state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
     following = means or following
     if isinstance(clear, answers.ReferralAnswer) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
     # A question is not part of the answer.
-    detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
+    detail = present.detail if stays else folded(present.detail, said_in(clear, own=own))
     return EdgeAnswer(following, detail, clear.number if isinstance(clear, answers.Answer) else present.acts)
 
 

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from shared.core import contracts
+from shared.core.acts.catalog import Catalog
 from shared.core.contracts.directory import ReadMessage, ReadsAnnouncedClear
 from shared.core.contracts.referral import Classification
-from shared.core.contracts.registry import ALL, BY_TYPE, MessageType, newest
+from shared.core.contracts.registry import MessageType
 from shared.core.errors import Refused
 from shared.core.guard.edition import edition, known
 from shared.core.routing.directory_index import DirectoryIndex
@@ -52,11 +53,11 @@ class Reads:
 
 
 @cache
-def own_reads() -> ReadsAnnouncedClear:
+def own_reads(catalog: Catalog) -> ReadsAnnouncedClear:
     """Return the read capabilities of this code."""
-    names = dict.fromkeys(message.name for message in ALL)
+    names = dict.fromkeys(message.name for message in catalog.messages)
     return ReadsAnnouncedClear(
-        messages=tuple(ReadMessage(name=name, version=newest(name).version) for name in names),
+        messages=tuple(ReadMessage(name=name, version=catalog.newest(name).version) for name in names),
         engines=(ENGINE,),
         vocabulary=vocabulary.edition(),
         guards=tuple(sorted(known())),
@@ -90,9 +91,10 @@ def form_for(message: MessageType, reads: Reads, clear: object, *, sealed: objec
 
     Raises `Refused("recipient_cannot_read")` if there is none. The detail says which part it cannot read.
     """
-    version = min(message.version, reads.messages.get(message.name, 0))
-    form = message if version == message.version else BY_TYPE.get(f"causeway.{message.name}.v{version}")
-    if form is None:
+    version, form = reads.messages.get(message.name, 0), message
+    while form.version > version and form.earlier is not None:
+        form = form.earlier
+    if form.version > version:
         raise Refused(CANNOT_READ, "the message")
     if message.edge and ENGINE not in reads.engines:
         raise Refused(CANNOT_READ, "the engine")

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from shared.core.canonical import canonical_json
 from shared.core.contracts.base import Contract
-from shared.core.contracts.registry import STATED_BY_INSTANCES, WITHDRAWALS, MessageType, newest
+from shared.core.contracts.registry import STATED_BY_INSTANCES, WITHDRAWALS, MessageType
 from shared.core.envelope.attributes import Attributes
 from shared.core.envelope.record_value import split_value
 from shared.core.errors import Refused
@@ -133,8 +133,8 @@ class RecordBody(NamedTuple):
     sealed: bytes | None
 
 
-def read_body(message: MessageType, value: bytes) -> RecordBody:
-    """Read the value of a message of this type.
+def read_body(message: MessageType, value: bytes, newest: MessageType) -> RecordBody:
+    """Read the value of a message of this type, whose `newest` version has the form that is returned.
 
     Raises `Refused("body_invalid")`, and `Refused("code_unknown")` if only codes are unknown. A clear part must be
     canonical JSON: otherwise a repeated member could hold bytes that no reader checks.
@@ -146,8 +146,8 @@ def read_body(message: MessageType, value: bytes) -> RecordBody:
         raise Refused("body_invalid", "its type has no sealed part", field="/sealed")
     try:
         read = message.clear.model_validate_json(clear, strict=True)
-        if (latest := newest(message.name)) is not message:
-            read = latest.clear.model_validate_json(clear, strict=True)
+        if newest is not message:
+            read = newest.clear.model_validate_json(clear, strict=True)
     except ValidationError as error:
         if message not in WITHDRAWALS and only_codes_unknown(error):
             raise code_unknown("/clear") from None

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES, WITHDRAWALS, MessageType
 from shared.core.envelope.attributes import Attributes
@@ -19,7 +20,6 @@ from shared.core.envelope.keys import VerifyKey
 from shared.core.errors import Refused, Unavailable
 from shared.core.protocol.authority import AUDIT, STATEMENT_NOT_YOURS, check_may_say
 from shared.core.protocol.message import Record
-from shared.core.protocol.origin import ANSWERS
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import TOLERANCE, DocumentSeries
 from shared.core.vocabulary.routing import PartyStatus
@@ -97,7 +97,12 @@ def verify_sender(attributes: Attributes, directory: DirectoryIndex, *, writer: 
 
 
 def check_stated_by(
-    message: MessageType, attributes: Attributes, sender_instance: str, *, directory: DirectoryIndex
+    message: MessageType,
+    attributes: Attributes,
+    sender_instance: str,
+    *,
+    directory: DirectoryIndex,
+    catalog: Catalog,
 ) -> None:
     """Check that instances state facts, and parties all other messages.
 
@@ -107,9 +112,9 @@ def check_stated_by(
     stated_by_instance = attributes.sender == sender_instance
     if stated_by_instance != (message.family in STATED_BY_INSTANCES):
         raise Refused("sender_unknown", field="ce_sender")
-    if directory.served_before(sender_instance, attributes.sender) and message not in ANSWERS:
+    if directory.served_before(sender_instance, attributes.sender) and not message.is_told_to_origin:
         raise Refused("sender_unknown", field="ce_sender")
-    check_may_say(message, attributes.sender, attributes.recipient, directory=directory)
+    check_may_say(message, attributes.sender, attributes.recipient, directory=directory, catalog=catalog)
 
 
 def instance_of(name: str, directory: DirectoryIndex) -> str | None:

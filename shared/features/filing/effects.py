@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.core.acts.catalog import Catalog
 from shared.core.clock import Clock
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Unavailable
@@ -88,9 +89,10 @@ class RedecideRun:
 class OriginHandler:
     """The receiver of answers and settlements in an originating service.
 
-    `unreleased_days`: days that a referral waits for a second person. `aside`: the retry backoff of this process.
-    `followers` gives the features that follow the answers of a transaction, by the documents now and the time.
-    `sent_again` are the steps of features for edges that are sent again. `works` is the periodic work of features.
+    `unreleased_days`: days that a referral waits for a second person. `catalog` has the acts of answers. `aside`: the
+    retry backoff of this process. `followers` gives the features that follow the answers of a transaction, by the
+    documents now and the time. `sent_again` are the steps of features for edges that are sent again. `works` is the
+    periodic work of features.
     """
 
     database: Database
@@ -99,6 +101,7 @@ class OriginHandler:
     kek: KeyEncryptionKey
     clock: Clock
     unreleased_days: int
+    catalog: Catalog
     aside: RetryBackoff = field(default_factory=RetryBackoff)
     followers: Followers = lambda *_: ()
     sent_again: Sequence[SentAgain] = ()
@@ -114,6 +117,7 @@ class OriginHandler:
         return EdgeAnswers(
             PostgresEdges(driver, self.kek),
             now,
+            self.catalog,
             agency=lambda party: self._agency(party, now),
             followers=self.followers(driver, lambda: self.law.at(now), now),
         )

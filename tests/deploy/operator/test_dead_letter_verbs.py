@@ -15,6 +15,7 @@ import pytest
 from deploy.accounting.book import open_ledger
 from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
+from shared.catalog import CATALOG
 from shared.core.clock import SystemClock
 from shared.core.ids import uuid7
 from shared.core.protocol.authority import inbox_topic
@@ -163,7 +164,7 @@ async def _applied(exchange: Exchange) -> Message:
                 where = Coordinates(topic_id, record.offset, record.broker_time)
                 (verified,) = verifier.verify([RawRecord(*where, tuple(record.headers), record.value)])
                 if isinstance(verified, PlacedMessage):
-                    found.append(Message(read_arrival(record, verified), where))
+                    found.append(Message(read_arrival(record, verified, CATALOG), where))
     return [each for each in found if each.arrived.named.kind == "referral_offered"][-1]
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from client.views import TimelineEntry
 from deploy.scenarios.player import line
 from deploy.scenarios.story import Scenario, ScenarioStep, filled, referral_like, stories
-from shared.core.acts.states import personal
+from shared.catalog import CATALOG
 from shared.core.ids import uuid7
 from shared.core.vocabulary.referral import IncidentKind
 
@@ -25,7 +25,7 @@ def test_it_is_of_acts_that_there_are_and_of_sample_parties(story: Scenario) -> 
     deeds = [step for step in story.step if isinstance(step, ScenarioStep)]
     assert [deed.does for deed in deeds if deed.path is None and deed.row is None] == []
     for deed in deeds:
-        assert deed.row is None or deed.row in personal(deed.row.subject)
+        assert deed.row is None or deed.row in CATALOG.personal(deed.row.subject)
     known = {party["id"] for party in json.loads(PARTIES.read_bytes())["parties"]}
     assert set(story.parties.values()) <= known
     assert {each.of for each in story.timeline} <= {each.of for each in deeds} | {n for d in deeds for n in d.names}

@@ -66,7 +66,9 @@ class Log:
     @property
     def reading(self) -> Reading:
         """Return audit's reading context, with a clock long after the world's time."""
-        return Reading(self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER))
+        world = self.world
+        clock = ManualClock(world.at + LONG_AFTER)
+        return Reading(world.shelf, [world.keys["audit"].opening], clock, world.catalog)
 
     def read(self, *records: Record) -> AuditBatch:
         """Read records as messages that were accepted at their places."""

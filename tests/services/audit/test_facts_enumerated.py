@@ -17,6 +17,7 @@ from deploy.accounting import views
 from deploy.accounting.book import LedgerDiff
 from deploy.accounting.edges import EDGE, Carrier, EdgeCheck, IntakeCheck
 from deploy.accounting.streams import Sides
+from shared.catalog import CATALOG
 from shared.core.contracts.registry import (
     RECORD_REVEALED,
     REFERRAL_DECIDED,
@@ -67,7 +68,7 @@ class Statement:
 
     @property
     def allowed(self) -> bool:
-        return self.own and INSTANCES[self.by] in {cell.sender for cell in cells_of(self.message)}
+        return self.own and INSTANCES[self.by] in {cell.sender for cell in cells_of(self.message, CATALOG)}
 
 
 def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:

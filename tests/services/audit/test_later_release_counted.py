@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
 
 import pytest
-from pydantic import create_model
 
 from deploy.accounting import views
 from deploy.accounting.book import Ledger
@@ -19,17 +18,13 @@ from services.audit.domain.entries import UNREAD
 from shared.core.contracts import registry
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.registry import (
-    BY_TYPE,
     RECORD_REVEALED,
     REFERRAL_DECIDED,
     REFERRAL_OFFERED,
     REFERRAL_REFUSED,
-    MessageType,
-    newest,
 )
 from shared.core.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.core.errors import Refused, Unavailable
-from shared.core.protocol.authority import cells_of
 from shared.core.protocol.message import Record
 from shared.messaging import contract
 from shared.messaging.exceptions import OutcomeKind
@@ -40,6 +35,7 @@ from tests.services.audit.test_junk_folded import accountant, reconciled
 from tests.services.audit.test_later_release import NOT_INVENTED, decision, look, offer, type_of
 from tests.services.audit.test_reported_outcomes import change, outcome, reported
 from tests.support.builders import HOTLINE
+from tests.support.exchange_world import next_version
 from tests.support.wire_records import compose_altered, write_segment
 
 #: A later release adds one member to each of these messages.
@@ -69,28 +65,9 @@ def test_what_is_counted_is_what_audit_calls_unread() -> None:
         assert frozenset(re.findall(r"'(\w+_unknown)'", query)) == UNREAD
 
 
-@pytest.fixture
-def grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Turn this release into the next one, which also reads version 2 of some messages."""
-
-    def forget() -> None:
-        newest.cache_clear()
-        cells_of.cache_clear()
-
-    def grown() -> None:
-        remark: Any = {"remark": (int | None, None)}
-        for message in GROWN:
-            clear = create_model(message.clear.__name__, __base__=message.clear, **remark)
-            add(replace(message, version=2, clear=clear))
-
-    def add(message: MessageType) -> None:
-        monkeypatch.setattr(registry, "ALL", (*registry.ALL, message))
-        monkeypatch.setitem(BY_TYPE, message.type, message)
-        forget()
-
-    yield grown
-    monkeypatch.undo()
-    forget()
+def to_later(log: Log) -> Log:
+    """Return the log as the next release has it, which also reads version 2 of some messages."""
+    return replace(log, world=log.world.later(*map(next_version, GROWN)))
 
 
 async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
@@ -102,12 +79,11 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
 
 @pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)
 async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_later_release(
-    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
+    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record]
 ) -> None:
     broker, record = topic_with(log, make, version=2)
     await log.take(broker)
-    grow()
-    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+    assert (await reconciled(audit_endpoint, to_later(log), broker))[0] == []
     [note] = await notes(audit_endpoint, broker)
     where = f"{record.topic}/{record.partition}/{record.offset} to {record.offset}"
     assert note.startswith(f"{where}: 1 of {type_of(record).decode()} ")
@@ -116,17 +92,14 @@ async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_la
 
 @pytest.mark.parametrize("make", [offer, decision], ids=lambda make: make.__name__)
 async def test_nor_is_what_audit_reads_and_this_release_does_not(
-    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
+    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record]
 ) -> None:
     """The accountant's tool is of the earlier release.
 
     It compares the messages that it can read, and reports the others.
     """
-    (broker, _), before = topic_with(log, make, version=2), dict(BY_TYPE)
-    grow()
-    await log.take(broker)
-    for added in BY_TYPE.keys() - before.keys():
-        del BY_TYPE[added]
+    broker, _ = topic_with(log, make, version=2)
+    await to_later(log).take(broker)
     assert (await reconciled(audit_endpoint, log, broker))[0] == []
 
 
@@ -139,16 +112,15 @@ async def test_nor_is_what_audit_reads_and_this_release_does_not(
     ],
 )
 async def test_what_else_such_an_entry_says_is_compared_as_everywhere(
-    log: Log, audit_endpoint: DatabaseEndpoint, grow: Callable[[], None], column: str, value: str
+    log: Log, audit_endpoint: DatabaseEndpoint, column: str, value: str
 ) -> None:
     broker, record = topic_with(log, offer, version=2)
     await log.take(broker)
-    grow()
     topic_id = broker.topics[record.topic].topic_id
     where = 'topic_id = $1 AND number IS NOT NULL AND partition = $2 AND "offset" = $3'
     place = topic_id, record.partition, record.offset
     await change(audit_endpoint, f"UPDATE entry SET {column} = {value} WHERE {where}", *place)
-    found = set((await reconciled(audit_endpoint, log, broker))[0])
+    found = set((await reconciled(audit_endpoint, to_later(log), broker))[0])
     if column == "digest":
         assert found == {"audit has another record than Kafka"}
     else:

@@ -10,6 +10,7 @@ import pytest
 
 from services.audit.bus import BACK_OFF_S, AckWriter, AuditConsumer
 from services.audit.domain.reading import Reading
+from shared.catalog import CATALOG
 from shared.core.clock import SystemClock
 from shared.core.errors import Unavailable
 from shared.core.protocol.message import Record
@@ -41,7 +42,7 @@ def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditConsume
         broker,  # type: ignore[arg-type]
         log.entries,
         log.partitions,
-        reading=Reading(log.world.shelf, [log.world.keys["audit"].opening], clock),
+        reading=Reading(log.world.shelf, [log.world.keys["audit"].opening], clock, CATALOG),
         acks=AckWriter(log.entries, topics or Topics(), key=log.world.keys["audit"].signing, clock=clock),
         lease=ProcessLease(log.database, "reader"),
         clock=clock,

@@ -12,8 +12,8 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.shown import Access, Flow, FlowFilter, FlowPage, FlowSummary, Partition, ScopeSet, within
+from shared.catalog import CATALOG
 from shared.core.authority import AccessScope, Role
-from shared.core.contracts.registry import BY_TYPE
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
@@ -51,7 +51,7 @@ async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log
     filed = log.world.prepared()
     records = await log.file(filed)
     for each in records:
-        if (message := BY_TYPE.get(dict(each.headers)["ce_type"].decode())) is not None and message.edge:
+        if (message := CATALOG.by_type.get(dict(each.headers)["ce_type"].decode())) is not None and message.edge:
             to = log.world.documents.directory.instance_of(dict(each.headers)["ce_recipient"].decode())
             assert to is not None
             await log.report(each, OutcomeKind.MOVED, by=to.id)

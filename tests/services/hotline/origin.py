@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
+from shared.catalog import CATALOG
 from shared.core.authority import Role
 from shared.core.canonical import digest
 from shared.core.contracts import registry
@@ -86,7 +87,13 @@ class Origin:
         )
         keep_sent(self.database, "hotline", signing=signing, clock=self.clock)
         self.bus = OriginHandler(
-            self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
+            self.database,
+            law=self.law(),
+            instance="hotline",
+            kek=KEK,
+            clock=self.clock,
+            unreleased_days=7,
+            catalog=CATALOG,
         )
         self.bus = replace(self.bus, followers=partial(answer_followers, instance="hotline"), sent_again=SENT_AGAIN)
 

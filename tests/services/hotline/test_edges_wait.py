@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.accounting.views import UNSENT
+from shared.catalog import CATALOG
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
@@ -15,7 +16,7 @@ from tests.services.hotline.test_deciding_again import change_directory, unseala
 from tests.support.builders import POLICE, PROVIDER
 from tests.support.exchange_world import told_to_audit
 
-OWN = Reads.of(own_reads())
+OWN = Reads.of(own_reads(CATALOG))
 BEHIND = PeerReads(
     {"industry": replace(OWN, messages={name: each for name, each in OWN.messages.items() if name != "notice_issued"})}
 )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
 from shared.core.errors import Unavailable
 from shared.core.protocol.message import Draft, Received
@@ -26,7 +27,7 @@ from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import move, opened, told_to_audit, world
 
 OLD, NEW = "industry", "industry_two"
-OWN = Reads.of(own_reads())
+OWN = Reads.of(own_reads(CATALOG))
 
 
 @pytest.fixture(autouse=True)

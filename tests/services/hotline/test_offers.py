@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.catalog import CATALOG
 from shared.core.authority import Role
 from shared.core.contracts import registry
 from shared.core.contracts.referral import ReferralSubmission
@@ -62,7 +63,9 @@ class Hotlines:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
-        bus = OriginHandler(database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7)
+        bus = OriginHandler(
+            database, law=NO_LAW, instance="hotline", kek=KEK, clock=ManualClock(AT), unreleased_days=7, catalog=CATALOG
+        )
         self.door = hotline_handler(kek=KEK, origin=bus)
 
     async def receive(self, *messages: Received) -> list[str | None]:

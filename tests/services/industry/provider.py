@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject
 from shared.core.authority import Role
 from shared.core.contracts.answers import DisowningStatement, NoticeDisowning
@@ -54,7 +55,13 @@ class Providers(Recipients):
         self.again = DecidedAgain()
         self.act_on = act_on_notice
         self.bus = OriginHandler(
-            database, law=NO_LAW, instance="industry", kek=KEK, clock=ManualClock(AT), unreleased_days=7
+            database,
+            law=NO_LAW,
+            instance="industry",
+            kek=KEK,
+            clock=ManualClock(AT),
+            unreleased_days=7,
+            catalog=CATALOG,
         )
         self.bus.redecider = self.again
         self.door = provider_handler(kek=KEK, origin=self.bus)

@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import RECORD_BYTES_MAX
 from shared.core.protocol.authority import inbox_topic
@@ -59,7 +60,7 @@ def arrive(segment: Segment, *, added: Sequence[tuple[str, bytes | None]] = ()) 
         raw = RawRecord(TOPIC_ID, offset, NOW, headers, each.value)
         (placed,) = verifier.verify([raw])
         if isinstance(placed, PlacedMessage):
-            found.append(read_arrival(record, placed))
+            found.append(read_arrival(record, placed, CATALOG))
     return found
 
 

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
+from shared.catalog import CATALOG
 from shared.core.errors import Defect, Unavailable
 from shared.core.protocol.authority import inbox_topic
 from shared.core.protocol.message import Record
@@ -48,7 +49,7 @@ def write(stack: DevStack) -> Callable[..., None]:
 @pytest.mark.parametrize(("unread", "is_answered"), [(500, True), (501, False)])
 def test_a_probe_is_never_answered_before_a_backlog_is_read(unread: int, is_answered: bool) -> None:
     found = SimpleNamespace(verify=lambda raws: [StatedAck(raws[0], FULL)])
-    state = Coordinate("inbox", 0), PAIR, Lane.URGENT, UUID(int=7), 5, cast(Any, found), {"inbox": unread}
+    state = Coordinate("inbox", 0), PAIR, Lane.URGENT, UUID(int=7), 5, cast(Any, found), CATALOG, {"inbox": unread}
     (arrived,) = _Partition(*state).verify([Record("inbox", 0, 5, AT, None, (), b"")])
     assert cast(Ack, arrived.content).nonce == (FULL.nonce if is_answered else None)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.contracts.registry import (
-    ALL,
     BETWEEN_PARTIES,
     CASE_ACCEPTED,
     NOTICE_ISSUED,
@@ -21,7 +21,7 @@ from shared.messaging.tracks import CONTENT, act_of, key_of, name_unread, named_
 ORIGIN, AGENCY = "hotline-a.example", "police-a.example"
 
 
-@pytest.mark.parametrize("message", ALL, ids=lambda message: message.name)
+@pytest.mark.parametrize("message", CATALOG.messages, ids=lambda message: message.name)
 def test_every_message_has_a_role(message: MessageType) -> None:
     of_parties = message.family in BETWEEN_PARTIES
     assert (role_of(message) in {WireRole.STATE, WireRole.ANSWER, WireRole.WITHDRAWAL}) is of_parties
@@ -85,11 +85,11 @@ def test_the_name_of_an_edge_has_content_and_that_of_an_answer_has_none() -> Non
 def test_a_message_of_a_later_version_has_the_track_of_its_name_and_an_unknown_one_has_none() -> None:
     subject = uuid7()
     later = name_unread(
-        uuid7(), "causeway.case_accepted.v9", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
+        uuid7(), "causeway.case_accepted.v9", CATALOG, sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
     assert (later.role, later.subject) == (WireRole.ANSWER, track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject))
     unknown = name_unread(
-        uuid7(), "causeway.case_sung_about.v1", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
+        uuid7(), "causeway.case_sung_about.v1", CATALOG, sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
     assert (unknown.role, unknown.subject, unknown.kind) == (WireRole.FACT, None, "unknown")
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.catalog import CATALOG
 from shared.core.clock import SystemClock
 from shared.core.contracts.registry import READS_ANNOUNCED, REFERRAL_OFFERED
 from shared.core.envelope.keys import SigningKey, VerifyKey
@@ -139,7 +140,13 @@ class Toy:
             clock=CLOCK,
         )
         reader = InboxReader(
-            self.access, self.name, self.scopes, keys=self.find_key, clock=CLOCK, exceptions_max=self.exceptions_max
+            self.access,
+            self.name,
+            self.scopes,
+            keys=self.find_key,
+            clock=CLOCK,
+            catalog=CATALOG,
+            exceptions_max=self.exceptions_max,
         )
         tasks = [asyncio.create_task(self.check.run(self.scopes))]
         try:
@@ -288,7 +295,7 @@ def fact(sender: str, recipient: str) -> Draft:
         recipient=recipient,
         recipient_instance=recipient,
         exercise=True,
-        clear=own_reads().model_dump(mode="json"),
+        clear=own_reads(CATALOG).model_dump(mode="json"),
         created_at=CLOCK.now(),
     )
 

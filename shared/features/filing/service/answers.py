@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.core.acts.act import Act, Subject, Track
-from shared.core.acts.states import Event, event_type, happened, row, rows_for, rows_of
-from shared.core.acts.table import STAYING
+from shared.core.acts.act import Act, Subject
+from shared.core.acts.catalog import Catalog
+from shared.core.acts.states import Event, event_type, happened, row
 from shared.core.authority import require_another, state_forbids
 from shared.core.clock import coarse
 from shared.core.contracts import registry
@@ -54,20 +54,20 @@ from shared.platform.observability.logs import log
 _UNMATCHED: Final = "answer_unmatched"
 _EXISTS: Final = "edge_exists"
 ACT_AWAITED: Final = "act_awaited"
-#: The messages by which agencies answer about cases.
-_OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
 
 
 @dataclass(eq=False)
 class EdgeAnswers:
     """The answers of one transaction, and the edges that they change; `at` is when they are applied.
 
-    `events` are the events for the origin's parties. `agency` returns the instance that serves an agency, None for
-    other parties. `followers` are the features that follow the answers, in this order.
+    `catalog` has the acts of their messages. `events` are the events for the origin's parties. `agency` returns the
+    instance that serves an agency, None for other parties. `followers` are the features that follow the answers, in
+    this order.
     """
 
     edges: PostgresEdges
     at: datetime
+    catalog: Catalog
     agency: Callable[[str], str | None] = lambda _: None
     followers: Sequence[AnswerFollower] = ()
     events: list[Event] = field(default_factory=list)
@@ -103,7 +103,7 @@ class EdgeAnswers:
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
             if not sent or any(edge.party != message.recipient for edge in sent):
-                refusals[message.message_id] = unmatched(message, edges)
+                refusals[message.message_id] = unmatched(message, edges, self._rows(message))
                 continue
             act = _act_of(message)
             if act is not None and act in judged:
@@ -170,7 +170,7 @@ class EdgeAnswers:
         """
         subject = UUID(message.subject)
         sent = edges[subject, message.sender]
-        present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
+        present, rows = [_after(edge, taken.get(edge.edge_id)) for edge in sent], self._rows(message)
         try:
             for each in self.followers:
                 each.check(message)
@@ -178,7 +178,7 @@ class EdgeAnswers:
             if isinstance(message.clear, CaseCameBackClear):
                 others = edges.get((subject, message.clear.agency), ())
                 _check_came_back(message.clear, present[0], [_after(each, taken.get(each.edge_id)) for each in others])
-            moved = {edge.edge_id: take(edge, message) for edge in present}
+            moved = {edge.edge_id: take(edge, message, rows) for edge in present}
             for each in self.followers:
                 each.take(message, sent[0])
         except Refused as error:
@@ -188,16 +188,20 @@ class EdgeAnswers:
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             self._moving.append(message)
             of = message.recipient, subject, message.sender
-            moves = answer.state != present[0].answer.state or message.message not in STAYING
-            again, kind = began_again(present[0].answer.detail), _row(message).subject
+            moves = answer.state != present[0].answer.state or not rows[0].stays
+            again, kind = began_again(present[0].answer.detail), rows[0].subject
             told_at = message.sent_at
             steps = told_by(kind, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
             if isinstance(message.clear, NoticeAnsweredClear) and ItemLog(answers=message.clear.items).said_gone():
                 steps += reported(ItemLog.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [EdgeStep.by(*of, step=step) for step in steps]
-            self.events.append(_event(message, sent[0], answer))
+            self.events.append(_event(rows[0], sent[0], answer))
         return None
+
+    def _rows(self, message: Received) -> Sequence[Act]:
+        """Return the acts of a message: one for each kind of subject that it can be about."""
+        return self.catalog.acts_of(message.message)
 
 
 def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[OpenEdge]) -> None:
@@ -213,7 +217,7 @@ def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[O
         raise Refused(_EXISTS)
 
 
-def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]]) -> str:
+def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]], rows: Sequence[Act]) -> str:
     """Return the code for an answer without a matching edge.
 
     Another agency may have referred the case to the sender, and that agency's message may still be in transit. Then the
@@ -221,11 +225,11 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
     """
     sent = [edge for (subject, _), each in edges.items() if str(subject) == message.subject for edge in each]
     ours = any(edge.party == message.recipient and not edge.withdrawn for edge in sent)
-    return ACT_AWAITED if ours and message.message in _OF_CASES else _UNMATCHED
+    return ACT_AWAITED if ours and any(row.subject is Subject.CASE for row in rows) else _UNMATCHED
 
 
-def take(edge: OpenEdge, message: Received) -> EdgeUpdate:
-    """Return the edge after an answer.
+def take(edge: OpenEdge, message: Received, rows: Sequence[Act]) -> EdgeUpdate:
+    """Return the edge after an answer, by the acts of its message.
 
     Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of `answer_edge`.
     """
@@ -243,7 +247,7 @@ def take(edge: OpenEdge, message: Received) -> EdgeUpdate:
             raise Refused("answer_repeated")
         present = max(known, key=lambda each: each.acts)
     amended = EdgeAmendments(edge.revision, edge.gone)
-    after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items, amended=amended)
+    after = answer_edge(present, rows, clear, withdrawn=edge.withdrawn, own=edge.items, amended=amended)
     return EdgeUpdate(after, (*edge.told, after), retell=True) if elsewhere else EdgeUpdate(after)
 
 
@@ -271,14 +275,8 @@ def _act_of(message: Received) -> AnswerAct | None:
     return AnswerAct(UUID(message.subject), message.sender, clear.act) if isinstance(clear, Answer) else None
 
 
-def _row(message: Received) -> Act:
-    """Return the act of a message: that of the first kind of subject that the message can be about."""
-    return rows_for(message.message, Track.ANSWER)[0]
-
-
-def _event(message: Received, edge: OpenEdge, answer: EdgeAnswer) -> Event:
+def _event(kind: Act, edge: OpenEdge, answer: EdgeAnswer) -> Event:
     """Return the event for the origin's party: its referral, the recipient, and the new state of the edge."""
-    kind = _row(message)
     what = event_type(kind.subject, kind.name)
     return Event(edge.party, what, edge.referral_id, state=answer.state.value, by=edge.recipient)
 

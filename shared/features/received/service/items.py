@@ -10,7 +10,6 @@ from uuid import UUID
 
 from shared.core.acts.act import Act, Subject
 from shared.core.acts.states import Event, answer_of, follow, happened
-from shared.core.acts.table import STAYING
 from shared.core.authority import Role
 from shared.core.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
 from shared.core.contracts.base import Contract
@@ -27,7 +26,6 @@ from shared.core.protocol import clocks
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS
 from shared.core.protocol.items import check_times
 from shared.core.protocol.message import Addressing, Received, compose_reachable
-from shared.core.protocol.origin import ANSWERS
 from shared.core.protocol.questions import raised, refused_steps
 from shared.core.protocol.questions import steps as steps_of
 from shared.core.routing.clocks import Step
@@ -84,8 +82,8 @@ async def receive(
     Return message id → code for each message that a state machine refuses; the others are applied. With `are_new`, no
     stored item of these messages is expected, so none is read. If one is stored, the transaction fails.
     """
-    answers = [message for message in messages if edges is not None and message.message in ANSWERS]
-    incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
+    answers = [each for each in messages if edges is not None and each.message.is_told_to_origin]
+    incoming = [each for each in messages if edges is None or not each.message.is_told_to_origin]
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
     before = {} if are_new else await items.lock([message.subject_id for message in incoming])
     now, came, events, taken = dict(before), _InboundChanges(), list[Event](), list[Received]()
@@ -308,7 +306,7 @@ async def carry_out(row: Act, item: rules.HeldItem, *, said: Contract | None, ac
     stands = answer_of(row.subject, following) or AnswerState(following)
     told = (
         ()
-        if row.message in STAYING
+        if row.stays
         else clocks.told_by(row.subject, clear, stands, told_at=acting.at, again=clocks.began_again(item.said))
     )
     told += steps_of(clear, item.acts + 1, acting.at)

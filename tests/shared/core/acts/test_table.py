@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.catalog import CATALOG
 from shared.core.acts import states
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, AskState, Cause, Move, Offering, Subject, Track
-from shared.core.acts.table import ACTS, COME_BACK
+from shared.core.acts.table import COME_BACK
 from shared.core.authority import Authority, Role
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.core.contracts.base import Contract
 from shared.core.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
-from shared.core.contracts.registry import ALL, BETWEEN_PARTIES, WITHDRAWAL_ACKNOWLEDGED, MessageType
+from shared.core.contracts.registry import BETWEEN_PARTIES, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.core.errors import Refused
 from shared.core.protocol.origin import ReferralState
 from shared.core.vocabulary.answers import (
@@ -46,7 +47,7 @@ CODES: dict[type[Contract], type[Code]] = {
 def events(subject: Subject) -> list[Event]:
     """Return every act on an existing subject: an outcome with each of its codes, an answer with each fold."""
     found: list[Event] = []
-    for row in states.rows_of(subject):
+    for row in CATALOG.acts_on(subject):
         if row.takes in CODES:
             found += [(row, saying(code)) for code in CODES[row.takes]]
         elif row is COME_BACK:
@@ -87,7 +88,7 @@ def test_every_pair_of_the_table_exists_and_every_state_has_its_word(subject: Su
 def test_each_move_uses_the_states_of_its_own_track() -> None:
     origins = {Track.OFFER: {*Offering, *ReferralState}, Track.ANSWER: set(AnswerState)}
     agencies = {Track.OFFER: set(AskState), Track.ANSWER: set(PreservationAnswer)}
-    for row in ACTS:
+    for row in CATALOG.acts:
         tracks = agencies if row.subject in ASKED_BY_AGENCIES else origins
         other = tracks[Track.ANSWER if row.track is Track.OFFER else Track.OFFER]
         assert {state for move in row.moves for state in (*move.before, move.to)} <= tracks[row.track], row
@@ -111,13 +112,13 @@ def faults_of(rows: Sequence[Act]) -> list[str]:
 
 
 def test_the_table_is_well_formed() -> None:
-    assert faults_of(ACTS) == []
+    assert faults_of(CATALOG.acts) == []
 
 
 def test_a_table_that_is_not_is_found() -> None:
     outcome = states.row(Subject.CASE, "outcome")
     turned = outcome._replace(moves=tuple(reversed(outcome.moves)))
-    assert len(faults_of([*ACTS, outcome])) == 2
+    assert len(faults_of([*CATALOG.acts, outcome])) == 2
     assert faults_of([turned]) == ["outcome: a move for whatever is said hides one for a code"]
     assert faults_of([outcome._replace(takes=None)]) == ["outcome: its codes are said in no one word"]
 
@@ -177,7 +178,7 @@ def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:
 @pytest.mark.parametrize("role", Role)
 def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subject: Subject, role: Role) -> None:
     cells = {*Authority(states.permits(subject)).cells()}
-    for row in states.personal(subject):
+    for row in CATALOG.personal(subject):
         permitted = {state for state in states.states(subject) if (subject, role, row.name, state) in cells}
         if row.name == "submit":
             expected = {*DECIDED, "unreleased"} if subject is Subject.REFERRAL else {FIRST[subject]}
@@ -189,7 +190,7 @@ def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subje
 
 
 def test_what_an_act_takes_is_what_its_message_carries() -> None:
-    for row in ACTS:
+    for row in CATALOG.acts:
         if row.takes is None or row.message is None:
             continue
         beside = {"preservations"}  # sent to other parties, in their own messages
@@ -204,13 +205,13 @@ def test_what_an_act_takes_is_what_its_message_carries() -> None:
 
 
 def at_the_origin(message: MessageType, present: str, *, offered: Offering = Offering.OPEN) -> str | None:
-    return states.answer_follows(message, AnswerState(present), Contract(), offered=offered)
+    return states.answer_follows(CATALOG.acts_of(message), AnswerState(present), Contract(), offered=offered)
 
 
 @pytest.mark.parametrize("subject", [Subject.NOTICE, Subject.CASE, Subject.OFFER])
 def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> None:
     """Wherever the recipient may act, the origin's copy of the answer moves to the same state."""
-    for row in states.personal(subject):
+    for row in CATALOG.personal(subject):
         for standing in states.standings(subject):
             if standing.offered not in row.needs:
                 continue
@@ -220,7 +221,7 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
             for move in row.moves:
                 said = saying(next(iter(move.codes or {CaseOutcome.ARREST})))
                 found = states.answer_follows(
-                    row.message, AnswerState(standing.answer), said, offered=Offering(standing.offered)
+                    CATALOG.acts_of(row.message), AnswerState(standing.answer), said, offered=Offering(standing.offered)
                 )
                 follows = [each.to for each in row.moves if each.codes == move.codes and standing.answer in each.before]
                 assert [found] == (follows or [None]), (row, standing)
@@ -230,7 +231,10 @@ def test_an_answer_that_crossed_a_withdrawal_is_kept() -> None:
     row = states.row(Subject.NOTICE, "not_ours")
     assert row.message is not None
     said = saying(ItemsFold.NOT_OURS)
-    assert states.answer_follows(row.message, AnswerState.NONE, said, offered=Offering.WITHDRAWN) == "not_ours"
+    assert (
+        states.answer_follows(CATALOG.acts_of(row.message), AnswerState.NONE, said, offered=Offering.WITHDRAWN)
+        == "not_ours"
+    )
 
 
 def test_no_withdrawal_is_acknowledged_that_has_not_been() -> None:
@@ -238,7 +242,7 @@ def test_no_withdrawal_is_acknowledged_that_has_not_been() -> None:
     assert at_the_origin(WITHDRAWAL_ACKNOWLEDGED, "accepted", offered=Offering.WITHDRAWN) == "withdrawal_acknowledged"
 
 
-def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_standings_that_look_alike_and_part_are_noticed() -> None:
     """Negative control: an act that a withdrawn notice permits only if it was rejected before."""
     hidden = Act(
         "reinstate",
@@ -248,18 +252,11 @@ def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.
         (Move(frozenset({"rejected"}), "actioned"),),
         frozenset({"withdrawn"}),
     )
-    monkeypatch.setattr(states, "ACTS", (*ACTS, hidden))
-    states._transitions.cache_clear()
-    states.standings.cache_clear()
-    try:
-        with pytest.raises(AssertionError, match="two futures"):
-            states.follow(hidden, "withdrawn")
-    finally:
-        states._transitions.cache_clear()
-        states.standings.cache_clear()
+    with pytest.raises(AssertionError, match="two futures"):
+        states.follow(hidden, "withdrawn")
 
 
 def test_every_message_between_parties_is_told_by_a_row() -> None:
-    between = {message for message in ALL if message.family in BETWEEN_PARTIES}
-    assert {row.message for row in ACTS if row.message} == between
-    assert {row.roles for row in ACTS if row.cause in (Cause.ACT, Cause.TIMER)} == {frozenset({Role.SERVICE})}
+    between = {message for message in CATALOG.messages if message.family in BETWEEN_PARTIES}
+    assert {row.message for row in CATALOG.acts if row.message} == between
+    assert {row.roles for row in CATALOG.acts if row.cause in (Cause.ACT, Cause.TIMER)} == {frozenset({Role.SERVICE})}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shared.core.contracts import registry
+from shared.catalog import CATALOG
 from shared.core.contracts.fields import Url
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.errors import Refused
@@ -21,7 +21,7 @@ from shared.core.vocabulary import answers, judgement, referral
 from tests.guard_report.legitimate import submissions
 from tests.shared.core.guard.records import record
 
-MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, message.sealed) if m is not None}
+MODELS = {m.__name__: m for message in CATALOG.messages for m in (message.clear, message.sealed) if m is not None}
 
 
 def test_every_value_that_is_present_is_seen_at_its_pointer() -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from deploy.artifacts.examples import AGENCY as AGENCY_OF_EXAMPLES
 from deploy.artifacts.examples import EDGE_IDS
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject, Track
 from shared.core.acts.states import Event, standings, states
 from shared.core.clock import rfc3339
@@ -20,7 +21,6 @@ from shared.core.contracts.answers import Answer
 from shared.core.contracts.items import ItemAnswer
 from shared.core.contracts.preservation_api import PreservationTerms
 from shared.core.contracts.registry import (
-    ALL,
     CASE_CAME_BACK,
     HOLD_ACTIVATED,
     HOLD_ENDED,
@@ -246,7 +246,7 @@ def _genuine(here: World, message: MessageType, by: PartyKind, instance: str) ->
 async def effects_at(told: Told, message: Received, recipient: RecipientKind, *, is_origin: bool) -> list[object]:
     edges = None
     if is_origin:
-        edges = EdgeAnswers(Edges(told), AT, agency=lambda _: INSTANCES[PartyKind.LAW_ENFORCEMENT])  # type: ignore[arg-type]
+        edges = EdgeAnswers(Edges(told), AT, CATALOG, agency=lambda _: INSTANCES[PartyKind.LAW_ENFORCEMENT])  # type: ignore[arg-type]
     await receive(recipient, [message], items=told, edges=edges)  # type: ignore[arg-type]
     return told.effects
 
@@ -322,7 +322,7 @@ async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUI
 
 def statements() -> Iterator[tuple[MessageType, PartyKind, PartyKind]]:
     """Yield every message from every kind of party to every kind of service."""
-    yield from product(ALL, PARTIES, SERVICES)
+    yield from product(CATALOG.messages, PARTIES, SERVICES)
 
 
 def relations(message: MessageType) -> Sequence[str]:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.policy import sample_policy
+from shared.catalog import CATALOG
 from shared.core.contracts.referral import EdgeClear, EdgeSealed
-from shared.core.contracts.registry import ALL, READS_ANNOUNCED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
+from shared.core.contracts.registry import READS_ANNOUNCED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.core.envelope.keys import OpeningKey
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
@@ -103,7 +104,7 @@ def test_an_extension_of_a_later_release_is_covered_and_ignored(here: World, goo
 
 def test_what_an_instance_reads_comes_from_the_instance_itself(here: World) -> None:
     address = here.address(uuid7(), "hotline", "law_enforcement", exercise=False)
-    [record] = here.records([compose(READS_ANNOUNCED, own_reads(), address)])
+    [record] = here.records([compose(READS_ANNOUNCED, own_reads(CATALOG), address)])
     assert received(here, record).message is READS_ANNOUNCED
     assert code_of(here, here.resigned(record, sender=HOTLINE)) == "sender_unknown"
 
@@ -213,7 +214,7 @@ def undecided(messages: Sequence[MessageType]) -> list[str]:
 
 
 def test_a_message_with_an_edge_states_what_it_is_derived_from() -> None:
-    assert undecided(ALL) == []
+    assert undecided(CATALOG.messages) == []
     assert undecided([replace(REFERRAL_WITHDRAWN, edge=True)]) == ["referral_withdrawn"]
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.core.contracts.registry import ALL, READS_ANNOUNCED
+from shared.catalog import CATALOG
+from shared.core.contracts.registry import READS_ANNOUNCED
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
@@ -39,7 +40,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
     for message, by, to in statements():
         # Statements between instances about themselves move no party's subject, regardless of the speaker.
         moves = message is not READS_ANNOUNCED
-        allowed = moves and any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(message))
+        allowed = moves and any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(message, CATALOG))
         for speaker in relations(message):
             record = said(here, message, by, to, speaker=speaker, subject=subject)
             effect = await has_effect(here, record, to, subject=subject, speaker=speaker, by=by)
@@ -59,7 +60,7 @@ async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
     The notice's edge closes with a conviction.
     """
     subject = uuid7()
-    message = next(each for each in ALL if each.name == "outcome_reported")
+    message = next(each for each in CATALOG.messages if each.name == "outcome_reported")
     by, to = PartyKind.INDUSTRY, PartyKind.HOTLINE
 
     async def effect() -> bool:
@@ -87,7 +88,7 @@ def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sender must be a peer. An auditor sends nothing that a party's instance would have to read."""
-    named = {(cell.sender, cell.recipient) for cell in cells_of(READS_ANNOUNCED) if cell.recipient in SERVICES}
+    named = {(cell.sender, cell.recipient) for cell in cells_of(READS_ANNOUNCED, CATALOG) if cell.recipient in SERVICES}
     assert _taken(here) == named
     monkeypatch.setattr("shared.core.protocol.sender_verification.check_may_say", lambda *_, **__: None)
     assert (PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
@@ -95,7 +96,7 @@ def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:
     by_relation: dict[SenderRelation, set[AuthorityRow]] = {each: set() for each in SenderRelation}
-    for cell in cells():
+    for cell in cells(CATALOG):
         by_relation[cell.relation].add(cell)
     assert {cell.sender for cell in by_relation[SenderRelation.FILED_IT]} == {PartyKind.HOTLINE, PartyKind.INDUSTRY}
     for cell in by_relation[SenderRelation.WAS_SENT_IT]:
@@ -108,7 +109,7 @@ def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it
 def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) -> None:
     """Audit reads messages to a party that has since left. The sender's kind must still be right."""
     address = here.address(uuid7(), POLICE, HOTLINE)
-    [accepted] = [each for each in ALL if each.name == "case_accepted"]
+    [accepted] = [each for each in CATALOG.messages if each.name == "case_accepted"]
     made = compose(accepted, {"referral_id": str(address.subject)}, address)
     [record] = forged(here, [replace(made, recipient="gone.example")], instance="law_enforcement")
     with pytest.raises(Refused, match="recipient_not_served"):
@@ -116,5 +117,5 @@ def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) ->
 
 
 def test_every_message_has_a_cell_and_every_cell_is_there_once() -> None:
-    assert {cell.message for cell in cells()} == set(ALL)
-    assert len(set(cells())) == len(cells())
+    assert {cell.message for cell in cells(CATALOG)} == set(CATALOG.messages)
+    assert len(set(cells(CATALOG))) == len(cells(CATALOG))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Offering, Subject
 from shared.core.acts.states import TrackState, follow, row, shown
 from shared.core.contracts.answers import (
@@ -128,7 +129,9 @@ class Crossing:
             message, clear = self.to_origin.popleft()
             own = self.own if self.answered_by_items else ()
             amended = EdgeAmendments(self.revision, frozenset(self.gone))
-            self.answer = answer_edge(self.answer, message, clear, withdrawn=False, own=own, amended=amended)
+            self.answer = answer_edge(
+                self.answer, CATALOG.acts_of(message), clear, withdrawn=False, own=own, amended=amended
+            )
 
     def alike(self) -> bool:
         assert self.item is not None

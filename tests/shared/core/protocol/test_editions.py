@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.evidence import Witness, check_evidence
 from shared.core.guard.edition import EDITIONS
 from shared.core.protocol.accept import RejectedRecord, accept
@@ -31,7 +32,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     """Return a world in which all instances announced both editions. The later one judges new submissions."""
     with_later(monkeypatch, tmp_path)
     here = world()
-    both = Reads.of(own_reads.__wrapped__())
+    both = Reads.of(own_reads.__wrapped__(CATALOG))
     assert both.guards == {FIRST.name, LATER.name}
     here.reads = PeerReads(dict.fromkeys(here.keys, both))
     return here

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.catalog import CATALOG
 from shared.core.contracts.answers import (
     DisowningStatement,
     ItemStatement,
@@ -148,10 +149,18 @@ def at_the_origin(present: EdgeAnswer, said: ItemLog, number: int) -> EdgeAnswer
     named = {"notice_id": uuid7(), "act": uuid4(), "number": number}
     if said.answers:
         return answer_edge(
-            present, NOTICE_ANSWERED, NoticeAnsweredClear(**named, items=said.answers), withdrawn=False, own=OWN
+            present,
+            CATALOG.acts_of(NOTICE_ANSWERED),
+            NoticeAnsweredClear(**named, items=said.answers),
+            withdrawn=False,
+            own=OWN,
         )
     return answer_edge(
-        present, NOTICE_NOT_OURS, NoticeNotOursClear(**named, disowned=said.disowned), withdrawn=False, own=OWN
+        present,
+        CATALOG.acts_of(NOTICE_NOT_OURS),
+        NoticeNotOursClear(**named, disowned=said.disowned),
+        withdrawn=False,
+        own=OWN,
     )
 
 
@@ -195,7 +204,7 @@ def test_a_number_that_was_left_out_holds_nothing_up() -> None:
 def test_what_was_said_of_items_stays_when_a_withdrawal_is_acknowledged() -> None:
     present = at_the_origin(EdgeAnswer(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 1)
     clear = NoticeWithdrawalAcknowledgedClear(notice_id=uuid7(), act=uuid4(), number=2, fate=WithdrawalFate.ERASED)
-    noted = answer_edge(present, NOTICE_WITHDRAWAL_ACKNOWLEDGED, clear, withdrawn=True, own=OWN)
+    noted = answer_edge(present, CATALOG.acts_of(NOTICE_WITHDRAWAL_ACKNOWLEDGED), clear, withdrawn=True, own=OWN)
     assert (noted.detail["fate"], noted.detail["items"]) == ("erased", present.detail["items"])
 
 

@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Subject
 from shared.core.contracts.questions import (
     DecidedItem,
@@ -121,11 +122,16 @@ def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> No
     """The provider's remaining item was removed meanwhile. At the origin, all remaining items are answered for good."""
     present = EdgeAnswer(AnswerState.ACTIONED, {}, 1)
     after = answer_edge(
-        present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2), amended=EdgeAmendments(2, frozenset({2}))
+        present,
+        CATALOG.acts_of(NOTICE_QUESTION_ASKED),
+        ASKED,
+        withdrawn=False,
+        own=(1, 2),
+        amended=EdgeAmendments(2, frozenset({2})),
     )
     assert (after.state, after.acts) == (AnswerState.ACTIONED, 2)
     with pytest.raises(Refused, match="answer_out_of_order"):
-        answer_edge(present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2))
+        answer_edge(present, CATALOG.acts_of(NOTICE_QUESTION_ASKED), ASKED, withdrawn=False, own=(1, 2))
 
 
 def test_both_kinds_stand_beside_each_other_and_bound_themselves_alone() -> None:
@@ -138,6 +144,10 @@ def test_both_kinds_stand_beside_each_other_and_bound_themselves_alone() -> None
 
 def test_a_question_that_crossed_a_withdrawal_is_taken_and_moves_nothing() -> None:
     after = answer_edge(
-        EdgeAnswer(AnswerState.ACKNOWLEDGED, {}, 1), NOTICE_QUESTION_ASKED, ASKED, withdrawn=True, own=(1, 2)
+        EdgeAnswer(AnswerState.ACKNOWLEDGED, {}, 1),
+        CATALOG.acts_of(NOTICE_QUESTION_ASKED),
+        ASKED,
+        withdrawn=True,
+        own=(1, 2),
     )
     assert after.state is AnswerState.ACKNOWLEDGED

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from shared.core.contracts import referral, registry
-from shared.core.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, MessageType
+from shared.catalog import CATALOG
+from shared.core.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED
 from shared.core.errors import Refused
 from shared.core.protocol import read_capabilities
 from shared.core.protocol.read_capabilities import CANNOT_READ, PeerReads, Reads, form_for, own_reads
 from shared.core.vocabulary import edition as vocabulary
 from shared.core.vocabulary.judgement import AssessmentScheme
 from shared.core.vocabulary.referral import IncidentFlag
-from tests.support.exchange_world import World, opened, world
+from tests.support.exchange_world import World, next_version, opened, world
 
 FLAG = IncidentFlag.VIRAL
 NEWER = "7f" * 32
@@ -30,7 +30,7 @@ def content(here: World) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def own() -> Reads:
-    return Reads.of(own_reads())
+    return Reads.of(own_reads(CATALOG))
 
 
 def test_what_reads_all_is_written_to_as_it_stands(content: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -94,15 +94,9 @@ def test_a_value_of_a_scheme_is_a_code_of_its_edition(
 
 
 def test_a_higher_version_is_written_as_the_lower_one_where_that_holds_it(
-    monkeypatch: pytest.MonkeyPatch, content: tuple[dict[str, Any], dict[str, Any]]
+    content: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    class LaterClear(referral.ReferralOfferedClear):
-        """Version 1 with one more member."""
-
-        remark: referral.Revision | None = None
-
-    later = MessageType("referral_offered", 2, REFERRAL_OFFERED.family, LaterClear, REFERRAL_OFFERED.sealed, edge=True)
-    monkeypatch.setitem(registry.BY_TYPE, later.type, later)
+    later = next_version(REFERRAL_OFFERED)
     clear, sealed = content
     assert form_for(later, own(), clear, sealed=sealed) is REFERRAL_OFFERED
     with pytest.raises(Refused):
@@ -116,7 +110,7 @@ def test_who_has_not_spoken_reads_what_the_directory_says_or_what_every_release_
     assert PeerReads().of("industry", directory).messages["notice_issued"] == 1
     spoken = replace(own(), messages={"marks": 1})
     assert PeerReads({"industry": spoken}).of("industry", directory) is spoken
-    floor = own_reads().model_copy(update={"messages": own_reads().messages[:1]})
+    floor = own_reads(CATALOG).model_copy(update={"messages": own_reads(CATALOG).messages[:1]})
     instances = tuple(
         each.model_copy(update={"reads_floor": floor if each.id == "industry" else None})
         for each in here.document.instances
@@ -124,5 +118,5 @@ def test_who_has_not_spoken_reads_what_the_directory_says_or_what_every_release_
     other = world()
     other.place(other.document.model_copy(update={"version": 2, "instances": instances}), other.at)
     stated = PeerReads().of("industry", other.documents.directory)
-    assert stated.messages == {own_reads().messages[0].name: 1}
+    assert stated.messages == {own_reads(CATALOG).messages[0].name: 1}
     assert read_capabilities.PeerReads().of("hotline", other.documents.directory).messages["notice_issued"] == 1

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from pydantic import ValidationError
 
-from shared.core.contracts import registry
 from shared.core.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
 from shared.core.contracts.registry import CASE_DECLINED, MessageType
 from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.accept import RejectedRecord, accept, only_codes_unknown
-from shared.core.protocol.authority import cells_of
 from shared.core.protocol.message import Record, compose
 from shared.core.protocol.record_table import Fate, row_for
 from tests.support.builders import HOTLINE, POLICE
@@ -35,19 +32,6 @@ def here() -> World:
     return world()
 
 
-@pytest.fixture
-def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Present this release as the next one, which reads version 2 as well."""
-    monkeypatch.setattr(registry, "ALL", (*registry.ALL, LATER))
-    monkeypatch.setitem(registry.BY_TYPE, LATER.type, LATER)
-    registry.newest.cache_clear()
-    cells_of.cache_clear()
-    yield
-    monkeypatch.undo()
-    registry.newest.cache_clear()
-    cells_of.cache_clear()
-
-
 def declined(here: World, message: MessageType, **members: Any) -> Record:
     referral_id = uuid7()
     clear = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": 1, "reason": "no_crime"}
@@ -56,19 +40,17 @@ def declined(here: World, message: MessageType, **members: Any) -> Record:
     return record
 
 
-@pytest.mark.usefixtures("grown")
 def test_both_versions_are_read_and_taken_as_the_newer(here: World) -> None:
     for record in (declined(here, CASE_DECLINED), declined(here, LATER), declined(here, LATER, remark=1)):
-        received = accept(record, here.reader("hotline"))
+        received = accept(record, here.later(LATER).reader("hotline"))
         assert received.message is LATER
         assert isinstance(received.clear, LaterClear)
 
 
-@pytest.mark.usefixtures("grown")
 def test_a_version_stays_closed(here: World) -> None:
     """A later member in a message that states the earlier version makes the body malformed."""
     with pytest.raises(RejectedRecord, match="body_invalid"):
-        accept(declined(here, CASE_DECLINED, remark=1), here.reader("hotline"))
+        accept(declined(here, CASE_DECLINED, remark=1), here.later(LATER).reader("hotline"))
 
 
 def test_who_does_not_read_the_newer_version_defers_it_whatever_it_holds(here: World) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.ids import uuid4
 from shared.core.protocol import prepare as preparing
 from shared.core.protocol.message import Draft, Record
@@ -77,7 +78,7 @@ def origin_of(here: World) -> PartyEntry:
 
 def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> list[Prepared]:
     """Return the referrals, filed in one transaction while some instances cannot read the message version."""
-    announced = Reads.of(own_reads())
+    announced = Reads.of(own_reads(CATALOG))
     here.reads = PeerReads({name: replace(announced, engines=frozenset()) for name in others.blind})
     origin = origin_of(here)
     filings = [

@@ -14,6 +14,7 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
+from shared.catalog import CATALOG
 from shared.core.acts import states
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Move, Offering, Subject, Track
 from shared.core.acts.states import TrackState, shown
@@ -70,17 +71,17 @@ WRITES = {0: Track.OFFER, 1: Track.ANSWER}
 
 def subjects() -> list[Subject]:
     """Return the subjects that two sides write."""
-    return [each for each in Subject if {row.track for row in states.rows_of(each)} == {*Track}]
+    return [each for each in Subject if {row.track for row in CATALOG.acts_on(each)} == {*Track}]
 
 
 def beginning(subject: Subject) -> Both:
     """Return the subject after it was sent and has arrived."""
-    (first,) = {move.to for row in states.rows_of(subject) for move in row.moves if not move.before}
+    (first,) = {move.to for row in CATALOG.acts_on(subject) for move in row.moves if not move.before}
     return Both(Side(TrackState(first)), Side(TrackState(first)))
 
 
 def deeds(subject: Subject, track: Track) -> list[Deed]:
-    rows = [row for row in states.rows_of(subject) if row.track is track]
+    rows = [row for row in CATALOG.acts_on(subject) if row.track is track]
     return [Deed(row, move) for row in rows for move in row.moves if move.before]
 
 
@@ -136,7 +137,10 @@ def as_the_exchange_does(subject: Subject) -> Takes:
                 raise Refused("differs")
         elif deed.row.message is not None:
             present, offered = AnswerState(standing.answer), Offering(standing.offered)
-            if states.answer_follows(deed.row.message, present, said(deed), offered=offered) != after.answer:
+            if (
+                states.answer_follows(CATALOG.acts_of(deed.row.message), present, said(deed), offered=offered)
+                != after.answer
+            ):
                 raise Refused("differs")
         return after
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Act, Subject
-from shared.core.acts.states import personal
 from shared.core.ids import uuid7
 from shared.features.bulk.store import BatchedAct
 
@@ -18,7 +18,7 @@ OF_TWO = {
     "dispute": {"disputed": [{"n": 1, "reason": "duplicate"}, {"n": 2, "reason": "false_positive"}]},
     "ask": {"about": [1, 2], "needs": ["location"]},
 }
-ACTS = [row for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for row in personal(subject)]
+ACTS = [row for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for row in CATALOG.personal(subject)]
 
 
 @pytest.mark.parametrize(

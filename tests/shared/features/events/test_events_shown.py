@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.acts.states import PAUSED_EVENT, TEST_EVENT, event_type
-from shared.core.acts.table import ACTS
 from shared.core.ids import uuid4
 from shared.core.protocol.timers import TimerNotice
 from shared.features.events.api import ShownEvent
@@ -17,7 +17,7 @@ from tests.shared.core.routing.test_clocks import AT
 
 def stored() -> Iterator[tuple[str, str | None]]:
     """Yield each type that an event can have, with each possible state after its act."""
-    for act in ACTS:
+    for act in CATALOG.acts:
         for state in (*sorted({move.to for move in act.moves}), None):
             yield event_type(act.subject, act.name), state
     for name in (*TimerNotice, PAUSED_EVENT, TEST_EVENT):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from shared.catalog import CATALOG
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.features.filing.effects import LOOKED_AFTER, READS_PAUSE, RedecideRun
 from tests.support.builders import AT
 from tests.support.exchange_world import move, world
 
-OWN = Reads.of(own_reads())
+OWN = Reads.of(own_reads(CATALOG))
 
 
 def test_for_what_others_say_that_they_read_it_is_looked_at_once_in_a_while_and_for_documents_at_once() -> None:

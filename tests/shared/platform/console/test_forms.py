@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from shared.core.acts.table import ACTS
+from shared.catalog import CATALOG
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport, WithdrawalAnswer
 from shared.core.contracts.holds import HoldRequest
 from shared.core.errors import Refused
@@ -132,7 +132,7 @@ def test_one_row_may_stand_for_every_item() -> None:
     assert read_inputs(NoticeStatements, {"items.0.action": ["removed"]}) == {"items": [{"action": "removed"}]}
 
 
-@pytest.mark.parametrize("act", [each for each in ACTS if each.takes is not None], ids=lambda each: each.name)
+@pytest.mark.parametrize("act", [each for each in CATALOG.acts if each.takes is not None], ids=lambda each: each.name)
 def test_every_act_that_takes_something_has_a_form(act: object) -> None:
     """A new row needs no template, since every field of its model has an input."""
     takes = act.takes  # type: ignore[attr-defined]
