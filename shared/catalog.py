@@ -8,5 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from shared.core.acts.catalog import CORE, Catalog
+from shared.features.contacts.acts import CONTACT
 
-CATALOG: Final = Catalog((CORE,))
+CATALOG: Final = Catalog((CORE, CONTACT))

@@ -24,6 +24,7 @@ from shared.core.contracts.policy import Policy
 from shared.core.contracts.referral import ReferralSubmission
 from shared.core.contracts.registry import MessageType, schema_uri
 from shared.core.protocol.authority import AUDIT, InstancePair, cells_of, pairs_of
+from shared.core.protocol.read_capabilities import own_reads
 from shared.core.vocabulary.routing import PartyKind
 from shared.delivery.control import CONTROL_TYPES
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
@@ -43,6 +44,12 @@ DOCUMENTS: dict[str, type[Contract]] = {
 LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
 #: The part of them that stays closed, because its exact members are signed.
 _SIGNED = Beat.__name__
+
+
+#: All messages, in the order in which an instance announces them.
+MESSAGES: Final = [
+    message for named in own_reads(CATALOG).messages for message in CATALOG.messages if message.name == named.name
+]
 
 
 class PlainSchema(GenerateJsonSchema):
@@ -84,8 +91,7 @@ def schema_of(name: str) -> Json:
 def schemas_of_messages() -> Json:
     """Return the schema of each clear part and record of the directory topic, as AsyncAPI refers to them."""
     listed = [
-        (model, "validation")
-        for model in (*dict.fromkeys(each.clear for each in CATALOG.messages), *OF_DIRECTORY.values())
+        (model, "validation") for model in (*dict.fromkeys(each.clear for each in MESSAGES), *OF_DIRECTORY.values())
     ]
     _, found = models_json_schema(listed, ref_template="#/components/schemas/{model}", schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: Json = found["$defs"]
@@ -156,7 +162,7 @@ def _route(message: MessageType) -> Route:
     )
 
 
-ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in CATALOG.messages}
+ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in MESSAGES}
 
 
 def topics() -> Mapping[str, TopicRule]:

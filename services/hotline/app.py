@@ -24,14 +24,16 @@ from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again after a restore.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresOffers.erases}
+#: Its features with parts at origins: routes, steps, tables and permissions.
+FEATURES: Final = (*parties.FEATURES,)
 #: The tracks of the service's features.
 TRACKS: Final = OriginTracks
 
 
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. Needs no database and no broker."""
-    items = serving(machinery, AUTHORITY)
-    origin = parties.assemble_origin(machinery, items)
+    items = serving(machinery, AUTHORITY, FEATURES)
+    origin = parties.assemble_origin(machinery, items, FEATURES)
     sources = [*parties.ORIGIN_WAITS, *WAITS, parties.own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
     about = parties.party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
     routers = [referrals_router(origin.api), offers_router(items), *about]

@@ -35,14 +35,16 @@ from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
+#: Its features with parts at origins: routes, steps, tables and permissions.
+FEATURES: Final = (*parties.FEATURES,)
 #: The tracks of the service's features.
 TRACKS: Final = OriginTracks
 
 
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
-    items = serving(machinery, AUTHORITY)
-    origin, notices = parties.assemble_origin(machinery, items), notice_routes(items)
+    items = serving(machinery, AUTHORITY, FEATURES)
+    origin, notices = parties.assemble_origin(machinery, items, FEATURES), notice_routes(items)
     sources = [
         *parties.ORIGIN_WAITS,
         *WAITS,

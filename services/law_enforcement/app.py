@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -14,9 +15,11 @@ from shared.features.cases.api import attention_sources, case_routes, cases_rout
 from shared.features.cases.effects import AgencyHandler
 from shared.features.cases.rules import AGENCY, AUTHORITY
 from shared.features.cases.store.cases import PostgresCases, case_words
+from shared.features.contacts.effects import SUGGESTED
 from shared.features.preservation.api import AGENCY_WAITS, PreservationRoutes, preservations_router
 from shared.features.preservation.pages import PLACE
 from shared.features.preservation.store import PostgresPreservations, preservation_words
+from shared.features.received.api import RecipientFeature
 from shared.features.received.store.arriving import ERASED_RECEIVED, HeldLocations
 from shared.instance import parties
 from shared.instance.app import App, serving
@@ -25,14 +28,16 @@ from shared.platform.http.edge import create_app
 
 #: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
+#: Its features with messages of their own: routes, steps, tables and permissions.
+FEATURES: Final[Sequence[RecipientFeature]] = (SUGGESTED,)
 #: The tracks of the service's features.
 TRACKS: Final = ListedTracks
 
 
 def assemble(machinery: InstanceParts) -> App:
     """Assemble the parts of the service on its machinery. This needs no database and no broker."""
-    documents, items = partial(_documents, machinery), serving(machinery, AUTHORITY)
-    door = AgencyHandler(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now)
+    documents, items = partial(_documents, machinery), serving(machinery, AUTHORITY, FEATURES)
+    door = AgencyHandler(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now, features=FEATURES)
     asks = PreservationRoutes(
         serving=items,
         track=Track.OFFER,
@@ -47,6 +52,7 @@ def assemble(machinery: InstanceParts) -> App:
         overdue(machinery.clock, Subject.CASE),
     ]
     acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
+    acting += [each.routes(case_routes(items, documents)) for each in FEATURES if each.routes is not None]
     words = {"inbox": case_words, "preservations": preservation_words}
     pages = parties.party_console(
         machinery,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from shared.core.acts.act import SERVICE
+from shared.core.acts.states import permit
 from shared.core.authority import Authority
 from shared.core.evidence import Witness
 from shared.delivery.sending import Handler
 from shared.features.events.api import RouteContext
+from shared.features.filing.api.act_handlers import OriginFeature
+from shared.features.received.api import RecipientFeature
 from shared.instance.machinery import InstanceParts
 from shared.instance.settings import read_key_file
 from shared.instance.streams import Part
@@ -42,12 +47,20 @@ def gate_of(machinery: InstanceParts) -> ConsoleAccess:
     return ConsoleAccess(sessions, LinkSignIn(database, clock), machinery.budgets.charge, clock, elsewhere)
 
 
-def serving(machinery: InstanceParts, authority: Authority) -> RouteContext:
-    """Build the shared dependencies of the routes from the machinery."""
+def joined(authority: Authority, features: Sequence[OriginFeature | RecipientFeature]) -> Authority:
+    """Return the permissions of a service with those of its features."""
+    acts = [act for each in features if each.feature is not None for act in each.feature.acts]
+    return authority.joined(permit(act) for act in acts if SERVICE.isdisjoint(act.roles))
+
+
+def serving(
+    machinery: InstanceParts, authority: Authority, features: Sequence[OriginFeature | RecipientFeature]
+) -> RouteContext:
+    """Build the shared dependencies of the routes from the machinery and the service's permissions."""
     return RouteContext(
         database=machinery.database,
         acts=Acts(machinery.database),
-        authority=authority,
+        authority=joined(authority, features),
         identified=identified(machinery.api_keys, machinery.budgets),
         kek=machinery.keys.kek,
         directory=machinery.directory,

@@ -25,21 +25,18 @@ from shared.delivery.sending import Handler
 from shared.features.amendments.api import AMENDMENTS
 from shared.features.attention.api import AttentionRoutes, AttentionSource, attention_router
 from shared.features.attention.pages import ListPages
-from shared.features.contacts.effects import suggest
-from shared.features.contacts.service import ContactQueue, suggest_again
-from shared.features.contacts.store import PostgresContacts
+from shared.features.contacts.effects import CONTACTS, suggest
 from shared.features.deadlines.api import DueList, due_router
-from shared.features.dialogues.store import PostgresQuestions
 from shared.features.events.api import Events, RouteContext, Words, events_router, timelines_router
 from shared.features.events.pages import LiveStream
-from shared.features.filing.api.act_handlers import OriginApi
+from shared.features.filing.api.act_handlers import OriginApi, OriginFeature
 from shared.features.filing.api.bodies import answer_filed
 from shared.features.filing.api.checking import CheckWorker
 from shared.features.filing.effects import OriginHandler
 from shared.features.filing.ports import AnswerFollower
 from shared.features.filing.service.alarms import Alarms
 from shared.features.filing.service.intake import Intake
-from shared.features.filing.service.redecide import CurrentDocuments, SentAgain
+from shared.features.filing.service.redecide import CurrentDocuments
 from shared.features.filing.store.attention import keep_alarm, origin_waits, unclaimed_waits
 from shared.features.filing.store.intake import PostgresFilings
 from shared.features.filing.store.locations import Locations
@@ -52,12 +49,12 @@ from shared.features.notices.api import RECHECKS
 from shared.features.preservation.api import PreservationRoutes
 from shared.features.preservation.pages import PLACE, PreservationPages
 from shared.features.questions.api import QUESTIONS, questions_router
-from shared.features.questions.service import QuestionBatch, QuestionExpiry
+from shared.features.questions.service import QuestionExpiry
 from shared.features.questions.store import asked_waits, raised_waits
 from shared.features.received.effects import Automation, ItemsOf
 from shared.features.received.rules import RecipientKind
 from shared.features.transfers.api import TRANSFERS
-from shared.features.transfers.service import ClaimGrants, tell_transfers_again
+from shared.features.transfers.service import ClaimGrants
 from shared.features.transfers.store import PostgresTransfers
 from shared.features.webhooks.api import WebhookRoutes, webhooks_router
 from shared.features.webhooks.pages import WebhookPages
@@ -72,20 +69,22 @@ from shared.platform.console.rendering import folders_of
 from shared.platform.database.failure_isolation import Isolation
 from shared.platform.http.identity import whoami_router
 
-#: The features that add routes and acts on referrals, in this order.
-FEATURES: Final = (AMENDMENTS, RECHECKS, HOLDS, TRANSFERS, QUESTIONS)
-#: The steps of features for edges that are sent again.
-SENT_AGAIN: Final[Sequence[SentAgain]] = (tell_transfers_again, suggest_again)
+#: The features of every origin, in the order of their routes and steps. They follow answers in this order, too.
+FEATURES: Final = (AMENDMENTS, RECHECKS, HOLDS, TRANSFERS, QUESTIONS, CONTACTS)
 
 
 def answer_followers(
-    driver: asyncpg.Connection, documents: Callable[[], Documents], at: datetime, *, instance: str
+    driver: asyncpg.Connection,
+    documents: Callable[[], Documents],
+    at: datetime,
+    *,
+    instance: str,
+    features: Sequence[OriginFeature],
 ) -> Sequence[AnswerFollower]:
-    """Return the features that follow the answers of one transaction."""
+    """Return what follows the answers of one transaction: holds, claims, then the other features."""
     holding = HoldAnswers(PostgresHolds(driver), documents, instance, at)
     claiming = ClaimGrants(PostgresTransfers(driver), documents, instance, at, holding.lapse)
-    asked = QuestionBatch(PostgresQuestions(driver), at)
-    return holding, claiming, asked, ContactQueue(PostgresContacts(driver))
+    return holding, claiming, *(each.follow(driver, documents, at) for each in features if each.follow is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +145,10 @@ class Origin:
         )
 
 
-def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
-    """Build an origin that acts by the permits of `serving`."""
+def assemble_origin(
+    machinery: InstanceParts, serving: RouteContext, features: Sequence[OriginFeature] = FEATURES
+) -> Origin:
+    """Build an origin with these features that acts by the permits of `serving`."""
     acceptor = Acceptor(
         machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
     )
@@ -175,7 +176,7 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         documents=machinery.documents,
         then=machinery.law.documents_at,
         instance=machinery.instance,
-        features=FEATURES,
+        features=features,
     )
     bus = OriginHandler(
         machinery.database,
@@ -186,8 +187,8 @@ def assemble_origin(machinery: InstanceParts, serving: RouteContext) -> Origin:
         unreleased_days=machinery.settings.unreleased_days,
         catalog=machinery.catalog,
         aside=machinery.aside,
-        followers=partial(answer_followers, instance=machinery.instance),
-        sent_again=SENT_AGAIN,
+        followers=partial(answer_followers, instance=machinery.instance, features=features),
+        sent_again=[each.sent_again for each in features if each.sent_again is not None],
         works=[suggest],
     )
     return Origin(api, bus, intake, alarms, checking, OriginTimers(bus, machinery.speaking_scope))

@@ -34,7 +34,6 @@ from shared.core.contracts.directory import Beat, Directory
 from shared.core.contracts.policy import Policy
 from shared.core.contracts.registry import (
     CASE_ACCEPTED,
-    CONTACT_SUGGESTED,
     NOTICE_ANSWERED,
     PRESERVATION_REQUESTED,
     REFERRAL_OFFERED,
@@ -58,6 +57,7 @@ from shared.core.vocabulary import jurisdiction
 from shared.core.vocabulary.edition import codes_of_editions, editions
 from shared.core.vocabulary.routing import PartyKind
 from shared.delivery.judgement import read_edge
+from shared.features.contacts.contract import CONTACT_SUGGESTED
 from shared.messaging.placement import KIND, PROOF
 from shared.platform.kafka.documents import write_document
 from tests.contracts.at_rest import stored

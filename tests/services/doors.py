@@ -24,6 +24,7 @@ from shared.features.attention.api import AttentionQuery, AttentionRoutes
 from shared.features.attention.rules import AttentionItem, ListPlace
 from shared.features.events.api import RouteContext, viewed
 from shared.features.received.rules import ItemQuery
+from shared.instance.app import joined
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope
@@ -74,10 +75,11 @@ def serving(
 
     Facts are signed with `signing`, or any key.
     """
+    app = import_module(f"services.{kind}.app")
     return RouteContext(
         database=database,
         acts=Acts(database),
-        authority=import_module(f"services.{kind}.app").AUTHORITY,
+        authority=joined(app.AUTHORITY, app.FEATURES),
         identified=identified_as(kind),
         kek=kek,
         directory=lambda: directory,

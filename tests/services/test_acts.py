@@ -17,6 +17,7 @@ from client.cli.verb_table import table
 from client.cli.verbs import group
 from deploy.artifacts.examples import AGENCY as CASE_OF
 from deploy.artifacts.examples import EDGE_IDS
+from services.law_enforcement.app import FEATURES
 from shared.catalog import CATALOG
 from shared.core.acts.act import ASKED_BY_AGENCIES, Act, Cause, Offering, Subject, Track
 from shared.core.acts.catalog import Catalog
@@ -60,7 +61,9 @@ VIEWS: Mapping[Subject, type[Contract]] = {
 }
 #: A reinstated item was removed before.
 REMOVED = ItemLog(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
-RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
+#: The acts of the features of agencies.
+FURTHER = tuple(act for each in FEATURES for act in each.feature.acts)
+RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: replace(AGENCIES, further=FURTHER), Subject.NOTICE: PROVIDERS}
 #: An act that concerns only the holder of a case has no message.
 ANSWERS = [each for subject in HELD for each in CATALOG.personal(subject) if each.message is not None]
 #: Acts that a recipient's service does by timer. No route and no verb reaches them.

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx
 
+from services.law_enforcement.app import FEATURES
 from shared.core.authority import Role
 from shared.delivery.subjects import ListedTracks
 from shared.features.cases.api import cases_router
@@ -57,7 +58,7 @@ class Exchanged:
         self.databases = {ORIGIN: hotline, AGENCIES: agencies}
         self.origin = Origin(hotline, self.world)
         clock = self.origin.clock
-        agency_door = AgencyHandler(kek=KEK, documents=lambda: self.world.documents, now=clock.now)
+        agency_door = AgencyHandler(kek=KEK, documents=lambda: self.world.documents, now=clock.now, features=FEATURES)
         origin_console = hotline_handler(kek=KEK, origin=self.origin.bus)
         self.sites = {
             ORIGIN: Site(self.world, ORIGIN, hotline, origin_console, OriginTracks, clock=clock),

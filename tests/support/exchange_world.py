@@ -55,8 +55,11 @@ LONG_AFTER = timedelta(days=400)
 
 def grown(*messages: MessageType) -> Catalog:
     """Return the catalogue of a later release, which also reads these messages."""
-    core, *others = CATALOG.features
-    return Catalog((core._replace(messages=(*core.messages, *messages)), *others))
+    newer = [
+        (each, [one for one in messages if one.name in {own.name for own in each.messages}])
+        for each in CATALOG.features
+    ]
+    return Catalog(each._replace(messages=(*each.messages, *later)) for each, later in newer)
 
 
 def next_version(message: MessageType) -> MessageType:

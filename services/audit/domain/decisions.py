@@ -19,7 +19,6 @@ from services.audit.domain.entries import UNREAD, AuditDecision, EntryKind, Link
 from shared.core.acts.catalog import Catalog
 from shared.core.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.core.contracts.base import Contract
-from shared.core.contracts.case_referral import ContactSuggestedClear
 from shared.core.contracts.decision import DecisionRef
 from shared.core.contracts.facts import (
     DECISIONS_MAX,
@@ -31,14 +30,7 @@ from shared.core.contracts.facts import (
 )
 from shared.core.contracts.preservation import PreservationRequestedClear
 from shared.core.contracts.referral import EdgeClear
-from shared.core.contracts.registry import (
-    CONTACT_SUGGESTED,
-    PRESERVATION_REQUESTED,
-    REFERRAL_DECIDED,
-    Family,
-    MessageType,
-    name_of,
-)
+from shared.core.contracts.registry import PRESERVATION_REQUESTED, REFERRAL_DECIDED, Family, MessageType, name_of
 from shared.core.envelope.attributes import Envelope
 from shared.core.envelope.record_value import split_value
 from shared.core.envelope.segment_sealing import GroupOpener
@@ -51,6 +43,7 @@ from shared.core.protocol.sender_verification import check_stated_by
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
 from shared.core.routing.engine import RoutingInput
+from shared.features.contacts.contract import CONTACT_SUGGESTED, ContactSuggestedClear
 from shared.features.preservation.rules import check_may_ask
 
 #: Members of a decision that are kept as its links.

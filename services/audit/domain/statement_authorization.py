@@ -14,7 +14,6 @@ from services.audit.domain.shown import EntryView
 from shared.catalog import CATALOG
 from shared.core.contracts.registry import (
     CLAIM_GRANTED,
-    CONTACT_SUGGESTED,
     PRESERVATION_REQUESTED,
     REFERRAL_PASSED_ON,
     Family,
@@ -22,6 +21,7 @@ from shared.core.contracts.registry import (
     name_of,
 )
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
+from shared.features.contacts.contract import CONTACT_SUGGESTED
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
 #: Pairs of an agency and the provider from which it requested preservation.

@@ -193,7 +193,12 @@ def permits(subject: Subject, track: Track | None = None) -> Iterator[Permit]:
     yield Permit(subject.value, "apply", SERVICE, every)
     for each in personal(subject):
         if track in (None, each.track):
-            yield Permit(subject.value, each.name, each.roles, may_come_in(each))
+            yield permit(each)
+
+
+def permit(act: Act) -> Permit:
+    """Return the permit of one act."""
+    return Permit(act.subject.value, act.name, act.roles, may_come_in(act))
 
 
 def codes_of(said: Contract | None) -> frozenset[Code]:

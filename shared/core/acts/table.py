@@ -334,7 +334,6 @@ _BESIDE_CASES: Final = (
     ),
     PASS_ON,
     COME_BACK,
-    _origin(_CASE, "contact_suggested", registry.CONTACT_SUGGESTED, *_STANDS),
 )
 # The hotline claims by its own act. The origin grants one claim and tells all other hotlines that the referral is gone.
 # A claimable offer cannot be assessed.

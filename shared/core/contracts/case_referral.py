@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from shared.core.contracts.answers import CaseCodes, ReferralAnswer, TrackNumber
 from shared.core.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
 from shared.core.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
-from shared.core.vocabulary.agencies import CaseReferReason, ContactGround
+from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import AnswerState, CaseDeclineReason
 
 #: Maximum acts of a case that are sent, the newest.
@@ -101,21 +101,3 @@ class CaseProvenance(Contract):
     reason: CaseReferReason
     at: Instant
     history: tuple[PassedAct, ...]
-
-
-class ContactSuggestedClear(AboutReferral):
-    """The origin names to the agency another agency with a related case."""
-
-
-class Contact(Contract):
-    """A suggested agency, the feature that both cases share, and that agency's referral."""
-
-    agency: PartyId
-    ground: ContactGround
-    their_referral_id: Uuid
-
-
-class SuggestedContact(Contact):
-    """A contact suggestion as the agency received it, with the time."""
-
-    at: Instant

@@ -120,7 +120,6 @@ CASE_CAME_BACK = _message(Family.REFERRAL, case_referral.CaseCameBackClear)
 REFERRAL_PASSED_ON = _message(
     Family.REFERRAL, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
 )
-CONTACT_SUGGESTED = _message(Family.REFERRAL, case_referral.ContactSuggestedClear, case_referral.Contact)
 OFFER_ACCEPTED = _message(Family.REFERRAL, answers.OfferAcceptedClear)
 OFFER_DECLINED = _message(Family.REFERRAL, answers.OfferDeclinedClear)
 OFFER_ASSESSED = _message(Family.REFERRAL, answers.OfferAssessedClear)

@@ -7,7 +7,7 @@ decision, for this recipient and by this law. Both check that the law in force a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,9 +16,8 @@ from pydantic_core import from_json, to_json
 
 from shared.core.canonical import JsonView
 from shared.core.clock import coarse
-from shared.core.contracts.case_referral import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
+from shared.core.contracts.case_referral import PASSED_ACTS_MAX, PassedAct, ReferralPassedOnSealed
 from shared.core.contracts.referral import ReferralOfferedClear
-from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.envelope.attributes import Attributes
 from shared.core.errors import Refused
 from shared.core.protocol.decision_fact import check_facts, check_record
@@ -95,18 +94,3 @@ def check_passed_on(
     check_record(edge, carried.record, PartyKind.LAW_ENFORCEMENT, hash_kinds=derived.terms.hash_kinds)
     setting = RoutingInput(shelf.directories.active(at), shelf.policies.active(at), exercise, coarse(at))
     check_onward(from_json(spelt.edge), setting, to=attributes.recipient)
-
-
-def check_contact(message: Received, directory: Callable[[], DirectoryIndex]) -> None:
-    """Check that both agencies of a contact suggestion have opted in: the receiving one and the named one.
-
-    The recipient checks this, as it need not trust the origin. Other messages pass. Raises `Refused`:
-    `contact_names_nobody`, `contact_not_agreed`.
-    """
-    if message.message is not CONTACT_SUGGESTED:
-        return
-    contact = message.sealed
-    if not isinstance(contact, Contact) or contact.agency == message.recipient:
-        raise Refused("contact_names_nobody", "no other agency is named", field="/sealed/agency")
-    if not {message.recipient, contact.agency} <= directory().contactable:
-        raise Refused("contact_not_agreed", "both agencies must have opted in", field="/sealed/agency")

@@ -54,8 +54,8 @@ class Reads:
 
 @cache
 def own_reads(catalog: Catalog) -> ReadsAnnouncedClear:
-    """Return the read capabilities of this code."""
-    names = dict.fromkeys(message.name for message in catalog.messages)
+    """Return the read capabilities of this code: the messages in the order of the first release, then later ones."""
+    names = dict.fromkeys((*_first_reads().messages, *(message.name for message in catalog.messages)))
     return ReadsAnnouncedClear(
         messages=tuple(ReadMessage(name=name, version=catalog.newest(name).version) for name in names),
         engines=(ENGINE,),

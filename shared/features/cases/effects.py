@@ -8,13 +8,13 @@ case returns to the first agency.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from shared.core.acts.act import Track
 from shared.core.contracts.registry import REFERRAL_OFFERED
 from shared.core.envelope.datakeys import KeyEncryptionKey
-from shared.core.protocol.case_referral import check_contact
 from shared.core.protocol.message import Received
 from shared.core.protocol.prepare import Documents
 from shared.core.protocol.record_table import SUBJECT_WITHDRAWN
@@ -24,9 +24,11 @@ from shared.features.cases.rules import AGENCY, EDGE_EXISTS
 from shared.features.cases.service import Refusals, come_back, pass_on_amended
 from shared.features.cases.store.cases import PostgresCases
 from shared.features.cases.store.passed_cases import taken_back_before
+from shared.features.contacts.rules import check_contact
 from shared.features.contacts.store import contacts_known
 from shared.features.preservation.effects import PreservationHandler
 from shared.features.preservation.store import PostgresPreservations
+from shared.features.received.api import RecipientFeature
 from shared.features.received.effects import RecipientHandler
 from shared.features.received.rules import revision_of
 
@@ -35,10 +37,17 @@ class AgencyHandler(RecipientHandler):
     """The consumer's handler of agencies. `documents` returns the directory and policy in force."""
 
     def __init__(
-        self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents], now: Callable[[], datetime]
+        self,
+        *,
+        kek: KeyEncryptionKey,
+        documents: Callable[[], Documents],
+        now: Callable[[], datetime],
+        features: Sequence[RecipientFeature],
     ) -> None:
         asked = PreservationHandler(Track.OFFER, PostgresPreservations, kek)
-        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told)
+        acts, hear = tuple(act for each in features for act in each.feature.acts), [each.hear for each in features]
+        recipient = replace(AGENCY, further=tuple(act for act in acts if act.subject is AGENCY.subject))
+        super().__init__(recipient, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told, hear=hear)
         self._documents = documents
         self._now = now
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.core.acts.act import CaseState
 from shared.core.contracts.answers import CaseCodes, TrackNumber
 from shared.core.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
-from shared.core.contracts.case_referral import CaseProvenance, SuggestedContact
+from shared.core.contracts.case_referral import CaseProvenance
 from shared.core.contracts.decision import Edge
 from shared.core.contracts.fields import CaseReference
 from shared.core.contracts.holds import CaseHolder, HoldCodes
@@ -14,6 +14,7 @@ from shared.core.contracts.referral import ReferralRecord, Revision
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import CaseDeclineReason
 from shared.core.vocabulary.routing import Purpose
+from shared.features.contacts.contract import SuggestedContact
 from shared.features.received.rules import ShownItem, SimilarCase
 
 

@@ -31,7 +31,7 @@ from shared.core.protocol.preservation import check_bound, hold_max
 from shared.core.protocol.questions import check_numbers
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import AnswerState, WithdrawalFate
-from shared.features.cases.rules import AGENCY, AUTHORITY, check_close_reason
+from shared.features.cases.rules import AUTHORITY, check_close_reason
 from shared.features.cases.store import passed_cases
 from shared.features.cases.store.cases import PostgresCases
 from shared.features.received import rules
@@ -70,7 +70,7 @@ async def act_on_case(
             await _check_not_accepted(referral_id, acting)
         case _:
             pass  # all other acts have no checks of their own for agencies
-    return await act(AGENCY, row, referral_id, said=said, acting=acting)
+    return await act(row, referral_id, said=said, acting=acting)
 
 
 async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, acting: ItemActor) -> str:
@@ -120,7 +120,7 @@ async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: Ite
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
     told = CaseEdge(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
-    state = await act(AGENCY, row, referral_id, said=told, acting=acting)
+    state = await act(row, referral_id, said=told, acting=acting)
     # The case cannot be amended from here on. An amendment that arrived meanwhile is passed on, too.
     now = await _cases(acting).passable(referral_id) or ()
     newest = replace(next((each for each in now if each.edge_id == told.from_edge_id), passed), history=passed.history)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core.acts.states import Event
-from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
-from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.protocol.message import Draft
 from shared.core.routing.directory_index import DirectoryIndex
+from shared.features.contacts.contract import CONTACT_SUGGESTED, Contact, ContactSuggestedClear
 from shared.features.contacts.store import CaseMatch, PostgresContacts
 from shared.features.filing.ports import AnswerFollower, AppliedAnswers
 from shared.features.filing.service.redecide import DecidedAgain

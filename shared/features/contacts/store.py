@@ -15,12 +15,13 @@ import asyncpg
 
 from shared.core.acts.act import Subject
 from shared.core.acts.states import finished
-from shared.core.contracts.case_referral import Contact, SuggestedContact
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.answers import AnswerState
 from shared.features.attention.rules import CONTACT_SUGGESTED, RANK_MAX, AttentionRow, ListPlace, Remedy, waits_of
+from shared.features.contacts.contract import Contact, SuggestedContact
 from shared.features.filing.ports import ActResult
 from shared.features.received.rules import HeldItem
+from shared.features.received.store.items import PostgresItems
 from shared.features.received.store.listing import view
 from shared.features.record_access.store import PartyStore
 from shared.platform.database.columns import Columns, insert
@@ -180,10 +181,10 @@ WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3)
 """
 
 
-async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
+async def note_contacts(items: PostgresItems, messages: Sequence[Received]) -> None:
     """Store the contact suggestions of these messages."""
     if rows := [_told(message, message.sealed) for message in messages if isinstance(message.sealed, Contact)]:
-        await driver.execute(*_ADD_CONTACT.bind(rows=_TOLD.rows(rows)))
+        await items.driver.execute(*_ADD_CONTACT.bind(rows=_TOLD.rows(rows)))
 
 
 async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:

@@ -369,26 +369,6 @@ CREATE TABLE location_token_position (
 
 -- Contact suggestions between agencies that have accepted the same referral or location.
 
--- Referrals to examine: an agency has accepted one, or one was found to name a known location. One row for each time,
--- so that a row added during the examination stays. A writer of this table can suppress suggestions.
-CREATE TABLE contact_suggestion_queue (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    referral_id uuid NOT NULL,
-    party text NOT NULL
-);
-
--- The suggestions made: for each of an agency's cases, each other agency once, and again after the agency's restore.
-CREATE TABLE contact (
-    party text NOT NULL,
-    referral_id uuid NOT NULL,
-    agency text NOT NULL,
-    other_agency text NOT NULL,
-    reason text NOT NULL,
-    other_referral_id uuid NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (referral_id, agency, other_agency)
-);
-
 -- Submissions of each party: the first side of accounting equation (I). Counted in the transaction that files.
 CREATE TABLE intake_count (
     party text PRIMARY KEY,
@@ -425,7 +405,6 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'referral, referral_revision, edge, answer_act, hold, hold_act, no_objection, transfer, location_token,
      referral_relation, intake_count, alarm, daily_quota_usage');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'location_token_position');
-SELECT pg_temp.grant_service('SELECT, INSERT, DELETE', 'contact_suggestion_queue, contact');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION number_filings');
 
 SELECT pg_temp.isolate_by_state('referral', 'referral');
@@ -438,8 +417,6 @@ SELECT pg_temp.isolate('no_objection', 'referral', added => 'acts', removed => '
 SELECT pg_temp.isolate('transfer', 'referral', added => 'transfer', changed => 'transfer apply');
 SELECT pg_temp.isolate('location_token', 'referral', added => 'apply', removed => 'acts');
 SELECT pg_temp.isolate('referral_relation', 'referral', added => 'apply');
-SELECT pg_temp.isolate('contact_suggestion_queue', 'referral', added => 'apply', removed => 'apply');
-SELECT pg_temp.isolate('contact', 'referral', added => 'apply', removed => 'apply');
 
 SELECT pg_temp.grant_accountant('SELECT', 'intake_count');
 SELECT pg_temp.let_count('referral', 'referral_id, party, exercise, disposition, state, unrouted_reason, accepted_at');

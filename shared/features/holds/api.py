@@ -15,5 +15,4 @@ _CONFIRM: Final = "End a hold that another person has proposed to override."
 HOLDS: Final = feature_of(
     ActRoute(PROPOSE, OverrideResult, _PROPOSE, HoldOverride, propose_override),
     ActRoute(CONFIRM, OverrideResult, _CONFIRM, OverrideApproval, confirm_override),
-    edges_changed=follow_edges,
-)
+)._replace(edges_changed=follow_edges)

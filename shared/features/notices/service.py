@@ -31,7 +31,7 @@ from shared.core.vocabulary.answers import AnswerState, ItemFound, WithdrawalFat
 from shared.features.filing.ports import IssuedEdge, Recheck, StoredReferral
 from shared.features.filing.service.referrals import Actor
 from shared.features.filing.store.edge_rows import PostgresIssued
-from shared.features.notices.rules import AUTHORITY, PROVIDER, Period, check_suggested, removed_by
+from shared.features.notices.rules import AUTHORITY, Period, check_suggested, removed_by
 from shared.features.notices.store import PostgresNotices
 from shared.features.preservation import service as preservation
 from shared.features.preservation.service import PreserveActor
@@ -52,7 +52,7 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
             await _require_preservation_answers(said, notice_id, acting)
         case _:
             pass  # all other acts have no checks of their own for providers
-    return await act(PROVIDER, row, notice_id, said=said, acting=acting)
+    return await act(row, notice_id, said=said, acting=acting)
 
 
 async def reported_notices(period: Period, acting: ItemActor, *, exercises: bool) -> Sequence[ReportedNotice]:

@@ -41,8 +41,7 @@ WAITS: Final = (
 
 def offer_routes(serving: RouteContext) -> ItemRoutes:
     """Return the handlers of offers, the same for HTTP and the console."""
-    act_on = partial(act, HOTLINE)
-    return ItemRoutes(serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=act_on)
+    return ItemRoutes(serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=act)
 
 
 def offers_router(serving: RouteContext) -> APIRouter:

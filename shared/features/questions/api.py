@@ -14,7 +14,7 @@ from shared.core.vocabulary.questions import QuestionKind, QuestionState
 from shared.features.dialogues.store import PostgresQuestions, QuestionPage
 from shared.features.events.api import RouteContext, viewed
 from shared.features.filing.api.act_handlers import ActRoute, feature_of
-from shared.features.questions.service import AnsweredQuestion, answer_question
+from shared.features.questions.service import AnsweredQuestion, QuestionBatch, answer_question
 from shared.platform.http.identity import Identity
 from shared.platform.http.openapi import shows
 from shared.platform.http.paging import Cursor, Limit
@@ -46,4 +46,4 @@ _UPHOLD: Final = "Decide a dispute: for each item, uphold or concede the content
 QUESTIONS: Final = feature_of(
     ActRoute(row(Subject.REFERRAL, "reply"), AnsweredQuestion, _REPLY, Reply, answer_question),
     ActRoute(row(Subject.REFERRAL, "uphold"), AnsweredQuestion, _UPHOLD, Ruling, answer_question),
-)
+)._replace(follow=lambda driver, _, at: QuestionBatch(PostgresQuestions(driver), at))

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from shared.core.acts.act import Act
+from shared.core.acts.catalog import Feature
 from shared.core.contracts.base import Contract
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.features.events.api import RouteContext, viewed
 from shared.features.received.rules import ItemQuery, RecipientKind
-from shared.features.received.service.items import ActUseCase, ItemActor, list_items, show_evidence, show_item
+from shared.features.received.service.items import ActUseCase, Hear, ItemActor, list_items, show_evidence, show_item
 from shared.features.received.store.items import PostgresItems
 from shared.platform.database.transactions import Session
 from shared.platform.http.edge import read_json, read_model
@@ -36,6 +39,19 @@ class ActRoutes(Protocol):
     ) -> Contract:
         """Do one act within a transaction. Raises `Refused`."""
         ...
+
+
+class RecipientFeature(NamedTuple):
+    """The parts that a feature with messages of its own adds to a recipient.
+
+    `hear` applies its messages that have arrived, in the transaction of their batch and after their subjects. `routes`
+    are those of its own acts. `schema`: the file of its tables and permissions, if it has its own.
+    """
+
+    feature: Feature
+    hear: Hear
+    routes: Callable[[ItemRoutes], APIRouter] | None = None
+    schema: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +119,7 @@ def add_acts(
     who = Depends(routes.serving.identified)
 
     def answering(row: Act, named: str) -> Callable[[Request, UUID, Identity], Awaitable[Response]]:
-        subject = Path(alias=named)
+        subject = PathParameter(alias=named)
 
         async def answer(request: Request, subject_id: UUID = subject, identity: Identity = who) -> Response:
             said = None if row.takes is None else read_model(row.takes, await read_json(request))

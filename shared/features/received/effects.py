@@ -25,7 +25,7 @@ from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import ReceiptOutcome
 from shared.delivery.sending import Settlement, Unit
 from shared.features.received.rules import HeldItem, ItemKey, RecipientKind
-from shared.features.received.service.items import ItemActor, OwnEdges, carry_out, not_raised, receive
+from shared.features.received.service.items import Hear, ItemActor, OwnEdges, carry_out, not_raised, receive
 from shared.features.received.store.items import PostgresItems
 from shared.platform.database.changes import Changes
 from shared.platform.database.failure_isolation import ClaimedBatch, Isolation
@@ -61,14 +61,19 @@ class RecipientHandler:
         origin: OriginSide | None = None,
         asked: PreservationSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
+        hear: Sequence[Hear] = (),
     ) -> None:
-        """Set up the handler. `check` raises `Refused` for a message that its recipient may not get in any state."""
+        """Set up the handler. `check` raises `Refused` for a message that its recipient may not get in any state.
+
+        `hear` are the steps of features for their messages.
+        """
         self._recipient = recipient
         self._items = items
         self._kek = kek
         self._origin = origin
         self._asked = asked
         self._check = check
+        self._hear = hear
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
@@ -78,7 +83,8 @@ class RecipientHandler:
         if self._asked is not None:  # first: requests and removals lock `location_lock_slot` before they lock any item
             refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
-        return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=unit.are_new)
+        new, hear = unit.are_new, self._hear
+        return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=new, hear=hear)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:

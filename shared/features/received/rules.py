@@ -67,13 +67,15 @@ class RecipientKind:
     """The properties in which one kind of recipient differs from the others.
 
     `audience` completes the code of a refusal: `message_not_for_agencies`. `again` handles an item that is sent once
-    more: it returns the new item or raises `Refused`. If it is None, a repeated item is always refused.
+    more: it returns the new item or raises `Refused`. If it is None, a repeated item is always refused. `further` are
+    the acts of features outside the core.
     """
 
     subject: Subject
     audience: str
     authority: Authority
     again: Callable[[HeldItem, Received], HeldItem] | None = None
+    further: tuple[Act, ...] = ()
     #: Acts by the messages that others may send; acts that amend; messages that begin an item; its first state.
     arriving: Mapping[MessageType, Act] = field(init=False)
     amending: Mapping[MessageType, Act] = field(init=False)
@@ -81,7 +83,7 @@ class RecipientKind:
     first: str = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = [row for row in rows_of(self.subject) if row.track is Track.OFFER]
+        rows = [row for row in (*rows_of(self.subject), *self.further) if row.track is Track.OFFER]
         once, more = [row for row in rows if row.name != AMEND], [row for row in rows if row.name == AMEND]
         object.__setattr__(self, "arriving", {row.message: row for row in once if row.message is not None})
         beginning = frozenset(row.message for row in rows if row.message is not None and begins(row))

@@ -13,14 +13,12 @@ from services.audit import use_cases
 from services.audit.domain.shown import Access, FlowFilter
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptedClear
-from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.holds import HoldEndedClear, HoldPlacedClear
 from shared.core.contracts.registry import (
     CASE_ACCEPTED,
     CLAIM_GONE,
     CLAIM_GRANTED,
-    CONTACT_SUGGESTED,
     HOLD_ENDED,
     HOLD_PLACED,
     PRESERVATION_ANSWERED,
@@ -40,6 +38,7 @@ from shared.core.vocabulary.preservation import (
     HoldEnd,
     HoldScope,
 )
+from shared.features.contacts.contract import CONTACT_SUGGESTED, Contact, ContactSuggestedClear
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.services.hotline.transferring import ASIA, EUROPE, items
 from tests.support.builders import HOTLINE, POLICE, PROVIDER

@@ -42,7 +42,7 @@ from shared.features.filing.service.referrals import Actor
 from shared.features.filing.store.attention import ERASE_AGAIN, keep_alarm
 from shared.features.filing.store.intake import PostgresFilings
 from shared.features.offers.rules import AUTHORITY
-from shared.instance.parties import FEATURES, SENT_AGAIN, answer_followers
+from shared.instance.parties import FEATURES, answer_followers
 from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.identity import Identity
@@ -95,7 +95,9 @@ class Origin:
             unreleased_days=7,
             catalog=CATALOG,
         )
-        self.bus = replace(self.bus, followers=partial(answer_followers, instance="hotline"), sent_again=SENT_AGAIN)
+        following = partial(answer_followers, instance="hotline", features=FEATURES)
+        again = [each.sent_again for each in FEATURES if each.sent_again is not None]
+        self.bus = replace(self.bus, followers=following, sent_again=again)
 
     def intake_of(self, **bounds: Any) -> Intake:
         """Return an intake of this origin with these bounds."""

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.referral import WithdrawalReason
 from shared.delivery.sending import Unit
+from shared.features.contacts.contract import CONTACT_SUGGESTED
 from shared.features.contacts.effects import suggest
 from shared.features.filing.store.edges import PostgresEdges
 from shared.platform.database.failure_isolation import ClaimedBatch

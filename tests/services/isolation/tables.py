@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.audit.domain.entries import AUTHORITY as AUDIT
+from services.hotline import app as hotline
+from services.industry import app as industry
+from services.law_enforcement import app as law_enforcement
 from shared.core.acts.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.core.acts.states import WebhookState
 from shared.core.authority import Authority, Role
 from shared.core.protocol.origin import ReferralState
-from shared.features.cases.rules import AUTHORITY as LAW_ENFORCEMENT
-from shared.features.notices.rules import AUTHORITY as INDUSTRY
-from shared.features.offers.rules import AUTHORITY as HOTLINE
+from shared.instance.app import joined
 from shared.platform.database.migrate import newest_schema
 
 
@@ -26,9 +27,9 @@ class Relation(StrEnum):
 
 
 AUTHORITIES: dict[str, Authority] = {
-    "hotline": HOTLINE,
-    "law_enforcement": LAW_ENFORCEMENT,
-    "industry": INDUSTRY,
+    "hotline": joined(hotline.AUTHORITY, hotline.FEATURES),
+    "law_enforcement": joined(law_enforcement.AUTHORITY, law_enforcement.FEATURES),
+    "industry": joined(industry.AUTHORITY, industry.FEATURES),
     "audit": AUDIT,
 }
 PARTY_SERVICES = ("hotline", "law_enforcement", "industry")

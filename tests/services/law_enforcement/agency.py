@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from services.law_enforcement.app import FEATURES
 from shared.core.acts.act import Subject
 from shared.core.ids import uuid7
 from shared.core.protocol.prepare import Documents
@@ -31,7 +32,7 @@ class Agencies(Recipients):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.act_on = partial(act_on_case, documents=self.documents)
-        self.door = AgencyHandler(kek=KEK, documents=self.documents, now=lambda: AT)
+        self.door = AgencyHandler(kek=KEK, documents=self.documents, now=lambda: AT, features=FEATURES)
 
     def documents(self) -> Documents:
         """Return the present directory, and a policy without rules."""

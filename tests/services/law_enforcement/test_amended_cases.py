@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.law_enforcement.app import FEATURES
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, CaseAcceptedClear, CaseRecord, OutcomeReport
 from shared.core.contracts.base import Contract
@@ -195,7 +196,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
     async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
         await note_tracks(session.driver, [tombstone])
         unit = Unit(session)
-        door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT)
+        door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT, features=FEATURES)
         return list((await door.apply(unit, [passed])).values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from services.law_enforcement.app import FEATURES
 from shared.core.authority import Role
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.ids import uuid7
@@ -28,7 +29,7 @@ async def test_whoever_may_see_the_case_gets_what_proves_it_and_nobody_else(agen
     message = accept(record, here.reader("law_enforcement"))
     async with agencies.database.transaction(RowScope((POLICE,), Role.SERVICE, "apply")) as session:
         unit = Unit(session)
-        handler = AgencyHandler(kek=KEK, documents=lambda: here.documents, now=lambda: AT)
+        handler = AgencyHandler(kek=KEK, documents=lambda: here.documents, now=lambda: AT, features=FEATURES)
         assert await handler.apply(unit, [message]) == {}
     signing, directory = here.keys["law_enforcement"].signing, here.documents.directory
     served = serving(agencies.database, "law_enforcement", kek=KEK, directory=directory, signing=signing)

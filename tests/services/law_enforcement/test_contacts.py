@@ -8,13 +8,12 @@ import pytest
 
 from shared.core.authority import Role
 from shared.core.contracts.answers import CaseAcceptance, OutcomeReport
-from shared.core.contracts.case_referral import Contact, ContactSuggestedClear
-from shared.core.contracts.registry import CONTACT_SUGGESTED
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Received
 from shared.core.vocabulary.agencies import ContactGround
 from shared.core.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from shared.features.attention.rules import AttentionRow, ListPlace
+from shared.features.contacts.contract import CONTACT_SUGGESTED, Contact, ContactSuggestedClear
 from shared.features.contacts.store import contacts_waiting
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn

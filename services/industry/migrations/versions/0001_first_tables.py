@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.industry.app import FEATURES
 from shared.platform.database.migrate import OF_PARTIES, run_files
 
 revision = "0001"
@@ -12,4 +13,4 @@ down_revision = None
 
 def upgrade() -> None:
     own = "features/preservation/schema.sql", "features/filing/schema.sql", "features/received/schema.sql"
-    run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"))
+    run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"), *filter(None, (each.schema for each in FEATURES)))

@@ -100,7 +100,6 @@ class PostgresCases(PostgresItems):
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
         await passed_cases.note_passed(self._driver, messages)
-        await contacts_store.note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:

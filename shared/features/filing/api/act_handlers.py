@@ -7,13 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, Never, cast
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.core.acts.act import Act, Subject
+from shared.core.acts.catalog import Feature
 from shared.core.acts.states import row
 from shared.core.canonical import digest
 from shared.core.contracts.base import Contract
@@ -28,11 +31,13 @@ from shared.features.filing import rules
 from shared.features.filing.api import bodies
 from shared.features.filing.api.bodies import parsed
 from shared.features.filing.api.checking import Checking, CheckRequest
+from shared.features.filing.ports import AnswerFollower
 from shared.features.filing.rules import Request as Filed
 from shared.features.filing.service import answers
 from shared.features.filing.service.alarms import AlarmKind, Alarms
 from shared.features.filing.service.answers import DROP, RELEASE
 from shared.features.filing.service.intake import Intake
+from shared.features.filing.service.redecide import SentAgain
 from shared.features.filing.service.referrals import Actor, EdgesChanged, Withdrawal, show_referral, withdraw_referral
 from shared.features.filing.store.referrals import PostgresReferrals
 from shared.features.search.api import Finding
@@ -48,19 +53,28 @@ from shared.platform.observability.telemetry import current_traceparent
 
 #: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
+#: A feature's follower of the answers in a transaction, by the documents now and the time.
+Follow = Callable[[asyncpg.Connection, Callable[[], Documents], datetime], AnswerFollower]
 #: The work of a change within its transaction.
 Changed = Callable[[Actor], Awaitable[rules.AmendedReferral]]
 
 
 class OriginFeature(NamedTuple):
-    """The parts that a feature adds to an origin: its routes, its acts, and its step after an amendment.
+    """The parts that a feature adds to an origin: its routes, its acts, and its steps.
 
-    `acts` has a use case for each type of body. It gets the referral, the body and the actor.
+    `acts` has a use case for each type of body. It gets the referral, the body and the actor. `feature`: its messages,
+    if they are not of the core. `schema`: the file of its tables and permissions, if it has its own. `edges_changed` is
+    its step after an amendment, `sent_again` that for edges that are sent again. `follow` returns its follower of the
+    answers in a transaction, by the documents now and the time.
     """
 
     routes: Callable[[APIRouter, OriginApi, Identity], None]
     acts: Mapping[type[Contract], Callable[[UUID, Never, Actor], Awaitable[Contract]]]
     edges_changed: EdgesChanged | None = None
+    feature: Feature | None = None
+    schema: Path | None = None
+    follow: Follow | None = None
+    sent_again: SentAgain | None = None
 
 
 class ActRoute(NamedTuple):
@@ -74,7 +88,7 @@ class ActRoute(NamedTuple):
     conflict: type[Problem] | None = Problem
 
 
-def feature_of(*acts: ActRoute, edges_changed: EdgesChanged | None = None) -> OriginFeature:
+def feature_of(*acts: ActRoute) -> OriginFeature:
     """Return the feature with the routes of these acts."""
 
     def add(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -82,7 +96,7 @@ def feature_of(*acts: ActRoute, edges_changed: EdgesChanged | None = None) -> Or
             add_act(router, origin, who, route=each)
 
     uses = {each.takes: each.use for each in acts if each.takes is not None and each.use is not None}
-    return OriginFeature(add, uses, edges_changed)
+    return OriginFeature(add, uses)
 
 
 def add_act(router: APIRouter, origin: OriginApi, who: Identity, *, route: ActRoute) -> None:

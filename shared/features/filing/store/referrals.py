@@ -19,6 +19,7 @@ from shared.delivery.sending import send
 from shared.features.filing.ports import Addressee, MissedWithdrawal, StoredReferral
 from shared.features.filing.rules import (
     EdgeStatus,
+    GivenAnswer,
     ListedReferral,
     ReferralPage,
     SentEdge,
@@ -306,7 +307,12 @@ class PostgresReferrals(RecordStore):
         )
 
     def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
-        timeline = [dict(each["details"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]
+        shown = GivenAnswer.model_fields  # further words are in the table of the feature that has their message
+        timeline = [
+            {name: said for name, said in (each["details"] or {}).items() if name in shown}
+            | {"answer": each["answer"], "at": each["at"]}
+            for each in told
+        ]
         named = [each for each in told if each["case_reference"] is not None and each["wrapped_key"] is not None]
         reference = self._reference(named[-1], referral_id) if named else None
         return SentEdge.model_validate(dict(row) | {"timeline": timeline, "case_reference": reference})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from shared.core.acts.act import Act, Subject
-from shared.core.acts.states import Event, answer_of, follow, happened
-from shared.core.authority import Role
+from shared.core.acts.states import Event, answer_of, follow, happened, may_come_in
+from shared.core.authority import Role, state_forbids
 from shared.core.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
 from shared.core.contracts.base import Contract
 from shared.core.contracts.evidence import KeptEvidence
@@ -63,6 +63,10 @@ class ItemActor:
     at: datetime
 
 
+#: A feature's step for messages that were applied, with the store of their items.
+Hear = Callable[[PostgresItems, Sequence[Received]], Awaitable[None]]
+
+
 class ActUseCase(Protocol):
     """A service's use case for its own acts: its own checks, then `act`. It returns the new state."""
 
@@ -76,11 +80,12 @@ async def receive(
     items: PostgresItems,
     edges: OwnEdges | None = None,
     are_new: bool = False,
+    hear: Sequence[Hear] = (),
 ) -> dict[UUID, str]:
     """Apply a batch in order: items and withdrawals, and answers if the service is an origin, too.
 
-    Return message id → code for each message that a state machine refuses; the others are applied. With `are_new`, no
-    stored item of these messages is expected, so none is read. If one is stored, the transaction fails.
+    Return message id → code for each message that a state machine refuses. The others are applied, then `hear` gets
+    them. With `are_new`, no item is expected, so none is read: if one is stored, the transaction fails.
     """
     answers = [each for each in messages if edges is not None and each.message.is_told_to_origin]
     incoming = [each for each in messages if edges is None or not each.message.is_told_to_origin]
@@ -105,13 +110,14 @@ async def receive(
             continue  # the party has acted here since, or the item has these answers already
         taken.append(message)
         amends = came.sort_in(message, now.get(key), item)
-        row = (recipient.amending if amends else recipient.arriving)[message.message]
-        now[key] = item
+        now[key], row = item, (recipient.amending if amends else recipient.arriving)[message.message]
         events.append(happened(row, key[0], party=key[1], state=item.state))
     # Before the items: a new one is stored with its deadline.
     await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     await _keep(came, before, now, items=items, count=len(taken))
     await items.heard(taken)
+    for each in hear:
+        await each(items, taken)
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -266,9 +272,11 @@ async def show_evidence(
 
 
 async def act(
-    recipient: rules.RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: ItemActor
+    row: Act, subject_id: UUID, *, said: Contract | None, acting: ItemActor, act_id: UUID | None = None
 ) -> str:
     """Move the party's own item, store its answer and send the answer to the sender. Return the new state.
+
+    `act_id` is the id of the act, for a feature that stores it; by default a new one.
 
     Raises `Refused`: `forbidden`; `not_found` for absent items and those of other parties; `state_forbids`; the codes
     of answers that the item does not permit. A hold, question or dispute to a sender that has left the directory raises
@@ -278,16 +286,19 @@ async def act(
     item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
     if item is None:
         raise not_found()
-    recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    if item.state not in may_come_in(row):
+        raise state_forbids()
     _require_there(row, item, acting.directory)
     if isinstance(said, Question | Dispute):
         of = QuestionKey(item.party, subject_id, item.sender, own=True)
         before = (await acting.items.questions.raised([of])).get(of, ())
         said = raised(said, item.numbers, before, at=acting.at)
-    return await carry_out(row, item, said=said, acting=acting)
+    return await carry_out(row, item, said=said, acting=acting, act_id=act_id)
 
 
-async def carry_out(row: Act, item: rules.HeldItem, *, said: Contract | None, acting: ItemActor) -> str:
+async def carry_out(
+    row: Act, item: rules.HeldItem, *, said: Contract | None, acting: ItemActor, act_id: UUID | None = None
+) -> str:
     """Carry out a permitted act: move the item, store the answer and send it. Raises `Refused` as `act`.
 
     A sender that has left the directory gets no message. The act is stored nevertheless.
@@ -298,7 +309,7 @@ async def carry_out(row: Act, item: rules.HeldItem, *, said: Contract | None, ac
     words = rules.words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
-    clear, sealed = rules.written(row.message, item, words.told, act=uuid4())
+    clear, sealed = rules.written(row.message, item, words.told, act=act_id or uuid4())
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     elif isinstance(said, WithdrawalAnswer):
