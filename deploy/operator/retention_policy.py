@@ -13,6 +13,10 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
+from shared.catalog import CATALOG
+from shared.core.canonical import JsonView
+from shared.platform.database.migrate import catalogue_file, parse_catalogue
+
 
 class PurgeMethod(StrEnum):
     """The way in which a table's data ends."""
@@ -44,10 +48,19 @@ class RetentionRule(NamedTuple):
 
 
 _TABLE: Final = json.loads(Path(__file__).with_name("retention_policy.json").read_text(encoding="utf-8"))
-#: By kind of service: the rows of `retention_policy.json` for the kind's groups of tables, and its own rows.
+
+
+def _of_features(kind: str) -> list[JsonView]:
+    """Return the rules of features for their tables in the databases of a kind."""
+    known = parse_catalogue(catalogue_file(kind).read_text(encoding="utf-8"))
+    return [rule for each in CATALOG.features for rule in each.kept if f"table {rule['table']}" in known]
+
+
+#: By kind of service: the rows of `retention_policy.json` for the kind's groups of tables, its own rows, and those of
+#: features.
 POLICY: Final = {
     kind: TypeAdapter(tuple[RetentionRule, ...]).validate_python(
-        [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows]
+        [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"], _of_features(kind)) for each in rows]
     )
     for kind, of in _TABLE["kinds"].items()
 }

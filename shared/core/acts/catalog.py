@@ -17,6 +17,8 @@ from shared.core.errors import Defect
 class Feature(NamedTuple):
     """The messages and acts of a feature, as data. `examples` has the values of each schema, by the schema's name.
 
+    `kept` has the retention rule of each of its tables, as `deploy/operator/retention_policy.json` has those of others.
+
     An act of a feature outside the core leaves the tracks of its subject as they are (`Act.stays`); the feature has its
     own state in its own table. So the states of subjects need no catalogue.
     """
@@ -25,6 +27,7 @@ class Feature(NamedTuple):
     messages: tuple[MessageType, ...]
     acts: tuple[Act, ...]
     examples: Mapping[str, JsonView] = MappingProxyType({})
+    kept: tuple[JsonView, ...] = ()
 
 
 class Catalog:

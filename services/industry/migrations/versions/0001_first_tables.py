@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.industry.app import FEATURES
 from shared.platform.database.migrate import OF_PARTIES, run_files
 
 revision = "0001"
@@ -12,5 +11,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    from services.industry.app import FEATURES  # a tool that only looks for revisions needs no service
+
     own = "features/preservation/schema.sql", "features/filing/schema.sql", "features/received/schema.sql"
     run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"), *filter(None, (each.schema for each in FEATURES)))
