@@ -34,6 +34,10 @@ HOUSE = (
         "The product imports all of its run-time dependencies, and the lock file has no others",
         "tests/architecture/test_dependencies.py",
     ),
+    line(
+        "A message with a state takes a folder of six parts, and a line in the catalogue and in each of two services",
+        "tests/architecture/test_sample_feature.py",
+    ),
     line("A referral enters its own service first behind the HTTP edge", "tests/services/test_walk.py"),
     line(
         "One act, one row: both sides of every message move as the handwritten tables say",
