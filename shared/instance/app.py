@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from shared.core.acts.act import SERVICE
 from shared.core.acts.states import permit
 from shared.core.authority import Authority
+from shared.core.errors import Defect
 from shared.core.evidence import Witness
 from shared.delivery.sending import Handler
 from shared.features.events.api import RouteContext
@@ -56,7 +57,13 @@ def joined(authority: Authority, features: Sequence[OriginFeature | RecipientFea
 def serving(
     machinery: InstanceParts, authority: Authority, features: Sequence[OriginFeature | RecipientFeature]
 ) -> RouteContext:
-    """Build the shared dependencies of the routes from the machinery and the service's permissions."""
+    """Build the shared dependencies of the routes from the machinery and the service's permissions.
+
+    Raises `Defect("message_without_track")` for a feature that the catalogue lacks.
+    """
+    for each in features:
+        if each.feature is not None and each.feature not in machinery.catalog.features:
+            raise Defect("message_without_track", f"feature {each.feature.name} is not in the catalogue")
     return RouteContext(
         database=machinery.database,
         acts=Acts(machinery.database),

@@ -125,6 +125,18 @@ def test_without_one_of_its_parts_the_tree_does_not_begin_and_names_it(tree: Pat
     assert named in ran.stderr.splitlines()[-1]
 
 
+def test_without_its_line_in_the_catalogue_no_service_with_it_begins(tree: Path) -> None:
+    file = tree / "shared/catalog.py"
+    kept = file.read_bytes()
+    try:
+        shutil.copyfile(ROOT / "shared/catalog.py", file)
+        ran = run(tree, "-c", 'from deploy.artifacts.__main__ import offline\noffline("hotline")')
+    finally:
+        file.write_bytes(kept)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].endswith("feature calls is not in the catalogue")
+
+
 def test_its_artifacts_are_written(tree: Path) -> None:
     written = {line.split()[1] for line in succeeded(tree, "-m", "deploy.artifacts").splitlines()}
     schemas = "shared/core/contracts/schemas"
