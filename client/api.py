@@ -68,11 +68,11 @@ class CausewayClient:
     ) -> None:
         await self._transport.aclose()
 
-    async def call(self, method: str, path: str, **said: Unpack[CallOptions]) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **options: Unpack[CallOptions]) -> dict[str, JsonValue]:
         """Make one call. A POST needs an idempotency key; without one, a new key is made."""
         if method == "POST":
-            said["key"] = key_or_new(said.get("key"))
-        return await self._transport.call(method, path, **said)
+            options["key"] = key_or_new(options.get("key"))
+        return await self._transport.call(method, path, **options)
 
     async def post(
         self,

@@ -134,9 +134,9 @@ class Transport:
             verify=True if ca_file is None else trust_in(ca_file),
         )
 
-    async def call(self, method: str, path: str, **said: Unpack[CallOptions]) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **options: Unpack[CallOptions]) -> dict[str, JsonValue]:
         """Return the JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` if no attempt was answered."""
-        return _answer(await self._answered(method, path, **said))
+        return _answer(await self._answered(method, path, **options))
 
     async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
         """Return an answer that is not JSON unchanged, in the media type `accept`. Raises as `call` does."""
@@ -145,17 +145,17 @@ class Transport:
             raise ApiProblem.from_body(response.status_code, _json(response))
         return response.content
 
-    async def _answered(self, method: str, path: str, **said: Unpack[CallOptions]) -> httpx.Response:
+    async def _answered(self, method: str, path: str, **options: Unpack[CallOptions]) -> httpx.Response:
         """Return the last answer, of any status. Raises `Unavailable` if there was none."""
-        sent = {"Authorization": self._authorization, "Accept": "application/json", **(said.get("headers") or {})}
+        sent = {"Authorization": self._authorization, "Accept": "application/json", **(options.get("headers") or {})}
         content: bytes | None = None
-        body, key = said.get("body"), said.get("key")
+        body, key = options.get("body"), options.get("key")
         if body is not None:
             content = encode_body(body)
             sent["Content-Type"] = "application/json"
         if key is not None:
             sent["Idempotency-Key"] = key
-        url = self._base.copy_with(path=self._base.path.rstrip("/") + path, params=said.get("query") or None)
+        url = self._base.copy_with(path=self._base.path.rstrip("/") + path, params=options.get("query") or None)
         jitter_seed = key or str(uuid7())
         attempt = 1
         while True:
@@ -222,8 +222,8 @@ def _json(response: httpx.Response) -> JsonValue:
 
 def _asks_for_hours(response: httpx.Response) -> bool:
     """Return whether the service asks for such a long pause that the caller should know of it instead."""
-    asked = response.headers.get("Retry-After", "")
-    return asked.isascii() and asked.isdigit() and len(asked) > 3
+    retry_after = response.headers.get("Retry-After", "")
+    return retry_after.isascii() and retry_after.isdigit() and len(retry_after) > 3
 
 
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:
@@ -232,9 +232,9 @@ def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) ->
     The base is the service's value, otherwise a doubling one; the result is between half and all of it. The jitter is
     derived from the key, so many clients differ and one call always waits the same time.
     """
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    if asked.isascii() and asked.isdigit():
-        return min(float(asked), _RETRY_AFTER_S_MAX)
+    retry_after = response.headers.get("Retry-After", "") if response is not None else ""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), _RETRY_AFTER_S_MAX)
     delay_s = min(_DELAY_S_FIRST * 2.0 ** (attempt - 1), _DELAY_S_MAX)
     drawn = hashlib.sha256(f"{jitter_seed}/{attempt}".encode()).digest()[0]
     return delay_s * (0.5 + drawn / 510)

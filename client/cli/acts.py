@@ -97,8 +97,8 @@ async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldReques
     from shared.core.acts.act import Subject
 
     others = [each.referral_id for each in (await client.inbox_item(referral_id)).alike if not each.held]
-    asked = {"act": "place_hold", **said.model_dump(mode="json")}
-    lines = [{"referral_id": str(each), **asked} for each in (referral_id, *others)]
+    body = {"act": "place_hold", **said.model_dump(mode="json")}
+    lines = [{"referral_id": str(each), **body} for each in (referral_id, *others)]
     results = await client.answer_many(Subject.CASE, lines)
     if options.json:
         output.document([each.model_dump(mode="json", exclude_none=True) for each in results])
@@ -204,9 +204,9 @@ def _print_answered(file: AnswerFile, ended: FileResult, options: ClientOptions)
     report, refused = file.keep_errors(ended.errors), file.keep_refused(ended.refused)
     taken = None if ended.stopped else ended.lines - len(ended.refused)
     if options.json:
-        told: dict[str, object] = {"lines": ended.lines, "taken": taken, "refused": len(ended.refused)}
-        told |= {"errors": [error._asdict() for error in ended.errors], "report": report, "refused_lines": refused}
-        output.document(told | ({} if ended.stopped is None else {"stopped": ended.stopped.code}))
+        document: dict[str, object] = {"lines": ended.lines, "taken": taken, "refused": len(ended.refused)}
+        document |= {"errors": [error._asdict() for error in ended.errors], "report": report, "refused_lines": refused}
+        output.document(document | ({} if ended.stopped is None else {"stopped": ended.stopped.code}))
         return
     if ended.stopped is not None:
         output.print_error(ended.stopped, as_json=False)

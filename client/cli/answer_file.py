@@ -275,13 +275,13 @@ def _refusals(subject: Subject, entry: AnswerEntry, result: BatchResult) -> Iter
     if result.problem is None:
         return
     problem = ApiProblem.from_body(result.status, result.problem.model_dump(mode="json"))
-    told = set[int]()
+    reported = set[int]()
     for pointer, rule in problem.errors or ((problem.field or "", None),):
         lines = [_line_at(entry, pointer)] if _line_at(entry, pointer) else sorted(set(entry.lines))
         for line in lines:
-            told.add(line)
+            reported.add(line)
             yield _error(line, column_at(subject, entry.key.act, pointer), problem.code, rule=rule)
-    yield from (_error(line, None, _BESIDE.code) for line in sorted(set(entry.lines) - told))
+    yield from (_error(line, None, _BESIDE.code) for line in sorted(set(entry.lines) - reported))
 
 
 def _line_at(entry: AnswerEntry, pointer: str) -> int:

@@ -48,8 +48,8 @@ async def timeline(subject: UUID, /, *, options: ClientOptions = _OPTIONS) -> in
         return output.DONE
 
 
-def _codes(said: Mapping[str, object] | None) -> str:
-    return " ".join(f"{name}={value}" for name, value in (said or {}).items() if isinstance(value, str))
+def _codes(details: Mapping[str, object] | None) -> str:
+    return " ".join(f"{name}={value}" for name, value in (details or {}).items() if isinstance(value, str))
 
 
 #: Shorter than the time after which network devices close a silent connection.

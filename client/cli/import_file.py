@@ -343,13 +343,13 @@ def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
 
 
 def _plain(verb: str, lines_total: int) -> OnProgress:
-    said = 0
+    printed = 0
 
     def told(lines_done: int, refused: int) -> None:
-        nonlocal said
+        nonlocal printed
         step = lines_done * _LINES_MAX // max(lines_total, 1)
-        if step > said:
-            said = step
+        if step > printed:
+            printed = step
             print(f"{verb}: line {lines_done} of {lines_total}, {refused} refused", file=sys.stderr, flush=True)
 
     return told

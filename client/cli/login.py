@@ -40,12 +40,12 @@ def logout(*, options: ClientOptions = _OPTIONS) -> int:
     """Remove the file. The key stays valid: have it revoked if others may have it."""
     with output.exit_on_error(options):
         path = login_file()
-        there = path.exists()
+        existed = path.exists()
         path.unlink(missing_ok=True)
         if options.json:
-            output.document({"forgotten": there})
+            output.document({"forgotten": existed})
         else:
-            output.line("forgotten" if there else "nothing was kept")
+            output.line("forgotten" if existed else "nothing was kept")
         return output.DONE
 
 
@@ -71,9 +71,9 @@ def _asked() -> str:
     return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 
-def _said(found: ServiceAccess, options: ClientOptions, asked: IdentityView | None = None) -> int:
+def _said(found: ServiceAccess, options: ClientOptions, identity: IdentityView | None = None) -> int:
     world = "sandbox" if found.key.startswith("cw_test_") else "live"
-    told = {
+    document = {
         "url": found.url,
         "key_sha256": hashlib.sha256(found.key.encode()).hexdigest()[:12],
         "world": world,
@@ -81,11 +81,11 @@ def _said(found: ServiceAccess, options: ClientOptions, asked: IdentityView | No
         "from": found.told_by,
     }
     if options.json:
-        output.document(told | ({} if asked is None else asked.model_dump(mode="json")))
+        output.document(document | ({} if identity is None else identity.model_dump(mode="json")))
     else:
-        output.line(f"{found.url}\nkey {told['key_sha256']}, {world}, from {found.told_by}")
-        if asked is not None:
-            output.line(f"{', '.join(asked.roles)} of {asked.party} ({asked.kind})")
-            for what, named in (asked.scope or {}).items():
+        output.line(f"{found.url}\nkey {document['key_sha256']}, {world}, from {found.told_by}")
+        if identity is not None:
+            output.line(f"{', '.join(identity.roles)} of {identity.party} ({identity.kind})")
+            for what, named in (identity.scope or {}).items():
                 output.line(f"sees {what}: {', '.join(named) or 'none'}")
     return output.DONE

@@ -98,8 +98,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def _paragraph(columns: Sequence[str], row: Sequence[str], *, width: int) -> list[str]:
     """Return the lines of a row: its first cell, then each non-empty cell after the name of its column."""
-    told = [f"{column}:{_KEPT}{cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
-    lines = textwrap.wrap("  ".join(told), width - 2, break_on_hyphens=False)
+    cells = [f"{column}:{_KEPT}{cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+    lines = textwrap.wrap("  ".join(cells), width - 2, break_on_hyphens=False)
     return [row[0], *(f"  {each}".replace(_KEPT, " ") for each in lines)]
 
 
@@ -199,8 +199,8 @@ def print_error(error: CausewayError, *, as_json: bool) -> None:
     earlier = error.referral_id if isinstance(error, ApiProblem) else None
     if as_json:
         status = getattr(error, "status", None)
-        told = {"code": error.code, "status": status, "field": error.field, "errors": listed}
-        document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
+        problem = {"code": error.code, "status": status, "field": error.field, "errors": listed}
+        document({"error": problem | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
     remedy = codes.find_remedy(error.code)
@@ -260,13 +260,13 @@ def hide_values(error: CycloptsError) -> Panel:
     """Return the program's message for an unreadable call, with every value of the call left out."""
     from cyclopts import CycloptsPanel
 
-    told = str(error)
+    text = str(error)
     words = error.root_input_tokens or ()
     named = {word for word in (*words, str(getattr(error, "value", ""))) if word} - {*(error.command_chain or ())}
     for value in named:
-        told = told.replace(f'"{value}"', f'"{_HIDDEN}"').replace(repr(value), repr(_HIDDEN))
+        text = text.replace(f'"{value}"', f'"{_HIDDEN}"').replace(repr(value), repr(_HIDDEN))
     for word in words:
         option, assigned, value = word.partition("=")
         if assigned and option.startswith("-"):
-            told = told.replace(word, f"{option}={_HIDDEN}").replace(f'"{value}"', f'"{_HIDDEN}"')
-    return CycloptsPanel(told)
+            text = text.replace(word, f"{option}={_HIDDEN}").replace(f'"{value}"', f'"{_HIDDEN}"')
+    return CycloptsPanel(text)

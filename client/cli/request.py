@@ -32,14 +32,14 @@ Said = Mapping[str, object]
 _UNANSWERED: Final = "preservation_unanswered"
 
 
-async def perform(client: CausewayClient, verb: VerbRow, said: Said, *, is_json: bool) -> Answer:
+async def perform(client: CausewayClient, verb: VerbRow, arguments: Said, *, is_json: bool) -> Answer:
     """Make the call of a command.
 
     Raises `Refused` for words that make no valid body, and all errors of the client.
     """
-    said = {name: zoned(value) if isinstance(value, datetime) else value for name, value in said.items()}
-    method, path, form = _call(verb, said)
-    body = _body(verb, said, form, path=verb["call"])
+    arguments = {name: zoned(value) if isinstance(value, datetime) else value for name, value in arguments.items()}
+    method, path, form = _call(verb, arguments)
+    body = _body(verb, arguments, form, path=verb["call"])
     if method == "POST":
         return await _act(client, path, body, quiet=is_json)
     if method == "DELETE":
@@ -49,7 +49,7 @@ async def perform(client: CausewayClient, verb: VerbRow, said: Said, *, is_json:
     if "accept" in verb:
         return await client.raw(path, verb["accept"], query)
     if "limit" in verb:
-        limit = int(str(said["limit"]))
+        limit = int(str(arguments["limit"]))
         pages = client.pages(path, PageView[View], None, limit=min(limit, output.PAGE_MAX), **query)
         return {"items": [each.model_dump(mode="json") for each in await output.first(pages, limit)]}
     headers = {} if purpose is None else stated(purpose)
@@ -182,6 +182,6 @@ async def _name_unanswered(client: CausewayClient) -> None:
     """List requests without an answer. The provider sees which of them matches when it opens one."""
     async for page in client.pages("/v1/preservations", PageView[View], None, limit=output.PAGE_MAX, state="requested"):
         for each in page.items:
-            asked = each.model_dump(mode="json")
-            since = f"{str(asked.get('asked_at'))[:10]} by {asked.get('counterpart')} ({asked.get('instrument')})"
-            output.print_hint(f"unanswered since {since}: causeway preservation show {asked.get('preservation_id')}")
+            body = each.model_dump(mode="json")
+            since = f"{str(body.get('asked_at'))[:10]} by {body.get('counterpart')} ({body.get('instrument')})"
+            output.print_hint(f"unanswered since {since}: causeway preservation show {body.get('preservation_id')}")

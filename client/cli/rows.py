@@ -162,10 +162,10 @@ class ProofCheck:
         return (*about, self.code or "holds", None if self.audit is None else self.audit.value)
 
     def as_json(self) -> dict[str, object]:
-        told: dict[str, object] = {"holds": self.code is None, "code": self.code}
+        document: dict[str, object] = {"holds": self.code is None, "code": self.code}
         if self.acceptance is not None:
-            told["acceptance"] = self.acceptance.model_dump(mode="json")
-        return told | ({} if self.audit is None else {"audit": self.audit.value})
+            document["acceptance"] = self.acceptance.model_dump(mode="json")
+        return document | ({} if self.audit is None else {"audit": self.audit.value})
 
 
 def verdicts(

@@ -142,27 +142,27 @@ def _show_flow(verb: VerbRow, answer: Item, options: ClientOptions) -> None:
     """
     messages = items(answer, "messages")
     if output.at_a_terminal():
-        for each in messages:
+        for message in messages:
             for line in verb["lines"]:
-                output.line(filled(line, each).rstrip())
+                output.line(filled(line, message).rstrip())
     else:
         _show_list({**verb, "lines": ()}, answer, options)
-    for each in messages:
-        detail = each.get("detail")
-        told: dict[str, JsonValue] = detail if isinstance(detail, dict) else {}
-        place: dict[str, JsonValue] = {"place": filled("{topic}/{partition}/{offset}", each)}
-        for kept_out in _objects(told.get("not_sent")):
+    for message in messages:
+        detail = message.get("detail")
+        fields: dict[str, JsonValue] = detail if isinstance(detail, dict) else {}
+        place: dict[str, JsonValue] = {"place": filled("{topic}/{partition}/{offset}", message)}
+        for kept_out in _objects(fields.get("not_sent")):
             if _has_texts(kept_out, "recipient", "purpose"):
                 output.line(filled("{place}: not sent to {recipient} for {purpose}: {rules:spaced}", kept_out | place))
-        if _has_texts(told, "party", "role"):
-            output.line(filled("{place}: opened for {party} as {role}", told | place))
+        if _has_texts(fields, "party", "role"):
+            output.line(filled("{place}: opened for {party} as {role}", fields | place))
 
 
 def _show_results(_: VerbRow, answer: Item, __: ClientOptions) -> None:
     for each in items(answer, "results"):
         problem = each.get("problem")
-        said = each.get("state") or (problem.get("code") if isinstance(problem, dict) else None)
-        output.line(f"{each.get('notice_id')}: {said}")
+        outcome = each.get("state") or (problem.get("code") if isinstance(problem, dict) else None)
+        output.line(f"{each.get('notice_id')}: {outcome}")
 
 
 def _broken(value: object, name: str = "") -> object:
@@ -245,8 +245,8 @@ def _ticks(item: object) -> str:
         return ""
     ticks = "delivered: {ticks[delivered][done]} of {ticks[delivered][of]}  "
     ticks += "acknowledged: {ticks[acknowledged][done]} of {ticks[acknowledged][of]}"
-    told = f"accepted: {'yes' if item['ticks'].get('accepted') else 'no'}  {filled(ticks, item)}"
-    return f"{told}  (of its withdrawal)" if item.get("withdrawn_at") else told
+    text = f"accepted: {'yes' if item['ticks'].get('accepted') else 'no'}  {filled(ticks, item)}"
+    return f"{text}  (of its withdrawal)" if item.get("withdrawn_at") else text
 
 
 def _answer(item: object) -> str:
@@ -256,29 +256,29 @@ def _answer(item: object) -> str:
     """
     edge = item if isinstance(item, dict) else {}
     detail = edge.get("answer_detail") or {}
-    said = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]
+    parts = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]
     outcomes = ("outcome", "child_identified", "child_safeguarded")
-    said += [f"{name.removeprefix('child_')} {detail[name]}" for name in outcomes if detail.get(name)]
-    said += [f"case {edge['case_reference']}"] if edge.get("case_reference") else []
+    parts += [f"{name.removeprefix('child_')} {detail[name]}" for name in outcomes if detail.get(name)]
+    parts += [f"case {edge['case_reference']}"] if edge.get("case_reference") else []
     answer = edge.get("answer", "none")
-    return f"{answer}: {', '.join(said)}" if said else str(answer)
+    return f"{answer}: {', '.join(parts)}" if parts else str(answer)
 
 
 def _question(item: object) -> str:
     """Return the reply, or the question without one; with the code of a refusal."""
-    asked = item if isinstance(item, dict) else {}
-    listed = _objects(asked.get("replied") or asked.get("decided") or asked.get("disputed"))
+    question = item if isinstance(item, dict) else {}
+    listed = _objects(question.get("replied") or question.get("decided") or question.get("disputed"))
     words = [f"{each.get('n')}={each.get('reply') or each.get('verdict') or each.get('reason')}" for each in listed]
-    said = " ".join(words or _texts(asked.get("needs")))
-    return f"{said} ({asked['code']})" if asked.get("code") else said
+    text = " ".join(words or _texts(question.get("needs")))
+    return f"{text} ({question['code']})" if question.get("code") else text
 
 
 def _deadlines(edge: object) -> str:
     """Return the deadlines of a notice; their hours count from its issue."""
     named = edge.get("deadlines") if isinstance(edge, dict) else None
     hours = named if isinstance(named, dict) else {}
-    told = {"acknowledge": hours.get("acknowledge_h"), "act": hours.get("act_h")}
-    return ", ".join(f"{verb} within {value} h" for verb, value in told.items() if isinstance(value, int))
+    limits = {"acknowledge": hours.get("acknowledge_h"), "act": hours.get("act_h")}
+    return ", ".join(f"{verb} within {value} h" for verb, value in limits.items() if isinstance(value, int))
 
 
 #: Texts of missing fields that are not empty.

@@ -65,9 +65,9 @@ def made(row: VerbRow) -> Verb:
     """Return a row as a function that the program can call."""
 
     async def verb(*words: object, **options: object) -> int:
-        said = signature.bind(*words, **options)
-        said.apply_defaults()
-        return await _run(row, said.arguments, said.arguments["options"])
+        bound = signature.bind(*words, **options)
+        bound.apply_defaults()
+        return await _run(row, bound.arguments, bound.arguments["options"])
 
     signature = inspect.Signature([*_parameters(row)])
     verb.__doc__ = row["help"]
@@ -107,9 +107,9 @@ def _parameter(name: str, word: VerbWord, *, is_word: bool) -> inspect.Parameter
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[optional, shown])
 
 
-async def _run(row: VerbRow, said: Mapping[str, object], options: ClientOptions) -> int:
+async def _run(row: VerbRow, arguments: Mapping[str, object], options: ClientOptions) -> int:
     async with output.service(options) as client:
         from client.cli.request import perform
         from client.cli.shown import show
 
-        return show(row, await perform(client, row, said, is_json=options.json), said, options=options)
+        return show(row, await perform(client, row, arguments, is_json=options.json), arguments, options=options)

@@ -175,22 +175,22 @@ class LogCheck:
         own: list[ObservedRecord] = []
         #: Messages of a later release than audit's: their statements had no effect there.
         unread: list[ObservedRecord] = []
-        for each in numbered:
-            row = entries.get((each.stream, each.number))
-            if row is not None and _placed_as(row) == _place_of(each.observed.record):
-                (unread if row["problem"] in UNREAD else own).append(each.observed)
+        for item in numbered:
+            row = entries.get((item.stream, item.number))
+            if row is not None and _placed_as(row) == _place_of(item.observed.record):
+                (unread if row["problem"] in UNREAD else own).append(item.observed)
             else:
-                self._elsewhere(each, row)
+                self._elsewhere(item, row)
         read, apart = AuditBatch(), AuditBatch()
         read_records([*own, *batch.unreadable], read, reading=self.reading)
         read_records(unread, apart, reading=self.reading)
-        here = _by_offset(rows)
+        by_offset = _by_offset(rows)
         for made in (*read.entries, *apart.entries):
-            row = here.get(made.offset, {}).pop(made.digest, None)
+            row = by_offset.get(made.offset, {}).pop(made.digest, None)
             self._same(made, row, folded)
-        unprovable = {each.record.offset for each in batch.unreadable if each.code in _UNPROVABLE}
-        for offset in sorted(here.keys() & {record.offset for record in batch.arrived}):
-            for row in here[offset].values():
+        unprovable = {item.record.offset for item in batch.unreadable if item.code in _UNPROVABLE}
+        for offset in sorted(by_offset.keys() & {record.offset for record in batch.arrived}):
+            for row in by_offset[offset].values():
                 if row["number"] is not None and offset in unprovable:
                     self.notes.append(f"{_at(row)}: its proof cannot be checked any more")
                 else:
@@ -316,7 +316,7 @@ def _otherwise(made: AuditEntry, row: _Row, *, opened: bool) -> list[str]:
 
     A release that could not read the statement has fewer values in its columns.
     """
-    ours, theirs = ({name: said[name] for name in _STATED} for said in (made._asdict(), row))
+    ours, theirs = ({name: stated[name] for name in _STATED} for stated in (made._asdict(), row))
     ours["detail"], theirs["detail"] = _json(ours["detail"]), _json(theirs["detail"])
     return _differing(ours, theirs, (made.problem, row["problem"]), opened=opened, clear=frozenset(_STATED) - _SEALED)
 
@@ -327,14 +327,14 @@ def _changed_decisions(made: AuditEntry, row: _Row, *, opened: bool) -> Iterator
     A release that could not read the message has no decision in its entry.
     """
     sides = (made.problem, made.decisions), (row["problem"], kept := views.read_decisions(row["decisions"]))
-    is_unread = made.problem != row["problem"] and any(problem in UNREAD and not told for problem, told in sides)
+    is_unread = made.problem != row["problem"] and any(problem in UNREAD and not listed for problem, listed in sides)
     for ours, theirs in zip_longest(made.decisions, kept) if made.verified and not is_unread else ():
         if ours is None or theirs is None:
             referral_id = theirs["referral_id"] if ours is None else ours.referral_id
             yield f"audit has{'' if ours is None else ' no'} decision on {referral_id}, unlike its record"
             continue
-        said = _decided(ours, made, kept_as=theirs["problem"]), {name: theirs[name] for name in _DECIDED}
-        if changed := _differing(*said, (ours.problem, theirs["problem"]), opened=opened, clear=_IN_THE_CLEAR):
+        compared = _decided(ours, made, kept_as=theirs["problem"]), {name: theirs[name] for name in _DECIDED}
+        if changed := _differing(*compared, (ours.problem, theirs["problem"]), opened=opened, clear=_IN_THE_CLEAR):
             yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"
 
 

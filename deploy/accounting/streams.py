@@ -199,8 +199,8 @@ class StreamCheck:
         fate = self._fate(entry, held if is_here else None)
         self.fates[entry.sender, entry.recipient, fate] += 1
         if self._is_reported and fate != IN_FLIGHT and (is_here or held is None):
-            theirs, told = held.outcome if held else None, entry.outcome if entry.outcome in OPEN else None
-            if theirs != told:
+            theirs, reported = held.outcome if held else None, entry.outcome if entry.outcome in OPEN else None
+            if theirs != reported:
                 what = f"reported as {entry.outcome or _APPLIED}, held by its recipient as {theirs or 'nothing'}"
                 yield LedgerDiff("II", what, where, parties)
         if fate in OPEN or fate == IN_FLIGHT or not self._is_reported:
@@ -248,9 +248,9 @@ class Streams:
 
     def open_differently(self) -> Iterator[LedgerDiff]:
         """Compare the exceptions of recipients with the writers' view of them, unless an outcome is in transit."""
-        held, told = self.sides.held, self.sides.told_open
-        for key in sorted(held.keys() | told.keys(), key=str):
-            theirs, ours = held[key].outcome if key in held else None, told.get(key)
+        held, expected = self.sides.held, self.sides.told_open
+        for key in sorted(held.keys() | expected.keys(), key=str):
+            theirs, ours = held[key].outcome if key in held else None, expected.get(key)
             writer, addressee, message_id = key
             if theirs != ours and (writer, addressee) in self.sides.heard:
                 what = f"open for its writer as {ours or 'nothing'}, held by its recipient as {theirs or 'nothing'}"

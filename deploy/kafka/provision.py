@@ -179,10 +179,10 @@ def copies(admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
 
 def live_settings(admin: AdminClient, topics: Iterable[str]) -> dict[str, dict[str, str | None]]:
     """Return the effective settings of each topic, including the cluster's defaults."""
-    asked = [ConfigResource("topic", name) for name in topics]
+    resources = [ConfigResource("topic", name) for name in topics]
     return {
         resource.name: {name: entry.value for name, entry in _result(future).items()}
-        for resource, future in (admin.describe_configs(asked) if asked else {}).items()
+        for resource, future in (admin.describe_configs(resources) if resources else {}).items()
     }
 
 

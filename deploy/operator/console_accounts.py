@@ -94,12 +94,12 @@ async def permit_person(
     called
         A display name for colleagues in the list of record accesses; an empty text removes it. Auditors have none.
     """
-    here = site(options)
-    scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
-    given = await give_role(here, party, actor, role=role, scope=scope, called=called)
-    unheard = ["no person of that name has had a role there before"] if given.new else []
+    current_site = site(options)
+    scope = scope_said(current_site, jurisdiction, sees, at=SystemClock().now())
+    given = await give_role(current_site, party, actor, role=role, scope=scope, called=called)
+    notes = ["no person of that name has had a role there before"] if given.new else []
     document = {"party": party, "actor": actor, "role": given.role.value, "new": given.new}
-    return Output(document, [f"{actor} is {given.role.value} of {party}", *unheard])
+    return Output(document, [f"{actor} is {given.role.value} of {party}", *notes])
 
 
 @verb(person_app, "end")

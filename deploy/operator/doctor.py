@@ -254,24 +254,24 @@ def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
     """Log in once as `principal` and ask for metadata. Blocks for a few seconds at most."""
     if not any(_accepts(server) for server in endpoint.bootstrap_servers.split(",")):
         return Login.BROKER_DOWN
-    said: list[int] = []
-    reported: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: said.append(error.code())}
+    codes: list[int] = []
+    reported: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: codes.append(error.code())}
     client = AdminClient(endpoint.librdkafka_options(principal) | reported)
     deadline = time.monotonic() + LOGIN_S
-    while not _reasons(said) and time.monotonic() < deadline:
+    while not _reasons(codes) and time.monotonic() < deadline:
         try:
             client.list_topics(timeout=_ASK_S)
         except KafkaException as error:
-            said.append(error.args[0].code())
+            codes.append(error.args[0].code())
             client.poll(0)  # this calls the callback with the reason, if there is one
         else:
             return Login.DONE
-    return next(iter(_reasons(said)), Login.BROKER_SILENT)
+    return next(iter(_reasons(codes)), Login.BROKER_SILENT)
 
 
-def _reasons(said: Sequence[int]) -> list[Login]:
+def _reasons(codes: Sequence[int]) -> list[Login]:
     """Return the reasons that the client reported: it retries silently, and its error only states a timeout."""
-    return [_REASONS[code] for code in said if code in _REASONS]
+    return [_REASONS[code] for code in codes if code in _REASONS]
 
 
 def _accepts(server: str) -> bool:

@@ -144,11 +144,11 @@ def _of_validity(document: Directory | Policy) -> Iterator[Objection]:
 
 def _succeeds_itself(entry: InstrumentEntry, listed: Mapping[Instrument, InstrumentEntry]) -> bool:
     """Return whether its successors lead back to it: the present instrument could then not be found."""
-    met, following = {entry.id}, entry.succeeded_by
-    while following is not None and following in listed and following not in met:
-        met.add(following)
+    seen, following = {entry.id}, entry.succeeded_by
+    while following is not None and following in listed and following not in seen:
+        seen.add(following)
         following = listed[following].succeeded_by
-    return following == entry.id and len(met) > 1
+    return following == entry.id and len(seen) > 1
 
 
 def _years_after(day: date, years: int) -> date:

@@ -162,17 +162,17 @@ def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options
 @verb(document_app)
 def fetch(*, options: Options = OPTIONS) -> Output:
     """Read the published documents, check their approvals, and store them for the site's other commands."""
-    here = site(options)
-    principals = here.endpoints.kafka.principals
+    current_site = site(options)
+    principals = current_site.endpoints.kafka.principals
     # With the password of `admin`, or of the site's first instance.
     principal = ADMIN if ADMIN in principals or not principals else principals[0]
-    keys_file = Installation(here.state).approver_keys_file
-    found = published_documents(here.endpoints, principal, approver_keys_file=keys_file)
+    keys_file = Installation(current_site.state).approver_keys_file
+    found = published_documents(current_site.endpoints, principal, approver_keys_file=keys_file)
     if not found:
         raise Unavailable("documents_missing", "no approved document was published yet")
     found.sort(key=lambda each: int(json.loads(each[1])["version"]))
     for activated, body in found:
-        keep_published(here.state, activated.kind, body, active_from=activated.active_from)
+        keep_published(current_site.state, activated.kind, body, active_from=activated.active_from)
     rows = [(each.digest, each.kind, each.active_from) for each, _ in found]
     document = {"documents": [each.model_dump(mode="json") for each, _ in found]}
     return Output(document, [Listing(("digest", "kind", "in force from"), rows)])

@@ -78,9 +78,9 @@ async def print_new_key(
     sees
         An auditor's scope: a party; repeat for more.
     """
-    here = site(options)
-    scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
-    found = await issue(here, party, role=role, scope=scope, person=person)
+    current_site = site(options)
+    scope = scope_said(current_site, jurisdiction, sees, at=SystemClock().now())
+    found = await issue(current_site, party, role=role, scope=scope, person=person)
     return Output(asdict(found), [f"{found.key}\nkey id {found.key_id}: {found.role} of {found.party} at {found.url}"])
 
 

@@ -78,8 +78,8 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
     body = file.read_bytes() if file else documents.document_in_force(state_directory(options), "policy")
     day = _day(at)
     found = reviewed(read_policy(body).document, day)
-    told = attrgetter(*_REVIEWED)
-    rows = [[" ".join(value) if isinstance(value, tuple) else value for value in told(each)] for each in found]
+    columns = attrgetter(*_REVIEWED)
+    rows = [[" ".join(value) if isinstance(value, tuple) else value for value in columns(each)] for each in found]
     document = {"on": day, "instruments": [asdict(each) for each in found]}
     table = Listing([name.replace("_", " ") for name in _REVIEWED], rows)
     return Output(document, [table], well=not any(each.reasons for each in found))

@@ -277,18 +277,18 @@ def _open(kind: str) -> str:
 async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:
     """Delete keys and ciphertexts of subjects finished before the period; an act reports each."""
     if table == "referral":
-        before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
+        before, event_type = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
         further = sorted(final_answers()), sorted(WITHDRAWAL_NOTED), first_uuid7(before)
-        return await _by_pages(owner, _REFERRALS, before, told=told, first=UUID(int=0), further=further)
+        return await _by_pages(owner, _REFERRALS, before, event_type=event_type, first=UUID(int=0), further=further)
     if table == "preservation":
-        before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
+        before, event_type = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
         statement, ended = _with_places(_PRESERVATIONS, kind, table), sorted(finished(Subject.PRESERVATION))
-        return await _by_pages(owner, statement, before, told=told, first=EPOCH, further=(ended,))
+        return await _by_pages(owner, statement, before, event_type=event_type, first=EPOCH, further=(ended,))
     subject = _RECEIVES[kind]
-    statement, told, total = _with_places(_records(table), kind, table), f"{subject}.erased", 0
+    statement, event_type, total = _with_places(_records(table), kind, table), f"{subject}.erased", 0
     for retention, kept_days in (("", days), *KEPT_DAYS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
-        total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
+        total += await _by_pages(owner, statement, before, event_type=event_type, first=EPOCH, further=of_class)
     async with owner.transaction():
         await owner.execute(_BIND, "apply")
         unnamed = await owner.fetchval(_FIND_PROOFS)
@@ -349,7 +349,7 @@ async def _by_pages(
     statement: str,
     before: datetime,
     *,
-    told: str,
+    event_type: str,
     first: UUID | datetime,
     further: Sequence[object],
 ) -> int:
@@ -357,7 +357,7 @@ async def _by_pages(
     total, after, deadlocks = 0, first, 0
     while True:
         try:
-            page = await _end_page(owner, statement, before, after, *further, told=told)
+            page = await _end_page(owner, statement, before, after, *further, event_type=event_type)
         except asyncpg.DeadlockDetectedError:
             if (deadlocks := deadlocks + 1) == DEADLOCKS_MAX:
                 raise
@@ -369,7 +369,7 @@ async def _by_pages(
 
 
 async def _end_page(
-    owner: asyncpg.Connection, statement: str, before: datetime, *further: object, told: str
+    owner: asyncpg.Connection, statement: str, before: datetime, *further: object, event_type: str
 ) -> asyncpg.Record:
     """Erase the records of one page, then number the acts that report them."""
     async with owner.transaction():
@@ -377,7 +377,7 @@ async def _end_page(
         await owner.execute(_BIND, "apply")
         page = await owner.fetchrow(statement, before, RECORDS_MAX, *further)
         if page["subjects"]:
-            await owner.execute(_NUMBER_ERASED, page["parties"], page["subjects"], told)
+            await owner.execute(_NUMBER_ERASED, page["parties"], page["subjects"], event_type)
         return page
 
 

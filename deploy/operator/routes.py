@@ -114,14 +114,14 @@ def dry_run(
     """
     router = Router(options)
     decided = [each for _, each in router.decided(file, origin) if isinstance(each, DecisionInput)]
-    here = router.documents
-    found = compare(decided, directory=here.directory, old=here.policy, new=read_policy(policy.read_bytes()))
+    documents = router.documents
+    found = compare(decided, directory=documents.directory, old=documents.policy, new=read_policy(policy.read_bytes()))
     edges = {
         name: [{"recipient": to, "purpose": purpose, "count": n} for (to, purpose), n in sorted(counted.items())]
         for name, counted in {"gained": found.gained, "lost": found.lost, "altered": found.altered}.items()
     }
     turned = [{"before": old, "after": new, "count": n} for (old, new), n in sorted(found.dispositions.items())]
-    rules = [{"rule": rule, "direction": way, "count": n} for (rule, way), n in sorted(found.rules.items())]
+    rules = [{"rule": rule, "direction": direction, "count": n} for (rule, direction), n in sorted(found.rules.items())]
     document = {"referrals": found.referrals, "changed": found.changed, **edges, "dispositions": turned, "rules": rules}
     rows = [(name, *each.values()) for name, listed in edges.items() for each in listed]
     text: list[str | Listing] = [
@@ -193,11 +193,11 @@ def _printed(found: Sequence[RoutedRow], text: Sequence[str | Listing]) -> Outpu
 
 
 def _edge_rows(each: RoutedRow) -> list[tuple[object, ...]]:
-    said = each.found
-    if isinstance(said, Refused):
-        return [(each.number, "refused", "", "", said)]
-    edges = said["edges"] or [{"recipient": "", "purpose": "", "reason": said["work_reason"]}]
-    return [(each.number, said["disposition"], edge["recipient"], edge["purpose"], edge["reason"]) for edge in edges]
+    result = each.found
+    if isinstance(result, Refused):
+        return [(each.number, "refused", "", "", result)]
+    edges = result["edges"] or [{"recipient": "", "purpose": "", "reason": result["work_reason"]}]
+    return [(each.number, result["disposition"], edge["recipient"], edge["purpose"], edge["reason"]) for edge in edges]
 
 
 def _submission(referral: Mapping[str, JsonValue]) -> ReferralSubmission:

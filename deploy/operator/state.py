@@ -49,8 +49,8 @@ async def status(*urls: str, options: Options = OPTIONS) -> Output:
         Base addresses of instances to ask instead of those of the stack; these show no figures.
     """
     endpoints = None if urls else site(options).endpoints
-    asked = {url: url for url in urls} if endpoints is None else endpoints.http
-    found = await ask_instances(asked, {} if endpoints is None else endpoints.metrics)
+    addresses = {url: url for url in urls} if endpoints is None else endpoints.http
+    found = await ask_instances(addresses, {} if endpoints is None else endpoints.metrics)
     figures = [[f"{each.figures[name]:g}" if name in each.figures else "" for name in FIGURES] for each in found]
     rows = [(each.name, "yes" if each.ready else "NO", *shown) for each, shown in zip(found, figures, strict=True)]
     reasons = [f"{each.name}: {reason}" for each in found for reason in each.reasons()]
@@ -85,14 +85,14 @@ async def ask_instances(urls: Mapping[str, str], metrics: Mapping[str, str]) -> 
     An instance that does not answer raises no error.
     """
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
-        asked = (_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items())
-        return list(await asyncio.gather(*asked))
+        requests = (_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items())
+        return list(await asyncio.gather(*requests))
 
 
 async def _ask(client: httpx.AsyncClient, name: str, url: str, *, metrics: str | None) -> InstanceStatus:
     try:
-        said = (await client.get(f"{url.rstrip('/')}/readyz")).json()
-        ready, checks = bool(said["ready"]), list(said["checks"])
+        answer = (await client.get(f"{url.rstrip('/')}/readyz")).json()
+        ready, checks = bool(answer["ready"]), list(answer["checks"])
         shown = "" if metrics is None else (await client.get(f"{metrics.rstrip('/')}/metrics")).text
         figures = _figures(shown)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -120,8 +120,8 @@ def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -
     directory
         A directory, as .json, instead of the last one published from the state directory.
     """
-    here = site(options)
-    found = find_difference(here.endpoints.kafka, wanted_manifest(here, directory))
+    current_site = site(options)
+    found = find_difference(current_site.endpoints.kafka, wanted_manifest(current_site, directory))
     return _difference(found, well=not found)
 
 
@@ -136,8 +136,8 @@ def apply_topics(*, directory: ExistingFile | None = None, options: Options = OP
     directory
         A directory, as .json, before its publication, so that its instances find their topics when it takes effect.
     """
-    here = site(options)
-    return _difference(apply_manifest(here.endpoints.kafka, wanted_manifest(here, directory)), well=True)
+    target = site(options)
+    return _difference(apply_manifest(target.endpoints.kafka, wanted_manifest(target, directory)), well=True)
 
 
 def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
@@ -209,8 +209,8 @@ class SchemaState:
         return "DIFFERS" if self.differing else "" if self.current else behind
 
     def as_json(self) -> dict[str, object]:
-        told = {"instance": self.instance, "at": self.at, "newest": self.heads}
-        return told | {"current": self.current, "differing": self.differing}
+        document = {"instance": self.instance, "at": self.at, "newest": self.heads}
+        return document | {"current": self.current, "differing": self.differing}
 
 
 @verb(db_app)

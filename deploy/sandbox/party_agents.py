@@ -292,8 +292,8 @@ class PartyAgent:
         page = await self.client.events(after=self._after, epoch=self._epoch, wait_s=wait_s)
         self._after = max([self._after, *(event.number for event in page.items)])
         # Only the events of the other side may change the work.
-        told = {f"{row.subject}.{row.name}" for row in CATALOG.acts_on(self.work.subject) if row.track is Track.OFFER}
-        return any(event.type in told for event in page.items)
+        types = {f"{row.subject}.{row.name}" for row in CATALOG.acts_on(self.work.subject) if row.track is Track.OFFER}
+        return any(event.type in types for event in page.items)
 
     def begin_anew(self) -> None:
         """Forget the position in the feed and all finished work."""

@@ -210,8 +210,8 @@ class _ScenarioRun:
         if filed:
             self.ids[deed.of], self.origins[deed.of] = UUID(str(answer.body["referral_id"])), deed.by
         self.names.update({name: str(each) for name, each in self.ids.items()})
-        told = dict.fromkeys(self._readers(deed), 0) if filed else before
-        for name, count in told.items() if answer.code is None else ():
+        counts = dict.fromkeys(self._readers(deed), 0) if filed else before
+        for name, count in counts.items() if answer.code is None else ():
             await self._until(lambda name=name, count=count: self._more(name, deed.of, count))  # type: ignore[misc]
         return None
 
@@ -255,9 +255,9 @@ class _ScenarioRun:
         async def there() -> bool:
             subject = await self._subject(step.at, step.of)
             entries = await self.stage.timeline(self.story.parties[step.at], subject)
-            told = sum(line(each, called).startswith(step.until) for each in entries)
+            count = sum(line(each, called).startswith(step.until) for each in entries)
             listed = await self.stage.listed(self.story.parties[step.at], subject) if step.listed else ()
-            return told >= step.count and (step.listed is None or step.listed in listed)
+            return count >= step.count and (step.listed is None or step.listed in listed)
 
         await self._until(there)
 
@@ -335,16 +335,16 @@ def line(entry: TimelineEntry, called: Mapping[str, str]) -> str:
 
     `called`: party → its name in the story.
     """
-    said = [entry.type]
+    parts = [entry.type]
     if entry.state is not None:
-        said.append(entry.state)
+        parts.append(entry.state)
     if entry.by is not None:
-        said.append(f"by {called.get(entry.by, entry.by)}")
-    return " ".join([*said, *_words(entry.said or {}, called)])
+        parts.append(f"by {called.get(entry.by, entry.by)}")
+    return " ".join([*parts, *_words(entry.said or {}, called)])
 
 
-def _words(said: Mapping[str, JsonValue], called: Mapping[str, str]) -> Iterator[str]:
-    for name, value in sorted(said.items()):
+def _words(details: Mapping[str, JsonValue], called: Mapping[str, str]) -> Iterator[str]:
+    for name, value in sorted(details.items()):
         match value:
             case list():
                 yield from (each for item in value if isinstance(item, dict) for each in _item(item, called))

@@ -58,8 +58,8 @@ def instance_settings(instance: str, options: Options) -> dict[str, str]:
     prefix = prefix_of(instance)
     if not _named(options) and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
         return {}
-    here = site(options)
-    given = environment(Installation(here.state), here.endpoints, instance)
+    current_site = site(options)
+    given = environment(Installation(current_site.state), current_site.endpoints, instance)
     return {name.removeprefix(prefix).lower(): value for name, value in given.items()}
 
 

@@ -86,11 +86,11 @@ class SiteSettings(BaseSettings):
 
         An instance may have any name; a variable of an unknown name is accepted if Kafka is set for that name too.
         """
-        there = inherited_environment()
+        variables = inherited_environment()
         known = {name.upper() for name in type(self).model_fields}
         known |= {f"CAUSEWAY_{name.upper()}{_URL}" for name in (*KINDS, *SAMPLE_INSTANCES)}
-        known |= {key.removesuffix(_KAFKA) + _URL for key in there if key.endswith(_KAFKA)}
-        for key in there:
+        known |= {key.removesuffix(_KAFKA) + _URL for key in variables if key.endswith(_KAFKA)}
+        for key in variables:
             ours = key.startswith(self.prefixes) or (key.startswith("CAUSEWAY_") and key.endswith(_URL))
             if ours and key not in known:
                 raise Refused("unknown_setting", "no setting has this name", field=key)

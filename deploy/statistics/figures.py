@@ -179,10 +179,10 @@ class Figures:
 
     def median_minutes(self, measure: Measure) -> int | None:
         """Return the lower median; None without values."""
-        met = self.minutes.get(measure, Counter())
-        half, seen = (met.total() + 1) // 2, 0
-        for minutes in sorted(met):
-            seen += met[minutes]
+        counts = self.minutes.get(measure, Counter())
+        half, seen = (counts.total() + 1) // 2, 0
+        for minutes in sorted(counts):
+            seen += counts[minutes]
             if seen >= half:
                 return minutes
         return None
@@ -192,8 +192,8 @@ class Figures:
         """Add up the measures of several parties, as if they were one."""
         total = cls()
         for figures in several:
-            for measure, met in figures.minutes.items():
-                total.minutes.setdefault(measure, Counter()).update(met)
+            for measure, counts in figures.minutes.items():
+                total.minutes.setdefault(measure, Counter()).update(counts)
                 total.origins.setdefault(measure, Counter()).update(figures.origins[measure])
         return total
 

@@ -92,12 +92,12 @@ async def publish_month(
     exercises
         Count only exercises. They are never counted with live traffic.
     """
-    asked = Month.read(month)
-    asked.require_over(SystemClock().now())
-    here = site(options)
-    figures = await read_figures(here.endpoints, asked, exercises=exercises)
-    directory = read_directory(document_in_force(here.state, "directory"))
-    files = files_of(asked, figures, directory, exercises=exercises)
+    period = Month.read(month)
+    period.require_over(SystemClock().now())
+    current_site = site(options)
+    figures = await read_figures(current_site.endpoints, period, exercises=exercises)
+    directory = read_directory(document_in_force(current_site.state, "directory"))
+    files = files_of(period, figures, directory, exercises=exercises)
     return _printed(publish(files, into))
 
 
@@ -233,7 +233,7 @@ def _table(kind: PartyKind, lines: Sequence[TableRow]) -> bytes:
 def _plotted(measure: Measure, lines: Sequence[TableRow]) -> Sequence[Bar]:
     named = [row.name or f"{len(row.parties)} others {row.country}".strip() for row, _ in lines]
     hours = [line.hours(measure) for line in lines]
-    return [Bar(name, float(said)) for name, said in zip(named, hours, strict=True) if said]
+    return [Bar(name, float(value)) for name, value in zip(named, hours, strict=True) if value]
 
 
 class CountryYear(NamedTuple):
