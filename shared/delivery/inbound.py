@@ -135,11 +135,11 @@ class PartyInbound:
 
     async def _list_lost(self, scope: Scope, peer: str, outcomes: Iterable[Outcome]) -> None:
         """Put acts on the operator's list if the peer lacks their subject and no state repeats them."""
-        told = [
+        states = [
             each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is WireRole.STATE
         ]
         acts: dict[TrackKey, set[UUID]] = {}
-        for named in told:
+        for named in states:
             if named.subject is not None and (once := list_told_once(named.acts)):
                 acts.setdefault(TrackKey(peer, TrackSide.OWN, named.subject), set()).update(once)
         rows = await load_tracks(self._driver, acts)
@@ -178,17 +178,17 @@ class PartyInbound:
 
     async def _hold_answers(self, scope: Scope, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Make an answer wait for an exception of its track: without that, the features would judge it for good."""
-        answers = {_track_of(each) for each in arrivals if each.named.role is WireRole.ANSWER}
-        tried = self._trying | {each.named.message_id for each in arrivals}
+        answers = {_track_of(arrival) for arrival in arrivals if arrival.named.role is WireRole.ANSWER}
+        tried = self._trying | {arrival.named.message_id for arrival in arrivals}
         kept: set[tuple[str, UUID] | None] = {*await _find_kept(scope, answers, without=tried)}
         held = []
-        for each in arrivals:
-            track = _track_of(each)
-            if each.received is None and kind_of(each.code) in OPEN:
+        for arrival in arrivals:
+            track = _track_of(arrival)
+            if arrival.received is None and kind_of(arrival.code) in OPEN:
                 kept.add(track)
-            elif each.named.role is WireRole.ANSWER and track in kept:
-                each = replace(each, received=None, code=ACT_AWAITED)
-            held.append(each)
+            elif arrival.named.role is WireRole.ANSWER and track in kept:
+                arrival = replace(arrival, received=None, code=ACT_AWAITED)
+            held.append(arrival)
         return held
 
     async def _await_edges(
@@ -250,8 +250,8 @@ class PartyInbound:
         return broken
 
     async def _note_reads(self, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
-        for each, outcome in pairs:
-            received = each.received
+        for arrival, outcome in pairs:
+            received = arrival.received
             if received is None or outcome.kind is not OutcomeKind.APPLIED:
                 continue
             if isinstance(received.clear, ReadsAnnouncedClear):

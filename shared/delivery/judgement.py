@@ -94,8 +94,8 @@ class Judgement:
 
     def forget(self, refused: Container[UUID]) -> None:
         """Forget messages that the features have refused. Later messages are judged again without them."""
-        for told in self._told.values():
-            told[:] = [each for each in told if each.message_id not in refused]
+        for sent in self._told.values():
+            sent[:] = [each for each in sent if each.message_id not in refused]
         self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
 
     def judge(self, each: Arrival) -> KnownOutcome | None:
@@ -129,26 +129,26 @@ class Judgement:
         first = self._acts_here.setdefault((key, acts), each.named.message_id)
         return None if first == each.named.message_id else KnownOutcome(like=first)
 
-    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeRevision) -> KnownOutcome | None:
+    def _find_edge(self, arrival: Arrival, key: TrackKey, edge: EdgeRevision) -> KnownOutcome | None:
         held = self._find_held(key, edge.edge_id)
         if held is not None:
             if held.content == edge.content:
                 return KnownOutcome()
             if edge.revision < held.revision:
-                acts = each.named.acts
+                acts = arrival.named.acts
                 is_before = bool(acts) and self._acts.get(key, frozenset()).issuperset(acts)
                 return KnownOutcome() if is_before else KnownOutcome(REVISION_NOT_ABOVE)
             if edge.revision == held.revision:
                 return KnownOutcome(REVISION_NOT_ABOVE, held.revision)
-        told = self._told.setdefault((key.subject, edge.edge_id), [])
-        for other in told:
+        sent = self._told.setdefault((key.subject, edge.edge_id), [])
+        for other in sent:
             if other.edge.content == edge.content:
-                return None if other.message_id == each.named.message_id else KnownOutcome(like=other.message_id)
-        if told and edge.revision <= told[-1].edge.revision:
-            last = told[-1]
+                return None if other.message_id == arrival.named.message_id else KnownOutcome(like=other.message_id)
+        if sent and edge.revision <= sent[-1].edge.revision:
+            last = sent[-1]
             is_same = edge.revision == last.edge.revision
             return KnownOutcome(REVISION_NOT_ABOVE, last.edge.revision if is_same else None, below=last.message_id)
-        told.append(_SentHere(each.named.message_id, edge))
+        sent.append(_SentHere(arrival.named.message_id, edge))
         return None
 
     def _find_held(self, key: TrackKey, edge_id: UUID) -> EdgeRevision | None:
@@ -160,15 +160,15 @@ class Judgement:
     def list_changes(self, pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
         """Return the changes that applied messages make to tracks: of each edge, the highest revision is held."""
         changes: dict[TrackKey, TrackChange] = {}
-        for each, outcome in pairs:
-            key, received, edge = each.key, each.received, each.edge
+        for arrival, outcome in pairs:
+            key, received, edge = arrival.key, arrival.received, arrival.edge
             if outcome.kind is not OutcomeKind.APPLIED or key is None or received is None:
                 continue
-            role = each.named.role
+            role = arrival.named.role
             parties = parties_of(role, received.sender, received.recipient)
             change = changes.setdefault(key, TrackChange(key, received.subject_id, *parties))
             change.is_withdrawn |= role is WireRole.WITHDRAWAL
-            change.acts |= dict.fromkeys(each.named.acts)
+            change.acts |= dict.fromkeys(arrival.named.acts)
             if edge is not None:
                 held = change.edges.get(edge.edge_id) or self._find_held(key, edge.edge_id)
                 if held is None or held.revision < edge.revision:

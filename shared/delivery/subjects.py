@@ -220,8 +220,8 @@ class PartySubjects:
         digests: list[DayDigest] = []
         day: date | None = None
         of_day: list[SubjectHolding] = []
-        async for each in self._list_open(side, peer):
-            held = holding_of(each)
+        async for row in self._list_open(side, peer):
+            held = holding_of(row)
             if held is None:
                 continue
             if (its_day := self.day_of(held.subject)) != day:

@@ -95,9 +95,9 @@ class UpkeepLoop:
         """Do the due work of each pair."""
         async with self.scopes.read() as tx:
             found = await tx.load_outgoing(None, lock=False)
-        asked = {row["peer"] for row in await self.database.fetch(ASKED, self.clock.now(), HOLDINGS_PAUSE)}
-        for peer in sorted({*found, *asked}):
-            if peer in asked or _needs_tending(found.get(peer)):
+        peers = {row["peer"] for row in await self.database.fetch(ASKED, self.clock.now(), HOLDINGS_PAUSE)}
+        for peer in sorted({*found, *peers}):
+            if peer in peers or _needs_tending(found.get(peer)):
                 await _report(self._tend_pair(peer), peer)
 
     async def _tend_pair(self, peer: str) -> None:

@@ -76,17 +76,17 @@ def written(notices: Sequence[ReportedNotice], *, since: date, until: date) -> b
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
     for row in rows_of(notices):
-        said = _WORDS["other_says"] if row.category == OTHER else ""
+        description = _WORDS["other_says"] if row.category == OTHER else ""
         known = row.cells()
         counted = [known.get(what, "") for what in _COUNTED]
         context = [_WORDS["context"].get(what, "") if what in known else "" for what in _COUNTED]
-        table.writerow([_WORDS["applies"], "", f"{since}/{until}", row.category, said, *counted, *context])
+        table.writerow([_WORDS["applies"], "", f"{since}/{until}", row.category, description, *counted, *context])
     return text.getvalue().encode()
 
 
 def _hours(notices: Sequence[ReportedNotice]) -> str:
-    met = sorted(each.minutes for each in notices if each.minutes is not None)
-    return f"{met[(len(met) - 1) // 2] / 60:.2f}" if met else ""
+    minutes = sorted(each.minutes for each in notices if each.minutes is not None)
+    return f"{minutes[(len(minutes) - 1) // 2] / 60:.2f}" if minutes else ""
 
 
 def _sum(numbers: Iterator[int]) -> str:

@@ -119,9 +119,9 @@ class RuntimeSettings(BaseSettings):
         first unknown one.
         """
         config = SettingsConfigDict(env_prefix=prefix_of(instance))
-        told: type[Self] = new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(model_config=config))
+        model: type[Self] = new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(model_config=config))
         try:
-            return told(**given)
+            return model(**given)
         except ValidationError as error:
             broken = [(prefix_of(instance) + str(one["loc"][0]).upper(), one["type"]) for one in error.errors()]
         # Raised outside the `except`, so that the error does not carry the given values.

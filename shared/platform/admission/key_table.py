@@ -151,10 +151,10 @@ async def _read_pages(connection: asyncpg.Connection) -> dict[bytes, KnownKey]:
     return found
 
 
-async def _answer(asked: Awaitable[Any]) -> Any:
+async def _answer(query: Awaitable[Any]) -> Any:
     """Wait for one answer of the server. Raises `TimeoutError` after `ANSWER_S_MAX` seconds."""
     async with asyncio.timeout(ANSWER_S_MAX):
-        return await asked
+        return await query
 
 
 def _known(row: asyncpg.Record) -> KnownKey:

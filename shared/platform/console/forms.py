@@ -249,11 +249,11 @@ def problems_of(error: Refused, inputs: Sequence[Input | FieldGroup] = ()) -> li
     The path is empty if the error concerns none of the inputs.
     """
     if isinstance(error, InvalidFields):
-        told = [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
+        problems = [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
     else:
-        told = [(_path(error.field or ""), refused_as(error.code, error.detail))]
+        problems = [(_path(error.field or ""), refused_as(error.code, error.detail))]
     known = labels_of(inputs)
-    return [(_nearest(path, known) if known else path, said) for path, said in told]
+    return [(_nearest(path, known) if known else path, text) for path, text in problems]
 
 
 def refused_as(code: str, detail: str) -> str:
@@ -285,23 +285,23 @@ def said_of(rule: str, expected: str | None) -> str:
 
 
 def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | FieldGroup]:
-    for name, asked in model.model_fields.items():
-        path, label = f"{under}{name}", asked.title or _LABELS.get(name) or written_code(name).capitalize()
-        kind, entry = _kind(asked.annotation)
-        required = asked.is_required()
+    for name, info in model.model_fields.items():
+        path, label = f"{under}{name}", info.title or _LABELS.get(name) or written_code(name).capitalize()
+        kind, entry = _kind(info.annotation)
+        required = info.is_required()
         if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
             yield from _rows(entry, path, label, rows=rows)
         elif isinstance(entry, type) and issubclass(entry, BaseModel):
             yield FieldGroup(path, label, tuple(_inputs(entry, f"{path}.", rows)))
         elif kind == "list":
             choices = _choices(entry)
-            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=asked.description or "")
+            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=info.description or "")
         else:
-            default = asked.default if isinstance(asked.default, Enum | int) and not required else ""
+            default = info.default if isinstance(info.default, Enum | int) and not required else ""
             value = str(default.value if isinstance(default, Enum) else default)
             # A field with a default value is not marked as optional.
             needed = required or bool(value)
-            yield Input(path, label, _widget(entry), needed, _choices(entry), value, asked.description or "")
+            yield Input(path, label, _widget(entry), needed, _choices(entry), value, info.description or "")
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[FieldGroup]:
@@ -315,13 +315,13 @@ def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int])
     for place, number in enumerate(rows if numbered else range(1, ROWS + 1)):
         inputs = tuple(_inputs(entry, f"{path}.{place}.", ()))
         shown = "Every item" if number == ALIKE else f"Item {number}" if numbered else f"{label} {number}"
-        asked = tuple(each for each in inputs if not (numbered and each.path.endswith(".n")))
+        columns = tuple(each for each in inputs if not (numbered and each.path.endswith(".n")))
         # No value is preselected in a row, so that an empty row says nothing about its item.
         blank = tuple(
             each._replace(required=False, value="" if each.kind == "select" else each.value)
             if isinstance(each, Input)
             else each
-            for each in asked
+            for each in columns
         )
         fixed = (
             (Input(f"{path}.{place}.n", "", "number", True, value=str(number)),) if numbered and number != ALIKE else ()
@@ -360,8 +360,8 @@ def _choices(entry: object) -> tuple[Choice, ...]:
 def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, JsonValue] | None:
     """Return the filled-in fields of a model; None if there are none."""
     found: dict[str, JsonValue] = {}
-    for name, asked in model.model_fields.items():
-        kind, entry = _kind(asked.annotation)
+    for name, info in model.model_fields.items():
+        kind, entry = _kind(info.annotation)
         value = _value(kind, entry, f"{under}{name}", form=form)
         if value is not None:
             found[name] = value
@@ -371,11 +371,11 @@ def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, JsonValue
 def _value(kind: str, entry: object, path: str, *, form: Form) -> JsonValue:
     if isinstance(entry, type) and issubclass(entry, BaseModel):
         return _read_rows(entry, path, form) if kind == "list" else _read(entry, f"{path}.", form)
-    said = [each.strip() for each in form.get(path, ()) if each.strip()]
+    texts = [each.strip() for each in form.get(path, ()) if each.strip()]
     if kind == "list":
-        lines = [line.strip() for each in said for line in each.splitlines() if line.strip()]
+        lines = [line.strip() for each in texts for line in each.splitlines() if line.strip()]
         return [_scalar(_widget(entry), line) for line in lines] or None
-    return _scalar(_widget(entry), said[0]) if said else None
+    return _scalar(_widget(entry), texts[0]) if texts else None
 
 
 def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[JsonValue] | None:
@@ -386,12 +386,12 @@ def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[JsonValue]
     return [each for each, ticked in found if each and (ticked or set(each) - {"n", "round"})] or None
 
 
-def _scalar(widget: str, said: str) -> JsonValue:
+def _scalar(widget: str, text: str) -> JsonValue:
     """Return the JSON value of a field. An invalid number stays text, and the model reports the error."""
-    if widget == "number" and re.fullmatch(r"-?[0-9]{1,18}", said):
-        return int(said)
+    if widget == "number" and re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
     if widget == "flag":
-        return said == "on"
-    if widget == "time" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", said):
-        return f"{said}:00Z" if len(said) == len("0000-00-00T00:00") else f"{said}Z"
-    return said
+        return text == "on"
+    if widget == "time" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", text):
+        return f"{text}:00Z" if len(text) == len("0000-00-00T00:00") else f"{text}Z"
+    return text

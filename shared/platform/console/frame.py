@@ -124,20 +124,20 @@ class Frame:
     def stream(self, path: str, handler: Handler) -> None:
         """Add a path that a page's script polls. It keeps no session alive, and checks the session again at the end."""
 
-        async def until_then(asked: PageInput) -> Response:
-            answer = await handler(asked)
-            now = await self._gate.sessions.identify(self._session(asked.request), seen=False)
+        async def until_then(request: PageInput) -> Response:
+            answer = await handler(request)
+            now = await self._gate.sessions.identify(self._session(request.request), seen=False)
             # The handler may have waited long, so the session and the role are checked again.
-            return answer if now is not None and now.identity == asked.identity else self.plain("stranger.html", 401)
+            return answer if now is not None and now.identity == request.identity else self.plain("stranger.html", 401)
 
         self._add(path, self._guarded(until_then, form=False, seen=False), "GET")
 
-    def unproven(self, asked: PageInput, to: str) -> Response | None:
+    def unproven(self, request: PageInput, to: str) -> Response | None:
         """Return a page that asks the person to sign in again and then leads to `to`; None after a recent sign-in."""
         try:
-            self._doorway.require_recent(asked)
+            self._doorway.require_recent(request)
         except Refused as error:
-            return self.page(asked, "prove.html", {"error": error, "to": to}, status=error.status)
+            return self.page(request, "prove.html", {"error": error, "to": to}, status=error.status)
         return None
 
     def closed(self) -> APIRouter:
@@ -148,20 +148,20 @@ class Frame:
         return self.router
 
     def page(
-        self, asked: PageInput, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
+        self, request: PageInput, name: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
     ) -> Response:
         """Render a page of the signed-in person with these views."""
-        rest = self._rest(asked.request)
+        rest = self._rest(request.request)
         common = {
             "rest": rest,
             "rest_due": rest is not None and rest.due(self._gate.clock.now()),
-            "asked": asked,
-            "identity": asked.identity,
-            "menu": [entry for entry in self._menu if asked.identity.role in entry.roles],
-            "keys": KEYS_OFF not in asked.request.cookies,
+            "asked": request,
+            "identity": request.identity,
+            "menu": [entry for entry in self._menu if request.identity.role in entry.roles],
+            "keys": KEYS_OFF not in request.request.cookies,
             "once": secrets.token_urlsafe(16),
         }
-        return self.plain(template, status, common | dict(views))
+        return self.plain(name, status, common | dict(views))
 
     def plain(self, template: str, status: int, views: Mapping[str, object] = MappingProxyType({})) -> Response:
         """Render a page with these views alone. Without views, every caller gets the same bytes."""
@@ -189,14 +189,14 @@ class Frame:
             identity = signed.identity
             note_principal(request.scope, Principal(identity.party, identity.actor))
             self._gate.charge(identity.party, announced_bytes(request))
-            asked = PageInput(request, identity, posted.csrf_of(session), {}, signed.authenticated_at, signed.name)
+            page_input = PageInput(request, identity, posted.csrf_of(session), {}, signed.authenticated_at, signed.name)
             if not form:
-                return await handler(asked)
+                return await handler(page_input)
             body = await posted.read_body(request)
             answering = handler if posted.is_of_session(body, session) else again
             if answering is None or (answering is again and not posted.is_of_person(body, identity.actor)):
                 raise posted.foreign()
-            return await answering(replace(asked, form=await posted.parse_form(body)))
+            return await answering(replace(page_input, form=await posted.parse_form(body)))
 
         return endpoint
 
@@ -248,27 +248,27 @@ class Frame:
         old = await self._gate.sessions.identify(session, seen=False)
         if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
-        asked = PageInput(request, old.identity, posted.csrf_of(session), {}, old.authenticated_at, old.name)
-        answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
+        page_input = PageInput(request, old.identity, posted.csrf_of(session), {}, old.authenticated_at, old.name)
+        answer = self.page(page_input, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
         oidc_login.put_arrival(answer, request, arrival)
         return answer
 
-    async def _switch(self, asked: PageInput) -> Response:
+    async def _switch(self, request: PageInput) -> Response:
         """End one of two sessions, as the person chose: the present one, or the new one.
 
         If another sign-in has replaced the new session since the page was shown, the page is shown again.
         """
-        arrival = oidc_login.read_arrival(asked.request)
-        if arrival is not None and asked.said("choice") == "switch":
-            is_shown = hmac.compare_digest(asked.said("arrival").encode(), posted.csrf_of(arrival.session).encode())
+        arrival = oidc_login.read_arrival(request.request)
+        if arrival is not None and request.said("choice") == "switch":
+            is_shown = hmac.compare_digest(request.said("arrival").encode(), posted.csrf_of(arrival.session).encode())
             if not is_shown or await self._gate.sessions.identify(arrival.session, seen=False) is None:
-                return await self._admit(asked.request, arrival)
-            await self._end(asked)
-            return self._entered(asked.request, arrival)
+                return await self._admit(request.request, arrival)
+            await self._end(request)
+            return self._entered(request.request, arrival)
         answer = turned_to(ROOT)
         if arrival is not None:
             await self._gate.sessions.end(arrival.session)
-            oidc_login.drop_arrival(answer, asked.request)
+            oidc_login.drop_arrival(answer, request.request)
         return answer
 
     def _entered(self, request: Request, arrival: PendingSession) -> Response:
@@ -277,30 +277,30 @@ class Frame:
         oidc_login.drop_arrival(answer, request)
         return answer
 
-    async def _home(self, asked: PageInput) -> Response:
-        first = next((entry.path for entry in self._menu if asked.identity.role in entry.roles), None)
-        return turned_to(first) if first else self.page(asked, "nothing_here.html", status=403)
+    async def _home(self, request: PageInput) -> Response:
+        first = next((entry.path for entry in self._menu if request.identity.role in entry.roles), None)
+        return turned_to(first) if first else self.page(request, "nothing_here.html", status=403)
 
-    async def _settings(self, asked: PageInput) -> Response:
-        return self.page(asked, "settings.html", {"choices": MINUTES, "name": asked.name})
+    async def _settings(self, request: PageInput) -> Response:
+        return self.page(request, "settings.html", {"choices": MINUTES, "name": request.name})
 
-    async def _set(self, asked: PageInput) -> Response:
-        answer = turned_to(f"{ROOT}/settings")
-        if "break" in asked.form:
-            self._keep_rest(answer, asked.request, BreakReminder.chosen(asked.said("break"), self._gate.clock.now()))
-        elif asked.said("keys") == "on":
-            answer.delete_cookie(KEYS_OFF, path="/")
+    async def _set(self, request: PageInput) -> Response:
+        reply = turned_to(f"{ROOT}/settings")
+        if "break" in request.form:
+            self._keep_rest(reply, request.request, BreakReminder.chosen(request.said("break"), self._gate.clock.now()))
+        elif request.said("keys") == "on":
+            reply.delete_cookie(KEYS_OFF, path="/")
         else:
-            oidc_login.put(answer, asked.request, KEYS_OFF, value="1", seconds=_YEAR_S)
-        return answer
+            oidc_login.put(reply, request.request, KEYS_OFF, value="1", seconds=_YEAR_S)
+        return reply
 
-    async def _break(self, asked: PageInput) -> Response:
-        return self.page(asked, "break.html")
+    async def _break(self, request: PageInput) -> Response:
+        return self.page(request, "break.html")
 
-    async def _go_on(self, asked: PageInput) -> Response:
+    async def _go_on(self, request: PageInput) -> Response:
         """Count the next reminder from the end of the break."""
-        answer, rest = turned_to(ROOT), self._rest(asked.request)
-        self._keep_rest(answer, asked.request, rest and replace(rest, since=self._gate.clock.now()))
+        answer, rest = turned_to(ROOT), self._rest(request.request)
+        self._keep_rest(answer, request.request, rest and replace(rest, since=self._gate.clock.now()))
         return answer
 
     def _rest(self, request: Request) -> BreakReminder | None:
@@ -315,14 +315,14 @@ class Frame:
     async def _shown(self, template: str, _: Request) -> Response:
         return self.plain(template, 200)
 
-    async def _left_for(self, page: str, asked: PageInput) -> Response:
+    async def _left_for(self, page: str, request: PageInput) -> Response:
         answer = turned_to(f"{ROOT}/{page}")
-        await self._end(asked)
-        oidc_login.drop(answer, asked.request, oidc_login.bound(asked.request, COOKIE))
+        await self._end(request)
+        oidc_login.drop(answer, request.request, oidc_login.bound(request.request, COOKIE))
         return answer
 
-    async def _end(self, asked: PageInput) -> None:
-        session = self._session(asked.request)
+    async def _end(self, request: PageInput) -> None:
+        session = self._session(request.request)
         assert session is not None
         await self._gate.sessions.end(session)
 

@@ -74,9 +74,9 @@ class BreakReminder:
         return None if found is None else cls(int(found[1]), datetime.fromtimestamp(int(found[2]), UTC))
 
     @classmethod
-    def chosen(cls, said: str, at: datetime) -> BreakReminder | None:
+    def chosen(cls, text: str, at: datetime) -> BreakReminder | None:
         """Return the reminder that a form chose; None for no reminder and for an invalid choice."""
-        return cls(int(said), at) if said in {str(each) for each in MINUTES if each} else None
+        return cls(int(text), at) if text in {str(each) for each in MINUTES if each} else None
 
     @property
     def kept(self) -> str:
@@ -243,8 +243,8 @@ class OidcLogin:
         party = request.path_params["party"]
         if not self._elsewhere.has(party):
             raise not_found()
-        asked = request.query_params
-        coming = LoginState.begin(party, to=asked.get("to", self._root), anew="anew" in asked, at=self._clock.now())
+        query = request.query_params
+        coming = LoginState.begin(party, to=query.get("to", self._root), anew="anew" in query, at=self._clock.now())
         address = read_address(request.scope)
         answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request), address=address), 303)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
@@ -254,10 +254,10 @@ class OidcLogin:
 
     async def back(self, request: Request) -> Response:
         """Begin a session for a person with a role, for the next request to enter. Show others their opaque name."""
-        said, name = dict(request.query_params), bound(request, COOKIE)
-        coming = LoginState.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
+        query, name = dict(request.query_params), bound(request, COOKIE)
+        coming = LoginState.read(request.cookies.get(name), state=query.get("state", ""), at=self._clock.now())
         address = read_address(request.scope)
-        proof = await self._elsewhere.prove(coming, said, back=self._back(request), address=address)
+        proof = await self._elsewhere.prove(coming, query, back=self._back(request), address=address)
         text = await self._sessions.begin(proof.person, authenticated_at=proof.authenticated_at)
         if await self._sessions.identify(text) is None:
             await self._sessions.end(text)
@@ -269,14 +269,14 @@ class OidcLogin:
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer
 
-    def require_recent(self, asked: PageInput) -> None:
+    def require_recent(self, request: PageInput) -> None:
         """Check that the person signed in at their provider a short time ago. Raises `Refused("proof_too_old")`.
 
         A person of a party without a provider signed in by a link and always passes.
         """
-        if not self._elsewhere.has(asked.identity.party):
+        if not self._elsewhere.has(request.identity.party):
             return
-        now, authenticated_at = self._clock.now(), asked.authenticated_at
+        now, authenticated_at = self._clock.now(), request.authenticated_at
         if authenticated_at is None or not -_AHEAD <= now - authenticated_at <= timedelta(minutes=RECENT_MINUTES):
             raise Refused("proof_too_old", "sign in again, then open the record", status=403)
 

@@ -140,8 +140,8 @@ class WebhookDispatcher:
     async def _leave(self, one: DueHook) -> None:
         """Send nothing to a suspended party, and check again later. The log states it once, at the next event."""
         read, at = await self._leases.events(one, 1), self._clock.now()
-        said = await self._leases.newest_code(one) == SUSPENDED
-        waits = [] if said else read.events
+        is_suspended = await self._leases.newest_code(one) == SUSPENDED
+        waits = [] if is_suspended else read.events
         lines = [
             Attempt(message_id_of(read.epoch, each.number), each.number, 0, at, SUSPENDED, None, 0) for each in waits
         ]

@@ -206,11 +206,11 @@ class WebhookEndpoints:
         return row
 
     def _endpoint(self, row: asyncpg.Record) -> WebhookEndpoint:
-        said: dict[str, Any] = dict(row)
-        safe = HookKey.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
-        both_until = said.pop("previous_secret_until")
-        named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
-        return WebhookEndpoint(**(said | named))
+        data: dict[str, Any] = dict(row)
+        key = HookKey.opened(data["webhook_id"], self._party, data.pop("wrapped_key"), kek=self._kek)
+        both_until = data.pop("previous_secret_until")
+        named = {"url": key.reveal("url", data["url"]), "state": WebhookState(data["state"]), "both_until": both_until}
+        return WebhookEndpoint(**(data | named))
 
 
 def _check_number(after: int | None, last: int, *, field: str) -> None:

@@ -153,9 +153,9 @@ class FeedListener:
     async def _tell_others(self) -> None:
         while self._untold:
             await asyncio.sleep(TELL_PAUSE_S)
-            told, self._untold = self._untold, {}
+            ends, self._untold = self._untold, {}
             with suppress(Unavailable, asyncpg.PostgresError):
-                await self._database.fetch(_TELL, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in told.items()])
+                await self._database.fetch(_TELL, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in ends.items()])
 
     async def _listen(self) -> None:
         async with self._database.own_connection() as connection:
@@ -167,9 +167,9 @@ class FeedListener:
             self._database.changes.hears_others = True
             await lost.wait()
 
-    def _heard(self, *told: Any) -> None:
+    def _heard(self, *arguments: Any) -> None:
         """Handle a notification. Only the last of its arguments is used: the payload."""
-        party, _, last = str(told[-1]).rpartition(" ")
+        party, _, last = str(arguments[-1]).rpartition(" ")
         self._wake(party, int(last))
         self._database.changes.note()
 
@@ -254,8 +254,8 @@ async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     """Number these acts and add them to the journal. Locks the feed rows of their parties until the commit."""
     if not acts:
         return
-    said = [{"state": each.state, "by": each.by} for each in acts]
-    details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
+    states = [{"state": each.state, "by": each.by} for each in acts]
+    details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in states]
     columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
     driver.numbered.update(await driver.fetch(*join(take_parts(driver), _NUMBER, *columns, details)))
 

@@ -109,9 +109,9 @@ class Erasures:
         """
         async with database.transaction() as session:
             place = JournalEnd(*await session.driver.fetchrow(_PLACE))
-            said, end = await asyncio.to_thread(self._journal.after, place)
+            lines, end = await asyncio.to_thread(self._journal.after, place)
             for kind, statement in self._again.items():
-                of_kind = [each for each in said if each.kind == kind]
+                of_kind = [each for each in lines if each.kind == kind]
                 for start in range(0, len(of_kind), _AT_ONCE):
                     part = of_kind[start : start + _AT_ONCE]
                     subjects, parties = [each.subject for each in part], [each.party for each in part]
@@ -122,7 +122,7 @@ class Erasures:
                     gather(session.driver, _forgotten(part))
             if end != place:
                 await session.driver.execute(_MOVE, *end)
-        return len(said)
+        return len(lines)
 
 
 def _forgotten(lines: Sequence[Line]) -> list[ErasureNote]:
@@ -211,7 +211,7 @@ class Journal:
         with self._locked() as file:
             return self._end(file)
 
-    def append(self, said: Sequence[Line], at: datetime) -> tuple[JournalEnd, JournalEnd]:
+    def append(self, entries: Sequence[Line], at: datetime) -> tuple[JournalEnd, JournalEnd]:
         """Add lines and write them to disk; return the places before and after them.
 
         Raises `OSError`, and `Refused("erasure_journal_altered")` if the last line is invalid.
@@ -219,7 +219,7 @@ class Journal:
         with self._locked() as file:
             before = self._end(file)
             place, lines = before, list[bytes]()
-            for each in said:
+            for each in entries:
                 place, line = _written(place, each, at)
                 lines.append(line)
             file.seek(0, os.SEEK_END)
@@ -236,15 +236,15 @@ class Journal:
         """
         found, end = dict[ErasedRecord | AccessEnd, None](), BEGINNING
         with self._locked() as file:
-            for end, said in _read(file):
+            for end, line in _read(file):
                 if end.lines == place.lines and end.digest != place.digest:
                     raise _altered()
                 if end.lines <= place.lines:
                     continue
-                if isinstance(said, KeptRecord):
-                    found.pop(ErasedRecord(*said), None)
+                if isinstance(line, KeptRecord):
+                    found.pop(ErasedRecord(*line), None)
                 else:
-                    found[said] = None
+                    found[line] = None
         if end.lines < place.lines:
             raise Refused("erasure_journal_lost", "it ends before the place that this database stores: restore it")
         return list(found), end
@@ -290,33 +290,33 @@ def _cut_incomplete_line(file: BinaryIO) -> None:
 def _written(before: JournalEnd, line: Line, at: datetime) -> tuple[JournalEnd, bytes]:
     fate = next(fate for fate, of in _FATES.items() if isinstance(line, of))
     values = (before.lines + 1, rfc3339(at), fate, line.kind, str(line.subject), line.party)
-    said = dict(zip(_FIELDS, values, strict=True))
-    place = JournalEnd(before.lines + 1, _digest(before.digest, said))
-    return place, json.dumps(said | {"digest": place.digest}, separators=(",", ":")).encode() + b"\n"
+    fields = dict(zip(_FIELDS, values, strict=True))
+    place = JournalEnd(before.lines + 1, _digest(before.digest, fields))
+    return place, json.dumps(fields | {"digest": place.digest}, separators=(",", ":")).encode() + b"\n"
 
 
 def _read(file: BinaryIO) -> Iterator[tuple[JournalEnd, Line]]:
     before = BEGINNING
     for line in file:
         place = _place(line)
-        said = json.loads(line)
-        covered = {name: said.get(name) for name in _FIELDS}
+        fields = json.loads(line)
+        covered = {name: fields.get(name) for name in _FIELDS}
         if place != (before.lines + 1, _digest(before.digest, covered)):
             raise _altered()
-        yield place, _FATES[said["fate"]](said["kind"], UUID(said["subject"]), said["party"])
+        yield place, _FATES[fields["fate"]](fields["kind"], UUID(fields["subject"]), fields["party"])
         before = place
 
 
 def _place(line: bytes) -> JournalEnd:
     try:
-        said = json.loads(line)
-        return JournalEnd(int(said["n"]), str(said["digest"]))
+        fields = json.loads(line)
+        return JournalEnd(int(fields["n"]), str(fields["digest"]))
     except (ValueError, KeyError, TypeError):
         raise _altered() from None
 
 
-def _digest(before: str, said: dict[str, object]) -> str:
-    return sha256(f"{before}\n{json.dumps(said, separators=(',', ':'))}".encode()).hexdigest()
+def _digest(before: str, fields: dict[str, object]) -> str:
+    return sha256(f"{before}\n{json.dumps(fields, separators=(',', ':'))}".encode()).hexdigest()
 
 
 def _altered() -> Refused:

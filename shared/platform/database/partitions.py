@@ -52,9 +52,9 @@ async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
     """Create the partitions of this month and the next ones, and return the names of the new ones. It is idempotent."""
     made = []
     for table in await partitioned_tables(owner):
-        there = set(await _partitions(owner, table.name))
+        existing = set(await _partitions(owner, table.name))
         for month in _months(now.date(), MONTHS_AHEAD + 1):
-            if (name := _name(table.name, month)) not in there:
+            if (name := _name(table.name, month)) not in existing:
                 await _make(owner, table, month)
                 made.append(name)
     return made

@@ -99,11 +99,11 @@ _Read = dict[str, Any] | Refused
 def body_hash(route: str, body: bytes) -> bytes:
     """Return the SHA-256 of a request's path and its normalised JSON, or its bytes if they are not JSON."""
     try:
-        said = _SPELT(json.loads(body)).encode()
+        canonical = _SPELT(json.loads(body)).encode()
     except (ValueError, RecursionError):
-        said = body
+        canonical = body
     same = RequestFingerprint(route)
-    same.add(said)
+    same.add(canonical)
     return same.value()
 
 
@@ -124,8 +124,8 @@ class RequestFingerprint:
     def add_item(self, read: _Read, raw: bytes) -> None:
         self.add(raw if isinstance(read, Refused) else _SPELT(read).encode())
 
-    def add(self, said: bytes) -> None:
-        self._hash.update(b"\n" + said)
+    def add(self, part: bytes) -> None:
+        self._hash.update(b"\n" + part)
 
     def value(self) -> bytes:
         return self._hash.digest()

@@ -151,5 +151,5 @@ def _line(prefix: str, name: str, takes: type[Contract] | None, *, named: str) -
     fields: Any = {named: Uuid, "act": Literal[name]}
     # The cast is for the type checker: only the members of `BatchLine` are used here.
     bases = (BatchLine,) if takes is None else (BatchLine, cast("type[BatchLine]", takes))
-    said = "An act without fields of its own." if takes is None else takes.__doc__
-    return create_model(f"{prefix}{called}Line", __base__=bases, __doc__=said, **fields)
+    description = "An act without fields of its own." if takes is None else takes.__doc__
+    return create_model(f"{prefix}{called}Line", __base__=bases, __doc__=description, **fields)

@@ -157,8 +157,8 @@ class RequestFrame:
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS and (connection := scope.get(CONNECTION)) is not None:
                     connection.protocol.rest()
-                said = {name for name, _ in message["headers"]}
-                ours = (each for each in SECURITY_HEADERS if each[0] not in said)
+                names = {name for name, _ in message["headers"]}
+                ours = (each for each in SECURITY_HEADERS if each[0] not in names)
                 message["headers"] = [*message["headers"], *ours, (b"request-id", request_id.encode())]
             await send(message)
 

@@ -62,12 +62,12 @@ def names(route: APIRoute) -> frozenset[str]:
 
 
 def _of(dependant: Dependant) -> Iterator[str]:
-    for each in dependant.query_params:
-        model = each.field_info.annotation
+    for parameter in dependant.query_params:
+        model = parameter.field_info.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
             yield from model.model_fields
         else:
-            yield each.alias
+            yield parameter.alias
     for below in dependant.dependencies:
         yield from _of(below)
 
@@ -279,13 +279,13 @@ def whoami_router(identified: Callable[[Request], Awaitable[Identity]]) -> APIRo
     async def whoami(identity: Identity = who) -> Response:
         """Show the party and roles of this key, and the scope of an auditor. Every valid key may use this path."""
         scope = None if identity.scope is None else ShownScope(**identity.scope._asdict())
-        asked = KeyHolder(
+        holder = KeyHolder(
             party=identity.party,
             kind=PartyKind(identity.kind),
             roles=(identity.role,),
             exercise=identity.exercise,
             scope=scope,
         )
-        return Response(asked.model_dump_json(exclude_none=True), media_type="application/json")
+        return Response(holder.model_dump_json(exclude_none=True), media_type="application/json")
 
     return router

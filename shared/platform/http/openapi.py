@@ -62,8 +62,8 @@ def shows(
     if conflict is not None:
         meaning = _WORDS["refusals"]["409"][0] if conflict is Problem else _meaning(conflict)
         responses[409] = {"model": conflict, "description": meaning}
-    said = {"response_model": answer, "response_description": _meaning(answer)}
-    return said | {"responses": responses, "openapi_extra": extra}
+    arguments = {"response_model": answer, "response_description": _meaning(answer)}
+    return arguments | {"responses": responses, "openapi_extra": extra}
 
 
 def does(
@@ -78,10 +78,10 @@ def does(
 
     `location`: the answer names a new resource.
     """
-    said = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY], conflict=conflict) | {"status_code": status}
+    arguments = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY], conflict=conflict) | {"status_code": status}
     if location:
-        said["responses"][status] = {"headers": _refs("Location")}
-    return said
+        arguments["responses"][status] = {"headers": _refs("Location")}
+    return arguments
 
 
 def document(app: FastAPI) -> Described:
@@ -93,15 +93,15 @@ def document(app: FastAPI) -> Described:
             for name, schema in operation.pop(_BODIES, {}).items():
                 if components["schemas"].setdefault(name, schema) != schema:
                     raise Defect("schema_name_taken", "two models of one interface have the same name")
-            for status, said in operation["responses"].items():
-                said["headers"] = said.get("headers", {}) | _refs("Request-Id")
+            for status, response in operation["responses"].items():
+                response["headers"] = response.get("headers", {}) | _refs("Request-Id")
                 if status >= "4":
-                    (of_problem,) = said["content"].values()
-                    said["content"] = {PROBLEM_JSON: of_problem}
+                    (of_problem,) = response["content"].values()
+                    response["content"] = {PROBLEM_JSON: of_problem}
             operation["responses"] |= {
                 status: {"$ref": f"#/components/responses/{status}"} for status in _refusals(path, operation)
             }
-    refusals = {status: _refused(*said) for status, said in _WORDS["refusals"].items() if status != "409"}
+    refusals = {status: _refused(*response) for status, response in _WORDS["refusals"].items() if status != "409"}
     keys = {"key": {"type": "http", "scheme": "bearer"}}
     components |= {"headers": _WORDS["headers"], "responses": refusals, "securitySchemes": keys}
     return found | {"security": [{"key": []}]}
@@ -135,9 +135,9 @@ def _encode(app: FastAPI) -> tuple[bytes, str]:
 
 def _refusals(path: str, operation: Described) -> list[str]:
     """Return the error statuses that the edge may answer, from the operation's parameters and body."""
-    asked, takes = operation.get("parameters", ()), "requestBody" in operation
-    reads = takes or IDEMPOTENCY_KEY in asked
-    possible = ["400"] * bool(asked) + ["401", "403"] + ["404"] * ("{" in path)
+    parameters, takes = operation.get("parameters", ()), "requestBody" in operation
+    reads = takes or IDEMPOTENCY_KEY in parameters
+    possible = ["400"] * bool(parameters) + ["401", "403"] + ["404"] * ("{" in path)
     return possible + ["408", "413", "422"] * reads + ["415"] * takes + ["429", "503", "default"]
 
 

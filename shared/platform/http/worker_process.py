@@ -102,23 +102,23 @@ def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes
     """Answer questions from standard input until it ends. This is the main loop of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one; an interrupt does not
     os.nice(NICENESS)
-    asked, told = sys.stdin.buffer, sys.stdout.buffer
-    while head := asked.read(_HEAD.size):
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while head := requests.read(_HEAD.size):
         kind, length = _HEAD.unpack(head)
-        frame = asked.read(length)
+        frame = requests.read(length)
         if kind == _LEARN:
             name, _, spelt = frame.partition(b"\n")
             learn(name.decode(), spelt)
             continue
         try:
-            _tell(told, _ANSWER, answer(frame))
+            _tell(answers, _ANSWER, answer(frame))
         except Exception as error:  # a defect, reported by name only, because its text may quote the question
-            _tell(told, _FAILED, type(error).__name__.encode())
+            _tell(answers, _FAILED, type(error).__name__.encode())
 
 
-def _tell(told: BinaryIO, kind: bytes, frame: bytes) -> None:
-    told.write(_HEAD.pack(kind, len(frame)) + frame)
-    told.flush()
+def _tell(stream: BinaryIO, kind: bytes, frame: bytes) -> None:
+    stream.write(_HEAD.pack(kind, len(frame)) + frame)
+    stream.flush()
 
 
 def _write(process: asyncio.subprocess.Process, kind: bytes, frame: bytes) -> None:

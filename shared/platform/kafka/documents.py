@@ -63,8 +63,8 @@ class BeatMonitor:
 
     def age_s(self) -> float:
         """Return the seconds since the newest heartbeat, or since the start of this process before the first."""
-        heard = self._since if self._newest is None else self._newest.at
-        return max(0.0, (self._clock.now() - heard).total_seconds())
+        newest_at = self._since if self._newest is None else self._newest.at
+        return max(0.0, (self._clock.now() - newest_at).total_seconds())
 
     def reason(self) -> str:
         """Return `beat_late`, `documents_behind` or `documents_differ` if the documents cannot be trusted, else "".
@@ -83,10 +83,10 @@ class BeatMonitor:
         if self.age_s() > BEAT_TOLERANCE.total_seconds():
             return "beat_late"
         pairs = ((named.directory, directory), (named.policy, policy))
-        if any(version > here.edition.version for (version, _), here in pairs):
+        if any(version > ours.edition.version for (version, _), ours in pairs):
             return "documents_behind"
         differ = any(
-            version == here.edition.version and named_digest != here.digest for (version, named_digest), here in pairs
+            version == ours.edition.version and named_digest != ours.digest for (version, named_digest), ours in pairs
         )
         return "documents_differ" if differ else ""
 

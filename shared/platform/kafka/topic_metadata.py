@@ -164,9 +164,9 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
-        asked: list[tuple[int, int, str, dict[str, object]]] | None
-        asked = None if self._topics is None else [(0, 0, topic, {}) for topic in self._topics]
-        return request_struct_class(asked, False, False, {})
+        requested: list[tuple[int, int, str, dict[str, object]]] | None
+        requested = None if self._topics is None else [(0, 0, topic, {}) for topic in self._topics]
+        return request_struct_class(requested, False, False, {})
 
 
 #: The time for retries of a partition without a leader, or with another leader than described.
@@ -220,8 +220,8 @@ async def _offsets(
         for number, leader in zip(each.partitions, each.leaders, strict=True):
             by_leader.setdefault(leader.broker, {}).setdefault(topic, []).append((number, which))
     found: dict[Coordinate, int] = {}
-    for broker, asked in by_leader.items():
-        answer = await client.send(broker, OffsetRequest(_NO_REPLICA, _READ_UNCOMMITTED, list(asked.items())))
+    for broker, wanted in by_leader.items():
+        answer = await client.send(broker, OffsetRequest(_NO_REPLICA, _READ_UNCOMMITTED, list(wanted.items())))
         for topic, partitions in answer.topics:
             for number, error_code, _, offset, *_ in partitions:
                 if error_code:

@@ -123,17 +123,17 @@ class Provider:
         if self._places is not None and now - self._places.read_at < BELIEVED:
             return self._places
         issuer = self.client.issuer
-        said = await wire.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
+        answer = await wire.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
         try:
             names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-            authorization, token, keys = (checked_address(str(said[name])) for name in names)
+            authorization, token, keys = (checked_address(str(answer[name])) for name in names)
         except (KeyError, ValueError):
             raise _wrong_provider() from None
         # A remote provider may not name an address on this machine, to which it could direct requests.
-        here = is_here(issuer)
-        if said.get("issuer") != issuer or not (here or not any(map(is_here, (authorization, token, keys)))):
+        is_local = is_here(issuer)
+        if answer.get("issuer") != issuer or not (is_local or not any(map(is_here, (authorization, token, keys)))):
             raise _wrong_provider()
-        named = said.get("authorization_response_iss_parameter_supported") is True
+        named = answer.get("authorization_response_iss_parameter_supported") is True
         self._places = ProviderEndpoints(authorization, token, keys, named, now)
         return self._places
 
@@ -164,9 +164,9 @@ class Provider:
         now = self.clock.now()
         believed = KEYS_AGAIN if again else BELIEVED
         if self._keys is None or now - self._keys[0] > believed:
-            said = await wire.get((await self.places()).keys)
+            answer = await wire.get((await self.places()).keys)
             try:
-                self._keys = now, KeySet.import_key_set(dict(said))  # type: ignore[arg-type]
+                self._keys = now, KeySet.import_key_set(dict(answer))  # type: ignore[arg-type]
             except (JoseError, ValueError, KeyError, TypeError):
                 raise _wrong_provider() from None
         return self._keys[1]
@@ -223,8 +223,8 @@ class Providers:
             "code_verifier": coming.verifier,
             "client_id": client.client_id,
         }
-        said = await wire.post(places.token, form, auth=_auth(client))
-        token = None if said is None else said.get("id_token")
+        token_response = await wire.post(places.token, form, auth=_auth(client))
+        token = None if token_response is None else token_response.get("id_token")
         if not isinstance(token, str):
             raise refused()
         claims = await provider.claims(token, coming)
@@ -249,12 +249,12 @@ def _auth(client: OidcClient) -> tuple[str, str] | None:
 
 def _proven_at(client: OidcClient, claims: JsonView, coming: LoginState) -> datetime | None:
     """Return the time of authentication. With a required `acr`, an authentication with another one does not count."""
-    said = claims.get("auth_time")
+    claim = claims.get("auth_time")
     if client.acr is not None and claims.get("acr") != client.acr:
-        said = None
-    if said is None and coming.anew:
+        claim = None
+    if claim is None and coming.anew:
         raise refused()
-    return None if said is None else datetime.fromtimestamp(float(said), UTC)
+    return None if claim is None else datetime.fromtimestamp(float(claim), UTC)
 
 
 def refused() -> Refused:

@@ -106,21 +106,21 @@ def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -
     They include their steps. No earlier edge has one of their names, so these steps belong to no other row.
     """
     noted: list[_StepCalls] = driver.late.get(LateRow.STEPS, [])
-    named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
+    named, taken = _by_name(step for note in noted for step in note.steps), dict[tuple[UUID, str], Deadline]()
     law_at = find_law(driver)
-    for at, each in enumerate(noted):
+    for at, note in enumerate(noted):
         rest = []
-        for edge in each.begun:
+        for edge in note.begun:
             key = (edge.edge_id, edge.party)
             if key not in keys or key in taken:
                 rest.append(edge)
                 continue
             row = new_rows([edge], law_at)[0]
             taken[key] = add_steps(row, _of(row, named), law_at) if named else row
-        noted[at] = each._replace(begun=rest)
-    if not any(each.begun for each in noted):
+        noted[at] = note._replace(begun=rest)
+    if not any(note.begun for note in noted):
         names = {name for row in taken.values() for name in _names(row)}
-        noted[:] = [each._replace(steps=[step for step in each.steps if _name(step) not in names]) for each in noted]
+        noted[:] = [note._replace(steps=[step for step in note.steps if _name(step) not in names]) for note in noted]
     return taken
 
 
