@@ -54,23 +54,23 @@ class Amendment(BaseModel):
     incident_flags: tuple[codes.IncidentFlag, ...] = ()
 
 
-def amended(stands: CurrentReferral, said: dict[str, JsonValue]) -> ReferralSubmission:
+def amended(current: CurrentReferral, values: dict[str, JsonValue]) -> ReferralSubmission:
     """Return the current record with the changes of the form. Raises `Refused`: `item_unknown`, `nothing_amended`."""
-    if not set(said) - {"location_kind"}:
+    if not set(values) - {"location_kind"}:
         raise Refused("nothing_amended", "fill in at least one field", field="/form")
-    body: dict[str, JsonValue] = from_json(stands.content)
+    body: dict[str, JsonValue] = from_json(current.content)
     items: list[dict[str, JsonValue]] = body["items"]  # type: ignore[assignment]
-    left_out = _numbers(said, "leave_out", items)
-    of_items = _numbers(said, "of_items", items) or {each["n"] for each in items}
-    shared = shared_of(said)
+    left_out = _numbers(values, "leave_out", items)
+    of_items = _numbers(values, "of_items", items) or {each["n"] for each in items}
+    shared = shared_of(values)
     kept = [_submitted(each, shared if each["n"] in of_items else {}) for each in items if each["n"] not in left_out]
-    kind, lines = said.get("location_kind") or codes.LocatorKind.URL.value, said.get("locations")
+    kind, lines = values.get("location_kind") or codes.LocatorKind.URL.value, values.get("locations")
     for each in lines if isinstance(lines, list) else []:
         alike: dict[str, JsonValue] = {name: kept[0][name] for name in _OF_ITEMS if kept and name in kept[0]}
         kept.append(item_of(kind, each, {**alike, **shared}))
-    body |= content_of(said, level=_level(body))
+    body |= content_of(values, level=_level(body))
     # Converted to JSON values, as in every posted body.
-    body |= {"items": from_json(to_json(kept)), "external_ref": stands.external_ref, "exercise": stands.exercise}
+    body |= {"items": from_json(to_json(kept)), "external_ref": current.external_ref, "exercise": current.exercise}
     return read_model(ReferralSubmission, body)
 
 
@@ -82,9 +82,9 @@ def _submitted(item: dict[str, JsonValue], shared: dict[str, JsonValue]) -> dict
     return {name: value for name, value in item.items() if name != "n"} | bare | shared
 
 
-def _numbers(said: dict[str, JsonValue], name: str, items: Sequence[dict[str, JsonValue]]) -> set[JsonValue]:
-    told = said.get(name)
-    wanted = set(told if isinstance(told, list) else [])
+def _numbers(values: dict[str, JsonValue], name: str, items: Sequence[dict[str, JsonValue]]) -> set[JsonValue]:
+    chosen = values.get(name)
+    wanted = set(chosen if isinstance(chosen, list) else [])
     if wanted - {each["n"] for each in items}:
         raise Refused("item_unknown", "the referral has no such item", field=f"/{name}")
     return wanted

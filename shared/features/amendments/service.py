@@ -85,8 +85,8 @@ async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealR
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at, amendments = acting.directory(), acting.at, PostgresAmendments(acting.referrals.driver, acting.kek)
     await tell_opened(referral_id, opened, amendments, exercise=filed.exercise, directory=directory, at=at)
-    said = await amendments.said(referral_id)
-    return compared([(f"revision {each.revision}", from_json(each.content)) for each in said])
+    revisions = await amendments.said(referral_id)
+    return compared([(f"revision {each.revision}", from_json(each.content)) for each in revisions])
 
 
 async def find_amendable(referral_id: UUID, act: Act, acting: Actor) -> AmendableReferral:
@@ -230,8 +230,8 @@ async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], act
     store = PostgresAmendments(acting.referrals.driver, acting.kek)
     filed = StoredReferral(found.state, found.exercise, found.traceparent)
     sender = TombstoneSender(found.party, WithdrawalReason.OTHER, acting.documents().directory, acting.at)
-    there = await sender.tell(found.referral_id, await store.told(edges), filed, store=store)
-    await store.take_back(edges, there)
+    withdrawals = await sender.tell(found.referral_id, await store.told(edges), filed, store=store)
+    await store.take_back(edges, withdrawals)
 
 
 def _before(content: bytes) -> Revision:

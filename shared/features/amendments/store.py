@@ -126,9 +126,9 @@ class PostgresAmendments(RecordStore):
         row = await self._driver.fetchrow(_DISOWNED, referral_id, notice_id)
         if row is None:
             return None
-        said = ItemLog.kept(row["answer_detail"] or {})
-        asked = set(row["items"]) - set(row["dropped_items"] or ())
-        return WrongProvider(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
+        answers = ItemLog.kept(row["answer_detail"] or {})
+        sent = set(row["items"]) - set(row["dropped_items"] or ())
+        return WrongProvider(row["recipient"], {each.n: each.suggested for each in answers.disowned if each.n in sent})
 
     async def amend(
         self, found: AmendableReferral, amended: AmendmentResult, *, numbered: int, cause: AmendmentCause, at: datetime
@@ -140,7 +140,7 @@ class PostgresAmendments(RecordStore):
         before = revision_place(found.referral_id, found.revision, found.party)
         assert found.content is not None
         await self._driver.execute(_KEEP, found.referral_id, protect(compress(found.content), key, before))
-        stands = _AMEND.bind(
+        arguments = _AMEND.bind(
             referral_id=found.referral_id,
             state=again.disposition,
             content=protect(compress(amended.content), key, place),
@@ -152,7 +152,7 @@ class PostgresAmendments(RecordStore):
             at=at,
             reason=again.work_reason.value if again.work_reason else None,
         )
-        await self._driver.execute(*stands)
+        await self._driver.execute(*arguments)
         replaced = {each.known.edge_id for each in amended.replaced}
         outdated = {each.known.edge_id for each in amended.outdated}
         await PostgresEdges(self._driver, self._kek).replace(replaced, outdated, [again])
@@ -170,9 +170,9 @@ class PostgresAmendments(RecordStore):
         )
         return [Addressee(**dict(row)) for row in rows]
 
-    async def take_back(self, taken_back: Sequence[CurrentEdge], by: Sequence[tuple[UUID, Addressee]]) -> None:
+    async def take_back(self, taken_back: Sequence[CurrentEdge], withdrawals: Sequence[tuple[UUID, Addressee]]) -> None:
         """Mark these edges as withdrawn by these messages."""
-        ids = {(told.recipient, told.notice_id): message_id for message_id, told in by}
+        ids = {(addressee.recipient, addressee.notice_id): message_id for message_id, addressee in withdrawals}
         await self._driver.execute(_TAKE_BACK, [each.known.edge_id for each in taken_back])
         marked = {
             each.known.edge_id: ids[each.recipient, each.known.notice_id]
@@ -224,7 +224,7 @@ def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
 
 
 def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> RevisionContent:
-    wrapped, stands = places(referral_id, row["party"])
-    place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
+    wrapped, content_place = places(referral_id, row["party"])
+    place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else content_place
     content = reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place)
     return RevisionContent(row["revision"], decompress(content))

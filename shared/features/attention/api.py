@@ -125,6 +125,6 @@ def _waits(edge: OverdueEdge, received: Subject) -> AttentionRow:
     kind = Subject.PRESERVATION if edge.is_preservation else kind
     latest = edge.latest
     mend = owed_act(kind, latest.due) if latest.owed_by == latest.party else Remedy.CALL
-    told = {"id": latest.edge_id, "since": edge.since, "subject": latest.subject, "party": latest.counterpart}
-    waits = waits_of(told | {"clock": latest.clock}, OVERDUE, kind=kind, mend=mend)
+    columns = {"id": latest.edge_id, "since": edge.since, "subject": latest.subject, "party": latest.counterpart}
+    waits = waits_of(columns | {"clock": latest.clock}, OVERDUE, kind=kind, mend=mend)
     return waits._replace(place=ListPlace(RANK_MAX, *edge.place))

@@ -33,18 +33,18 @@ class ListPages:
         frame.get("/attention", self._waiting)
         frame.get("/due", self._falling_due)
 
-    async def _waiting(self, asked: PageInput) -> Response:
-        only = asked.query("priority")
+    async def _waiting(self, request: PageInput) -> Response:
+        only = request.query("priority")
         rank_max = _P0 if only == "p0" else _ALL
-        after = await self._live.last(asked.identity)
+        after = await self._live.last(request.identity)
         page = await self._attention.page(
-            asked.identity, asked.query("cursor"), rank_max=rank_max, limit=ROWS_OF_A_PAGE
+            request.identity, request.query("cursor"), rank_max=rank_max, limit=ROWS_OF_A_PAGE
         )
         views = {"listed": page, "only": only, "places": self._places, "after": after}
-        return self._frame.page(asked, "attention.html", views)
+        return self._frame.page(request, "attention.html", views)
 
-    async def _falling_due(self, asked: PageInput) -> Response:
-        after = await self._live.last(asked.identity)
-        page = await self._due.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
+    async def _falling_due(self, request: PageInput) -> Response:
+        after = await self._live.last(request.identity)
+        due = await self._due.page(request.identity, request.query("cursor"), ROWS_OF_A_PAGE)
         sent = [path for kind, path in self._places.items() if kind != Subject.REFERRAL]
-        return self._frame.page(asked, "due.html", {"listed": page, "after": after, "sent": sent[0] if sent else None})
+        return self._frame.page(request, "due.html", {"listed": due, "after": after, "sent": sent[0] if sent else None})

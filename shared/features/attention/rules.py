@@ -203,10 +203,10 @@ def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Reme
 
     Without a `rank`, the row has the last one. Without `mend`, the item suggests the origin's act for its reasons.
     """
-    told = {name: row[name] for name in AttentionItem.model_fields if row.get(name) is not None}
-    said = {"kind": kind, "priority": row.get("priority"), "reasons": reasons, "mend": mend or mend_of(reasons)}
+    fields = {name: row[name] for name in AttentionItem.model_fields if row.get(name) is not None}
+    derived = {"kind": kind, "priority": row.get("priority"), "reasons": reasons, "mend": mend or mend_of(reasons)}
     place = cast("int", row.get("rank", RANK_MAX)), cast("datetime", row["since"]), cast("UUID", row["id"])
-    return AttentionRow(ListPlace(*place), AttentionItem.model_validate(told | said))
+    return AttentionRow(ListPlace(*place), AttentionItem.model_validate(fields | derived))
 
 
 def next_act(subject: Subject, state: str) -> Remedy:

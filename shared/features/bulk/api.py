@@ -73,8 +73,8 @@ class BatchSubject:
             raise Refused("act_unknown", detail, field="/act")
         read = read_model(self.models.lines[row.name], value)
         line = BatchedAct(place, row, getattr(read, self._named), None if row.takes is None else _said(row.takes, read))
-        told = {name: value[name] for name in value if name != "key"}
-        return PostedLine(line, None if read.key is None else read_key(read.key), items_hash(route, [(told, b"")]))
+        content = {name: value[name] for name in value if name != "key"}
+        return PostedLine(line, None if read.key is None else read_key(read.key), items_hash(route, [(content, b"")]))
 
 
 def _said(takes: type[Contract], line: Contract) -> Contract:

@@ -33,35 +33,35 @@ class WorkPages:
         frame.get(f"/{PLACE}/{{id}}", self._shown)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
-    async def _list(self, asked: PageInput) -> Response:
-        after = await self._last(asked.identity)
-        found = await self._routes.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
-        return self._frame.page(asked, "work.html", {"listed": found, "after": after})
+    async def _list(self, request: PageInput) -> Response:
+        after = await self._last(request.identity)
+        found = await self._routes.page(request.identity, request.query("cursor"), ROWS_OF_A_PAGE)
+        return self._frame.page(request, "work.html", {"listed": found, "after": after})
 
     async def _shown(
-        self, asked: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
+        self, request: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
     ) -> Response:
-        found = await self._routes.show(asked.identity, asked.id())
-        acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if asked.identity.role in row.roles]
+        found = await self._routes.show(request.identity, request.id())
+        acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if request.identity.role in row.roles]
         inputs = next((each for row, each in acts if row.name == refused), ())
         problems = [] if problem is None else problems_of(problem, inputs)
         views = {"it": found, "acts": acts, "refused": refused, "problems": problems, "labels": labels_of(inputs)}
-        return self._frame.page(asked, "work_item.html", views, status=status)
+        return self._frame.page(request, "work_item.html", views, status=status)
 
-    async def _act(self, asked: PageInput) -> Response:
+    async def _act(self, request: PageInput) -> Response:
         """Answer each notice of a work item. A refused notice does not stop the others."""
-        row = chosen_act(asked, self._acts)
+        row = chosen_act(request, self._acts)
         try:
-            answered = await self._done(asked, row)
+            answered = await self._done(request, row)
         except Refused as error:
             if error.status in (403, 404):
                 raise
-            return await self._shown(asked, status=error.status, refused=row.name, problem=error)
-        return self._frame.page(asked, "work_done.html", {"row": row, "results": answered.results})
+            return await self._shown(request, status=error.status, refused=row.name, problem=error)
+        return self._frame.page(request, "work_done.html", {"row": row, "results": answered.results})
 
-    async def _done(self, asked: PageInput, row: Act) -> WorkResults:
-        said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
-        doing = partial(self._routes.answered, row, asked.id(), said=said, identity=asked.identity)
+    async def _done(self, request: PageInput, row: Act) -> WorkResults:
+        said = read_model(TAKES[row], read_inputs(TAKES[row], request.form))
+        doing = partial(self._routes.answered, row, request.id(), said=said, identity=request.identity)
         acts = self._routes.acts
-        answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
+        answer = await done_once(request, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
         return WorkResults.model_validate_json(answer)

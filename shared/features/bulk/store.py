@@ -199,8 +199,8 @@ def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> 
         sorted(item.items, key=attrgetter("received_at", "notice_id", "n")), key=attrgetter("notice_id")
     ):
         items = list(own)
-        told = _disowned(items, said) if isinstance(said, WorkDisowning) else _answered(items, said, first=not lines)
-        lines.append(BatchedAct(len(lines), row, items[0].notice_id, told))
+        body = _disowned(items, said) if isinstance(said, WorkDisowning) else _answered(items, said, first=not lines)
+        lines.append(BatchedAct(len(lines), row, items[0].notice_id, body))
     return lines
 
 
@@ -300,8 +300,8 @@ class PostgresWorkItems(PartyStore):
         rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens), list(versions)) if tokens else []
         found = defaultdict[bytes, list[OpenItem]](list)
         for each in rows:
-            said = ItemLog.kept(each["answers"])
-            if each["n"] not in said.numbers():
-                told = {name: each[name] for name in OpenItem.model_fields if name != "round"}
-                found[each["token"]].append(OpenItem.model_validate(told | {"round": said.round_of(each["n"])}))
+            answers = ItemLog.kept(each["answers"])
+            if each["n"] not in answers.numbers():
+                fields = {name: each[name] for name in OpenItem.model_fields if name != "round"}
+                found[each["token"]].append(OpenItem.model_validate(fields | {"round": answers.round_of(each["n"])}))
         return [WorkItem(work_item=UUID(bytes=token), items=tuple(found[token])) for token in tokens if token in found]

@@ -119,17 +119,17 @@ async def _refer(row: Act, referral_id: UUID, said: CaseReferral, *, acting: Ite
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
-    told = CaseEdge(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
-    state = await act(row, referral_id, said=told, acting=acting)
+    edge = CaseEdge(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
+    state = await act(row, referral_id, said=edge, acting=acting)
     # The case cannot be amended from here on. An amendment that arrived meanwhile is passed on, too.
     now = await _cases(acting).passable(referral_id) or ()
-    newest = replace(next((each for each in now if each.edge_id == told.from_edge_id), passed), history=passed.history)
-    draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
+    newest = replace(next((each for each in now if each.edge_id == edge.from_edge_id), passed), history=passed.history)
+    draft = _passed_on(case, newest, edge, directory=documents.directory, at=acting.at)
     await acting.items.send([draft])
     answer = answer_of(Subject.CASE, case.state)
     assert answer is not None
-    gone = rules.PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
-    await passed_cases.note_passing(acting.items.driver, gone)
+    passing = rules.PassedCase(draft.message_id, referral_id, acting.party, edge.edge_id, answer.value)
+    await passed_cases.note_passing(acting.items.driver, passing)
     return state
 
 
@@ -152,11 +152,11 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
     passed = await passed_cases.passings(cases.driver, stated.codes)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
     passings = {each.message_id: _find_passing(each, found) for each in passed}
-    went = {each: told for each, told in passings.items() if told is not None and told.agency in stated.by}
-    for each in await passed_cases.refuse_passings(cases.driver, went) if went else ():
-        case, told, code = found[each.referral_id, each.party], went[each.message_id], stated.codes[each.message_id]
+    edges = {each: edge for each, edge in passings.items() if edge is not None and edge.agency in stated.by}
+    for each in await passed_cases.refuse_passings(cases.driver, edges) if edges else ():
+        case, edge, code = found[each.referral_id, each.party], edges[each.message_id], stated.codes[each.message_id]
         times = case.said.get("times")
-        words = {"agency": told.agency, "edge_id": told.edge_id, "code": code, "stands": each.stood}
+        words = {"agency": edge.agency, "edge_id": edge.edge_id, "code": code, "stands": each.stood}
         said = CaseReturn.model_validate(
             words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)}
         )
@@ -187,26 +187,26 @@ async def pass_on_amended(
     found = await cases.find([each.subject_id for each in amended])
     for message in amended:
         case = found.get((message.subject_id, message.recipient))  # None if its party moved away earlier
-        told, passed = None if case is None else _was_told(case), bound(message)
-        if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
+        edge, passed = None if case is None else _was_told(case), bound(message)
+        if case is None or edge is None or passed is None or passed.edge_id != edge.from_edge_id:
             continue
         if message.edge is None or rules.revision_of(message) != case.purposes.get(message.edge.purpose.value):
             continue
         by_law = documents()
         law = by_law.directory, by_law.policy
         with suppress(Refused):
-            passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
-            draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
+            passed.check(edge.agency, documents=law, exercise=case.exercise, at=message.sent_at)
+            draft = _passed_on(case, passed, edge, directory=by_law.directory, at=message.sent_at)
             await cases.send([draft])
-            more = rules.PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
-            await passed_cases.note_amended(cases.driver, more)
+            passing = rules.PassedCase(draft.message_id, case.subject_id, case.party, edge.edge_id, case.state)
+            await passed_cases.note_amended(cases.driver, passing)
 
 
 def _find_passing(passed: rules.PassedCase, cases: Mapping[rules.ItemKey, rules.HeldItem]) -> CaseEdge | None:
     """Return the passing that a message was sent for, if its case still waits for that."""
     case = cases.get((passed.referral_id, passed.party))
-    told = None if case is None else _was_told(case)
-    return told if told is not None and told.edge_id == passed.edge_id else None
+    edge = None if case is None else _was_told(case)
+    return edge if edge is not None and edge.edge_id == passed.edge_id else None
 
 
 def _was_told(case: rules.HeldItem) -> CaseEdge | None:
@@ -217,21 +217,21 @@ def _was_told(case: rules.HeldItem) -> CaseEdge | None:
 
 
 def _passed_on(
-    case: rules.HeldItem, passed: CaseFile, told: CaseEdge, *, directory: DirectoryIndex, at: datetime
+    case: rules.HeldItem, passed: CaseFile, edge: CaseEdge, *, directory: DirectoryIndex, at: datetime
 ) -> Draft:
     """Return the message that passes the case on to another agency."""
     to = Addressing(
         subject=case.subject_id,
         sender=case.party,
-        recipient=told.agency,
+        recipient=edge.agency,
         directory=directory,
         exercise=case.exercise,
         at=at,
         is_p0=passed.is_p0,
     )
     named = {"referral_id": case.subject_id, "revision": passed.revision}
-    clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge_id)
-    return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.reason))
+    clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=edge.edge_id)
+    return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(edge.reason))
 
 
 async def _check_not_leased(referral_id: UUID, acting: ItemActor) -> None:

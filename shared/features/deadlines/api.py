@@ -106,6 +106,6 @@ def due_router(serving: RouteContext) -> APIRouter:
 
 
 def _shown_timer(row: OpenTimer, now: datetime) -> ShownTimer:
-    told = {name: getattr(row, name, None) for name in ShownTimer.model_fields}
-    known = {"overdue": row.due_at <= now, "then": row.consequence, "purpose": row.purpose or None}
-    return ShownTimer.model_validate(told | known)
+    stored = {name: getattr(row, name, None) for name in ShownTimer.model_fields}
+    computed = {"overdue": row.due_at <= now, "then": row.consequence, "purpose": row.purpose or None}
+    return ShownTimer.model_validate(stored | computed)

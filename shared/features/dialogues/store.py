@@ -74,18 +74,18 @@ class NewQuestion:
     def of(
         cls,
         clear: questions.AskedClear | questions.DisputedClear,
-        told: questions.DueQuestion | questions.DisputedItems,
+        content: questions.DueQuestion | questions.DisputedItems,
         between: QuestionKey,
         *,
         subject: UUID,
         revision: int,
         at: datetime,
     ) -> NewQuestion:
-        """Return the row of an act that raises one; `told` is its content, by the item numbers of the row's party."""
+        """Return the row of an act that raises one; `content` names items as the row's party does."""
         kind = QuestionKind.QUESTION if isinstance(clear, questions.AskedClear) else QuestionKind.DISPUTE
-        said = told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True)
-        numbers = sorted(about(told))
-        return cls(clear.act, *between, clear.number, kind, subject, numbers, said, revision, at, clear.due)
+        details = content.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True)
+        numbers = sorted(about(content))
+        return cls(clear.act, *between, clear.number, kind, subject, numbers, details, revision, at, clear.due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +244,9 @@ class PostgresQuestions:
         for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
             rows = [each for each in new if each.is_own is own]
             about = [[str(n) for n in each.item_numbers] for each in rows]
-            said = [to_json(each.details).decode() for each in rows]
+            details = [to_json(each.details).decode() for each in rows]
             if rows:
-                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, item_numbers=about, details=said)))
+                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, item_numbers=about, details=details)))
 
     async def over(
         self, between: QuestionKey, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime

@@ -145,27 +145,27 @@ class Events:
 
     serving: RouteContext
 
-    async def page(self, identity: Identity, asked: EventsQuery) -> EventPage:
+    async def page(self, identity: Identity, query: EventsQuery) -> EventPage:
         """Return the events after a number; if there are none, wait for new ones.
 
         Raises `Refused`: `forbidden`, and `feed_began_anew` if the number is of another epoch.
         """
         self.serving.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
-        if asked.wait == 0:
-            return await self._look(identity, asked)
-        with self.serving.listener.place(identity.party, above=asked.after) as news:
-            found = await self._look(identity, asked)
+        if query.wait == 0:
+            return await self._look(identity, query)
+        with self.serving.listener.place(identity.party, above=query.after) as news:
+            found = await self._look(identity, query)
             if found.items:
                 return found
             with suppress(TimeoutError):
-                async with asyncio.timeout(asked.wait):
+                async with asyncio.timeout(query.wait):
                     await news.wait()
-        return await self._look(identity, asked)
+        return await self._look(identity, query)
 
-    async def _look(self, identity: Identity, asked: EventsQuery) -> EventPage:
+    async def _look(self, identity: Identity, query: EventsQuery) -> EventPage:
         async with self.serving.reading(identity) as session:
-            read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)
-        if asked.epoch not in (None, read.epoch) or asked.after > read.last:
+            read = await read_feed(session.driver, identity.party, above=query.after, limit=query.limit)
+        if query.epoch not in (None, read.epoch) or query.after > read.last:
             raise Refused(
                 "feed_began_anew",
                 "the number is of another epoch: read the feed again from 0",
@@ -182,15 +182,15 @@ def events_router(serving: RouteContext) -> APIRouter:
     events = Events(serving)
 
     @router.get("/events", tags=["events"], **shows(EventPage, conflict=EpochProblem))
-    async def page(asked: Annotated[EventsQuery, Query()], request: Request, identity: Identity = who) -> Response:
+    async def page(query: Annotated[EventsQuery, Query()], request: Request, identity: Identity = who) -> Response:
         """List the events of the party, each once, in the order in which they became visible.
 
         For the next page, set `after` and `epoch` to the last event that you have processed. With `wait`, the response
         comes when there is an event, or after that time. A party can have 8 waiting requests; one more ends the wait of
         the first.
         """
-        found = await events.page(identity, asked)
-        if asked.wait:  # An API key that was revoked during the wait gets no answer.
+        found = await events.page(identity, query)
+        if query.wait:  # An API key that was revoked during the wait gets no answer.
             await serving.identified(request)
         return viewed(found)
 
@@ -267,13 +267,13 @@ async def _read_timeline(
     async with serving.looking(identity) as session:
         driver = session.driver
         found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
-        said = await listed.words(driver, identity.party, subject) if found else ()
+        details = await listed.words(driver, identity.party, subject) if found else ()
     if (not found and after == 0) or not all(listed.has(event) for event in found):
         raise not_found()
     shown = found[:limit]
     return Timeline(
         subject=subject,
-        items=tuple(_shown_act(event, words) for event, words in with_words(shown, said)),
+        items=tuple(_shown_act(event, words) for event, words in with_words(shown, details)),
         next=shown[-1].number if len(found) > limit else None,
     )
 

@@ -40,11 +40,11 @@ class LiveStream:
         except Refused:
             return None
 
-    async def _stream(self, asked: PageInput) -> Response:
-        said = asked.request.headers.get("last-event-id") or asked.query("after") or "0"
-        after = int(said) if said.isascii() and said.isdecimal() and len(said) < 19 else 0
+    async def _stream(self, request: PageInput) -> Response:
+        position = request.request.headers.get("last-event-id") or request.query("after") or "0"
+        after = int(position) if position.isascii() and position.isdecimal() and len(position) < 19 else 0
         try:
-            found = await self._events.page(asked.identity, EventsQuery(after=after, limit=_EVENTS_MAX, wait=WAIT_S))
+            found = await self._events.page(request.identity, EventsQuery(after=after, limit=_EVENTS_MAX, wait=WAIT_S))
             news = "".join(f"id: {each.number}\nevent: news\ndata: {each.subject}\n\n" for each in found.items)
         except Refused as error:
             if error.code != "feed_began_anew":
@@ -57,37 +57,37 @@ class LiveStream:
 Said = TypeVar("Said", bound=Contract)
 
 
-def read_reason(asked: PageInput) -> RevealReason:
+def read_reason(request: PageInput) -> RevealReason:
     """Return the chosen reason. Raises `Refused("reason_missing")`."""
     try:
-        return RevealReason(asked.said("reason"))
+        return RevealReason(request.said("reason"))
     except ValueError:
         raise Refused("reason_missing", "choose what you need the record for", field="/reason") from None
 
 
-def chosen_state(asked: PageInput, known: Collection[str]) -> str | None:
+def chosen_state(request: PageInput, known: Collection[str]) -> str | None:
     """Return the state by which a list is filtered, if any. Raises `Refused("not_found")`."""
-    state = asked.query("state")
+    state = request.query("state")
     if state is not None and state not in known:
         raise not_found()
     return state
 
 
-def chosen_act(asked: PageInput, acts: Mapping[str, Act]) -> Act:
+def chosen_act(request: PageInput, acts: Mapping[str, Act]) -> Act:
     """Return the act that the form's path names. Raises `Refused("not_found")`, also if the role may not do it."""
-    act = acts.get(asked.request.path_params["act"])
-    if act is None or asked.identity.role not in act.roles:
+    act = acts.get(request.request.path_params["act"])
+    if act is None or request.identity.role not in act.roles:
         raise not_found()
     return act
 
 
-def read_said(takes: type[Said] | None, asked: PageInput) -> Said | None:
+def read_said(takes: type[Said] | None, request: PageInput) -> Said | None:
     """Return the content of the form as the model that the act takes; None if it takes none."""
-    return None if takes is None else read_model(takes, read_inputs(takes, asked.form))
+    return None if takes is None else read_model(takes, read_inputs(takes, request.form))
 
 
 async def done_once(
-    asked: PageInput,
+    request: PageInput,
     acts: Acts,
     action: str,
     *,
@@ -101,8 +101,8 @@ async def done_once(
 
     `beside` is a suffix of the idempotency key, if one form does several acts.
     """
-    key, wanted = read_key(f"{asked.said(ONCE)}{beside}"), body_hash(asked.path, body)
-    _, answer = await acts.done(asked.identity, action, roles=roles, key=key, wanted=wanted, act=doing, status=status)
+    key, wanted = read_key(f"{request.said(ONCE)}{beside}"), body_hash(request.path, body)
+    _, answer = await acts.done(request.identity, action, roles=roles, key=key, wanted=wanted, act=doing, status=status)
     return answer
 
 

@@ -28,10 +28,10 @@ class ActCodes(NamedTuple):
 
 
 def with_words(
-    events: Iterable[FeedEvent], said: Iterable[ActCodes]
+    events: Iterable[FeedEvent], details: Iterable[ActCodes]
 ) -> Iterator[tuple[FeedEvent, dict[str, JsonValue] | None]]:
     """Yield each event with the words of its act. Acts with the same party and state are matched in order."""
-    waiting = list(said)
+    waiting = list(details)
     for event in events:
         its = next((each for each in waiting if each.belongs_to(event)), None)
         if its is not None:

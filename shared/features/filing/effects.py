@@ -131,8 +131,8 @@ class OriginHandler:
         """Store outcomes on edges. An edge that was refused as stale is decided again, now or later."""
         edges = PostgresEdges(unit.connection.driver, self.kek)
         outcomes = {each.message_id: Receipt(each.outcome, each.code, each.by) for each in settlements}
-        heard = await edges.note_outcomes(outcomes, self.clock.now())
-        stale = [message_id for message_id in heard if outcomes[message_id].code in DECIDE_AGAIN]
+        noted = await edges.note_outcomes(outcomes, self.clock.now())
+        stale = [message_id for message_id in noted if outcomes[message_id].code in DECIDE_AGAIN]
         if stale:
             await self.redecider.refused(edges, stale)
 

@@ -91,28 +91,28 @@ def classes() -> Sequence[str]:
     return _CLASSES
 
 
-def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonValue]:
+def submission(values: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonValue]:
     """Return the body of a submission from the form. The guard reports missing and wrong fields."""
-    lines = said.get("locations")
+    lines = values.get("locations")
     locations = lines if isinstance(lines, list) else []
-    kind = said.get("location_kind") or codes.LocatorKind.URL.value
-    shared = shared_of(said)
+    kind = values.get("location_kind") or codes.LocatorKind.URL.value
+    shared = shared_of(values)
     items: list[JsonValue] = [item_of(kind, each, shared) for each in locations]
     body: dict[str, JsonValue] = {"exercise": exercise, "items": items}
-    if "external_ref" in said:
-        body["external_ref"] = said["external_ref"]
-    return body | content_of(said)
+    if "external_ref" in values:
+        body["external_ref"] = values["external_ref"]
+    return body | content_of(values)
 
 
-def content_of(said: dict[str, JsonValue], *, level: JsonValue = None) -> dict[str, JsonValue]:
+def content_of(values: dict[str, JsonValue], *, level: JsonValue = None) -> dict[str, JsonValue]:
     """Return the fields of the whole referral. `level` is the priority if the form gives only its basis."""
-    body: dict[str, JsonValue] = {name: said[name] for name in _PLAIN if name in said}
-    if "priority" in said or "priority_basis" in said:
-        told = said.get("priority") or level or codes.PriorityLevel.P2_NORMAL.value
-        body["priority"] = {"level": told, "basis": said.get("priority_basis") or []}
-    for name, told_as in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
-        if told_as in said:
-            body[name] = said[told_as]
+    body: dict[str, JsonValue] = {name: values[name] for name in _PLAIN if name in values}
+    if "priority" in values or "priority_basis" in values:
+        chosen = values.get("priority") or level or codes.PriorityLevel.P2_NORMAL.value
+        body["priority"] = {"level": chosen, "basis": values.get("priority_basis") or []}
+    for name, field in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
+        if field in values:
+            body[name] = values[field]
     return body
 
 
@@ -122,22 +122,22 @@ def item_of(kind: JsonValue, location: JsonValue, shared: dict[str, JsonValue]) 
     return item | shared
 
 
-def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def shared_of(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the parts of an item that are the same for every location."""
     shared: dict[str, JsonValue] = {}
-    stated = {"jurisdiction": said.get("hosted_in"), "provider": said.get("provider")}
+    stated = {"jurisdiction": values.get("hosted_in"), "provider": values.get("provider")}
     if any(stated.values()):
         hosting: dict[str, JsonValue] = {name: value for name, value in stated.items() if value}
         shared["hosting"] = [hosting | {"method": "stated"}]
-    if "site" in said:
-        shared["site_type"] = said["site"]
-    scheme, _, value = str(said.get("classification") or "").partition(":")
+    if "site" in values:
+        shared["site_type"] = values["site"]
+    scheme, _, value = str(values.get("classification") or "").partition(":")
     if scheme:
         assessment: dict[str, JsonValue] = {"scheme": scheme, "value": value}
-        if said.get("classified_under"):
-            assessment["jurisdiction"] = said["classified_under"]
-        if said.get("status"):
-            assessment["status"] = said["status"]
+        if values.get("classified_under"):
+            assessment["jurisdiction"] = values["classified_under"]
+        if values.get("status"):
+            assessment["status"] = values["status"]
         shared["assessments"] = [assessment]
     return shared
 

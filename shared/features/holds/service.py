@@ -164,8 +164,8 @@ class HoldAnswers(AnswerFollower):
         """
         planned = (await self.holds.lock([referral_id])).get(referral_id, ())
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        told = await self.holds.told(referral_id) if active else {}
-        await self.end([hold for hold in active if not planned or hold.agency not in told], HoldEnd.LAPSED)
+        answers = await self.holds.told(referral_id) if active else {}
+        await self.end([hold for hold in active if not planned or hold.agency not in answers], HoldEnd.LAPSED)
         await self.plan(referral_id, planned)
 
     async def lapse(self, referral_id: UUID) -> None:
@@ -178,8 +178,8 @@ class HoldAnswers(AnswerFollower):
         if not planned:
             return
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        told = await self.holds.told(referral_id)
-        agencies = {name: answer for name, answer in told.items() if self._is_agency(name)}
+        answers = await self.holds.told(referral_id)
+        agencies = {name: answer for name, answer in answers.items() if self._is_agency(name)}
         free = cleared(agencies, {*await self.holds.unobjecting(referral_id), *(hold.agency for hold in active)})
         until = max((hold.expires_at for hold in active), default=None)
         hours = self.documents().hours
@@ -213,8 +213,8 @@ class HoldAnswers(AnswerFollower):
             case HoldExtendedClear():
                 for hold in await self._active(referral_id, agency, clear.hold):
                     await self.holds.extend(hold, clear.not_after)
-                    acted = HoldAct("extended", self.at, clear.not_after, clear.basis.value)
-                    await self.holds.note_act(hold, acted)
+                    extension = HoldAct("extended", self.at, clear.not_after, clear.basis.value)
+                    await self.holds.note_act(hold, extension)
                     longer = replace(hold, expires_at=clear.not_after, basis=clear.basis.value)
                     await self.holds.send(await self._activated(longer, planned))
             case HoldReleasedClear():
@@ -261,11 +261,11 @@ class HoldAnswers(AnswerFollower):
     async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedNotice]]) -> None:
         """End the holds of agencies that have declined, closed or referred the case."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        told = await self.holds.told(referral_id) if active else {}
-        over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
-        gone = [hold for hold in over if told[hold.agency] == AnswerState.REFERRED]
-        await self.end([hold for hold in over if hold not in gone], HoldEnd.RELEASED)
-        await self._pass_on(gone, planned)
+        answers = await self.holds.told(referral_id) if active else {}
+        over = [hold for hold in active if answers.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
+        referred = [hold for hold in over if answers[hold.agency] == AnswerState.REFERRED]
+        await self.end([hold for hold in over if hold not in referred], HoldEnd.RELEASED)
+        await self._pass_on(referred, planned)
 
     async def _pass_on(self, holds: Sequence[Hold], planned: dict[UUID, Sequence[PlannedNotice]]) -> None:
         """End holds of agencies that have referred the case, and extend the window of the notices for the next agency.

@@ -327,6 +327,6 @@ async def ended_holds(
 
 
 def _waits(row: asyncpg.Record) -> AttentionRow:
-    told = {"id": row["hold_id"], "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
-    told |= {"since": row["attention_since"]}
-    return waits_of(told, f"hold_{row['state']}", kind=Subject.CASE, mend=next_act(Subject.CASE, row["case_state"]))
+    columns = {"id": row["hold_id"], "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
+    columns |= {"since": row["attention_since"]}
+    return waits_of(columns, f"hold_{row['state']}", kind=Subject.CASE, mend=next_act(Subject.CASE, row["case_state"]))

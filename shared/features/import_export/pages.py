@@ -53,39 +53,39 @@ class ImportPages:
         frame.get("/import", self._begin)
         frame.post(f"/{PLACE}", self._go_on)
 
-    async def _begin(self, asked: PageInput) -> Response:
-        self._use.require_filing(asked.identity)
-        return self._page(asked)
+    async def _begin(self, request: PageInput) -> Response:
+        self._use.require_filing(request.identity)
+        return self._page(request)
 
-    async def _go_on(self, asked: PageInput) -> Response:
+    async def _go_on(self, request: PageInput) -> Response:
         """Check or file the next lines."""
-        self._use.require_filing(asked.identity)
-        look = asked.said("act") == _LOOK
+        self._use.require_filing(request.identity)
+        look = request.said("act") == _LOOK
         try:
-            identity = asked.identity
+            identity = request.identity
             # In a worker thread, because a long table takes a while.
-            lines = await to_thread(lines_of, _table(asked), identity.party, exercise=identity.exercise)
-            left = [each for each in lines if each.number > _number(asked, "upto")]
-            results = await self._results(asked, left[:LINES_MAX], look=look) if left else []
+            lines = await to_thread(lines_of, _table(request), identity.party, exercise=identity.exercise)
+            left = [each for each in lines if each.number > _number(request, "upto")]
+            results = await self._results(request, left[:LINES_MAX], look=look) if left else []
         except Refused as error:
             if error.code == "forbidden":
                 raise
             problems = [("table", said) for _, said in problems_of(error)]
-            return await to_thread(self._page, asked, status=error.status, problems=problems)
-        progress = _progress(asked, results, left, of=len(lines))
+            return await to_thread(self._page, request, status=error.status, problems=problems)
+        progress = _progress(request, results, left, of=len(lines))
         # The page contains the whole table, so rendering it takes too long for the event loop.
-        return await to_thread(self._page, asked, results=results, progress=progress, look=look)
+        return await to_thread(self._page, request, results=results, progress=progress, look=look)
 
-    async def _results(self, asked: PageInput, lines: Sequence[ImportLine], *, look: bool) -> list[LineResult]:
+    async def _results(self, request: PageInput, lines: Sequence[ImportLine], *, look: bool) -> list[LineResult]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})
         if all(each.refused is not None for each in lines):
             return come_to(lines, ())
         if look:
-            answer = await self._use.checked(asked.identity, body, "application/json")
+            answer = await self._use.checked(request.identity, body, "application/json")
             return come_to(lines, CheckAnswer.model_validate_json(answer).results)
         # Each part of the file is one act, so that a form that is sent twice is filed once.
-        key = read_key(f"{asked.said(ONCE)}.{lines[0].number}")
-        reply = await self._use.file_spelt(asked.identity, body, key=key, route=asked.path)
+        key = read_key(f"{request.said(ONCE)}.{lines[0].number}")
+        reply = await self._use.file_spelt(request.identity, body, key=key, route=request.path)
         if reply.status >= 400:
             problem = read_problem(reply.body)
             raise Refused(problem.code, problem.title, status=reply.status)
@@ -93,7 +93,7 @@ class ImportPages:
 
     def _page(
         self,
-        asked: PageInput,
+        request: PageInput,
         *,
         status: int = 200,
         results: Sequence[LineResult] = (),
@@ -103,35 +103,35 @@ class ImportPages:
     ) -> Response:
         views = {
             "action": f"{ROOT}/{PLACE}",
-            "table": _table(asked),
+            "table": _table(request),
             "results": results,
             "progress": progress,
             "look": look,
             "problems": problems,
         }
-        return self._frame.page(asked, "import.html", views, status=status)
+        return self._frame.page(request, "import.html", views, status=status)
 
 
-def _progress(asked: PageInput, results: Sequence[LineResult], left: Sequence[ImportLine], *, of: int) -> Progress:
+def _progress(request: PageInput, results: Sequence[LineResult], left: Sequence[ImportLine], *, of: int) -> Progress:
     counted = {
         "filed": sum(each.ok and not each.existing for each in results),
         "existing": sum(each.existing for each in results),
         "refused": sum(not each.ok for each in results),
     }
-    filed, existing, refused = (counted[name] + _number(asked, name) for name in _COUNTS)
-    upto = results[-1].line if results else _number(asked, "upto")
-    report = [each for each in asked.said("report").splitlines() if each] + list(as_rows(results))
+    filed, existing, refused = (counted[name] + _number(request, name) for name in _COUNTS)
+    upto = results[-1].line if results else _number(request, "upto")
+    report = [each for each in request.said("report").splitlines() if each] + list(as_rows(results))
     return Progress(of - len(left) + len(results), of, upto, filed, existing, refused, "\n".join(report))
 
 
-def _table(asked: PageInput) -> str:
-    return next(iter(asked.form.get("table", ())), "")
+def _table(request: PageInput) -> str:
+    return next(iter(request.form.get("table", ())), "")
 
 
-def _number(asked: PageInput, name: str) -> int:
+def _number(request: PageInput, name: str) -> int:
     """Return a number that the service's own form carries; 0 if there is none."""
-    said = asked.said(name)
-    return int(said) if said.isascii() and said.isdecimal() and len(said) < 8 else 0
+    text = request.said(name)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 0
 
 
 #: Lines that one press of a button checks or files.
@@ -219,18 +219,18 @@ def _line(
 
 def come_to(lines: Sequence[ImportLine], results: Sequence[Looked] | Sequence[FiledLine]) -> list[LineResult]:
     """Return the result of each line. `results` are those of the lines that can be read."""
-    told = iter(results)
-    return [_unread(each) if each.refused is not None else _come_to(each, next(told)) for each in lines]
+    remaining = iter(results)
+    return [_unread(each) if each.refused is not None else _come_to(each, next(remaining)) for each in lines]
 
 
-def _come_to(line: ImportLine, told: Looked | FiledLine) -> LineResult:
-    if isinstance(told, CheckPassed):
-        return LineResult(line.number, True, told.state, recipients=[each.recipient for each in told.recipients])
-    if told.problem is None:
-        return LineResult(line.number, True, told.state, referral_id=told.referral_id)
-    if told.problem.code == _EXISTS and isinstance(told, FiledLine):
+def _come_to(line: ImportLine, result: Looked | FiledLine) -> LineResult:
+    if isinstance(result, CheckPassed):
+        return LineResult(line.number, True, result.state, recipients=[each.recipient for each in result.recipients])
+    if result.problem is None:
+        return LineResult(line.number, True, result.state, referral_id=result.referral_id)
+    if result.problem.code == _EXISTS and isinstance(result, FiledLine):
         return LineResult(line.number, True, "filed before", existing=True)
-    return _refused(line.number, told.problem)
+    return _refused(line.number, result.problem)
 
 
 def _refused(number: int, problem: Problem) -> LineResult:
@@ -252,8 +252,8 @@ def _helped(code: str, detail: str) -> str:
 
 def _unread(line: ImportLine) -> LineResult:
     assert line.refused is not None
-    said = _helped(line.refused.code, line.refused.detail)
-    return _wrong(line.number, line.refused.code, [(column_at(line.refused.field) or "", said)])
+    text = _helped(line.refused.code, line.refused.detail)
+    return _wrong(line.number, line.refused.code, [(column_at(line.refused.field) or "", text)])
 
 
 def as_rows(results: Sequence[LineResult]) -> Iterator[str]:

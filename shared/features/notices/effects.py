@@ -14,5 +14,5 @@ from shared.features.received.effects import RecipientHandler
 
 def provider_handler(*, kek: KeyEncryptionKey, origin: OriginHandler) -> RecipientHandler:
     """Build the consumer's handler for this service."""
-    asked = PreservationHandler(Track.ANSWER, ProviderPreservations, kek)
-    return RecipientHandler(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)
+    preservations = PreservationHandler(Track.ANSWER, ProviderPreservations, kek)
+    return RecipientHandler(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=preservations)

@@ -58,35 +58,35 @@ class ReportPages:
         frame.get(f"/{PLACE}", self._page)
         frame.get(f"/{PLACE}/dsa-notices.csv", self._table)
 
-    async def _page(self, asked: PageInput) -> Response:
+    async def _page(self, request: PageInput) -> Response:
         """Show the form, and below it the counted columns of the requested report."""
-        views: dict[str, object] = {"rows": None, "problems": [], "query": asked.request.url.query}
+        views: dict[str, object] = {"rows": None, "problems": [], "query": request.request.url.query}
         status = 200
-        if asked.query("since") or asked.query("until"):
+        if request.query("since") or request.query("until"):
             try:
-                found = await self._read(asked, _period(asked))
+                found = await self._read(request, _period(request))
                 views["rows"] = [(row.category, list(row.cells().values())) for row in dsa_notices.rows_of(found)]
             except Refused as error:
                 if error.status in (403, 404):
                     raise
                 views["problems"], status = problems_of(error), error.status
-        return self._frame.page(asked, "report.html", views, status=status)
+        return self._frame.page(request, "report.html", views, status=status)
 
-    async def _table(self, asked: PageInput) -> Response:
-        period = _period(asked)
-        found = dsa_notices.written(await self._read(asked, period), since=period.since, until=period.until)
+    async def _table(self, request: PageInput) -> Response:
+        period = _period(request)
+        found = dsa_notices.written(await self._read(request, period), since=period.since, until=period.until)
         name = f"dsa-notices-{period.since}-{period.until}.csv"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
 
-    async def _read(self, asked: PageInput, period: Period) -> Sequence[ReportedNotice]:
-        who, serving = asked.identity, self._notices.serving
+    async def _read(self, request: PageInput, period: Period) -> Sequence[ReportedNotice]:
+        who, serving = request.identity, self._notices.serving
         async with serving.reading(who) as session:
             acting = self._notices.acting(who, session)
-            found = await reported_notices(period, acting, exercises=asked.query("exercises") == "true")
+            found = await reported_notices(period, acting, exercises=request.query("exercises") == "true")
         serving.owe(who.party, len(found))
         return found
 
 
-def _period(asked: PageInput) -> Period:
-    return Period.of(*(read_date(asked.query(name) or "", name) for name in ("since", "until")))
+def _period(request: PageInput) -> Period:
+    return Period.of(*(read_date(request.query(name) or "", name) for name in ("since", "until")))

@@ -152,12 +152,12 @@ async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, fi
     again = any(each.found is ItemFound.REAPPEARED for each in found.checks)
     state = AnswerState(items.fold(edge.standing, before + found).items.value) if again else edge.answer.state
     detail = dict(edge.answer.detail) | (before + found).words()
-    look = Recheck(uuid4(), acting.party, found, acting.at)
-    await PostgresIssued(acting.referrals.driver).found(edge, look, EdgeAnswer(state, detail, edge.answer.acts))
-    told = items.told(found, edge.items).checks
-    steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
+    recheck = Recheck(uuid4(), acting.party, found, acting.at)
+    await PostgresIssued(acting.referrals.driver).found(edge, recheck, EdgeAnswer(state, detail, edge.answer.acts))
+    checks = items.told(found, edge.items).checks
+    steps = [*checked(checks, acting.at), *rechecked(before + found, acting.at)]
     await acting.referrals.clock((), [EdgeStep.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
-    clear = ItemsCheckedClear(notice_id=edge.notice_id, act=look.act, checked=told)
+    clear = ItemsCheckedClear(notice_id=edge.notice_id, act=recheck.act, checked=checks)
     await acting.tell(
         registry.ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance
     )

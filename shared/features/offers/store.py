@@ -35,8 +35,8 @@ async def transfers_waiting(
 
     A claimable offer with a child at risk is among the open offers with a child at risk instead.
     """
-    asked = party, *above, rank_max, PriorityLevel.P0_CHILD_AT_RISK.value, RelationKind.DERIVED_FROM.value, limit
-    rows = await driver.fetch(_OF_TRANSFERS, *asked)
+    arguments = party, *above, rank_max, PriorityLevel.P0_CHILD_AT_RISK.value, RelationKind.DERIVED_FROM.value, limit
+    rows = await driver.fetch(_OF_TRANSFERS, *arguments)
     return [
         waits_of(row, CLAIMABLE if row["state"] == OfferState.CLAIMABLE else HANDED_OVER, kind=Subject.OFFER)
         for row in rows

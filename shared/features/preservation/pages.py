@@ -75,117 +75,117 @@ class PreservationPages:
         frame.post(f"/{PLACE}/{{id}}/export", self._export)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
-    async def _list(self, asked: PageInput) -> Response:
+    async def _list(self, request: PageInput) -> Response:
         known = sorted(states(Subject.PRESERVATION))
-        state = chosen_state(asked, known)
-        after = await self._live.last(asked.identity)
-        async with self._routes.serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
-            found = await list_preservations(acting, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
-        asks = self._asks and asked.identity.role in ASK.roles
+        state = chosen_state(request, known)
+        after = await self._live.last(request.identity)
+        async with self._routes.serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
+            found = await list_preservations(acting, state=state, cursor=request.query("cursor"), limit=ROWS_OF_A_PAGE)
+        asks = self._asks and request.identity.role in ASK.roles
         views = {"listed": found, "states": known, "state": state, "after": after, "asks": asks}
-        return self._frame.page(asked, "preservations.html", views)
+        return self._frame.page(request, "preservations.html", views)
 
-    async def _form(self, asked: PageInput, *, status: int = 200, problem: Refused | None = None) -> Response:
-        if asked.identity.role not in ASK.roles:
+    async def _form(self, request: PageInput, *, status: int = 200, problem: Refused | None = None) -> Response:
+        if request.identity.role not in ASK.roles:
             raise not_found()
         problems = [] if problem is None else [(path.partition(".")[0], said) for path, said in problems_of(problem)]
         inputs = inputs_of(NewPreservation)
         views = {"inputs": inputs, "labels": labels_of(inputs), "problems": problems}
-        return self._frame.page(asked, "preservation_new.html", views, status=status)
+        return self._frame.page(request, "preservation_new.html", views, status=status)
 
-    async def _ask(self, asked: PageInput) -> Response:
+    async def _ask(self, request: PageInput) -> Response:
         try:
-            said = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, asked.form)))
-            answer = await self._done(asked, ASK, partial(self._routes.asked, said, asked.identity), body=said.spelt())
+            ask = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, request.form)))
+            reply = await self._done(request, ASK, partial(self._routes.asked, ask, request.identity), body=ask.spelt())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
-            return await self._form(asked, status=error.status, problem=error)
-        told = AskResult.model_validate_json(answer)
-        warned = f"&warned={told.warnings[0].value}" if told.warnings else ""
-        return turned_to(f"{PATH}/{told.preservation_id}?done={ASK.name}{warned}")
+            return await self._form(request, status=error.status, problem=error)
+        result = AskResult.model_validate_json(reply)
+        warned = f"&warned={result.warnings[0].value}" if result.warnings else ""
+        return turned_to(f"{PATH}/{result.preservation_id}?done={ASK.name}{warned}")
 
     async def _looked(
-        self, asked: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
+        self, request: PageInput, *, status: int = 200, refused: str = "", problem: Refused | None = None
     ) -> Response:
-        after = await self._live.last(asked.identity)
-        async with self._routes.serving.reading(asked.identity) as session:
-            found = await look_at_preservation(asked.id(), self._routes.acting(asked.identity, session))
-            looks = await self._looks(asked, session)
+        after = await self._live.last(request.identity)
+        async with self._routes.serving.reading(request.identity) as session:
+            found = await look_at_preservation(request.id(), self._routes.acting(request.identity, session))
+            looks = await self._looks(request, session)
         inputs = inputs_of(self._acts[refused].takes) if refused else ()
         wrong: dict[str, object] = {"labels": labels_of(inputs)}
         wrong["problems"] = [] if problem is None else problems_of(problem, inputs)
-        return self._shown(asked, found, status=status, refused=refused, looks=looks, after=after, **wrong)
+        return self._shown(request, found, status=status, refused=refused, looks=looks, after=after, **wrong)
 
-    async def _reveal(self, asked: PageInput) -> Response:
-        reason = read_reason(asked)
-        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+    async def _reveal(self, request: PageInput) -> Response:
+        reason = read_reason(request)
+        if (unproven := self._frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
             return unproven
-        async with self._routes.serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
-            found = await show_preservation(asked.id(), acting, reason=reason)
-            looks = await self._looks(asked, session)
-        return self._shown(asked, found, looks=looks, opened=found)
+        async with self._routes.serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
+            found = await show_preservation(request.id(), acting, reason=reason)
+            looks = await self._looks(request, session)
+        return self._shown(request, found, looks=looks, opened=found)
 
-    async def _looks(self, asked: PageInput, session: Session) -> Sequence[AccessLogRow]:
+    async def _looks(self, request: PageInput, session: Session) -> Sequence[AccessLogRow]:
         """Return the openings by people and machines of the party."""
-        kek, party = self._routes.serving.kek, asked.identity.party
-        return await looks_at(session.driver, kek, party=party, subject=asked.id())
+        kek, party = self._routes.serving.kek, request.identity.party
+        return await looks_at(session.driver, kek, party=party, subject=request.id())
 
-    async def _export(self, asked: PageInput) -> Response:
+    async def _export(self, request: PageInput) -> Response:
         """Export the whole flow as ETSI TS 103 120 XML. This opens the sealed part."""
-        reason = read_reason(asked)
-        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+        reason = read_reason(request)
+        if (unproven := self._frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
             return unproven
-        async with self._routes.serving.reading(asked.identity) as session:
-            found = await export(asked.id(), self._routes.acting(asked.identity, session), reason=reason)
-        name = f"preservation-{asked.id()}-ts103120.xml"
+        async with self._routes.serving.reading(request.identity) as session:
+            found = await export(request.id(), self._routes.acting(request.identity, session), reason=reason)
+        name = f"preservation-{request.id()}-ts103120.xml"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return XmlResponse(found, headers=headers)
 
-    async def _act(self, asked: PageInput) -> Response:
-        row = chosen_act(asked, self._acts)
+    async def _act(self, request: PageInput) -> Response:
+        row = chosen_act(request, self._acts)
         try:
-            said = read_said(row.takes, asked)
-            move = partial(self._routes.move, row, asked.id(), said=said, identity=asked.identity)
-            await self._done(asked, row, move, body=spelt(said))
+            said = read_said(row.takes, request)
+            move = partial(self._routes.move, row, request.id(), said=said, identity=request.identity)
+            await self._done(request, row, move, body=spelt(said))
         except Refused as error:
             if error.status in (403, 404):
                 raise
-            return await self._looked(asked, status=error.status, refused=row.name, problem=error)
-        return turned_to(f"{PATH}/{asked.id()}?done={row.name}")
+            return await self._looked(request, status=error.status, refused=row.name, problem=error)
+        return turned_to(f"{PATH}/{request.id()}?done={row.name}")
 
-    async def _done(self, asked: PageInput, row: Act, doing: Doing, *, body: bytes) -> bytes:
+    async def _done(self, request: PageInput, row: Act, doing: Doing, *, body: bytes) -> bytes:
         """Do an act once for each sent form and return its response."""
-        return await done_once(asked, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
+        return await done_once(request, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
 
     def _shown(
-        self, asked: PageInput, found: PreservationSummary | OpenedPreservation, *, status: int = 200, **more: object
+        self, request: PageInput, found: PreservationSummary | OpenedPreservation, *, status: int = 200, **more: object
     ) -> Response:
         open_acts = [
             (row, inputs_of(row.takes))
             for row in self._acts.values()
-            if asked.identity.role in row.roles and found.state.value in may_come_in(row)
+            if request.identity.role in row.roles and found.state.value in may_come_in(row)
         ]
-        done = asked.query("done")
+        done = request.query("done")
         views: dict[str, object] = {
             "it": found,
             "acts": open_acts,
             "reasons": list(RevealReason),
             "done": done if done in {*self._acts, ASK.name} else None,
-            "warned": asked.query("warned") == "hold_stands",
+            "warned": request.query("warned") == "hold_stands",
             "opened": None,
             "refused": "",
             "problems": [],
             "labels": {},
             "after": None,
         }
-        return self._frame.page(asked, "preservation.html", views | more, status=status)
+        return self._frame.page(request, "preservation.html", views | more, status=status)
 
 
-def _wanted(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _wanted(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the request of a form. Its model then reports missing or wrong fields."""
-    lines, kind = said.pop("locations", None), said.pop("location_kind", LocatorKind.URL.value)
+    lines, kind = values.pop("locations", None), values.pop("location_kind", LocatorKind.URL.value)
     located: list[JsonValue] = [{"kind": kind, "value": each} for each in lines] if isinstance(lines, list) else []
-    return said | {"locations": located}
+    return values | {"locations": located}

@@ -181,21 +181,21 @@ def check_may_ask(
     `Refused`: `recipient_unknown`, `recipient_suspended`, `exercise_mismatch`, `instrument_unknown`,
     `instrument_not_yours`.
     """
-    asks, asked = directory.party(agency), directory.party(provider)
-    if asks is None or asked is None or asked.kind != PartyKind.INDUSTRY:
+    requester, addressee = directory.party(agency), directory.party(provider)
+    if requester is None or addressee is None or addressee.kind != PartyKind.INDUSTRY:
         raise Refused("recipient_unknown", "must be a provider in the directory", field="/provider")
-    if PartyStatus.SUSPENDED in (asks.status, asked.status):
+    if PartyStatus.SUSPENDED in (requester.status, addressee.status):
         raise Refused("recipient_suspended", "one of the two parties is suspended", field="/provider", status=409)
-    if (asks.status == PartyStatus.SANDBOX) != (asked.status == PartyStatus.SANDBOX):
+    if (requester.status == PartyStatus.SANDBOX) != (addressee.status == PartyStatus.SANDBOX):
         raise Refused(
             "exercise_mismatch",
             "sandbox parties can ask only sandbox parties, and live parties only live ones",
             field="/provider",
         )
     jurisdiction = _jurisdiction(terms.instrument, policy, on)
-    if jurisdiction not in (_WORLD, *directory.nodes(asks.jurisdictions, on)):
+    if jurisdiction not in (_WORLD, *directory.nodes(requester.jurisdictions, on)):
         raise Refused("instrument_not_yours", "must be an instrument of your own jurisdiction", field="/instrument")
-    return asked
+    return addressee
 
 
 def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:

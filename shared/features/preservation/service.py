@@ -66,13 +66,13 @@ async def ask(
     assert agency is not None
     between = {"party": acting.party, "counterpart": provider.id}
     fresh = rules.begun(coarse_uuid7(acting.at), terms, **between, exercise=agency.status == "sandbox")
-    asked = replace(fresh, acts=1)  # the request is the first of its own acts
-    await acting.preservations.add(asked, record, coarse(acting.at))
-    await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
-    await _tell(ASK, asked, terms, acting=acting, record=record)
+    requested = replace(fresh, acts=1)  # the request is the first of its own acts
+    await acting.preservations.add(requested, record, coarse(acting.at))
+    await acting.preservations.clock([requested.clocked(Track.OFFER, acting.at)], ())
+    await _tell(ASK, requested, terms, acting=acting, record=record)
     warnings = (rules.AskWarning.HOLD_STANDS,) if await held(record) else ()
     return rules.AskResult(
-        preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings
+        preservation_id=requested.preservation_id, state=PreservationState(requested.state), warnings=warnings
     )
 
 

@@ -111,7 +111,7 @@ async def preservation_words(driver: asyncpg.Connection, party: str, preservatio
 class PostgresPreservations(RecordStore):
     """The preservations of a party, within one transaction."""
 
-    async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
+    async def take_turns(self, requests: Iterable[tuple[str, PreservationRecord]]) -> None:
         """Do nothing: agencies remove no content, so there is no removal to wait for."""
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> None:
@@ -212,9 +212,9 @@ def _shown(row: asyncpg.Record) -> rules.ShownPreservation:
 def _act(row: asyncpg.Record, of: asyncpg.Record) -> rules.PreservationAct:
     """Return the view of an act. The offer track has the agency's acts; with `is_requester`, the reader is."""
     own = (row["track"] == Track.OFFER.value) == of["is_requester"]
-    said = {"by": of["party"] if own else of["counterpart"]}
+    details = {"by": of["party"] if own else of["counterpart"]}
     return rules.PreservationAct.model_validate(
-        {name: said.get(name) or row[name] for name in rules.PreservationAct.model_fields}
+        {name: details.get(name) or row[name] for name in rules.PreservationAct.model_fields}
     )
 
 
@@ -314,8 +314,8 @@ _ALL_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = ANY($1
 class ProviderPreservations(PostgresPreservations):
     """The preservation requests to a provider, and its notices that they match."""
 
-    async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
-        await self._lock(_ASK, [each.token for party, record in asked for each in self._tokens(party, record)])
+    async def take_turns(self, requests: Iterable[tuple[str, PreservationRecord]]) -> None:
+        await self._lock(_ASK, [each.token for party, record in requests for each in self._tokens(party, record)])
 
     async def add(self, preservation: rules.Preservation, record: PreservationRecord, at: datetime) -> None:
         party = preservation.party

@@ -129,12 +129,12 @@ def add_acts(
         return answer
 
     for row in rows:
-        told = row.message.clear if row.message is not None else row.takes
+        model = row.message.clear if row.message is not None else row.takes
         router.add_api_route(
             f"{path(row)}:{row.name.replace('_', '-')}",
             answering(row, path(row).partition("{")[2].rstrip("}")),
             methods=["POST"],
             name=f"{prefix}{row.name}",
-            description=(told.__doc__ or "").partition("\n")[0],
+            description=(model.__doc__ or "").partition("\n")[0],
             **does(moved, takes=[] if row.takes is None else [row.takes]),
         )

@@ -78,11 +78,11 @@ class RecipientHandler:
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
         edges = None if self._origin is None else self._origin.answers(unit)
-        asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
+        requests = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
         refusals = self._not_to_be_told(messages)
         if self._asked is not None:  # first: requests and removals lock `location_lock_slot` before they lock any item
-            refusals |= await self._asked.apply(unit, asked)
-        sent = [each for each in messages if each not in asked and each.message_id not in refusals]
+            refusals |= await self._asked.apply(unit, requests)
+        sent = [each for each in messages if each not in requests and each.message_id not in refusals]
         new, hear = unit.are_new, self._hear
         return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=new, hear=hear)
 
@@ -160,14 +160,14 @@ class AutomatedAct:
     directory: DirectoryIndex
     taking: ClaimedBatch
 
-    async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[HeldItem], Contract]) -> None:
+    async def act(self, act: Act, due: Sequence[ItemKey], compose_body: Callable[[HeldItem], Contract]) -> None:
         """Do the act on each due item, and inform its origin. Each key occurs once."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
             item, at = found[key], self.rule.clock.now()
             actor = self.rule.kek.actor_id(item.party, b"")
             acting = ItemActor(item.party, Role.SERVICE, actor, self.items, self.directory, at)
-            await carry_out(act, item, said=said(item), acting=acting)
+            await carry_out(act, item, said=compose_body(item), acting=acting)
 
     async def erase(self, due: Sequence[ItemKey]) -> None:
         """Erase the record of each due item without a message."""

@@ -130,17 +130,17 @@ class AnswerCodes(NamedTuple):
 def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
     """Return the words that this statement sends. Raises `Refused` as `items.answered` and `items.disowned` do."""
     before = ItemLog.kept(item.said)
-    told: Contract
+    answer: Contract
     match said:
         case answers.NoticeStatements():
             stated = items.answered(said.items, item.numbers, before)
-            told = answers.ItemAnswers(items=stated.answers)
+            answer = answers.ItemAnswers(items=stated.answers)
         case answers.NoticeDisowning():
             stated = items.disowned(said.disowned, item.numbers, before)
-            told = answers.DisownedItems(disowned=stated.disowned)
+            answer = answers.DisownedItems(disowned=stated.disowned)
         case answers.Reinstatement():
             stated = items.reinstated(said.reinstated, item.numbers, before)
-            told = answers.ReinstatedItems(reinstated=stated.reinstated)
+            answer = answers.ReinstatedItems(reinstated=stated.reinstated)
         case answers.OfferFindings():
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
@@ -151,7 +151,7 @@ def words_of(item: HeldItem, said: Contract | None) -> AnswerCodes:
             raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
             return AnswerCodes(said, said)
-    return AnswerCodes(told, items.fold(item.numbers, before + stated))
+    return AnswerCodes(answer, items.fold(item.numbers, before + stated))
 
 
 def written(

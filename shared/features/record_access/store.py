@@ -43,9 +43,9 @@ async def tell_opened(
     at: datetime,
 ) -> None:
     """Report an opening to audit and log it for the party. Raises `Refused("not_found")` if no instance serves it."""
-    told = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
+    report = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
     await opening.note_look(subject, opened, at)
-    await opening.send([told])
+    await opening.send([report])
 
 
 _NOTE: Final = "INSERT INTO record_access_log (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"

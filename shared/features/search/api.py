@@ -16,11 +16,11 @@ from shared.platform.console.forms import PageInput
 from shared.platform.http.problems import broken_places, invalid_parameters
 
 
-def filters_of(asked: PageInput) -> dict[str, object]:
-    """Return the filter values for the form (`said`) and the start of the next page's query string (`keep`)."""
-    said = {name: asked.query(name) or "" for name in ("state", "claimed", *FILTERS)}
-    keep = urlencode({name: value for name, value in said.items() if value})
-    return {"said": said, "keep": keep and f"{keep}&"}
+def filters_of(request: PageInput) -> dict[str, object]:
+    """Return the filter values for the form (`filters`) and the start of the next page's query string (`keep`)."""
+    filters = {name: request.query(name) or "" for name in ("state", "claimed", *FILTERS)}
+    keep = urlencode({name: value for name, value in filters.items() if value})
+    return {"said": filters, "keep": keep and f"{keep}&"}
 
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")
@@ -43,14 +43,14 @@ def _sought(
     until: Until = None,
 ) -> ListFilter:
     """Return the filter from the query parameters of any list of subjects."""
-    days = {name: read_day(said, name) for name, said in (("since", since), ("until", until))}
+    days = {name: read_day(text, name) for name, text in (("since", since), ("until", until))}
     return ListFilter.of(party=party, reference=reference, priority=priority, **days)
 
 
-def sought_in(said: Callable[[str], str | None]) -> ListFilter:
+def sought_in(read_field: Callable[[str], str | None]) -> ListFilter:
     """Return the filter from the query of a console page. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
     try:
-        return validate_call(_sought)(**{name: said(name) for name in FILTERS})  # type: ignore[arg-type]
+        return validate_call(_sought)(**{name: read_field(name) for name in FILTERS})  # type: ignore[arg-type]
     except ValidationError as error:
         broken = [
             each | {"loc": ("query", *each["loc"])} for each in error.errors(include_url=False, include_input=False)
@@ -62,15 +62,15 @@ def sought_in(said: Callable[[str], str | None]) -> ListFilter:
 Finding = Annotated[ListFilter, Depends(_sought)]
 
 
-def read_day(said: str | None, name: str) -> date | None:
+def read_day(text: str | None, name: str) -> date | None:
     """Parse an optional day of a parameter. Raises as `read_date` does."""
-    return None if said is None else read_date(said, name)
+    return None if text is None else read_date(text, name)
 
 
-def read_date(said: str, name: str) -> date:
+def read_date(text: str, name: str) -> date:
     """Parse the day of a parameter. Raises `InvalidFields` (`parameter_invalid`) for a day that does not exist."""
     try:
-        return date.fromisoformat(said)
+        return date.fromisoformat(text)
     except ValueError:
         pass  # the error is raised below, so that its cause does not carry the value
     wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day such as 2026-05-04"}

@@ -40,16 +40,16 @@ HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")
 _HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
 
 
-def told_again(stands: TransferStatus, held: LockedReferral, letters: OriginSender) -> list[Draft]:
+def told_again(status: TransferStatus, held: LockedReferral, letters: OriginSender) -> list[Draft]:
     """Compose the transfer messages of a hotline again for its new instance, which has none of them."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
-    offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
-    drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=stands.recipient)
-    if stands.claim is not None:
-        granted = ClaimGrantedClear(**named, claim=stands.claim)
-        drafts += _tell(CLAIM_GRANTED, granted, held, letters=letters, to=stands.recipient)
-    elif stands.gone:
-        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=stands.recipient)
+    offered = TransferOfferedClear(**named, act=uuid4(), reason=status.reason)
+    drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=status.recipient)
+    if status.claim is not None:
+        granted = ClaimGrantedClear(**named, claim=status.claim)
+        drafts += _tell(CLAIM_GRANTED, granted, held, letters=letters, to=status.recipient)
+    elif status.gone:
+        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=status.recipient)
     return drafts
 
 
@@ -63,10 +63,10 @@ async def tell_transfers_again(
     """Return the repeated decisions, each with the transfer messages that its hotline had received."""
     anew = {(each.referral_id, one.recipient) for _, each in again for one in each.emitted if one.notice_id is None}
     transfers = PostgresTransfers(edges.driver)
-    told = [each for each in await transfers.transfers({referral for referral, _ in anew}) if each[:2] in anew]
+    statuses = [each for each in await transfers.transfers({referral for referral, _ in anew}) if each[:2] in anew]
     held = {each.referral_id: _held(each) for each, _ in again}
     drafts = {each.referral_id: [*each.drafts] for _, each in again}
-    for each in told:
+    for each in statuses:
         drafts[each.referral_id] += told_again(each, held[each.referral_id], sender)
     return [(of, replace(each, drafts=tuple(drafts[each.referral_id]))) for of, each in again]
 
@@ -110,8 +110,8 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
 
 
 def _entitled(held: LockedReferral, to: str | None, directory: DirectoryIndex) -> list[str]:
-    stands = [each for each in held.offered if each.stands]
-    found = {each.recipient for each in stands if (each.orphan if to is None else each.recipient == to)}
+    current = [each for each in held.offered if each.stands]
+    found = {each.recipient for each in current if (each.orphan if to is None else each.recipient == to)}
     hotlines = ((each, directory.party(each)) for each in sorted(found))
     return [each for each, party in hotlines if party is not None and party.kind == PartyKind.HOTLINE]
 

@@ -281,10 +281,10 @@ def sealed(made: CreatedEndpoint) -> Contract:
 
 
 def _shown(one: WebhookEndpoint) -> ShownWebhook:
-    said = {name: value for name, value in one._asdict().items() if value is not None}
+    fields = {name: value for name, value in one._asdict().items() if value is not None}
     if not one.failures:
-        said.pop("due_at")
-    return ShownWebhook(**said)
+        fields.pop("due_at")
+    return ShownWebhook(**fields)
 
 
 def _shown_delivery(one: Delivery) -> ShownDelivery:

@@ -34,61 +34,61 @@ class WebhookPages:
         frame.post("/webhooks/{id}/rotate", self._rotate)
         frame.post("/webhooks/{id}/remove", self._remove)
 
-    async def _register(self, asked: PageInput) -> Response:
+    async def _register(self, request: PageInput) -> Response:
         try:
-            said = read_model(Registration, read_inputs(Registration, asked.form))
-            answer = await self._done(asked, "submit", said.spelt(), doing=partial(self._routes.register, said))
+            said = read_model(Registration, read_inputs(Registration, request.form))
+            answer = await self._done(request, "submit", said.spelt(), doing=partial(self._routes.register, said))
         except Refused as error:
             if error.code == "forbidden":
                 raise
-            return await self._listed(asked, status=error.status, problems=problems_of(error))
-        return await self._listed(asked, secret=await self._routes.shown(asked.identity, answer))
+            return await self._listed(request, status=error.status, problems=problems_of(error))
+        return await self._listed(request, secret=await self._routes.shown(request.identity, answer))
 
     async def _listed(
         self,
-        asked: PageInput,
+        request: PageInput,
         *,
         status: int = 200,
         problems: list[tuple[str, str]] | None = None,
         secret: WebhookSecret | None = None,
     ) -> Response:
         views = {
-            "listed": await self._routes.list(asked.identity),
-            "inputs": inputs_of(Registration) if asked.identity.role in ACTORS else (),
+            "listed": await self._routes.list(request.identity),
+            "inputs": inputs_of(Registration) if request.identity.role in ACTORS else (),
             "problems": problems or [],
             "secret": secret,
         }
-        return self._frame.page(asked, "webhooks.html", views, status=status)
+        return self._frame.page(request, "webhooks.html", views, status=status)
 
-    async def _shown(self, asked: PageInput, *, secret: WebhookSecret | None = None) -> Response:
-        identity, webhook_id = asked.identity, asked.id()
+    async def _shown(self, request: PageInput, *, secret: WebhookSecret | None = None) -> Response:
+        identity, webhook_id = request.identity, request.id()
         views = {
             "it": await self._routes.show(identity, webhook_id),
             "deliveries": await self._routes.deliveries(identity, webhook_id, before=BIGINT_MAX, limit=_ATTEMPTS),
             "may_act": identity.role in ACTORS,
             "secret": secret,
-            "done": asked.query("done"),
+            "done": request.query("done"),
         }
-        return self._frame.page(asked, "webhook.html", views)
+        return self._frame.page(request, "webhook.html", views)
 
-    async def _replay(self, asked: PageInput) -> Response:
-        said = read_model(Replay, read_inputs(Replay, asked.form))
-        await self._done(asked, "replay", said.spelt(), doing=partial(self._routes.replay, asked.id(), said))
-        return turned_to(f"{PATH}/{asked.id()}?done=replay")
+    async def _replay(self, request: PageInput) -> Response:
+        said = read_model(Replay, read_inputs(Replay, request.form))
+        await self._done(request, "replay", said.spelt(), doing=partial(self._routes.replay, request.id(), said))
+        return turned_to(f"{PATH}/{request.id()}?done=replay")
 
-    async def _trigger(self, asked: PageInput) -> Response:
-        await self._done(asked, "trigger", b"", doing=partial(self._routes.trigger, asked.id()))
-        return turned_to(f"{PATH}/{asked.id()}?done=test")
+    async def _trigger(self, request: PageInput) -> Response:
+        await self._done(request, "trigger", b"", doing=partial(self._routes.trigger, request.id()))
+        return turned_to(f"{PATH}/{request.id()}?done=test")
 
-    async def _rotate(self, asked: PageInput) -> Response:
-        answer = await self._done(asked, "rotate", b"", doing=partial(self._routes.rotate, asked.id()))
-        return await self._shown(asked, secret=await self._routes.shown(asked.identity, answer))
+    async def _rotate(self, request: PageInput) -> Response:
+        answer = await self._done(request, "rotate", b"", doing=partial(self._routes.rotate, request.id()))
+        return await self._shown(request, secret=await self._routes.shown(request.identity, answer))
 
-    async def _remove(self, asked: PageInput) -> Response:
-        await self._routes.remove(asked.identity, asked.id())
+    async def _remove(self, request: PageInput) -> Response:
+        await self._routes.remove(request.identity, request.id())
         return turned_to(PATH)
 
-    async def _done(self, asked: PageInput, action: str, body: bytes, *, doing: Doing) -> bytes:
+    async def _done(self, request: PageInput, action: str, body: bytes, *, doing: Doing) -> bytes:
         """Do an act once for each sent form and return the stored response."""
-        done = partial(self._routes.done, asked.identity, doing)
-        return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)
+        done = partial(self._routes.done, request.identity, doing)
+        return await done_once(request, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)

@@ -229,7 +229,7 @@ async def test_a_deadlock_is_redone(
         if deadlocks[0]:
             deadlocks[0] -= 1
             raise asyncpg.DeadlockDetectedError
-        return await end_page(*page, told=told)
+        return await end_page(*page, event_type=told)
 
     monkeypatch.setattr(retention, "_end_page", deadlocked)
     assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["referral"] == 2

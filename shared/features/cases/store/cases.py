@@ -71,8 +71,8 @@ class PostgresCases(PostgresItems):
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
-        said = [_kept_words(each.clear, at) for each in acts]
-        moved = await self._move(acts, said, references)
+        statements = [_kept_words(each.clear, at) for each in acts]
+        moved = await self._move(acts, statements, references)
         done = [each for each in acts if each.item.subject_id in moved]
         rows = [
             (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, listing.words(each.clear), at)
@@ -189,8 +189,8 @@ class PostgresCases(PostgresItems):
 
 def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
     """Return the words of an act to store with the case. Holds and questions are stored in their own rows."""
-    said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else listing.words(clear)
-    return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
+    kept = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else listing.words(clear)
+    return kept | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
 def _further(edges: Sequence[asyncpg.Record]) -> list[ports.FurtherEdge]:

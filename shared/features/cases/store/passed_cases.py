@@ -146,8 +146,8 @@ async def cases_back(
 ) -> list[AttentionRow]:
     """Return cases that another agency's instance has refused and on which the party has not acted since."""
     rows = await driver.fetch(_BACK, party, *above, rank_max, limit)
-    told = [dict(row) | {"id": row["subject"], "party": row["agency"]} for row in rows]
-    return [waits_of(each, CAME_BACK, kind=Subject.CASE, mend=Remedy.REFER) for each in told]
+    cases = [dict(row) | {"id": row["subject"], "party": row["agency"]} for row in rows]
+    return [waits_of(each, CAME_BACK, kind=Subject.CASE, mend=Remedy.REFER) for each in cases]
 
 
 def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:

@@ -90,10 +90,10 @@ class CheckWorker:
         }
         answer = await self._aside.ask(_question(posted), asker=posted.party, known=known)
         head, _, body = answer.partition(b"\n")
-        told = json.loads(head)
-        if "code" in told:
-            raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
-        return CheckOutcome(**told | {"body": body})
+        header = json.loads(head)
+        if "code" in header:
+            raise Refused(header["code"], header["detail"], field=header["field"], status=header["status"])
+        return CheckOutcome(**header | {"body": body})
 
     async def aclose(self) -> None:
         """End the process."""
@@ -108,11 +108,11 @@ class CheckingProcess:
         self._policy: PolicyIndex | None = None
 
     def learn(self, name: str, spelt: bytes) -> None:
-        told = json.loads(spelt)
+        content = json.loads(spelt)
         if name == "directory":
-            self._directory = DirectoryIndex(told["document"], told["digest"], TREE)
+            self._directory = DirectoryIndex(content["document"], content["digest"], TREE)
         else:
-            self._policy = PolicyIndex(told["document"], told["digest"], TREE)
+            self._policy = PolicyIndex(content["document"], content["digest"], TREE)
 
     def answer(self, question: bytes) -> bytes:
         assert self._directory is not None
@@ -123,8 +123,8 @@ class CheckingProcess:
         try:
             checked = check_posted(posted, Documents(self._directory, self._policy))
         except Refused as error:
-            said = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
-            return to_json(said) + b"\n"
+            problem = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
+            return to_json(problem) + b"\n"
         return to_json(checked._replace(body=b"")._asdict()) + b"\n" + checked.body
 
 

@@ -108,8 +108,8 @@ class Intake:
         """
         # Checked before any look-up.
         self.authority.require("referral", request.submissions[0].role, action="submit", state=Disposition.ROUTED)
-        way = self._dense if is_dense(request) else self._ordinary
-        answer = way.enter(request)
+        queue = self._dense if is_dense(request) else self._ordinary
+        answer = queue.enter(request)
         with INTAKE_SECONDS.time():
             try:
                 async with asyncio.timeout(self.answer_s_max):
@@ -117,7 +117,7 @@ class Intake:
             except TimeoutError:
                 raise Unavailable("intake_late") from None
             finally:
-                way.leave(request, answer)
+                queue.leave(request, answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -135,9 +135,9 @@ class Intake:
             both.create_task(self._run(self._ordinary))
             both.create_task(self._run(self._dense))
 
-    async def _run(self, way: IntakeQueue) -> None:
+    async def _run(self, queue: IntakeQueue) -> None:
         while True:
-            taken = await way.take(TOGETHER_MAX)
+            taken = await queue.take(TOGETHER_MAX)
             # A late request has no waiting caller any more. Its repetition is another request.
             if waiting := [each for each in taken if not each[1].done()]:
                 await self._commit_or_fail(waiting)
@@ -196,7 +196,7 @@ class Intake:
     ) -> None:
         """File all outcomes in one transaction. Raises `_FilingConflict` if that is not possible, with no effect."""
         parties = sorted({each.party.id for request in requests for each in request.submissions})
-        asked = [
+        replies = [
             (requests[index], reply) for index in claiming(outcomes) if isinstance(reply := answers[index], HttpReply)
         ]
         submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
@@ -206,7 +206,7 @@ class Intake:
         kept.sort(key=_reference)
         drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
         async with self.filings.open(parties, requests[0].submissions[0].role) as transaction:
-            found = await transaction.file(asked, FilingBatch(kept, submitted, day_of(at), debits, rooms))
+            found = await transaction.file(replies, FilingBatch(kept, submitted, day_of(at), debits, rooms))
             if found is not None:
                 raise _FilingConflict(found)
             # From the commit on the referrals are durable. After a crash the relay sends their segments.
@@ -247,20 +247,20 @@ class Intake:
 
     def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
         """Count the outcomes of a request, and raise alarms for conditions that a person should see."""
-        refused = [each for each in outcomes if isinstance(each, Refused)]
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
         for one in refused:
             REFUSALS.labels(one.code).inc()
-        spent = [each for each in refused if isinstance(each, QuotaExceeded)]
+        spent = [outcome for outcome in refused if isinstance(outcome, QuotaExceeded)]
         self.alarms.judged(party, len(outcomes), len(refused) - len(spent))
         if spent:
             self.alarms.alarm(party, AlarmKind.DAY_FILLED)
-        for each in outcomes:
-            if isinstance(each, Prepared):
-                self.alarms.filed(party, each.spent, each.items)
-                if _is_sent(each):
+        for outcome in outcomes:
+            if isinstance(outcome, Prepared):
+                self.alarms.filed(party, outcome.spent, outcome.items)
+                if _is_sent(outcome):
                     continue
-                UNRELEASED.labels(each.unrouted_reason).inc()
-                if each.unrouted_reason == WorkReason.OVER_DAY:
+                UNRELEASED.labels(outcome.unrouted_reason).inc()
+                if outcome.unrouted_reason == WorkReason.OVER_DAY:
                     log("child_at_risk_waits")
                     self.alarms.alarm(party, AlarmKind.DAY_FILLED)
                     self.alarms.alarm(party, AlarmKind.URGENT_WAITS)

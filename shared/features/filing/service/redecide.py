@@ -224,9 +224,9 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
     return max(edge.edge_id for each in found for edge in each.stale.values())
 
 
-def _told_again(taken_back: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
-    sender, told = TombstoneSender(taken_back.party, taken_back.reason, directory, at), taken_back.told
-    return sender.compose(taken_back.referral_id, told, taken_back.filed) if sender.reaches(told) else None
+def _told_again(missed: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
+    sender, addressee = TombstoneSender(missed.party, missed.reason, directory, at), missed.told
+    return sender.compose(missed.referral_id, addressee, missed.filed) if sender.reaches(addressee) else None
 
 
 async def send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Redecision]) -> set[UUID]:

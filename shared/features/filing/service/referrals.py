@@ -68,11 +68,11 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # another transaction withdrew it while this one waited for the row
     await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
-    told = await referrals.told(referral_id)
+    addressees = await referrals.told(referral_id)
     sender = TombstoneSender(acting.party, reason, acting.directory(), acting.at)
-    await referrals.mark_withdrawn(referral_id, await sender.tell(referral_id, told, filed, store=referrals))
-    if left := [each for each in told if not sender.reaches(each)]:
-        log("withdrawal_untold", count=len(left))
+    await referrals.mark_withdrawn(referral_id, await sender.tell(referral_id, addressees, filed, store=referrals))
+    if unreachable := [each for each in addressees if not sender.reaches(each)]:
+        log("withdrawal_untold", count=len(unreachable))
 
 
 #: A feature's step after an amendment has changed the edges of a referral.
@@ -177,7 +177,7 @@ class TombstoneSender:
     at: datetime
 
     async def tell(
-        self, referral_id: UUID, told: Sequence[Addressee], filed: StoredReferral, *, store: PartyStore
+        self, referral_id: UUID, addressees: Sequence[Addressee], filed: StoredReferral, *, store: PartyStore
     ) -> list[tuple[UUID, Addressee]]:
         """Send a withdrawal to each reachable recipient, and end all deadlines. Return each current holder's message.
 
@@ -186,11 +186,11 @@ class TombstoneSender:
         """
         steps = [
             EdgeStep.by(self.party, each.notice_id or referral_id, each.recipient, step=step)
-            for each in told
+            for each in addressees
             for step in taken_back(self.at)
         ]
         await store.clock((), steps)
-        sent = [(self.compose(referral_id, each, filed), each) for each in told if self.reaches(each)]
+        sent = [(self.compose(referral_id, each, filed), each) for each in addressees if self.reaches(each)]
         await store.send([draft for draft, _ in sent])
         return [(draft.message_id, each) for draft, each in sent if each.there]
 
@@ -211,10 +211,10 @@ class TombstoneSender:
         message = NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN
         return compose(message, named | {"act": str(uuid4()), "reason": self.reason.value}, addressing)
 
-    def reaches(self, told: Addressee) -> bool:
+    def reaches(self, addressee: Addressee) -> bool:
         """Return whether the directory still has the recipient and its instance."""
         directory = self.directory
-        return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
+        return directory.party(addressee.recipient) is not None and directory.instance(addressee.instance) is not None
 
 
 class Debit(NamedTuple):

@@ -167,11 +167,11 @@ async def origin_waits(
     driver: asyncpg.Connection, party: str, above: ListPlace, *, rank_max: int, limit: int
 ) -> list[AttentionRow]:
     """Return the first `limit` attention items after `above`. Outcomes of single messages count for their edges."""
-    asked = party, *above, rank_max, limit
-    rows = await driver.fetch(_REFERRALS, *asked)
+    arguments = party, *above, rank_max, limit
+    rows = await driver.fetch(_REFERRALS, *arguments)
     whole = [waits_of(row, row["unrouted_reason"], kind=Subject.REFERRAL) for row in rows]
-    edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
-    back = [waits_of(row, CAME_BACK, kind=Subject.REFERRAL) for row in await driver.fetch(_CAME_BACK, *asked)]
+    edges = [_edge(row) for row in await driver.fetch(_EDGES, *arguments)]
+    back = [waits_of(row, CAME_BACK, kind=Subject.REFERRAL) for row in await driver.fetch(_CAME_BACK, *arguments)]
     return sorted([*whole, *edges, *back], key=lambda waits: waits.place)[:limit]
 
 

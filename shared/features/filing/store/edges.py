@@ -287,8 +287,8 @@ class PostgresEdges(ReferredEdges):
     async def note_outcomes(self, outcomes: Mapping[UUID, Receipt], at: datetime) -> Collection[UUID]:
         rows = await self._driver.fetch(_HEARD, list(outcomes), [each.by for each in outcomes.values()])
         outcomes = {row["message_id"]: outcomes[row["message_id"]] for row in rows}
-        told = [each.outcome.value for each in outcomes.values()]
-        await self._driver.execute(_OUTCOMES, list(outcomes), told, [each.code for each in outcomes.values()], at)
+        values = [each.outcome.value for each in outcomes.values()]
+        await self._driver.execute(_OUTCOMES, list(outcomes), values, [each.code for each in outcomes.values()], at)
         unfinished = {key: each.outcome.value for key, each in outcomes.items() if each.outcome not in FINAL}
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))

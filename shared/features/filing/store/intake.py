@@ -176,9 +176,9 @@ class FilingConflict(NamedTuple):
 class PostgresFiling(PostgresDays, RecordStore):
     """One filing transaction. Content is stored text under a data key per referral; deleting the key erases it."""
 
-    async def file(self, asked: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
-        keys = [(*_key(request), request.body_hash) for request, _ in asked]
-        claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in asked])
+    async def file(self, replies: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:
+        keys = [(*_key(request), request.body_hash) for request, _ in replies]
+        claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in replies])
         binding = partial(_bind, filing, claims, self._kek, law_at=find_law(self._driver))
         many = sum(len(each.emitted) for each in filing.prepared) > MANY
         values, sent = await asyncio.to_thread(binding) if many else binding()

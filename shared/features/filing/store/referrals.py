@@ -255,9 +255,9 @@ class PostgresReferrals(RecordStore):
         row = await self._driver.fetchrow(_ONE, referral_id)
         if row is None:
             return None
-        told = await self._driver.fetch(_ANSWERS, referral_id)
+        answers = await self._driver.fetch(_ANSWERS, referral_id)
         edges = tuple(
-            self._edge(referral_id, edge, [each for each in told if _answers(each, referral_id, edge)])
+            self._edge(referral_id, edge, [each for each in answers if _answers(each, referral_id, edge)])
             for edge in await self._driver.fetch(_EDGES, referral_id)
         )
         holds = [ShownHold.model_validate(dict(each)) for each in await self._driver.fetch(_HOLDS, referral_id)]
@@ -296,35 +296,35 @@ class PostgresReferrals(RecordStore):
         """Return the current recipients of a referral, once for each instance that ever got it."""
         return [Addressee(**dict(row)) for row in await self._driver.fetch(_TOLD, referral_id)]
 
-    async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Addressee]]) -> None:
+    async def mark_withdrawn(self, referral_id: UUID, withdrawals: Sequence[tuple[UUID, Addressee]]) -> None:
         """Store the withdrawal's message on each edge."""
         await self._driver.execute(
             _MARK,
             referral_id,
-            [message_id for message_id, _ in by],
-            [told.recipient for _, told in by],
-            [told.notice_id for _, told in by],
+            [message_id for message_id, _ in withdrawals],
+            [addressee.recipient for _, addressee in withdrawals],
+            [addressee.notice_id for _, addressee in withdrawals],
         )
 
-    def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
+    def _edge(self, referral_id: UUID, row: asyncpg.Record, answers: Sequence[asyncpg.Record]) -> SentEdge:
         shown = GivenAnswer.model_fields  # further words are in the table of the feature that has their message
         timeline = [
-            {name: said for name, said in (each["details"] or {}).items() if name in shown}
+            {name: word for name, word in (each["details"] or {}).items() if name in shown}
             | {"answer": each["answer"], "at": each["at"]}
-            for each in told
+            for each in answers
         ]
-        named = [each for each in told if each["case_reference"] is not None and each["wrapped_key"] is not None]
+        named = [each for each in answers if each["case_reference"] is not None and each["wrapped_key"] is not None]
         reference = self._reference(named[-1], referral_id) if named else None
         return SentEdge.model_validate(dict(row) | {"timeline": timeline, "case_reference": reference})
 
-    def _reference(self, told: asyncpg.Record, referral_id: UUID) -> str:
-        key = unwrap(told["wrapped_key"], self._kek, places(referral_id, told["party"])[0])
-        return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
+    def _reference(self, answer: asyncpg.Record, referral_id: UUID) -> str:
+        key = unwrap(answer["wrapped_key"], self._kek, places(referral_id, answer["party"])[0])
+        return reveal(answer["case_reference"], key, reference_place(answer["act"], answer["party"])).decode()
 
 
-def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:
+def _answers(answer: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:
     """Return whether an answer belongs to this edge."""
-    return (told["subject"], told["sender"]) == (edge["notice_id"] or referral_id, edge["recipient"])
+    return (answer["subject"], answer["sender"]) == (edge["notice_id"] or referral_id, edge["recipient"])
 
 
 def _listed(row: asyncpg.Record) -> dict[str, object]:
@@ -368,9 +368,9 @@ class PostgresMissing(PartyStore):
             for row in taking.take(rows)
         ]
 
-    async def tell_again(self, told: Sequence[tuple[MissedWithdrawal, Draft | None]]) -> None:
+    async def tell_again(self, missed: Sequence[tuple[MissedWithdrawal, Draft | None]]) -> None:
         """Send these withdrawals. With None, the recipient is gone, and only the marks are cleared."""
-        by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
-        by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}
-        send(self._driver, [draft for _, draft in told if draft is not None])
-        await self._driver.execute(_TOLD_AGAIN, list(by), list(by.values()))
+        ids: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in missed}
+        ids |= {each.edge_id: draft.message_id for each, draft in missed if draft is not None and each.told.there}
+        send(self._driver, [draft for _, draft in missed if draft is not None])
+        await self._driver.execute(_TOLD_AGAIN, list(ids), list(ids.values()))

@@ -314,14 +314,14 @@ async def carry_out(
         await acting.items.erase(item)
     elif isinstance(said, WithdrawalAnswer):
         await acting.items.keep(item)
-    stands = answer_of(row.subject, following) or AnswerState(following)
-    told = (
+    answer = answer_of(row.subject, following) or AnswerState(following)
+    clock_steps = (
         ()
         if row.stays
-        else clocks.told_by(row.subject, clear, stands, told_at=acting.at, again=clocks.began_again(item.said))
+        else clocks.told_by(row.subject, clear, answer, told_at=acting.at, again=clocks.began_again(item.said))
     )
-    told += steps_of(clear, item.acts + 1, acting.at)
-    steps = tuple(clocks.EdgeStep.by(item.party, subject_id, item.sender, step=step) for step in told)
+    clock_steps += steps_of(clear, item.acts + 1, acting.at)
+    steps = tuple(clocks.EdgeStep.by(item.party, subject_id, item.sender, step=step) for step in clock_steps)
     await acting.items.act(rules.ItemAct(item, following, clear, sealed, steps), acting.at)
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     drafts = compose_reachable(

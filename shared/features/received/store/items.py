@@ -244,8 +244,8 @@ class PostgresItems(RecordStore):
         if any(each.sealed is not None for each in acts):
             raise Defect("sealed_words_without_place")
         # The content of a question is stored with the question, not among the words of the answer.
-        said = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
-        moved = await self._move(acts, said, [Reference()] * len(acts))
+        statements = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
+        moved = await self._move(acts, statements, [Reference()] * len(acts))
         await acted(self.questions, [each for each in acts if each.item.subject_id in moved], at)
         return moved
 
@@ -293,9 +293,9 @@ class PostgresItems(RecordStore):
         return {(item.subject_id, item.party): item for item in items}
 
     async def _move(
-        self, acts: Sequence[ItemAct], said: Sequence[Mapping[str, object]], references: Sequence[Reference]
+        self, acts: Sequence[ItemAct], statements: Sequence[Mapping[str, object]], references: Sequence[Reference]
     ) -> frozenset[UUID]:
-        all_said = [folded(each.item.said, one) for each, one in zip(acts, said, strict=True)]
+        all_said = [folded(each.item.said, one) for each, one in zip(acts, statements, strict=True)]
         return await move(self._driver, acts, said=all_said, references=references)
 
     async def _page(self, party: str, page: ItemQuery) -> tuple[list[asyncpg.Record], str | None]:

@@ -25,14 +25,14 @@ from shared.platform.database.pages import read_row, row_cursor
 
 async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
     """Store the questions that acts raise or let lapse. All acts except lapses mark earlier answers as seen."""
-    await questions.seen([_between(each.item) for each in acts if not isinstance(each.clear, LapsedClear)])
-    for each in acts:
-        if isinstance(each.clear, LapsedClear):
-            assert each.clear.question is not None
-            await questions.over(_between(each.item), each.clear.question, QuestionState.LAPSED, said={}, at=at)
-        elif isinstance(each.clear, AskedClear | DisputedClear):
-            of, told, between = each.item, each.clear, _between(each.item)
-            new = NewQuestion.of(told, told, between, subject=of.subject_id, revision=of.revision, at=at)
+    await questions.seen([_between(act.item) for act in acts if not isinstance(act.clear, LapsedClear)])
+    for act in acts:
+        if isinstance(act.clear, LapsedClear):
+            assert act.clear.question is not None
+            await questions.over(_between(act.item), act.clear.question, QuestionState.LAPSED, said={}, at=at)
+        elif isinstance(act.clear, AskedClear | DisputedClear):
+            of, raised, between = act.item, act.clear, _between(act.item)
+            new = NewQuestion.of(raised, raised, between, subject=of.subject_id, revision=of.revision, at=at)
             await questions.add([new])
 
 
@@ -46,9 +46,9 @@ async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> N
         if not isinstance(message.clear, AnsweredClear):
             continue
         between = QuestionKey(message.recipient, message.subject_id, message.sender, own=True)
-        said = message.clear.model_dump(mode="json", include={"replied", "decided"})
+        details = message.clear.model_dump(mode="json", include={"replied", "decided"})
         number = message.clear.question if isinstance(message.clear, RepliedClear) else message.clear.dispute
-        await questions.over(between, number, QuestionState.ANSWERED, said=said, at=message.sent_at)
+        await questions.over(between, number, QuestionState.ANSWERED, said=details, at=message.sent_at)
 
 
 #: The place of an open row with a child at risk is this plus its time, so it is above all others.
@@ -102,7 +102,7 @@ async def read_page(
     """
     below, beside = (2**63 - 1, UUID(int=0)) if page.cursor is None else read_row(page.cursor)
     sought = page.sought
-    asked = statement.bind(
+    arguments = statement.bind(
         party=party,
         state=page.state,
         below=below,
@@ -115,7 +115,7 @@ async def read_page(
         subjects=named,
         claimed_by=page.claimed_by,
     )
-    rows: list[asyncpg.Record] = await driver.fetch(*asked)
+    rows: list[asyncpg.Record] = await driver.fetch(*arguments)
     shown = rows[: page.limit]
     return shown, None if len(rows) <= page.limit else row_cursor(shown[-1])
 
@@ -138,11 +138,11 @@ _NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     """Return a view of a row. A field comes from `more`, else its columns, else the party's words; else it is None."""
-    said: Mapping[str, object] = row.get("answers") or row.get("details", {})
+    words: Mapping[str, object] = row.get("answers") or row.get("details", {})
     known = dict(row) | more
     if "edge" in row:
         known["edge"] = from_json(decompress(row["edge"]))
-    return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
+    return kind.model_validate({name: known[name] if name in known else words.get(name) for name in kind.model_fields})
 
 
 #: With a child at risk, the place is `AT_RISK` plus the microseconds of `received_at`. The walk begins at one bound.
@@ -163,5 +163,5 @@ async def items_waiting(
 
 
 def _waits(subject: Subject, row: asyncpg.Record) -> AttentionRow:
-    told = dict(row) | {"id": row["subject"], "party": row["sender"], "rank": 0}
-    return waits_of(told, P0_OPEN, kind=subject, mend=next_act(subject, row["state"]))
+    columns = dict(row) | {"id": row["subject"], "party": row["sender"], "rank": 0}
+    return waits_of(columns, P0_OPEN, kind=subject, mend=next_act(subject, row["state"]))

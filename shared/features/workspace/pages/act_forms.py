@@ -136,13 +136,13 @@ def _form(
     to: tuple[Choice, ...] = (),
 ) -> ActForm:
     known = hidden or {}
-    asked = [each for each in inputs_of(FORMS[act], rows=rows) if each.path not in known]
+    inputs = [each for each in inputs_of(FORMS[act], rows=rows) if each.path not in known]
     if to:
-        asked = [
+        inputs = [
             each._replace(kind="select", choices=to) if isinstance(each, Input) and each.path == "to" else each
-            for each in asked
+            for each in inputs
         ]
-    return ActForm(act, about, title, _HINTS.get(act.name, "") if hint is None else hint, known, tuple(asked))
+    return ActForm(act, about, title, _HINTS.get(act.name, "") if hint is None else hint, known, tuple(inputs))
 
 
 def _title(act: Act) -> str:

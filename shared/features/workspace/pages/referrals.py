@@ -64,51 +64,51 @@ class ReferralPages:
         frame.post("/new", self._file, again=self._file_again)
         frame.post("/new/preview", self._preview)
 
-    async def _list(self, asked: PageInput) -> Response:
+    async def _list(self, request: PageInput) -> Response:
         known = [each.value for each in ReferralState]
-        state = chosen_state(asked, known)
-        sought, after = sought_in(asked.query), await self.last(asked.identity)
-        async with self.use.reading(asked.identity) as acting:
-            below = asked.query("cursor")
+        state = chosen_state(request, known)
+        sought, after = sought_in(request.query), await self.last(request.identity)
+        async with self.use.reading(request.identity) as acting:
+            below = request.query("cursor")
             page = await acting.referrals.page(acting.party, sought, state=state, cursor=below, limit=ROWS_OF_A_PAGE)
             ticks = await acting.referrals.ticked(page.items)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
-        return self.frame.page(asked, "referrals.html", views | filters_of(asked))
+        return self.frame.page(request, "referrals.html", views | filters_of(request))
 
-    async def _reveal(self, asked: PageInput) -> Response:
+    async def _reveal(self, request: PageInput) -> Response:
         """Show the changes of each amendment, for a reason that is sent to audit."""
-        reason = read_reason(asked)
-        if (unproven := self.frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+        reason = read_reason(request)
+        if (unproven := self.frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
             return unproven
-        async with self.use.reading(asked.identity) as acting:
-            compared = await compare_revisions(asked.id(), acting, reason=reason)
-        return await self._shown(asked, compared=compared)
+        async with self.use.reading(request.identity) as acting:
+            compared = await compare_revisions(request.id(), acting, reason=reason)
+        return await self._shown(request, compared=compared)
 
     async def _shown(
         self,
-        asked: PageInput,
+        request: PageInput,
         *,
         status: int = 200,
         problem: Refused | None = None,
         compared: Sequence[RevisionDiff] | None = None,
     ) -> Response:
-        after = await self.last(asked.identity)
-        async with self.use.reading(asked.identity) as acting:
-            found = await show_referral(asked.id(), acting)
+        after = await self.last(request.identity)
+        async with self.use.reading(request.identity) as acting:
+            found = await show_referral(request.id(), acting)
             directory = acting.directory()
-            raised = await PostgresQuestions(acting.referrals.driver).about(acting.party, asked.id())
-            looks = await acting.referrals.looks_at(acting.party, asked.id())
+            raised = await PostgresQuestions(acting.referrals.driver).about(acting.party, request.id())
+            looks = await acting.referrals.looks_at(acting.party, request.id())
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
-        forms = acting_forms(found, raised, asked.identity.role, kinds=kinds)
-        refused = None if problem is None else asked.said("form")
+        forms = acting_forms(found, raised, request.identity.role, kinds=kinds)
+        refused = None if problem is None else request.said("form")
         sent = next((each.inputs for each in forms if each.key == refused), ())
         views = {
             "it": found,
             "told": in_order(found),
             "raised": raised,
             "forms": forms,
-            "may_amend": may_amend(found, asked.identity.role),
-            "done": asked.query("done"),
+            "may_amend": may_amend(found, request.identity.role),
+            "done": request.query("done"),
             "problems": [] if problem is None else broken(problem, sent),
             "labels": labels_of(sent),
             "refused": refused,
@@ -117,108 +117,108 @@ class ReferralPages:
             "looks": looks,
             "reasons": list(RevealReason),
         }
-        return self.frame.page(asked, "referral.html", views, status=status)
+        return self.frame.page(request, "referral.html", views, status=status)
 
-    async def _act(self, asked: PageInput) -> Response:
+    async def _act(self, request: PageInput) -> Response:
         """Do one act, once for the form that it was sent from."""
-        act = chosen_act(asked, {each.name: each for each in FORMS})
+        act = chosen_act(request, {each.name: each for each in FORMS})
         try:
-            said = read_said(FORMS[act], asked)
-            await self._do(asked, act, self._doing(act, asked, said), body=spelt(said))
+            said = read_said(FORMS[act], request)
+            await self._do(request, act, self._doing(act, request, said), body=spelt(said))
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
-            return await self._shown(asked, status=error.status, problem=error)
-        return turned_to(f"{PATH}/{asked.id()}?done={act.name}")
+            return await self._shown(request, status=error.status, problem=error)
+        return turned_to(f"{PATH}/{request.id()}?done={act.name}")
 
-    def _doing(self, act: Act, asked: PageInput, said: Contract | None) -> Doing:
+    def _doing(self, act: Act, request: PageInput, said: Contract | None) -> Doing:
         if not isinstance(said, Rerouting):
-            return partial(self.use.done, act, asked.id(), said=said, identity=asked.identity)
+            return partial(self.use.done, act, request.id(), said=said, identity=request.identity)
 
         async def reroute(acting: Actor) -> AmendedReferral:
-            return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
+            return await reroute_referral(request.id(), said, acting, body_sha256=digest(said.spelt()))
 
-        return partial(self.use.changed, reroute, asked.identity)
+        return partial(self.use.changed, reroute, request.identity)
 
-    async def _do(self, asked: PageInput, act: Act, doing: Doing, *, body: bytes) -> None:
-        await done_once(asked, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
+    async def _do(self, request: PageInput, act: Act, doing: Doing, *, body: bytes) -> None:
+        await done_once(request, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
 
-    async def _amend(self, asked: PageInput) -> Response:
+    async def _amend(self, request: PageInput) -> Response:
         """Amend a referral by the filled-in fields. The other fields stay, and the form does not show them."""
-        told: dict[str, JsonValue] = read_inputs(Amendment, asked.form)
-        revision = asked.said("revision")
+        values: dict[str, JsonValue] = read_inputs(Amendment, request.form)
+        revision = request.said("revision")
 
         async def amend(acting: Actor) -> AmendedReferral:
             follows = int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 5 else 0
-            return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
+            return await amend_in_part(request.id(), lambda current: amended(current, values), acting, revision=follows)
 
         try:
-            doing = partial(self.use.changed, amend, asked.identity)
-            await self._do(asked, AMEND, doing, body=f"{revision}\n{to_json(told).decode()}".encode())
+            doing = partial(self.use.changed, amend, request.identity)
+            await self._do(request, AMEND, doing, body=f"{revision}\n{to_json(values).decode()}".encode())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
-            return await self._amendment(asked, status=error.status, problem=error)
-        return turned_to(f"{PATH}/{asked.id()}?done={AMEND.name}")
+            return await self._amendment(request, status=error.status, problem=error)
+        return turned_to(f"{PATH}/{request.id()}?done={AMEND.name}")
 
     async def _amendment(
-        self, asked: PageInput, *, status: int = 200, problem: Refused | None = None, again: bool = False
+        self, request: PageInput, *, status: int = 200, problem: Refused | None = None, again: bool = False
     ) -> Response:
-        async with self.use.reading(asked.identity) as acting:
-            found = await show_referral(asked.id(), acting)
-        if not may_amend(found, asked.identity.role):
+        async with self.use.reading(request.identity) as acting:
+            found = await show_referral(request.id(), acting)
+        if not may_amend(found, request.identity.role):
             raise not_found()
         problems = [] if problem is None else _of_amendment(problem)
         inputs = _inputs(Amendment)
         views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
-        return self.frame.page(asked, "amend.html", views, status=status)
+        return self.frame.page(request, "amend.html", views, status=status)
 
-    async def _new(self, asked: PageInput) -> Response:
-        self.use.require_filing(asked.identity)
-        return self._form(asked)
+    async def _new(self, request: PageInput) -> Response:
+        self.use.require_filing(request.identity)
+        return self._form(request)
 
-    async def _preview(self, asked: PageInput) -> Response:
+    async def _preview(self, request: PageInput) -> Response:
         """Show the recipients: only that part for a script, else the form with it."""
-        looked = await self._looked(asked)
-        if asked.wants_part:
+        looked = await self._looked(request)
+        if request.wants_part:
             views = {
                 "looked": looked,
                 "problems": _problems(looked),
                 "labels": labels_of(_inputs(pages.NewReferral)),
             }
-            return self.frame.page(asked, "preview.html", views)
-        return self._form(asked, looked=looked)
+            return self.frame.page(request, "preview.html", views)
+        return self._form(request, looked=looked)
 
-    async def _file(self, asked: PageInput) -> Response:
-        self.use.require_filing(asked.identity)
-        if asked.said("preview"):
-            return await self._preview(asked)
-        key = read_key(asked.said(ONCE))
+    async def _file(self, request: PageInput) -> Response:
+        self.use.require_filing(request.identity)
+        if request.said("preview"):
+            return await self._preview(request)
+        key = read_key(request.said(ONCE))
         try:
-            reply = await self.use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
+            reply = await self.use.file_spelt(request.identity, self._body(request), key=key, route=_ROUTE)
         except Refused as error:
             if error.code == "forbidden":
                 raise
-            return self._form(asked, status=error.status, problems=broken(error, _inputs(pages.NewReferral)))
+            return self._form(request, status=error.status, problems=broken(error, _inputs(pages.NewReferral)))
         if reply.status >= 400:
-            return self._form(asked, status=reply.status, problems=pages.problems_of(pages.read_problem(reply.body)))
+            return self._form(request, status=reply.status, problems=pages.problems_of(pages.read_problem(reply.body)))
         return turned_to(f"{PATH}/{AcceptedReferral.model_validate_json(reply.body).referral_id}?done=submit")
 
-    async def _file_again(self, asked: PageInput) -> Response:
-        self.use.require_filing(asked.identity)
-        return self._form(asked, status=409, again=True)
+    async def _file_again(self, request: PageInput) -> Response:
+        self.use.require_filing(request.identity)
+        return self._form(request, status=409, again=True)
 
-    async def _looked(self, asked: PageInput) -> pages.Looked:
-        answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
+    async def _looked(self, request: PageInput) -> pages.Looked:
+        answer = await self.use.checked(request.identity, self._body(request), _JSON)
         return CheckAnswer.model_validate_json(answer).results[0]
 
-    def _body(self, asked: PageInput) -> bytes:
-        said: dict[str, JsonValue] = read_inputs(pages.NewReferral, asked.form)
-        return to_json(pages.submission(said, exercise=asked.identity.exercise))
+    def _body(self, request: PageInput) -> bytes:
+        values: dict[str, JsonValue] = read_inputs(pages.NewReferral, request.form)
+        return to_json(pages.submission(values, exercise=request.identity.exercise))
 
     def _form(
         self,
-        asked: PageInput,
+        request: PageInput,
         *,
         status: int = 200,
         looked: pages.Looked | None = None,
@@ -229,7 +229,7 @@ class ReferralPages:
         found = problems or []
         inputs = _inputs(pages.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
-        return self.frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
+        return self.frame.page(request, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | FieldGroup, ...]:
@@ -254,5 +254,5 @@ def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
 
 def in_order(it: ShownReferral) -> list[tuple[str, GivenAnswer]]:
     """Return the recipients' answers, each with its recipient, in the order of time."""
-    said = [(edge.recipient, told) for edge in it.edges for told in edge.timeline]
-    return sorted(said, key=lambda each: each[1].at)
+    answers = [(edge.recipient, answer) for edge in it.edges for answer in edge.timeline]
+    return sorted(answers, key=lambda each: each[1].at)

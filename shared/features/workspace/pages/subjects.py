@@ -100,50 +100,50 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk", self._confirm)
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
-    async def _list(self, asked: PageInput) -> Response:
-        mine = asked.query("claimed") == "mine"
+    async def _list(self, request: PageInput) -> Response:
+        mine = request.query("claimed") == "mine"
         known = sorted(states(self._routes.recipient.subject))
-        state = chosen_state(asked, known)
-        claimed_by = asked.identity.actor if mine and self._kind.claimed else None
-        page = ItemQuery(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
-        after = await self._live.last(asked.identity)
-        async with self._serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
+        state = chosen_state(request, known)
+        claimed_by = request.identity.actor if mine and self._kind.claimed else None
+        page = ItemQuery(state, request.query("cursor"), ROWS_OF_A_PAGE, sought_in(request.query), claimed_by)
+        after = await self._live.last(request.identity)
+        async with self._serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
             found = cast("SubjectList", await list_items(self._routes.recipient, page, acting))
-            beside = await self._beside(asked.identity, session, found.items)
+            beside = await self._beside(request.identity, session, found.items)
         views: dict[str, object] = {
             "after": after,
             "kind": self._kind,
             "listed": found,
             "beside": beside,
-            "bulk": [row.name for row in self._bulk_acts(asked)],
+            "bulk": [row.name for row in self._bulk_acts(request)],
             "states": known,
             "state": state,
-            "only": asked.query("priority"),
+            "only": request.query("priority"),
             "mine": claimed_by is not None,
         }
-        return self._frame.page(asked, "subjects.html", views | filters_of(asked))
+        return self._frame.page(request, "subjects.html", views | filters_of(request))
 
     async def _beside(self, who: Identity, session: Session, listed: Sequence[ShownItem]) -> Beside:
         return {} if self._kind.beside is None else await self._kind.beside(session.driver, who.party, listed)
 
-    async def _one(self, asked: PageInput) -> Response:
-        after = await self._live.last(asked.identity)
-        return self._shown(asked, await self._found(asked), after=after)
+    async def _one(self, request: PageInput) -> Response:
+        after = await self._live.last(request.identity)
+        return self._shown(request, await self._found(request), after=after)
 
-    async def _reveal(self, asked: PageInput) -> Response:
+    async def _reveal(self, request: PageInput) -> Response:
         """Show the opened record. The reason is reported to audit."""
-        reason = read_reason(asked)
-        if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
+        reason = read_reason(request)
+        if (unproven := self._frame.unproven(request, f"{ROOT}/{self._kind.path}/{request.id()}")) is not None:
             return unproven
-        found = await self._found(asked, reason)
-        return self._shown(asked, found, opened=found.it, compared=self._kind.amended(found.it))
+        found = await self._found(request, reason)
+        return self._shown(request, found, opened=found.it, compared=self._kind.amended(found.it))
 
-    async def _found(self, asked: PageInput, reason: RevealReason | None = None) -> _Found:
+    async def _found(self, request: PageInput, reason: RevealReason | None = None) -> _Found:
         """Load one subject for its page. With a `reason`, its record is opened."""
-        recipient, subject_id, party = self._routes.recipient, asked.id(), asked.identity.party
-        async with self._serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
+        recipient, subject_id, party = self._routes.recipient, request.id(), request.identity.party
+        async with self._serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
             if reason is None:
                 found = await look_at_item(recipient, subject_id, acting)
             else:
@@ -152,23 +152,23 @@ class SubjectPages:
             looks = await looks_at(session.driver, self._serving.kek, party=party, subject=subject_id)
             return _Found(found, raised, looks, await self._closed(found, raised, acting))
 
-    async def _evidence(self, asked: PageInput) -> Response:
-        async with self._serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
+    async def _evidence(self, request: PageInput) -> Response:
+        async with self._serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
             witness = self._serving.witness
-            kept = await show_evidence(self._routes.recipient, asked.id(), acting, witness=witness)
-        name = f"{self._kind.one}-{asked.id()}-evidence.json"
+            kept = await show_evidence(self._routes.recipient, request.id(), acting, witness=witness)
+        name = f"{self._kind.one}-{request.id()}-evidence.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(kept.model_dump_json(exclude_unset=True), media_type="application/json", headers=headers)
 
-    def _bulk_acts(self, asked: PageInput) -> Sequence[Act]:
-        return [row for name, row in self._acts.items() if name in self._kind.bulk and asked.identity.role in row.roles]
+    def _bulk_acts(self, request: PageInput) -> Sequence[Act]:
+        return [row for act, row in self._acts.items() if act in self._kind.bulk and request.identity.role in row.roles]
 
-    def _chosen(self, asked: PageInput) -> tuple[Act, Sequence[UUID]]:
+    def _chosen(self, request: PageInput) -> tuple[Act, Sequence[UUID]]:
         """Return the act and the ticked subjects. Raises `Refused("nothing_chosen")`."""
-        row = next((each for each in self._bulk_acts(asked) if each.name == asked.said("act")), None)
+        row = next((each for each in self._bulk_acts(request) if each.name == request.said("act")), None)
         try:
-            ids = [UUID(each) for each in dict.fromkeys(asked.form.get("id", ()))]
+            ids = [UUID(each) for each in dict.fromkeys(request.form.get("id", ()))]
         except ValueError:
             raise not_found() from None
         if row is None:
@@ -177,87 +177,87 @@ class SubjectPages:
             raise Refused("nothing_chosen", f"tick 1 to {ROWS_OF_A_PAGE} of the list", field="/id")
         return row, ids
 
-    async def _confirm(self, asked: PageInput) -> Response:
+    async def _confirm(self, request: PageInput) -> Response:
         """Show the act and its subjects for confirmation, before anything is done."""
-        row, ids = self._chosen(asked)
-        async with self._serving.reading(asked.identity) as session:
-            acting = self._routes.acting(asked.identity, session)
+        row, ids = self._chosen(request)
+        async with self._serving.reading(request.identity) as session:
+            acting = self._routes.acting(request.identity, session)
             all_chosen = [(each, await look_at_item(self._routes.recipient, each, acting)) for each in ids]
             left = [(each, it) for each, it in all_chosen if not await self._may(row, it, acting)]
         found = [each for each in all_chosen if each not in left]
         inputs = inputs_of(row.takes, rows=[ALIKE])
         views = {"kind": self._kind, "row": row, "found": found, "left": left, "inputs": inputs}
-        return self._frame.page(asked, "bulk.html", views)
+        return self._frame.page(request, "bulk.html", views)
 
-    async def _in_bulk(self, asked: PageInput) -> Response:
+    async def _in_bulk(self, request: PageInput) -> Response:
         """Do the act on each subject. A refused subject does not stop the others."""
-        row, ids = self._chosen(asked)
-        said = read_said(row.takes, asked)
-        self._serving.owe(asked.identity.party, len(ids))
+        row, ids = self._chosen(request)
+        said = read_said(row.takes, request)
+        self._serving.owe(request.identity.party, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
-        for each in ids:
+        for subject_id in ids:
             try:
-                await self._done(asked, row, each, said=said, beside=f".{each}")
-                results.append((each, None))
+                await self._done(request, row, subject_id, said=said, beside=f".{subject_id}")
+                results.append((subject_id, None))
             except RetryLater:
                 raise  # the same form may be sent again: what was done is not done again
             except Refused as error:
-                results.append((each, error))
-        return self._frame.page(asked, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})
+                results.append((subject_id, error))
+        return self._frame.page(request, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})
 
-    async def _act(self, asked: PageInput) -> Response:
+    async def _act(self, request: PageInput) -> Response:
         """Do one act, once for each sent form."""
-        row = chosen_act(asked, self._acts)
-        subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
+        row = chosen_act(request, self._acts)
+        subject_id, address = request.id(), f"{ROOT}/{self._kind.path}/{request.id()}"
         try:
-            said = read_said(row.takes, asked)
-            await self._done(asked, row, subject_id, said=said)
+            said = read_said(row.takes, request)
+            await self._done(request, row, subject_id, said=said)
         except Refused as error:
             if error.status in (403, 404):
                 raise
-            return await self._refused(asked, row, error)
-        return turned_to(f"{here}?done={row.name}")
+            return await self._refused(request, row, error)
+        return turned_to(f"{address}?done={row.name}")
 
     async def _done(
-        self, asked: PageInput, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = ""
+        self, request: PageInput, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = ""
     ) -> None:
-        move = partial(self._routes.move, row, subject_id, said=said, identity=asked.identity)
+        move = partial(self._routes.move, row, subject_id, said=said, identity=request.identity)
         acts = self._serving.acts
-        await done_once(asked, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
+        await done_once(request, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
 
-    async def _refused(self, asked: PageInput, row: Act, error: Refused) -> Response:
-        found = await self._found(asked)
+    async def _refused(self, request: PageInput, row: Act, error: Refused) -> Response:
+        found = await self._found(request)
         inputs = inputs_of(row.takes, rows=self._kind.numbers(found.it))
         wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
-        here = found._replace(closed=found.closed - {row.name})
-        return self._shown(asked, here, status=error.status, refused=row.name, **wrong)
+        with_form = found._replace(closed=found.closed - {row.name})
+        return self._shown(request, with_form, status=error.status, refused=row.name, **wrong)
 
     async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: ItemActor) -> frozenset[str]:
         """Return the acts that the state permits, but an open question or another row forbids now."""
         mine = [each for each in raised if each.own and each.state is QuestionState.OPEN]
-        asked = frozenset(_RAISES[each.kind] for each in mine)
-        return asked | (frozenset() if self._kind.not_now is None else await self._kind.not_now(found, acting))
+        raised_acts = frozenset(_RAISES[each.kind] for each in mine)
+        return raised_acts | (frozenset() if self._kind.not_now is None else await self._kind.not_now(found, acting))
 
     async def _may(self, row: Act, found: ShownItem, acting: ItemActor) -> bool:
         """Return whether the act is possible in the present state."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
-    def _shown(self, asked: PageInput, found: _Found, *, status: int = 200, **more: object) -> Response:
+    def _shown(self, request: PageInput, found: _Found, *, status: int = 200, **more: object) -> Response:
         numbers, state = self._kind.numbers(found.it), _state(found.it)
         open_acts = [
             (row, inputs_of(row.takes, rows=numbers))
             for row in self._acts.values()
-            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in found.closed
+            if request.identity.role in row.roles and state in may_come_in(row) and row.name not in found.closed
         ]
         views: dict[str, object] = {
             "kind": self._kind,
             "it": found.it,
-            "id": asked.id(),
+            "id": request.id(),
             "raised": found.raised,
             "looks": found.looks,
             "acts": open_acts,
             "reasons": list(RevealReason),
-            "done": self._acts.get(asked.query("done") or ""),
+            "done": self._acts.get(request.query("done") or ""),
             "opened": None,
             "compared": (),
             "refused": None,
@@ -265,7 +265,7 @@ class SubjectPages:
             "labels": {},
             "after": None,
         }
-        return self._frame.page(asked, "subject.html", views | more, status=status)
+        return self._frame.page(request, "subject.html", views | more, status=status)
 
 
 def _state(found: ShownItem) -> str:
