@@ -44,10 +44,10 @@ class AgencyHandler(RecipientHandler):
         now: Callable[[], datetime],
         features: Sequence[RecipientFeature],
     ) -> None:
-        preservations = PreservationHandler(Track.OFFER, PostgresPreservations, kek)
+        handler = PreservationHandler(Track.OFFER, PostgresPreservations, kek)
         acts, hear = tuple(act for each in features for act in each.feature.acts), [each.hear for each in features]
         recipient = replace(AGENCY, further=tuple(act for act in acts if act.subject is AGENCY.subject))
-        super().__init__(recipient, items=PostgresCases, kek=kek, asked=preservations, check=self._may_be_told, hear=hear)
+        super().__init__(recipient, items=PostgresCases, kek=kek, asked=handler, check=self._may_be_told, hear=hear)
         self._documents = documents
         self._now = now
 
