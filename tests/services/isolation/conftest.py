@@ -15,7 +15,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.access import prepare_databases
 from shared.platform.database.migrate import upgrade
 from shared.platform.database.transactions import Database
-from tests.services.isolation.matrix import EACH_ADDED
+from tests.services.isolation.matrix import EACH_EFFECT
 from tests.services.isolation.tables import AUTHORITIES
 
 
@@ -40,6 +40,6 @@ async def scratch(stack: DevStack) -> AsyncIterator[dict[str, Scratch]]:
             opened.push_async_callback(database.close)
             admin = await asyncpg.connect(urlsplit(admin_url)._replace(path=f"/causeway_{name}").geturl())
             opened.push_async_callback(admin.close)
-            await admin.execute(EACH_ADDED)
+            await admin.execute(EACH_EFFECT)
             found[service] = Scratch(database, admin)
         yield found

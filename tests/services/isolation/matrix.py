@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from uuid import UUID
 
 import asyncpg
 
 from shared.core.ids import uuid7
+from shared.platform.database import transactions
 from shared.platform.database.transactions import Database, RowScope
 from tests.services.isolation import tables
 
@@ -44,10 +46,9 @@ Effects = dict[tuple[tables.Relation, str], set[str]]
 
 async def fill(owner_or_admin: asyncpg.Connection, held: tables.Isolated) -> Rows:
     """Put one row in each state for each party into an empty table, despite its policies."""
-    await owner_or_admin.execute(f"TRUNCATE {held.table}")
+    await owner_or_admin.execute(f"TRUNCATE {held.table}; {ADDS_ROW.format(held.insert)}")
     rows: Rows = {uuid7(): (relation, state) for relation in tables.Relation for state in held.states}
-    for row_id, (relation, state) in rows.items():
-        await owner_or_admin.execute(held.insert, row_id, tables.PARTIES[relation], state)
+    await owner_or_admin.fetch(ADDED, *_arguments(rows))
     return rows
 
 
@@ -55,16 +56,13 @@ async def disagreements(database: Database, held: tables.Isolated, rows: Rows) -
     """Ask both sides about every cell of one table; return the differences and the number of cells."""
     differing: list[Disagreement] = []
     count = 0
-    for role in tables.ROLES:
-        for action in tables.ACTIONS:
-            allowed = await _allowed(
-                database, held, rows, scope=RowScope([tables.PARTIES[tables.Relation.OWN]], role, action)
-            )
-            for cell, expected in _expected(held, role, action):
-                count += 1
-                found = allowed[tables.Relation(cell.relation), cell.state]
-                if found != expected:
-                    differing.append(Disagreement(cell, tuple(sorted(found)), tuple(sorted(expected))))
+    scopes = [RowScope([tables.PARTIES[tables.Relation.OWN]], *each) for each in product(tables.ROLES, tables.ACTIONS)]
+    for scope, allowed in zip(scopes, await _allowed(database, held, rows, scopes), strict=True):
+        for cell, expected in _expected(held, scope.role, scope.action):
+            count += 1
+            found = allowed[tables.Relation(cell.relation), cell.state]
+            if found != expected:
+                differing.append(Disagreement(cell, tuple(sorted(found)), tuple(sorted(expected))))
     return differing, count
 
 
@@ -102,71 +100,78 @@ def _permits(held: tables.Isolated, role: str, relation: tables.Relation, *, act
     return relation is tables.Relation.OWN and (any_state or (held.resource, role, action, state) in cells)
 
 
-#: Tries each row under the caller's policies. An added row stays until the transaction ends.
-EACH_ADDED = """
-CREATE FUNCTION each_added(statement text, ids uuid[], parties text[], states text[]) RETURNS boolean[]
+#: Tries to add one row of the filled table. The insert is planned once for all rows: there are 10⁵ of them.
+ADDS_ROW = """
+CREATE OR REPLACE FUNCTION adds_row(uuid, text, text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    {};
+    RETURN true;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN false;
+END $$
+"""
+#: Whether each row may be added under the caller's policies, in order.
+ADDED = "SELECT array_agg(adds_row(id, party, state) ORDER BY n)"
+ADDED += " FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS row (id, party, state, n)"
+#: Adds the rows and runs the statements under each scope, undoes both, and returns the results.
+EACH_EFFECT = f"""
+CREATE FUNCTION each_effect(uuid[], text[], text[], scopes text[], statements text[]) RETURNS SETOF jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-    added boolean[] := '{}';
+    scope text; statement text; touched uuid[]; effects jsonb;
 BEGIN
-    FOR n IN 1..cardinality(ids) LOOP
+    FOREACH scope IN ARRAY scopes LOOP
         BEGIN
-            EXECUTE statement USING ids[n], parties[n], states[n];
-            added := added || true;
-        EXCEPTION WHEN insufficient_privilege THEN
-            added := added || false;
+            EXECUTE scope;
+            effects := jsonb_build_array(({ADDED}));
+            FOREACH statement IN ARRAY statements LOOP
+                BEGIN
+                    EXECUTE statement INTO touched;
+                EXCEPTION WHEN insufficient_privilege THEN
+                    touched := NULL;
+                END;
+                effects := effects || jsonb_build_array(coalesce(touched, '{{}}'));
+            END LOOP;
+            RAISE SQLSTATE 'UNDO1';
+        EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
+            RETURN NEXT effects;
         END;
     END LOOP;
-    RETURN added;
 END $$
 """
 
 
-class _Undone(Exception):
-    """Rolls back a transaction whose effects were only inspected."""
+def _arguments(rows: Rows) -> tuple[list[UUID], list[str], list[str]]:
+    return [*rows], [tables.PARTIES[relation] for relation, _ in rows.values()], [state for _, state in rows.values()]
 
 
-async def _allowed(database: Database, held: tables.Isolated, rows: Rows, *, scope: RowScope) -> Effects:
-    """Return the effects that PostgreSQL allows on each row, and roll all of them back."""
-    effects: Effects = {(relation, state): set() for relation in tables.Relation for state in held.states}
+async def _allowed(
+    database: Database, held: tables.Isolated, rows: Rows, scopes: Sequence[RowScope]
+) -> Iterator[Effects]:
+    """Return the effects that PostgreSQL allows on each row in each scope. All of them are undone."""
+    # The service never changes the party of a deadline.
+    column = "due_at" if held.table == "deadline" else "party"
     statements = {
-        tables.SEES: f"SELECT {held.key} FROM {held.table}",
-        # The service never changes the party of a deadline.
-        tables.CHANGES: f"UPDATE {held.table} SET {{0}} = {{0}} RETURNING {held.key}".format(
-            "due_at" if held.table == "deadline" else "party"
-        ),
-        tables.REMOVES: f"DELETE FROM {held.table} RETURNING {held.key}",
+        tables.SEES: f"SELECT array_agg({held.key}) FROM {held.table}",
+        tables.CHANGES: _touched(held, f"UPDATE {held.table} SET {column} = {column}"),
+        tables.REMOVES: _touched(held, f"DELETE FROM {held.table}"),
     }
-    try:
-        async with database.transaction(scope) as session:
-            for row in await _added(session.driver, held.insert, list(effects)):
-                effects[row].add(tables.ADDS)
-            for effect, statement in statements.items():
-                for row in await _unless_refused(session.driver, statement):
-                    if row[0] in rows:
-                        effects[rows[row[0]]].add(effect)
-            raise _Undone
-    except _Undone:
-        return effects
+    added = {uuid7(): row for row in rows.values()}
+    bound = [f"SELECT {transactions._bound(each)}" for each in scopes]
+    async with database.transaction(keeps_plans=True) as session:
+        found = await session.driver.fetch(
+            "SELECT each_effect($1, $2, $3, $4, $5)", *_arguments(added), bound, [*statements.values()]
+        )
+    return (_effects(added, rows, dict(zip(statements, touched, strict=True)), adds) for [[adds, *touched]] in found)
 
 
-async def _added(
-    driver: asyncpg.Connection, insert: str, rows: Sequence[tuple[tables.Relation, str]]
-) -> list[tuple[tables.Relation, str]]:
-    """Return the rows that may be added, each tried separately, in one query because there are 10⁵ of them."""
-    parties, states = [tables.PARTIES[relation] for relation, _ in rows], [state for _, state in rows]
-    allowed: list[bool] = await driver.fetchval(
-        "SELECT each_added($1, $2, $3, $4)", insert, [uuid7() for _ in rows], parties, states
-    )
-    return [row for row, added in zip(rows, allowed, strict=True) if added]
+def _touched(held: tables.Isolated, statement: str) -> str:
+    return f"WITH touched AS ({statement} RETURNING {held.key}) SELECT array_agg({held.key}) FROM touched"
 
 
-async def _unless_refused(driver: asyncpg.Connection, statement: str) -> list[asyncpg.Record]:
-    """Return the affected rows, or none if the role has no such right on the table."""
-    await driver.execute("SAVEPOINT touching")
-    try:
-        rows: list[asyncpg.Record] = await driver.fetch(statement)
-    except asyncpg.InsufficientPrivilegeError:
-        await driver.execute("ROLLBACK TO SAVEPOINT touching")
-        return []
-    return rows
+def _effects(added: Rows, rows: Rows, touched: dict[str, list[str]], adds: list[bool]) -> Effects:
+    effects: Effects = {row: {tables.ADDS} if each else set() for row, each in zip(added.values(), adds, strict=True)}
+    for effect, ids in touched.items():
+        for row_id in rows.keys() & map(UUID, ids):
+            effects[rows[row_id]].add(effect)
+    return effects

@@ -14,7 +14,7 @@ from shared.core.authority import Role
 from shared.core.ids import uuid7
 from shared.platform.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
-from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
+from tests.services.isolation.matrix import ADDED, ADDS_ROW, Cell, Disagreement, disagreements, fill
 from tests.services.isolation.tables import AUTHORITIES, DEADLINES, OFFER, PARTIES, TABLES, Isolated, Relation
 
 Record = Callable[[str, object], None]
@@ -111,14 +111,13 @@ async def test_a_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
     notice = replace(OFFER, resource="notice", states=NoticeState)
     rows = await fill(scratch["hotline"].admin, notice)
     scope = RowScope([PARTIES[Relation.OWN]], Role.SERVICE, "apply")
-    for insert, added in ((notice.insert, False), (OFFER.insert, True)):
+    for held, added in ((notice, False), (OFFER, True)):
+        await scratch["hotline"].admin.execute(ADDS_ROW.format(held.insert))
         async with scratch["hotline"].database.transaction(scope) as session:
             assert await session.driver.fetch("SELECT 1 FROM received") == []
             assert await session.driver.fetch("UPDATE received SET party = party RETURNING 1") == []
-            tried = await session.driver.fetchval(
-                "SELECT each_added($1, $2, $3, $4)", insert, [uuid7()], [PARTIES[Relation.OWN]], ["withdrawn"]
-            )
-            assert tried == [added]
+            row = [uuid7()], [PARTIES[Relation.OWN]], ["withdrawn"]
+            assert await session.driver.fetchval(ADDED, *row) == [added]
     assert await scratch["hotline"].admin.fetchval("SELECT count(*) FROM received") == len(rows) + 1
 
 
