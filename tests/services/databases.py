@@ -86,6 +86,12 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
+async def count_rows(endpoint: DatabaseEndpoint) -> None:
+    """Let PostgreSQL plan by the present rows of a database, as it does a minute after they were stored."""
+    async with connected(endpoint.owner_url) as owner:
+        await owner.execute("ANALYZE")
+
+
 async def until_one_waits_for_a_lock(database: Database) -> None:
     """Return once a transaction of the database waits for another."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"

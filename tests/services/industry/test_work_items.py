@@ -11,8 +11,10 @@ from uuid import UUID
 import httpx
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.authority import Role
 from shared.core.ids import uuid7
+from tests.services.databases import count_rows
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import asking
 from tests.services.industry.provider import Providers
@@ -53,6 +55,11 @@ class Place:
     async def act(self, item: dict[str, Any], body: dict[str, Any], verb: str = "answer") -> httpx.Response:
         headers = asking(PROVIDER, role=Role.MACHINE, key=str(uuid7()))
         return await self.client.post(f"/v1/work-items/{item['work_item']}:{verb}", json=body, headers=headers)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def counted(providers: Providers, endpoint: DatabaseEndpoint) -> None:
+    await count_rows(endpoint)
 
 
 @pytest.fixture
