@@ -124,6 +124,8 @@ class _NamesEscaped(_DefaultRecordBatchPy):  # type: ignore[misc]  # the library
 read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
+#: The time that the broker holds a fetch behind the end of a range. Over TLS, its connection ends only after that.
+RANGE_WAIT_MS: Final = 100
 POLL_S: Final = 0.5
 #: A batch of records that were already waiting also gets the records of the next milliseconds if it has fewer than
 #: `GATHERED_RECORDS`. The broker held those back until the first were taken.
@@ -185,7 +187,7 @@ class LogReader:
 
     async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncGenerator[list[Record]]:
         """Yield the records of one partition from offset `first` to before `end`; these must exist."""
-        async with self._reading() as consumer:
+        async with self._reading(fetch_max_wait_ms=RANGE_WAIT_MS) as consumer:
             _assign(consumer, {where: first})
             while await consumer.position(TopicPartition(*where)) < end:
                 if batch := [record for record in await next_batch(consumer, POLL_S) if record.offset < end]:
@@ -214,21 +216,20 @@ class LogReader:
             raise Unavailable("broker_refuses")
         return await bounds_of(client, described)
 
-    def _reading(self) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
-        return outside_groups(self._access.client_options(self._client_id))
+    def _reading(self, **more: int) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+        return outside_groups(self._access.client_options(self._client_id) | more)
 
 
 @asynccontextmanager
 async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
     """Start a consumer without a group and without partitions. Kafka's errors in the block become `Unavailable`."""
     consumer = AIOKafkaConsumer(
-        **options,
+        **{"fetch_max_wait_ms": FETCH_WAIT_MS, **options},
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_uncommitted",
         max_poll_records=READ_RECORDS_MAX,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
         consumer_timeout_ms=FETCHER_LOOKS_MS,
     )
     with _told():
