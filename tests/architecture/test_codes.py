@@ -25,7 +25,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/features/import_export/pages.py", "problem.code"): frozenset(),
     ("deploy/operator/routes.py", "error.code"): frozenset(),
     ("shared/core/errors.py", "code"): frozenset(),
-    ("shared/features/filing/api/checking.py", "told['code']"): frozenset(),
+    ("shared/features/filing/api/checking.py", "header['code']"): frozenset(),
     ("shared/features/received/rules.py", "f'message_not_for_{recipient.audience}'"): frozenset(
         f"message_not_for_{kind.audience}" for kind in _KINDS
     ),

@@ -61,8 +61,7 @@ CREATE INDEX referral_kept ON referral (referral_id) WITH (fillfactor = 100) WHE
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE unrouted_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
-CREATE INDEX referral_work ON referral (party, arrival)
-    WHERE unrouted_reason IS NOT NULL AND state <> 'withdrawn';
+CREATE INDEX referral_work ON referral (party, arrival) WHERE unrouted_reason IS NOT NULL AND state <> 'withdrawn';
 CREATE INDEX referral_work_by_reason ON referral (party, unrouted_reason, arrival)
     WHERE unrouted_reason IS NOT NULL AND state <> 'withdrawn';
 -- Referrals that need a person for a reason of the referral itself, not of one edge. Written so that the planner does
