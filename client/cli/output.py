@@ -115,6 +115,8 @@ async def first(pages: AsyncIterator[PageView[ItemT]], limit: int) -> list[ItemT
     async for page in pages:
         found.extend(page.items[: limit - len(found)])
         if len(found) == limit:
+            if page.next or found[-1] is not page.items[-1]:
+                print_hint("there are more: give a higher --limit")
             break
     return found
 

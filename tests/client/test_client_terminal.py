@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -62,3 +64,20 @@ def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.Capt
 def test_a_time_that_is_none_is_no_answer() -> None:
     with pytest.raises(ApiProblem, match="unexpected_answer"):
         filled("{at:time}", {"at": "noon"})
+
+
+class _Page(NamedTuple):
+    items: list[int]
+    next: str | None = None
+
+
+@pytest.mark.parametrize(("pages", "limit", "is_cut"), [(1, 3, False), (1, 2, True), (2, 3, True), (2, 6, False)])
+async def test_a_list_that_is_cut_off_says_so(
+    capsys: pytest.CaptureFixture[str], pages: int, limit: int, is_cut: bool
+) -> None:
+    async def read() -> AsyncIterator[Any]:
+        for page in range(pages):
+            yield _Page([3 * page, 3 * page + 1, 3 * page + 2], "more" if page < pages - 1 else None)
+
+    assert await output.first(read(), limit) == list(range(min(limit, 3 * pages)))
+    assert ("there are more: give a higher --limit" in capsys.readouterr().err) is is_cut
