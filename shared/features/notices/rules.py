@@ -24,12 +24,14 @@ AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, state
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 
 
-def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
-    """Check that a provider named as the right host is in the directory. Raises `Refused("suggested_unknown")`."""
+def check_suggested(said: NoticeDisowning, directory: DirectoryIndex, *, by: str) -> None:
+    """Check that a host that the provider `by` names is another provider. Raises `Refused("suggested_unknown")`."""
     for place, each in enumerate(said.disowned):
         entry = None if each.suggested is None else directory.party(each.suggested)
-        if each.suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY):
-            raise Refused("suggested_unknown", "not a provider in the directory", field=f"/disowned/{place}/suggested")
+        if each.suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY or each.suggested == by):
+            raise Refused(
+                "suggested_unknown", "not another provider in the directory", field=f"/disowned/{place}/suggested"
+            )
 
 
 def removed_by(said: NoticeStatements, notice: HeldItem) -> frozenset[int]:

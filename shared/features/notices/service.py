@@ -45,7 +45,7 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
     require_role(row, acting.role)
     match said:
         case NoticeDisowning():
-            check_suggested(said, acting.directory)
+            check_suggested(said, acting.directory, by=acting.party)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
             await _check_may_erase(notice_id, acting)
         case NoticeStatements():

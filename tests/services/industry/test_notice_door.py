@@ -73,6 +73,7 @@ async def test_each_act_has_its_own_path(
         ("answer", {"items": [{"n": 2, "action": "removed"}]}, "item_unknown", "/items/0/n"),
         ("not-ours", {"disowned": [{"suggested": "secret.example"}]}, "suggested_unknown", "/disowned/0/suggested"),
         ("not-ours", {"disowned": [{"suggested": HOTLINE}]}, "suggested_unknown", "/disowned/0/suggested"),
+        ("not-ours", {"disowned": [{"suggested": PROVIDER}]}, "suggested_unknown", "/disowned/0/suggested"),
     ],
 )
 async def test_a_body_that_breaks_a_rule_is_refused_by_field_and_never_echoed(
