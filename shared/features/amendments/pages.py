@@ -59,7 +59,9 @@ def amended(current: CurrentReferral, values: dict[str, JsonValue]) -> ReferralS
     if not set(values) - {"location_kind"}:
         raise Refused("nothing_amended", "fill in at least one field", field="/form")
     body: dict[str, JsonValue] = from_json(current.content)
+    body |= {"external_ref": current.external_ref, "exercise": current.exercise}
     items: list[dict[str, JsonValue]] = body["items"]  # type: ignore[assignment]
+    present = read_model(ReferralSubmission, body | {"items": [_submitted(each, {}) for each in items]})
     left_out = _numbers(values, "leave_out", items)
     of_items = _numbers(values, "of_items", items) or {each["n"] for each in items}
     shared = shared_of(values)
@@ -67,11 +69,23 @@ def amended(current: CurrentReferral, values: dict[str, JsonValue]) -> ReferralS
     kind, lines = values.get("location_kind") or codes.LocatorKind.URL.value, values.get("locations")
     for each in lines if isinstance(lines, list) else []:
         alike: dict[str, JsonValue] = {name: kept[0][name] for name in _OF_ITEMS if kept and name in kept[0]}
-        kept.append(item_of(kind, each, {**alike, **shared}))
-    body |= content_of(values, level=_level(body))
+        kept.append(item_of(kind, each, _changed(alike, shared)))
     # Converted to JSON values, as in every posted body.
-    body |= {"items": from_json(to_json(kept)), "external_ref": current.external_ref, "exercise": current.exercise}
-    return read_model(ReferralSubmission, body)
+    body |= content_of(values, level=_level(body)) | {"items": from_json(to_json(kept))}
+    if (submission := read_model(ReferralSubmission, body)) == present:
+        raise Refused("nothing_amended", "the referral already says this", field="/form")
+    return submission
+
+
+def _changed(item: dict[str, JsonValue], shared: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return an item with the given fields. Of each present host and assessment, fields that are not given stay."""
+    parts: dict[str, JsonValue] = {}
+    for name, given in shared.items():
+        before = item.get(name)
+        if isinstance(given, list) and isinstance(before, list) and before:
+            merged = [{**each, **given[0]} for each in before if isinstance(each, dict) and isinstance(given[0], dict)]
+            parts[name] = [each for place, each in enumerate(merged) if each not in merged[:place]]
+    return item | shared | parts
 
 
 def _submitted(item: dict[str, JsonValue], shared: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -79,7 +93,7 @@ def _submitted(item: dict[str, JsonValue], shared: dict[str, JsonValue]) -> dict
     locator = item["locator"]
     assert isinstance(locator, dict)
     bare: dict[str, JsonValue] = {"locator": {name: value for name, value in locator.items() if name != "cut"}}
-    return {name: value for name, value in item.items() if name != "n"} | bare | shared
+    return _changed({name: value for name, value in item.items() if name != "n"} | bare, shared)
 
 
 def _numbers(values: dict[str, JsonValue], name: str, items: Sequence[dict[str, JsonValue]]) -> set[JsonValue]:

@@ -35,7 +35,7 @@ _FIELDS: Final = {
 _PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by")
 
 #: Parts of an item that are the same for all locations.
-_SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessments": "classification", "site_type": "site"}
+_SHARED: Final = {"provider": "provider", "hosting": "hosted_in", "assessments": "classification", "site_type": "site"}
 
 _LOCATION: Final = "The location does not match the chosen kind. Give all of it, such as https://images.host.example/1"
 
@@ -132,12 +132,11 @@ def shared_of(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if "site" in values:
         shared["site_type"] = values["site"]
     scheme, _, value = str(values.get("classification") or "").partition(":")
-    if scheme:
-        assessment: dict[str, JsonValue] = {"scheme": scheme, "value": value}
-        if values.get("classified_under"):
-            assessment["jurisdiction"] = values["classified_under"]
-        if values.get("status"):
-            assessment["status"] = values["status"]
+    classified = {"scheme": scheme or None, "value": value or None, "status": values.get("status")}
+    classified["jurisdiction"] = values.get("classified_under")
+    # A law or a status without a classification is refused later as one without its scheme.
+    assessment: dict[str, JsonValue] = {name: each for name, each in classified.items() if each}
+    if assessment:
         shared["assessments"] = [assessment]
     return shared
 
@@ -151,8 +150,7 @@ def problems_of(problem: Problem, *, lines: bool = True) -> list[tuple[str, str]
 
 def _said(error: FieldError, *, lines: bool) -> str:
     place = error.field.split("/")
-    of_line = lines and error.field.startswith("/items/") and place[2].isdecimal()
-    line = f"Line {int(place[2]) + 1}: " if of_line else ""
+    line = f"Line {int(place[2]) + 1}: " if lines and "/locator" in error.field else ""
     return line + (_LOCATION if "/locator" in error.field else said_of(error.rule, error.expected))
 
 

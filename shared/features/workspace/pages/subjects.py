@@ -255,6 +255,7 @@ class SubjectPages:
             "id": request.id(),
             "raised": found.raised,
             "looks": found.looks,
+            "closed": found.closed,
             "acts": open_acts,
             "reasons": list(RevealReason),
             "done": self._acts.get(request.query("done") or ""),

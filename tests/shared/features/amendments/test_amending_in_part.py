@@ -53,6 +53,22 @@ def test_what_is_said_of_an_item_is_said_of_no_other() -> None:
     assert [item.hosting[0].provider for item in submission.items] == ["provider-012.example", "provider-001.example"]
 
 
+def test_the_other_fields_of_a_host_and_of_an_assessment_stay() -> None:
+    """Else their loss would withdraw the referral from recipients that it still concerns."""
+    scheme = {"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "BE", "status": "final"}
+    hosts = [{"jurisdiction": code, "provider": "provider-012.example", "method": "stated"} for code in ("NL", "DE")]
+    item = {"n": 1, "locator": {"kind": "url", "value": "https://images.example/1"}}
+    whole = stands(items=[item | {"hosting": hosts, "assessments": [scheme]}])
+    moved = amended(whole, said(provider="provider-001.example", status="provisional")).items[0]
+    assert [(each.jurisdiction, each.provider) for each in moved.hosting] == [
+        ("NL", "provider-001.example"),
+        ("DE", "provider-001.example"),
+    ]
+    (assessed,) = moved.assessments
+    assert (assessed.value, assessed.jurisdiction, assessed.status) == ("baseline", "BE", "provisional")
+    assert len(amended(whole, said(hosted_in="FR")).items[0].hosting) == 1
+
+
 def test_an_item_is_left_out_and_another_comes_with_what_is_said_of_the_first() -> None:
     submission = amended(stands(), said(leave_out="1", locations="https://images.example/canary/9"))
     assert [item.locator.value[-1] for item in submission.items] == ["3", "9"]
@@ -69,6 +85,8 @@ def test_a_basis_alone_keeps_the_priority() -> None:
     [
         ({}, "nothing_amended", "/form"),
         ({"location_kind": "url"}, "nothing_amended", "/form"),
+        ({"hosted_in": "NL"}, "nothing_amended", "/form"),
+        ({"status": "final"}, "fields_invalid", None),
         ({"leave_out": "2"}, "item_unknown", "/leave_out"),
         ({"of_items": "2", "provider": "provider-001.example"}, "item_unknown", "/of_items"),
         ({"locations": "a secret"}, "fields_invalid", None),
