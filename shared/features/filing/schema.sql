@@ -50,7 +50,7 @@ CREATE TABLE referral (
 ALTER TABLE referral
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN decided SET STORAGE MAIN;
--- The list, whole and by its filters: state, priority, period. An index has no free space where rows come in its order.
+-- A party's referrals: all, by state, priority, period. An index has no free space where rows come in its order.
 CREATE INDEX referral_by_arrival ON referral (party, arrival) WITH (fillfactor = 100);
 CREATE INDEX referral_by_state ON referral (party, state, arrival) WITH (fillfactor = 100);
 CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE priority_rank = 0;
@@ -60,7 +60,7 @@ CREATE INDEX referral_by_time ON referral (party, accepted_at) WITH (fillfactor 
 CREATE INDEX referral_kept ON referral (referral_id) WITH (fillfactor = 100) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE unrouted_reason IN ('deferred', 'waiting', 'parked');
--- The work list, whole and by reason.
+-- Unrouted referrals, all and by reason.
 CREATE INDEX referral_work ON referral (party, arrival) WHERE unrouted_reason IS NOT NULL AND state <> 'withdrawn';
 CREATE INDEX referral_work_by_reason ON referral (party, unrouted_reason, arrival)
     WHERE unrouted_reason IS NOT NULL AND state <> 'withdrawn';

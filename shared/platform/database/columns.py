@@ -47,14 +47,6 @@ Stored text is compressed against a dictionary of the texts that an instance kee
 A dictionary never changes while stored bytes name it: a later one gets the next number. An instance reads
 only text that it has compressed itself: many deflate streams open to one text, and a sender could hide data in its
 choice of one.
-
-Stored text: compressed against a dictionary of the texts that an instance keeps most.
-
-    number of the dictionary (1 byte) · raw deflate (RFC 1951)
-
-A dictionary never changes while stored bytes name it: a later one gets the next number. An instance reads
-only text that it has compressed itself: many deflate streams open to one text, and a sender could hide data in its
-choice of one.
 """
 
 from __future__ import annotations
