@@ -23,7 +23,7 @@ ROWS: Final = 1000
 _Row = TypeVar("_Row")
 
 
-class Ledger:
+class Snapshot:
     """One database in one snapshot: nothing in it changes between two queries."""
 
     def __init__(self, connection: asyncpg.Connection, *, kind: str, name: str = "") -> None:
@@ -42,7 +42,7 @@ class Ledger:
 
 
 @asynccontextmanager
-async def open_ledger(url: str, *, kind: str, name: str = "") -> AsyncIterator[Ledger]:
+async def open_snapshot(url: str, *, kind: str, name: str = "") -> AsyncIterator[Snapshot]:
     """Open the database of the instance `name` as its accountant. Raises `Unavailable`."""
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
@@ -50,7 +50,7 @@ async def open_ledger(url: str, *, kind: str, name: str = "") -> AsyncIterator[L
         raise Unavailable("database_unavailable") from None
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield Ledger(connection, kind=kind, name=name)
+            yield Snapshot(connection, kind=kind, name=name)
     finally:
         await connection.close()
 
@@ -73,7 +73,7 @@ FOUND_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class LedgerDiff:
+class Difference:
     """One difference: the equation, the fault, and its coordinates.
 
     `parties`: the two parties of the pair, or the origin, if known.
@@ -90,10 +90,10 @@ class DifferenceList:
 
     def __init__(self, most: int = FOUND_MAX) -> None:
         self._most = most
-        self._found: set[LedgerDiff] = set()
+        self._found: set[Difference] = set()
         self._more = 0
 
-    def __iadd__(self, differences: Iterable[LedgerDiff]) -> Self:
+    def __iadd__(self, differences: Iterable[Difference]) -> Self:
         for each in differences:
             if len(self._found) < self._most or each in self._found:
                 self._found.add(each)
@@ -101,8 +101,8 @@ class DifferenceList:
                 self._more += 1
         return self
 
-    def sorted(self) -> tuple[LedgerDiff, ...]:
-        rest = [LedgerDiff("II", "more differences than are listed", "more")] if self._more else []
+    def sorted(self) -> tuple[Difference, ...]:
+        rest = [Difference("II", "more differences than are listed", "more")] if self._more else []
         return (*sorted(self._found), *rest)
 
 
@@ -128,7 +128,7 @@ class Reconciliation:
     messages: dict[str, int]
     edges: dict[str, int]
     notes: tuple[str, ...] = ()
-    differences: tuple[LedgerDiff, ...] = field(default=())
+    differences: tuple[Difference, ...] = field(default=())
     origins: tuple[SumTerms, ...] = ()
     pairs: tuple[SumTerms, ...] = ()
     sealed_until: date | None = None

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting import edges, views
-from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff, Reconciliation, group, open_ledger
+from deploy.accounting.book import Difference, DifferenceList, Reconciliation, Snapshot, group, open_snapshot
 from deploy.accounting.edges import Carrier, EdgeCheck, IntakeCheck, SealedDays, id_at, sealable
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
 from deploy.accounting.streams import AuditRow, HeldMessage, ReadEnd, SentEnd, Sides, Stream, StreamCheck, Streams
@@ -42,14 +42,14 @@ class Findings:
 
 
 @dataclass(slots=True)
-class Ledgers:
+class Comparison:
     """All databases of a site, each open in its own snapshot; the part in `sealed` need not be read again.
 
     `before`: the seals that a reading of everything compares with. `over`: messages from this day on are not sealed.
     """
 
-    services: Sequence[Ledger]
-    audits: Sequence[Ledger]
+    services: Sequence[Snapshot]
+    audits: Sequence[Snapshot]
     sealed: SealedDays
     before: SealedDays
     over: date
@@ -98,7 +98,7 @@ class Ledgers:
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['subject']}"
-                self.differences += [LedgerDiff("III", "a decision that does not derive from its facts", where)]
+                self.differences += [Difference("III", "a decision that does not derive from its facts", where)]
         return account
 
     async def referrals(self) -> IntakeCheck:
@@ -158,15 +158,15 @@ class Ledgers:
             self.notes += check.notes
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
-                self.differences += [LedgerDiff("II", "an entry that audit cannot have read", where)]
+                self.differences += [Difference("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.LOSSES):
                 stream = Stream(*list(row)[:4])
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
-                self.differences += [LedgerDiff("II", "taken by its recipient, lost to audit", where, parties)]
+                self.differences += [Difference("II", "taken by its recipient, lost to audit", where, parties)]
             for writer, addressee in await book.fetch(views.UNKNOWN_ENDS):
                 what = f"{addressee} states that it took messages of incarnations that audit never had"
-                self.differences += [LedgerDiff("II", what, f"{writer} → {addressee}", (addressee,))]
+                self.differences += [Difference("II", what, f"{writer} → {addressee}", (addressee,))]
             for notes in (views.NOTES_OF_ENTRIES, views.NOTES_OF_UNREAD, views.NOTES_OF_UNPROVEN):
                 self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared
@@ -189,7 +189,7 @@ class Ledgers:
             ids = self._unread.get(book.name)
             for row in await book.fetch(views.EDGES_OF, list(account.untold), ids) if ids else ():
                 links.setdefault(row["edge_id"], set()).add(row["party"])
-        self.differences += account.told(links)
+        self.differences += account.compare_statements(links)
 
 
 async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: SealedDays | None = None) -> Findings:
@@ -199,16 +199,16 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
     of the directory or knows it as another kind: the counts would match without that instance. An instance that only
     the site has is read with the others.
     """
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as held:
         kinds = _kinds(endpoints)
         found = [
-            await stack.enter_async_context(open_ledger(endpoints.database(name).accountant_url, kind=kind, name=name))
+            await held.enter_async_context(open_snapshot(endpoints.database(name).accountant_url, kind=kind, name=name))
             for name, kind in sorted(kinds.items(), key=lambda each: each[1] == AUDIT)
         ]
         services = [book for book in found if book.kind != AUDIT]
         audits = [book for book in found if book.kind == AUDIT]
         now = SystemClock().now()
-        books = Ledgers(services, audits, sealed, before or SealedDays(), sealable(now))
+        books = Comparison(services, audits, sealed, before or SealedDays(), sealable(now))
         account = await books.streams()
         carried = await books.edges(account.sides)
         referrals = await books.referrals()
@@ -236,7 +236,7 @@ def _to_seal(
     return SealedDays(until, streams, carried.sealable(sealed.edges, until=until), log)
 
 
-async def _carried(book: Ledger, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
+async def _carried(book: Snapshot, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
     async for row in book.rows(query, *arguments):
         yield Carrier._make((*row, book.name, name))
 
@@ -252,7 +252,7 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
     return known | {name: endpoints.kind(name) for name in endpoints.databases}
 
 
-async def _read_sides(services: Sequence[Ledger], audits: Sequence[Ledger]) -> Sides:
+async def _read_sides(services: Sequence[Snapshot], audits: Sequence[Snapshot]) -> Sides:
     """Read all accounts of streams.
 
     Tables grow with the peers and the open exceptions, not with the messages.
@@ -285,7 +285,7 @@ async def _read_sides(services: Sequence[Ledger], audits: Sequence[Ledger]) -> S
     return sides
 
 
-def _note_reports(sides: Sides, services: Sequence[Ledger], taken: dict[str, dict[Stream, ReadEnd]]) -> None:
+def _note_reports(sides: Sides, services: Sequence[Snapshot], taken: dict[str, dict[Stream, ReadEnd]]) -> None:
     """Note the pairs whose recipient's outcomes were read to the end: by audit, and by the writer.
 
     A recipient reports outcomes in the urgent lane of its own stream to the writer, and audit has none to report.

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from deploy.accounting.book import LedgerDiff, SumTerms
+from deploy.accounting.book import Difference, SumTerms
 from deploy.accounting.streams import SealedStream, Sides, Stream, is_party
 from deploy.site.endpoints import write_private
 from shared.core.errors import Refused
@@ -152,7 +152,7 @@ class EdgeCheck:
     #: Emitted edges that are not yet compared with audit: the party that filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
-    def add(self, rows: Sequence[Carrier]) -> Iterator[LedgerDiff]:
+    def add(self, rows: Sequence[Carrier]) -> Iterator[Difference]:
         """Add all rows of all databases about one message."""
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
@@ -171,12 +171,12 @@ class EdgeCheck:
             is_there = sent or is_unread or self._is_taken(edge)
             terms["messages"] += is_there
             if not is_there:
-                yield LedgerDiff("III", "an edge without a message", str(edge.message_id), _of(edge.party))
+                yield Difference("III", "an edge without a message", str(edge.message_id), _of(edge.party))
             if edge.edge_id is not None and not is_unread:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
         if not edges and sent:
             terms["messages"] += 1
-            yield LedgerDiff("III", "a message without an edge", str(rows[0].message_id))
+            yield Difference("III", "a message without an edge", str(rows[0].message_id))
 
     def _is_taken(self, edge: Carrier) -> bool:
         """Return whether the recipient took the message's number. If audit lacks it, equation (II) names it."""
@@ -192,21 +192,21 @@ class EdgeCheck:
         read = self.sides.read.get(stream)
         return read is None or number > read.number
 
-    def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[LedgerDiff]:
+    def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
         """Add edges of one state that no message ever carried; `example` is one of them."""
         is_counted = state in (_EMITTED, _WAITING, _PLANNED, _DROPPED)
         self.unsent["edges" if is_counted else "retired"] += count
         if state == _EMITTED:
             what = f"{count} edges that neither wait nor have a message"
-            yield LedgerDiff("III", what, f"edge {example}, among them")
+            yield Difference("III", what, f"edge {example}, among them")
         elif is_counted:
             self.unsent[_WAITING if state == _PLANNED else state] += count
 
-    def told(self, links: Mapping[UUID, set[str]]) -> Iterator[LedgerDiff]:
+    def compare_statements(self, links: Mapping[UUID, set[str]]) -> Iterator[Difference]:
         """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
-                yield LedgerDiff("III", "an edge that was not stated to audit", str(message_id), _of(party))
+                yield Difference("III", "an edge that was not stated to audit", str(message_id), _of(party))
         self.untold.clear()
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
@@ -238,20 +238,20 @@ class IntakeCheck:
     unread_refusals: Counter[str] = field(default_factory=Counter)
     counted_by: dict[str, str] = field(default_factory=dict)
 
-    def differences(self) -> Iterator[LedgerDiff]:
+    def differences(self) -> Iterator[Difference]:
         parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
         for party in sorted(parties):
             if self.intake[party, "submitted"] != self.intake[party, "refused"] + self.intake[party, "accepted"]:
-                yield LedgerDiff("I", "submitted is not refused + accepted", party, (party,))
+                yield Difference("I", "submitted is not refused + accepted", party, (party,))
             if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
-                yield LedgerDiff("I", "accepted is not the sum of its dispositions", party, (party,))
+                yield Difference("I", "accepted is not the sum of its dispositions", party, (party,))
             for name in (each.value for each in Disposition):
                 stated = self.decided[party, name] + self.unread[party, name]
                 if (kept := self.kept[party, name]) != stated:
                     what = f"{name}: {kept} kept by the origin, {stated} stated to audit"
-                    yield LedgerDiff("I", what, party, (party,))
+                    yield Difference("I", what, party, (party,))
         for party in sorted(self._refused_otherwise()):
-            yield LedgerDiff("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+            yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
 
     def _refused_otherwise(self) -> set[str]:
         """Return the parties whose refusals differ from those stated to audit.

@@ -20,7 +20,7 @@ import asyncpg
 from pydantic_core import from_json
 
 from deploy.accounting import views
-from deploy.accounting.book import DifferenceList, Ledger, LedgerDiff
+from deploy.accounting.book import Difference, DifferenceList, Snapshot
 from deploy.accounting.streams import Stream
 from services.audit.domain.entries import UNREAD, AuditBatch, AuditDecision, AuditEntry, EntryKind, ReportedOutcome
 from services.audit.domain.reading import ObservedRecord, Reading, read_records
@@ -68,12 +68,12 @@ class DayCheck:
         self._found[day] = count + 1, digests + int(record.digest[:15], 16)
         return True
 
-    def differences(self, topic: str, *, first: int) -> Iterator[LedgerDiff]:
+    def differences(self, topic: str, *, first: int) -> Iterator[Difference]:
         """Yield the days with other sums, if all records of the day, from offset `first` on, were read."""
         for day in sorted(self.kept.keys() | self._found.keys()):
             kept = self.kept.get(day, DayCount(first, 0, 0))
             if kept.first >= first and self._found.get(day, (0, 0)) != (kept.records, kept.digests):
-                yield LedgerDiff("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")
+                yield Difference("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")
 
 
 #: Columns of an entry that are the same for every reader at any time.
@@ -104,7 +104,7 @@ class LogCheck:
     """
 
     reader: LogReader
-    book: Ledger
+    book: Snapshot
     reading: Reading
     opened: bool
     sealing_before: datetime
@@ -199,7 +199,7 @@ class LogCheck:
 
     def _differs(self, what: str, row: _Row) -> None:
         parties = tuple(each for each in (row["sender"], row["recipient"]) if each)
-        self.found += [LedgerDiff("II", what, _at(row), parties)]
+        self.found += [Difference("II", what, _at(row), parties)]
 
     async def _entries(self, numbered: Sequence[_NumberedRecord]) -> dict[tuple[Stream, int], _Row]:
         """Return audit's entries of these numbers, at any offset."""
@@ -218,7 +218,7 @@ class LogCheck:
         record = each.observed.record
         at = f"{record.topic}/{record.partition}/{record.offset} {each.stream} #{each.number}"
         if row is None and each.number <= self._read.get(each.stream, 0):
-            self.found += [LedgerDiff("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))]
+            self.found += [Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))]
         elif row is not None and row["digest"] != each.digest:
             self.notes.append(f"{at}: another message than audit took under this number")
 
@@ -257,7 +257,7 @@ class LogCheck:
         for each in sorted(differing, key=str):
             what = "audit does not show" if each in stated else "no recipient reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
-            self.found += [LedgerDiff("II", f"an outcome that {what}", where)]
+            self.found += [Difference("II", f"an outcome that {what}", where)]
 
 
 class _NumberedRecord(NamedTuple):
@@ -377,7 +377,7 @@ def _json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
-async def reading_of(book: Ledger, keys: Sequence[OpeningKey]) -> Reading:
+async def reading_of(book: Snapshot, keys: Sequence[OpeningKey]) -> Reading:
     """Return the context in which audit reads: its documents, and the given ones of its keys."""
     shelf = DocumentStore()
     for row in await book.fetch(views.DOCUMENTS):

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, open_ledger
+from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, open_snapshot
 from deploy.accounting.books import compare_all
 from deploy.accounting.edges import SealedDays, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
@@ -108,7 +108,7 @@ async def topic_states(endpoints: Endpoints) -> list[dict[str, object]]:
     """Return audit's reading state of every partition, those with a problem first. Raises `Unavailable`."""
     found: list[dict[str, object]] = []
     for url in _audits(endpoints):
-        async with open_ledger(url, kind=AUDIT) as book:
+        async with open_snapshot(url, kind=AUDIT) as book:
             rows = [dict(row) for row in await book.fetch(STATES)]
         columns = ("topic", "partition", "state", "since", "next_offset", "losses", "missing_count")
         rows = [row | {"since": rfc3339(row["since"]), "next_offset": row["next_offset"] or 0} for row in rows]

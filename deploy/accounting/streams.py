@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.book import LedgerDiff, SumTerms
+from deploy.accounting.book import Difference, SumTerms
 from shared.messaging.exceptions import OPEN, OutcomeKind
 from shared.messaging.streams import Lane, begin_chain, extend_chain
 
@@ -152,34 +152,34 @@ class StreamCheck:
         """Return the count of numbers that the recipient has not taken."""
         return max(0, self._sides.last(self.stream) - self._through)
 
-    def add(self, entry: AuditRow) -> Iterator[LedgerDiff]:
+    def add(self, entry: AuditRow) -> Iterator[Difference]:
         """Compare the next entry."""
         where = f"{entry.place} {entry.message_id} {self.stream} #{entry.number}"
         parties = (entry.sender, entry.recipient)
         if entry.number <= self._number:
-            yield LedgerDiff("II", "audit has two entries under one number", where, parties)
+            yield Difference("II", "audit has two entries under one number", where, parties)
             return
         chain = extend_chain(self._chain, (entry.digest,))
         if entry.number > self._number + 1:
             yield self._missing(entry.number - 1)
         elif chain != entry.chain:
-            yield LedgerDiff("II", "audit's entry is not on the chain of its stream", where, parties)
+            yield Difference("II", "audit's entry is not on the chain of its stream", where, parties)
         self._number, self._chain = entry.number, entry.chain
         if self._is_invented(entry.number):
-            yield LedgerDiff("II", "audit has a number that its writer never gave", where, parties)
+            yield Difference("II", "audit has a number that its writer never gave", where, parties)
         yield from self._settle(entry, where)
         yield from self.compare_ends()
 
-    def end(self) -> Iterator[LedgerDiff]:
+    def end(self) -> Iterator[Difference]:
         """Yield the taken numbers at the end that audit's log does not have."""
         read = self._sides.read.get(self.stream)
         taken = max(self._through, read.number if read else 0)
         if taken > self._number:
             yield self._missing(taken)
 
-    def _missing(self, last: int) -> LedgerDiff:
+    def _missing(self, last: int) -> Difference:
         where = _span(self.stream, self._number + 1, last)
-        return LedgerDiff("II", "delivered, not in audit's log", where, self._instances())
+        return Difference("II", "delivered, not in audit's log", where, self._instances())
 
     def _is_invented(self, number: int) -> bool:
         if self._sent is not None:
@@ -187,7 +187,7 @@ class StreamCheck:
         # The writer makes no statements on a former incarnation any more.
         return self._taken is None and self.stream not in self._sides.read
 
-    def _settle(self, entry: AuditRow, where: str) -> Iterator[LedgerDiff]:
+    def _settle(self, entry: AuditRow, where: str) -> Iterator[Difference]:
         """Count the fate of an entry; compare it with the exceptions of the recipient."""
         if entry.number > self._through and self._sent is None:
             return  # a former incarnation: the message was carried into a later one
@@ -195,14 +195,14 @@ class StreamCheck:
         is_here = held is not None and held.stream == self.stream
         parties = (entry.sender, entry.recipient)
         if held is not None and is_here and held.number != entry.number:
-            yield LedgerDiff("II", "the recipient has this message under another number", where, parties)
+            yield Difference("II", "the recipient has this message under another number", where, parties)
         fate = self._fate(entry, held if is_here else None)
         self.fates[entry.sender, entry.recipient, fate] += 1
         if self._is_reported and fate != IN_FLIGHT and (is_here or held is None):
             theirs, reported = held.outcome if held else None, entry.outcome if entry.outcome in OPEN else None
             if theirs != reported:
                 what = f"reported as {entry.outcome or _APPLIED}, held by its recipient as {theirs or 'nothing'}"
-                yield LedgerDiff("II", what, where, parties)
+                yield Difference("II", what, where, parties)
         if fate in OPEN or fate == IN_FLIGHT or not self._is_reported:
             self.oldest = min(self.oldest or entry.message_id, entry.message_id)
         is_acked = self._sent is None or entry.number <= self._sent.acked
@@ -219,17 +219,17 @@ class StreamCheck:
             return held.outcome
         return entry.outcome if entry.outcome in _REPORTED else _APPLIED
 
-    def compare_ends(self) -> Iterator[LedgerDiff]:
+    def compare_ends(self) -> Iterator[Difference]:
         """Compare this chain with each side whose last number is the same."""
         where = f"{self.stream} #{self._number}"
         for side, what in ((self._sent, "the writer sent"), (self._taken, "the recipient took")):
             is_here = side is not None and side.number == self._number
             if side is not None and is_here and side.chain not in (None, self._chain):
-                yield LedgerDiff("II", f"{what} other messages than audit has", where, self._instances())
+                yield Difference("II", f"{what} other messages than audit has", where, self._instances())
         before = self._before
         is_before = before is not None and before.number == self._number
         if before is not None and is_before and (before.chain, before.fates) != (self._chain, self.fates):
-            yield LedgerDiff("II", "a stream is not as it was sealed", where, self._instances())
+            yield Difference("II", "a stream is not as it was sealed", where, self._instances())
 
     def _instances(self) -> tuple[str, ...]:
         return self.stream.writer, self.stream.addressee
@@ -246,7 +246,7 @@ class Streams:
         """Return the streams that any side has, audit's entries included."""
         return sorted({*self.sides.sent, *self.sides.taken, *self.sides.read, *audited})
 
-    def open_differently(self) -> Iterator[LedgerDiff]:
+    def open_differently(self) -> Iterator[Difference]:
         """Compare the exceptions of recipients with the writers' view of them, unless an outcome is in transit."""
         held, expected = self.sides.held, self.sides.told_open
         for key in sorted(held.keys() | expected.keys(), key=str):
@@ -254,19 +254,19 @@ class Streams:
             writer, addressee, message_id = key
             if theirs != ours and (writer, addressee) in self.sides.heard:
                 what = f"open for its writer as {ours or 'nothing'}, held by its recipient as {theirs or 'nothing'}"
-                yield LedgerDiff("II", what, f"{message_id} {writer} → {addressee}", (writer, addressee))
+                yield Difference("II", what, f"{message_id} {writer} → {addressee}", (writer, addressee))
 
-    def taken_beyond(self) -> Iterator[LedgerDiff]:
+    def taken_beyond(self) -> Iterator[Difference]:
         """Yield recipients and writers whose taken or acknowledged number exceeds the numbers that exist."""
         for stream, sent in sorted(self.sides.sent.items()):
             taken = self.sides.taken.get(stream, ReadEnd(0, b""))
             instances = stream.writer, stream.addressee
             if taken.number > sent.number:
                 where = _span(stream, sent.number + 1, taken.number)
-                yield LedgerDiff("II", "taken by its recipient, unknown to its writer", where, instances)
+                yield Difference("II", "taken by its recipient, unknown to its writer", where, instances)
             if sent.acked > taken.number:
                 where = _span(stream, taken.number + 1, sent.acked)
-                yield LedgerDiff("II", "acknowledged, and not taken by its recipient", where, instances)
+                yield Difference("II", "acknowledged, and not taken by its recipient", where, instances)
 
     def totals(self) -> dict[str, int]:
         """Return the terms of the equation over all streams."""

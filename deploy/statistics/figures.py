@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from deploy.accounting.book import Ledger, open_ledger
+from deploy.accounting.book import Snapshot, open_snapshot
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import keeps_referrals
 from shared.core.errors import Refused
@@ -208,12 +208,12 @@ async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -
         kind = endpoints.kind(instance)
         if not keeps_referrals(kind):
             continue
-        async with open_ledger(endpoints.database(instance).accountant_url, kind=kind) as book:
+        async with open_snapshot(endpoints.database(instance).accountant_url, kind=kind) as book:
             await count_book(book, month, found, exercises=exercises)
     return found
 
 
-async def count_book(book: Ledger, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
+async def count_book(book: Snapshot, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
     """Add one origin's figures of the month."""
     for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
         figures, measure = found.setdefault(row["recipient"], Figures()), Measure(row["measure"])

@@ -142,7 +142,7 @@ class GoneRow(NamedTuple):
         return sum(each.counts[1] for each in self.parties)
 
     @property
-    def tells(self) -> bool:
+    def reveals(self) -> bool:
         """Return whether a contributor learns a small number, or a provider that its own notice was held."""
         most = max((each.counts[0] for each in self.parties), default=0)
         return not can_publish(self.parties) or self.held > self.gone - most
@@ -158,10 +158,10 @@ def gone_rows(parties: Iterable[CountedParty]) -> tuple[GoneRow, ...]:
         if party.counts[0]:
             by_country.setdefault(party.country, []).append(party)
     countries = [GoneRow(country, tuple(members)) for country, members in by_country.items()]
-    alone = sorted((row for row in countries if not row.tells), key=lambda row: (row.gone, row.country), reverse=True)
-    several = GoneRow(ELSEWHERE, tuple(party for row in countries if row.tells for party in row.parties))
-    while several.parties and several.tells and alone:
+    alone = sorted((row for row in countries if not row.reveals), key=lambda row: (row.gone, row.country), reverse=True)
+    several = GoneRow(ELSEWHERE, tuple(party for row in countries if row.reveals for party in row.parties))
+    while several.parties and several.reveals and alone:
         several = GoneRow(ELSEWHERE, several.parties + alone.pop().parties)
-    if several.tells:
+    if several.reveals:
         return ()
     return (*sorted(alone), *([several] if several.parties else ()))

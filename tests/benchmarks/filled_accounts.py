@@ -23,8 +23,8 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.accounting.book import open_ledger
-from deploy.accounting.books import Ledgers
+from deploy.accounting.book import open_snapshot
+from deploy.accounting.books import Comparison
 from deploy.accounting.edges import SealedDays, sealable
 from deploy.accounting.streams import NUMBERED
 from deploy.operator.retention import apply
@@ -204,9 +204,9 @@ async def _read(made: Mapping[str, DatabaseEndpoint], sealed: SealedDays) -> Rea
     _forget_peak()
     began, over = time.perf_counter(), sealable(END, None)
     async with AsyncExitStack() as stack:
-        opened = [open_ledger(made[kind].accountant_url, kind=kind, name=kind) for kind in KINDS]
+        opened = [open_snapshot(made[kind].accountant_url, kind=kind, name=kind) for kind in KINDS]
         found = [await stack.enter_async_context(each) for each in opened]
-        books = Ledgers(found[:2], found[2:], sealed, SealedDays(), over)
+        books = Comparison(found[:2], found[2:], sealed, SealedDays(), over)
         account = await books.streams()
         edges = await books.edges(account.sides)
         await books.referrals()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.accounting.book import LedgerDiff, Reconciliation
+from deploy.accounting.book import Difference, Reconciliation
 from tests.failures.verdict import Verdict, list_lost
 
 WELL = Verdict(
@@ -43,7 +43,7 @@ def test_a_run_in_which_only_the_guard_refused_has_no_fault() -> None:
         ("outcomes", {"outcomes": {"applied": 17, "dead": 1}}),
         ("refused", {"refused": {"external_ref_exists": 1}}),
         ("posted", {"posted": 11}),
-        ("accounting", {"accounting": Reconciliation({}, {}, {}, differences=(LedgerDiff("I", "what", "where"),))}),
+        ("accounting", {"accounting": Reconciliation({}, {}, {}, differences=(Difference("I", "what", "where"),))}),
     ],
 )
 def test_each_fault_is_found(fault: str, change: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import books, views
-from deploy.accounting.book import Ledger, LedgerDiff
+from deploy.accounting.book import Difference, Snapshot
 from deploy.accounting.edges import EDGE, MESSAGE, Carrier, EdgeCheck, SealedDays, day_of
 from deploy.accounting.streams import ReadEnd, SentEnd, Sides, Stream
 from deploy.site.endpoints import Endpoints
@@ -39,7 +39,7 @@ def account(*, sent: int = 1, read: int = 1) -> EdgeCheck:
     return EdgeCheck(sides)
 
 
-def named(found: list[LedgerDiff]) -> list[tuple[str, str, str]]:
+def named(found: list[Difference]) -> list[tuple[str, str, str]]:
     return [(each.equation, each.what, each.where) for each in found]
 
 
@@ -76,7 +76,7 @@ def test_an_edge_is_stated_to_audit_by_its_own_origin() -> None:
     for told, found in ((PARTY, []), ("another.example", [("III", "an edge that was not stated to audit", str(ID))])):
         edges = account()
         assert list(edges.add([edge(ID), message(ID)])) == []
-        assert named(list(edges.told({ID: {told}}))) == found
+        assert named(list(edges.compare_statements({ID: {told}}))) == found
 
 
 def test_edges_that_wait_or_were_given_up_are_terms_of_their_own_and_any_other_is_named() -> None:
@@ -137,7 +137,7 @@ async def test_an_incarnation_only_a_recipient_states_names_it(monkeypatch: pyte
     incarnation = uuid7()
     lost = {"writer": "hotline", "addressee": "police", "incarnation": incarnation, "lane": 1, "first": 4, "last": 7}
     audit = Audit({views.LOSSES: [_Row(lost)], views.UNKNOWN_ENDS: [("police", "industry_two")]})
-    ledgers = books.Ledgers([], [cast(Ledger, audit)], SealedDays(), SealedDays(), date(2026, 1, 1))
+    ledgers = books.Comparison([], [cast(Snapshot, audit)], SealedDays(), SealedDays(), date(2026, 1, 1))
     await ledgers.log(cast(Endpoints, SimpleNamespace(state=tmp_path)))
     assert [(each.what, each.where, each.parties) for each in ledgers.differences.sorted()] == [
         (

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import streams
-from deploy.accounting.book import LedgerDiff
+from deploy.accounting.book import Difference
 from shared.core.ids import uuid7
 from shared.messaging.streams import Lane, begin_chain, extend_chain
 
@@ -71,9 +71,9 @@ class Exchange:
         sealed: streams.SealedStream | None = None,
         before: streams.SealedStream | None = None,
         young: UUID = YOUNG,
-    ) -> tuple[list[LedgerDiff], streams.Streams]:
+    ) -> tuple[list[Difference], streams.Streams]:
         account = streams.Streams(self.sides)
-        found: list[LedgerDiff] = []
+        found: list[Difference] = []
         for stream in account.every([self.stream]):
             check = streams.StreamCheck(stream, self.sides, sealed=sealed, before=before, young=young)
             account.checks.append(check)
@@ -87,7 +87,7 @@ class Exchange:
         return found, account
 
 
-def whats(found: Sequence[LedgerDiff]) -> set[str]:
+def whats(found: Sequence[Difference]) -> set[str]:
     return {each.what for each in found}
 
 

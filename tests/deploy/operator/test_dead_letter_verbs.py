@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.accounting.book import open_ledger
+from deploy.accounting.book import open_snapshot
 from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
 from shared.catalog import CATALOG
@@ -149,7 +149,7 @@ async def _applied(exchange: Exchange) -> Message:
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
     await exchange.until_quiet()
-    async with open_ledger(exchange.endpoints.database("audit").accountant_url, kind="audit") as book:
+    async with open_snapshot(exchange.endpoints.database("audit").accountant_url, kind="audit") as book:
         reading = await reading_of(book, [])
     where = Coordinate(inbox_topic(INSTANCE, WRITER), int(LANE))
     reader = LogReader(kafka_access(exchange.endpoints, INSTANCE), [where.topic], client_id="causeway-tests")

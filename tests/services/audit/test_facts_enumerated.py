@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from deploy.accounting import views
-from deploy.accounting.book import LedgerDiff
+from deploy.accounting.book import Difference
 from deploy.accounting.edges import EDGE, Carrier, EdgeCheck, IntakeCheck
 from deploy.accounting.streams import Sides
 from shared.catalog import CATALOG
@@ -132,12 +132,12 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     account = EdgeCheck(Sides())
     nowhere = (None, None, None, None)
     assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, *nowhere, "hotline", EDGE)])) == [
-        LedgerDiff("III", "an edge without a message", str(untold))
+        Difference("III", "an edge without a message", str(untold))
     ]
     links = await database.fetch(views.LINKS, [edge_id], [PROVIDER])
     assert [row["origin"] for row in links] == [PROVIDER]
-    told = list(account.told({edge_id: {row["origin"] for row in links}}))
-    assert told == [LedgerDiff("III", "an edge that was not stated to audit", str(untold))]
+    told = list(account.compare_statements({edge_id: {row["origin"] for row in links}}))
+    assert told == [Difference("III", "an edge that was not stated to audit", str(untold))]
 
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import DifferenceList, Ledger
+from deploy.accounting.book import DifferenceList, Snapshot
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind
@@ -84,7 +84,7 @@ async def accountant(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connec
 async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tuple[list[str], list[str]]:
     """Return the differences between audit and Kafka, and the notes about junk without an author."""
     async with accountant(endpoint) as connection:
-        book = Ledger(connection, kind="audit")
+        book = Snapshot(connection, kind="audit")
         found = DifferenceList()
         check = LogCheck(cast(LogReader, broker), book, log.reading, True, log.world.at + LONG_AFTER, found)
         lives = {name: topic.topic_id for name, topic in broker.topics.items()}

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Ledger
-from deploy.accounting.books import Ledgers
+from deploy.accounting.book import Snapshot
+from deploy.accounting.books import Comparison
 from deploy.accounting.edges import SealedDays
 from deploy.accounting.streams import Sides
 from shared.core.canonical import canonical_json
@@ -191,7 +191,7 @@ class Said:
             yield each
 
 
-def books(*unread: Mapping[str, Any]) -> Ledgers:
+def books(*unread: Mapping[str, Any]) -> Comparison:
     """Return the ledgers of an origin with one referral, one edge and one refusal, and audit's unread statements."""
     origin = {
         views.INTAKE: [{"party": HOTLINE, "submitted": 2, "accepted": 1, "refused": 1}],
@@ -204,14 +204,14 @@ def books(*unread: Mapping[str, Any]) -> Ledgers:
     audit = {views.UNREAD_FILINGS: unread, views.AUDITED_CARRIERS: carried}
     services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", audit)]
     days = SealedDays(), SealedDays(), date(2026, 1, 1)
-    return Ledgers(cast(list[Ledger], services), cast(list[Ledger], audits), *days)
+    return Comparison(cast(list[Snapshot], services), cast(list[Snapshot], audits), *days)
 
 
 def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[str, Any]:
     return {"sender": sender, "refused": refused, "subject": str(REFERRAL), "told": told, "n": 1}
 
 
-async def differing(found: Ledgers) -> list[tuple[str, str]]:
+async def differing(found: Comparison) -> list[tuple[str, str]]:
     await found.edges(Sides())
     await found.referrals()
     return [(each.equation, each.what) for each in found.differences.sorted()]
@@ -250,13 +250,13 @@ class Agency(Said):
 async def test_of_an_instance_that_files_nothing_no_filing_is_looked_for() -> None:
     agency = "law_enforcement"
     found = books(filing(refused=False), filing(refused=True), filing(refused=False, sender=agency))
-    found.services = [*found.services, cast(Ledger, Agency(agency, agency, {}))]
+    found.services = [*found.services, cast(Snapshot, Agency(agency, agency, {}))]
     assert await differing(found) == []
 
 
 async def filings(database: Database, subject: str) -> list[tuple[Any, ...]]:
     async with database.transaction() as session:
-        rows = await Ledger(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
+        rows = await Snapshot(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
     return [tuple(row) for row in rows if row["subject"] == subject]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Ledger
+from deploy.accounting.book import Snapshot
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import decisions
 from services.audit.domain.entries import UNREAD
@@ -74,7 +74,7 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
     [*ids] = [str(topic.topic_id) for topic in broker.topics.values()]
     query = views.NOTES_OF_UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
     async with accountant(endpoint) as connection:
-        return [row["note"] for row in await Ledger(connection, kind="audit").fetch(query)]
+        return [row["note"] for row in await Snapshot(connection, kind="audit").fetch(query)]
 
 
 @pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from deploy.accounting.book import LedgerDiff, Reconciliation, SumTerms
+from deploy.accounting.book import Difference, Reconciliation, SumTerms
 from deploy.accounting.edges import OF_ORIGINS
 from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS
@@ -132,9 +132,9 @@ def found() -> Reconciliation:
     """Return a message of each pair, and a difference of each pair, of each party and of no known party."""
     pairs = [pair for pair in combinations(PARTIES, 2) if len({WORLDS[each] for each in pair}) == 1]
     pairs.append(("live.example", "live.example"))
-    differences = [LedgerDiff("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
-    differences += [LedgerDiff("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
-    differences.append(LedgerDiff("II", "taken by its recipient, lost to audit", "of instances", ("hotline", "audit")))
+    differences = [Difference("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
+    differences += [Difference("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
+    differences.append(Difference("II", "taken by its recipient, lost to audit", "of instances", ("hotline", "audit")))
     return Reconciliation(
         {},
         {},

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Ledger
+from deploy.accounting.book import Snapshot
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.ids import uuid7
 from shared.messaging.exceptions import NamedMessage, Outcome, OutcomeKind, OutcomeList
@@ -174,7 +174,7 @@ async def rows(log: Log, table: str, pair: Pair) -> list[Any]:
 
 async def accounts(log: Log, query: str) -> Sequence[Any]:
     async with log.database.transaction() as session:
-        return await Ledger(session.driver, kind="audit").fetch(query)
+        return await Snapshot(session.driver, kind="audit").fetch(query)
 
 
 async def test_invented_closed_incarnations_are_few_rows_and_one_line_that_names_their_inventor(log: Log) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import open_ledger
+from deploy.accounting.book import open_snapshot
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.core.acts.states import Event
 from shared.core.authority import Role
@@ -95,7 +95,7 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
 async def test_which_of_these_it_has_and_which_edges_are_of_them(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     referral_id = await origin.file()
     edges = [row["edge_id"] for row in await origin.sql("SELECT edge_id FROM edge WHERE referral_id = $1", referral_id)]
-    async with open_ledger(endpoint.accountant_url, kind="hotline", name="hotline") as book:
+    async with open_snapshot(endpoint.accountant_url, kind="hotline", name="hotline") as book:
         kept = await book.fetch(views.REFERRALS_OF, [referral_id, uuid7()])
         of_it = await book.fetch(views.EDGES_OF, edges, [referral_id])
         assert await book.fetch(views.EDGES_OF, edges, [uuid7()]) == []

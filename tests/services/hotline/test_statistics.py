@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 import pytest
 
-from deploy.accounting.book import open_ledger
+from deploy.accounting.book import open_snapshot
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
 from tests.acceptance.programs import foreign
@@ -31,7 +31,7 @@ MONTH = Month(AT.year, AT.month)
 
 async def counted(endpoint: DatabaseEndpoint, month: Month, *, exercises: bool = True) -> Mapping[str, Figures]:
     found: dict[str, Figures] = {}
-    async with open_ledger(endpoint.accountant_url, kind="hotline") as book:
+    async with open_snapshot(endpoint.accountant_url, kind="hotline") as book:
         await count_book(book, month, found, exercises=exercises)
     return found
 
@@ -77,7 +77,7 @@ async def test_exercises_are_never_counted_among_the_rest(origin: Origin, endpoi
 
 @pytest.mark.parametrize("unread", ["details", "case_reference"])
 async def test_the_accountant_reads_no_words(endpoint: DatabaseEndpoint, unread: str) -> None:
-    async with open_ledger(endpoint.accountant_url, kind="hotline") as book:
+    async with open_snapshot(endpoint.accountant_url, kind="hotline") as book:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
             await book.fetch(f"SELECT {unread} FROM answer_act")
 
