@@ -121,9 +121,9 @@ def write_report(file: Path, row_format: RowFormat, errors: Sequence[RowError]) 
     if row_format is RowFormat.CSV:
         table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows({"row": each.row, **each.told(), "column": column_at(each.field)} for each in errors)
+        table.writerows({"row": each.row, **each.as_report(), "column": column_at(each.field)} for each in errors)
     else:
-        text.writelines(json.dumps({"row": each.row, **each.told()}) + "\n" for each in errors)
+        text.writelines(json.dumps({"row": each.row, **each.as_report()}) + "\n" for each in errors)
     path = file.with_name(f"{file.name}.errors.{'csv' if row_format is RowFormat.CSV else 'jsonl'}")
     return keep_private(path, text.getvalue().encode() if errors else None)
 
@@ -336,20 +336,20 @@ def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(verb, total=lines_total)
 
-        def told(lines_done: int, refused: int) -> None:
+        def print_progress(lines_done: int, refused: int) -> None:
             bar.update(task, completed=lines_done, description=f"{verb}, {refused} refused")
 
-        yield told
+        yield print_progress
 
 
 def _plain(verb: str, lines_total: int) -> OnProgress:
     printed = 0
 
-    def told(lines_done: int, refused: int) -> None:
+    def print_progress(lines_done: int, refused: int) -> None:
         nonlocal printed
         step = lines_done * _LINES_MAX // max(lines_total, 1)
         if step > printed:
             printed = step
             print(f"{verb}: line {lines_done} of {lines_total}, {refused} refused", file=sys.stderr, flush=True)
 
-    return told
+    return print_progress

@@ -33,7 +33,7 @@ def login(*, options: ClientOptions = _OPTIONS) -> int:
         wanted = ServiceAccess(found.url, found.key or _asked(), ca_file, told_by="causeway login")
         Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses unusable values
         keep(login_file(), wanted)
-        return _said(wanted, options)
+        return _print_access(wanted, options)
 
 
 def logout(*, options: ClientOptions = _OPTIONS) -> int:
@@ -59,11 +59,11 @@ async def whoami(*, offline: bool = False, options: ClientOptions = _OPTIONS) ->
     """
     if offline:
         with output.exit_on_error(options):
-            return _said(access(options), options)
+            return _print_access(access(options), options)
     async with output.service(options) as client:
         from client.views import IdentityView
 
-        return _said(access(options), options, await client.read("/v1/whoami", IdentityView))
+        return _print_access(access(options), options, await client.read("/v1/whoami", IdentityView))
 
 
 def _asked() -> str:
@@ -71,7 +71,7 @@ def _asked() -> str:
     return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 
-def _said(found: ServiceAccess, options: ClientOptions, identity: IdentityView | None = None) -> int:
+def _print_access(found: ServiceAccess, options: ClientOptions, identity: IdentityView | None = None) -> int:
     world = "sandbox" if found.key.startswith("cw_test_") else "live"
     document = {
         "url": found.url,

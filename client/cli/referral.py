@@ -222,13 +222,13 @@ def _print_checked(summary: Summary) -> None:
         output.line("removed from addresses, because it expires or tracks; set `uncut` on an item to keep it:")
         output.table(("row", "item", "by", "leads to"), cut)
     if summary.errors:
-        wrong = [(error.row, *error.told().values()) for error in summary.errors]
+        wrong = [(error.row, *error.as_report().values()) for error in summary.errors]
         output.table(("row", "field", "code", "rule", "remedy"), wrong)
 
 
 def _checked_row(result: RowResult) -> dict[str, object]:
     if result.errors:
-        return {"row": result.row, "ok": False, "errors": [error.told() for error in result.errors]}
+        return {"row": result.row, "ok": False, "errors": [error.as_report() for error in result.errors]}
     return {
         "row": result.row,
         "ok": True,

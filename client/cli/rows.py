@@ -222,7 +222,7 @@ class RowError:
         """Return the remedy: the schema's expectation, otherwise that of the rule, otherwise that of the code."""
         return self.expected or RULES.get(self.rule or "") or find_remedy(self.code)
 
-    def told(self) -> dict[str, str | None]:
+    def as_report(self) -> dict[str, str | None]:
         """Return the error for a report, without its row."""
         return {"field": self.field, "code": self.code, "rule": self.rule, "remedy": self.remedy}
 

@@ -70,7 +70,7 @@ async def acceptance(
             audited = await _asked(found, purpose, options)
         if audited is not None:
             found = [each.against(audited, at=now) for each in found]
-        return _told(found, directory_digest=known.digest, options=options)
+        return _print_result(found, directory_digest=known.digest, options=options)
 
 
 def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: ClientOptions = _OPTIONS) -> int:
@@ -110,7 +110,7 @@ async def _asked(found: Sequence[ProofCheck], purpose: str, options: ClientOptio
         return await ask(client, held, purpose=purpose)
 
 
-def _told(found: Sequence[ProofCheck], *, directory_digest: str, options: ClientOptions) -> int:
+def _print_result(found: Sequence[ProofCheck], *, directory_digest: str, options: ClientOptions) -> int:
     if options.json:
         output.document({"directory": directory_digest, "acceptances": [each.as_json() for each in found]})
     else:

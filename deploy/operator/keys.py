@@ -259,7 +259,7 @@ def _make_instance_key(
     if path.exists():
         raise Refused("key_waits", "first put the last made key into its place", status=400)
     write_private(path, secret)
-    _tell_card(site, instance, public)
+    _add_to_card(site, instance, public)
     return path, public.model_dump(mode="json", exclude_none=True)
 
 
@@ -283,7 +283,7 @@ def _write_new(path: Path, secret: str) -> Path:
     return path
 
 
-def _tell_card(site: Site, instance: str, public: PublicKey) -> None:
+def _add_to_card(site: Site, instance: str, public: PublicKey) -> None:
     """Add the key to the instance's card, for `install admit`."""
     file = site.state / CARD
     if file.exists() and (card := read_card(file)).instance.id == instance:

@@ -280,7 +280,7 @@ class PartyAgent:
         await self._go_on(self.work.new, await self._news(self.work.new, thoroughly=thoroughly), done=0)
         self._whole = True
 
-    async def comes(self, wait_s: int) -> bool:
+    async def wait_for_event(self, wait_s: int) -> bool:
         """Return whether an event arrives within `wait_s` seconds after which there may be work.
 
         The first call only notes the position of the feed: the following reading sees everything before it.
@@ -386,7 +386,7 @@ class AgentScheduler:
             await self._sleep(pause_s)
             try:
                 waits += 1
-                came = await desk.comes(WAIT_S)
+                came = await desk.wait_for_event(WAIT_S)
                 if came or waits >= THOROUGH_EVERY:
                     async with self._at_once:
                         await desk.look(thoroughly=not came or looks % THOROUGH_EVERY == 0)

@@ -43,14 +43,14 @@ def state_directory(options: Options) -> Path:
 def owned_databases(options: Options) -> dict[str, OwnedDatabase]:
     """Return each instance's database as its owner: those in the environment, otherwise those of the site."""
     if not _named(options) and (given := SiteSettings().causeway_database_urls):
-        return {name: OwnedDatabase(_told_kind(name), url) for name, url in given.items()}
+        return {name: OwnedDatabase(_assumed_kind(name), url) for name, url in given.items()}
     endpoints = site(options).endpoints
     return {name: endpoints.owned(name) for name in endpoints.databases}
 
 
 def instance_kind(instance: str, options: Options) -> str:
     """Return the kind of an instance, from the source that `instance_settings` uses."""
-    return site(options).endpoints.kind(instance) if instance_settings(instance, options) else _told_kind(instance)
+    return site(options).endpoints.kind(instance) if instance_settings(instance, options) else _assumed_kind(instance)
 
 
 def instance_settings(instance: str, options: Options) -> dict[str, str]:
@@ -63,7 +63,7 @@ def instance_settings(instance: str, options: Options) -> dict[str, str]:
     return {name.removeprefix(prefix).lower(): value for name, value in given.items()}
 
 
-def _told_kind(instance: str) -> str:
+def _assumed_kind(instance: str) -> str:
     """Return the kind of an instance that only the environment names, if the name is the kind."""
     kind = SAMPLE_INSTANCES.get(instance, instance)
     if kind not in KINDS:

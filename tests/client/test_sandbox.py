@@ -285,12 +285,12 @@ async def test_a_desk_looks_for_what_others_did_that_concerns_its_work_and_misse
     service.tell("case.offer")
     async with service.http() as http:
         one = desk("agency", http)
-        assert await one.comes(20)
+        assert await one.wait_for_event(20)
         heard = []
         for event in ("case.accept", "offer.offer", "case.offer", "case.withdraw"):
             service.tell(event)
-            heard.append(await one.comes(20))
+            heard.append(await one.wait_for_event(20))
         assert heard == [False, False, True, True]
-        assert not await one.comes(1)
+        assert not await one.wait_for_event(1)
         one.begin_anew()
-        assert await one.comes(20)
+        assert await one.wait_for_event(20)

@@ -24,7 +24,7 @@ class Scripted:
         self.thorough: list[bool] = []
         self.anew = 0
 
-    async def comes(self, wait_s: int) -> bool:
+    async def wait_for_event(self, wait_s: int) -> bool:
         assert wait_s == rounds.WAIT_S
         if not self._waits:
             raise Told
@@ -74,7 +74,7 @@ async def test_no_more_than_sixteen_parties_look_at_once() -> None:
     present, most = 0, 0
 
     class Busy(Scripted):
-        async def comes(self, wait_s: int) -> bool:
+        async def wait_for_event(self, wait_s: int) -> bool:
             return True
 
         async def look(self, *, thoroughly: bool) -> None:
