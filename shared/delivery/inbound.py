@@ -172,7 +172,7 @@ class PartyInbound:
             planned = [
                 at
                 for at, each in enumerate(arrivals)
-                if _stands_free(known[at], refusals) or each.named.message_id in behind
+                if _is_unblocked(known[at], refusals) or each.named.message_id in behind
             ]
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
 
@@ -359,7 +359,7 @@ def _is_lost(outcome: Outcome) -> bool:
     return outcome.named.role is WireRole.STATE and outcome.named.revision is None and outcome.code in SUBJECT_UNKNOWN
 
 
-def _stands_free(known: KnownOutcome | None, refused: Mapping[UUID, str]) -> bool:
+def _is_unblocked(known: KnownOutcome | None, refused: Mapping[UUID, str]) -> bool:
     """Return whether the features refused the message that blocked this one, so it is judged again."""
     return known is not None and known.below is not None and known.below in refused
 

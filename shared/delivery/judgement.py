@@ -89,12 +89,12 @@ class Judgement:
         self._edges = {key: row.edges for key, row in tracks.items()}
         self._is_day_closed = is_day_closed
         #: The edges and acts of this batch that the features see.
-        self._told: dict[tuple[UUID, UUID], list[_SentHere]] = {}
+        self._edges_here: dict[tuple[UUID, UUID], list[_SentHere]] = {}
         self._acts_here: dict[tuple[TrackKey, tuple[UUID, ...]], UUID] = {}
 
     def forget(self, refused: Container[UUID]) -> None:
         """Forget messages that the features have refused. Later messages are judged again without them."""
-        for sent in self._told.values():
+        for sent in self._edges_here.values():
             sent[:] = [each for each in sent if each.message_id not in refused]
         self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
 
@@ -140,7 +140,7 @@ class Judgement:
                 return KnownOutcome() if is_before else KnownOutcome(REVISION_NOT_ABOVE)
             if edge.revision == held.revision:
                 return KnownOutcome(REVISION_NOT_ABOVE, held.revision)
-        sent = self._told.setdefault((key.subject, edge.edge_id), [])
+        sent = self._edges_here.setdefault((key.subject, edge.edge_id), [])
         for other in sent:
             if other.edge.content == edge.content:
                 return None if other.message_id == arrival.named.message_id else KnownOutcome(like=other.message_id)

@@ -60,7 +60,7 @@ class NoticeRow(NamedTuple):
         return {what: found[what] for what in _COUNTED if what in found}
 
 
-def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
+def build_rows(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
     """Return the category's row with all notices, and rows of sub-categories with notices of known kind."""
     by_keyword: dict[str, list[ReportedNotice]] = {keyword: [] for keyword in KEYWORDS.values()}
     for each in notices:
@@ -70,12 +70,12 @@ def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
     return [NoticeRow(name, found, [each for each in found if each.flagged]) for name, found in named]
 
 
-def written(notices: Sequence[ReportedNotice], *, since: date, until: date) -> bytes:
+def format_csv(notices: Sequence[ReportedNotice], *, since: date, until: date) -> bytes:
     """Return the file of a period, whose last day is `until`."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
-    for row in rows_of(notices):
+    for row in build_rows(notices):
         description = _WORDS["other_says"] if row.category == OTHER else ""
         known = row.cells()
         counted = [known.get(what, "") for what in _COUNTED]

@@ -87,7 +87,7 @@ class InstanceParts:
         self.law = DocumentMonitor(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerVersions(self.database)
         self.listener = FeedListener(self.database)
-        self.database.tell_numbered = self.listener.tell
+        self.database.tell_numbered = self.listener.announce
         self.database.hand_over = self._hand_over
         self.database.changes.wake = self.wake
 
@@ -113,7 +113,7 @@ class InstanceParts:
         if self._at_work.relay is not None:
             self._at_work.relay.hand_over(segments)
         else:
-            self.listener.tell({self.instance: 0})  # no party, and no number: it only wakes the relay's process
+            self.listener.announce({self.instance: 0})  # no party, and no number: it only wakes the relay's process
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)

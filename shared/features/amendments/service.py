@@ -47,7 +47,7 @@ from shared.features.amendments.store import PostgresAmendments
 from shared.features.filing.ports import StoredReferral
 from shared.features.filing.rules import AmendedReferral, Cut
 from shared.features.filing.service.referrals import Actor, TombstoneSender, debit_one
-from shared.features.record_access.store import tell_opened
+from shared.features.record_access.store import record_access
 from shared.platform.observability.logs import log
 
 AMEND: Final = row(Subject.REFERRAL, "amend")
@@ -84,8 +84,8 @@ async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealR
     filed = await acting.filed(referral_id, "read")
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at, amendments = acting.directory(), acting.at, PostgresAmendments(acting.referrals.driver, acting.kek)
-    await tell_opened(referral_id, opened, amendments, exercise=filed.exercise, directory=directory, at=at)
-    revisions = await amendments.said(referral_id)
+    await record_access(referral_id, opened, amendments, exercise=filed.exercise, directory=directory, at=at)
+    revisions = await amendments.list_revisions(referral_id)
     return compared([(f"revision {each.revision}", from_json(each.content)) for each in revisions])
 
 
@@ -230,7 +230,7 @@ async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], act
     store = PostgresAmendments(acting.referrals.driver, acting.kek)
     filed = StoredReferral(found.state, found.exercise, found.traceparent)
     sender = TombstoneSender(found.party, WithdrawalReason.OTHER, acting.documents().directory, acting.at)
-    withdrawals = await sender.tell(found.referral_id, await store.told(edges), filed, store=store)
+    withdrawals = await sender.send(found.referral_id, await store.list_addressees(edges), filed, store=store)
     await store.take_back(edges, withdrawals)
 
 

@@ -160,12 +160,12 @@ class PostgresAmendments(RecordStore):
         await self._driver.execute(_PASSED_ON, found.referral_id)
         await self._driver.execute(_RANK, found.referral_id)
 
-    async def told(self, taken_back: Sequence[CurrentEdge]) -> list[Addressee]:
+    async def list_addressees(self, taken_back: Sequence[CurrentEdge]) -> list[Addressee]:
         """Return the recipients of these edges, once for each instance that ever got one."""
         rows = await self._driver.fetch(
-            "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
-            "unnest(e.previous_instances || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
-            "ORDER BY 1, 2, 3",
+            "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS is_current "
+            "FROM edge AS e, unnest(e.previous_instances || e.instance) AS at (instance) "
+            "WHERE e.edge_id = ANY($1::uuid[]) ORDER BY 1, 2, 3",
             [each.known.edge_id for each in taken_back],
         )
         return [Addressee(**dict(row)) for row in rows]
@@ -181,9 +181,9 @@ class PostgresAmendments(RecordStore):
         }
         await self._driver.execute(_MARK, list(marked), list(marked.values()))
 
-    async def said(self, referral_id: UUID) -> Sequence[RevisionContent]:
+    async def list_revisions(self, referral_id: UUID) -> Sequence[RevisionContent]:
         """Return the content of each revision, oldest first; none after erasure."""
-        return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
+        return [_read_revision(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
 
     async def _answers(self, amended: AmendmentResult) -> None:
         """Convert the answers to the new content, so that they keep their meaning."""
@@ -223,7 +223,7 @@ def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
     return RowRef("referral_revision", f"{referral_id}.{revision}", party).column("content")
 
 
-def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> RevisionContent:
+def _read_revision(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> RevisionContent:
     wrapped, content_place = places(referral_id, row["party"])
     place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else content_place
     content = reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place)

@@ -72,12 +72,12 @@ class BatchSubject:
             detail = f"one of {', '.join(self._rows)}"
             raise Refused("act_unknown", detail, field="/act")
         read = read_model(self.models.lines[row.name], value)
-        line = BatchedAct(place, row, getattr(read, self._named), None if row.takes is None else _said(row.takes, read))
+        line = BatchedAct(place, row, getattr(read, self._named), None if row.takes is None else _body(row.takes, read))
         content = {name: value[name] for name in value if name != "key"}
         return PostedLine(line, None if read.key is None else read_key(read.key), items_hash(route, [(content, b"")]))
 
 
-def _said(takes: type[Contract], line: Contract) -> Contract:
+def _body(takes: type[Contract], line: Contract) -> Contract:
     """Return the content of a line, without its subject and key."""
     names = line.model_fields_set & takes.model_fields.keys()
     return takes.model_construct(names, **{name: getattr(line, name) for name in takes.model_fields})

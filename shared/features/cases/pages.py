@@ -25,7 +25,7 @@ async def not_now(found: ShownItem, acting: ItemActor) -> frozenset[str]:
     hold = await acting.items.holds.open(found.referral_id, acting.party)
     lease = await acting.items.leases.newest(found.referral_id, acting.party)
     of_holds = {"extend_hold", "release_hold"} if hold is None else {"place_hold"}
-    return frozenset(of_holds if lease.stands(acting.at) else of_holds | {"hand_over"})
+    return frozenset(of_holds if lease.is_held(acting.at) else of_holds | {"hand_over"})
 
 
 def amended(found: ShownItem) -> Sequence[RevisionDiff]:

@@ -83,7 +83,7 @@ async def _lease(row: Act, referral_id: UUID, said: CaseClaim | Assignment, *, a
     before = await leases.newest(referral_id, acting.party)
     if before.keeps(acting.actor, at):
         raise rules.claimed()
-    if isinstance(said, Assignment) and not before.stands(at):
+    if isinstance(said, Assignment) and not before.is_held(at):
         raise Refused("case_not_claimed", "no officer has claimed this case", status=409)
     if (
         isinstance(said, Assignment)
@@ -170,7 +170,7 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
 
 async def _await_claim(case: rules.HeldItem, times: int, acting: ItemActor) -> None:
     """Start the claim clock for a case that was returned `times` times, unless an officer still holds its lease."""
-    if not (await _cases(acting).leases.newest(case.subject_id, case.party)).stands(acting.at):
+    if not (await _cases(acting).leases.newest(case.subject_id, case.party)).is_held(acting.at):
         of = case.party, case.subject_id, case.sender
         steps = awaits_claim(acting.at, again=times)
         await acting.items.clock((), [EdgeStep.by(*of, step=step) for step in steps])

@@ -63,7 +63,7 @@ def _suggested(met: CaseMatch, letters: OriginSender) -> Sequence[Draft]:
     """Compose one suggestion; none if another instance serves the origin now."""
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
     told = {"agency": met.other_agency, "ground": met.reason, "their_referral_id": met.other_referral_id}
-    return letters.tell(
+    return letters.compose(
         CONTACT_SUGGESTED,
         clear,
         of=met.referral_id,

@@ -144,11 +144,11 @@ def shared_of(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def problems_of(problem: Problem, *, lines: bool = True) -> list[tuple[str, str]]:
     """Return each wrong form field with its rule, never its value. `lines`: items are lines of the form."""
     if problem.errors:
-        return [(_field(each.field), _said(each, lines=lines)) for each in problem.errors]
+        return [(_field(each.field), _describe(each, lines=lines)) for each in problem.errors]
     return [(_field(problem.field or ""), refused_as(problem.code, problem.title))]
 
 
-def _said(error: FieldError, *, lines: bool) -> str:
+def _describe(error: FieldError, *, lines: bool) -> str:
     place = error.field.split("/")
     line = f"Line {int(place[2]) + 1}: " if lines and "/locator" in error.field else ""
     return line + (_LOCATION if "/locator" in error.field else said_of(error.rule, error.expected))

@@ -46,13 +46,13 @@ class StoredReferral:
 class Addressee:
     """A recipient of a referral: a provider by a notice, any other party by the referral itself.
 
-    `instance` is the instance that it was sent to. `there`: the recipient is still served there.
+    `instance` is the instance that it was sent to. `is_current`: the recipient is still served there.
     """
 
     recipient: str
     notice_id: UUID | None
     instance: str
-    there: bool
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class PendingReview:
 class OpenEdge:
     """An edge for an answer, found by (referral or notice id, recipient). `items` have the form of `answer_edge`.
 
-    `instance` is the edge's present instance; `instances_before` are those before its recipient moved. `told` are the
-    answers from there that `instance` was sent; it is empty once `instance` has answered. `gone` are the removed items
-    of a notice, and `revision` is the one sent last.
+    `instance` is the edge's present instance; `instances_before` are those before its recipient moved. `forwarded` are
+    the answers from there that `instance` was sent; it is empty once `instance` has answered. `gone` are the removed
+    items of a notice, and `revision` is the one sent last.
     """
 
     edge_id: UUID
@@ -88,18 +88,18 @@ class OpenEdge:
     items: tuple[int, ...] = ()
     instance: str = ""
     instances_before: tuple[str, ...] = ()
-    told: tuple[EdgeAnswer, ...] = ()
+    forwarded: tuple[EdgeAnswer, ...] = ()
     gone: frozenset[int] = frozenset()
     revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeUpdate:
-    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance must get the answer."""
+    """An edge after an answer; `forwarded` as in `OpenEdge`. `needs_send`: its present instance must get the answer."""
 
     answer: EdgeAnswer
-    told: tuple[EdgeAnswer, ...] = ()
-    retell: bool = False
+    forwarded: tuple[EdgeAnswer, ...] = ()
+    needs_send: bool = False
 
 
 class AnswerAct(NamedTuple):
@@ -247,6 +247,6 @@ class MissedWithdrawal(NamedTuple):
     edge_id: UUID
     referral_id: UUID
     party: str
-    told: Addressee
+    addressee: Addressee
     filed: StoredReferral
     reason: WithdrawalReason

@@ -164,7 +164,7 @@ class HoldAnswers(AnswerFollower):
         """
         planned = (await self.holds.lock([referral_id])).get(referral_id, ())
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        answers = await self.holds.told(referral_id) if active else {}
+        answers = await self.holds.load_answers(referral_id) if active else {}
         await self.end([hold for hold in active if not planned or hold.agency not in answers], HoldEnd.LAPSED)
         await self.plan(referral_id, planned)
 
@@ -178,7 +178,7 @@ class HoldAnswers(AnswerFollower):
         if not planned:
             return
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        answers = await self.holds.told(referral_id)
+        answers = await self.holds.load_answers(referral_id)
         agencies = {name: answer for name, answer in answers.items() if self._is_agency(name)}
         free = cleared(agencies, {*await self.holds.unobjecting(referral_id), *(hold.agency for hold in active)})
         until = max((hold.expires_at for hold in active), default=None)
@@ -201,7 +201,7 @@ class HoldAnswers(AnswerFollower):
         for hold in holds:
             await self.holds.note_act(hold, HoldAct(end.value, self.at, basis=basis, actor=by))
             said = HoldEndedClear(referral_id=hold.referral_id, revision=_REVISION, hold=hold.hold_id, end=end)
-            drafts += self._tell(HOLD_ENDED, said, hold)
+            drafts += self._compose(HOLD_ENDED, said, hold)
         await self.holds.send(drafts)
         await self.holds.note([Event(each.party, _ENDED, each.referral_id, end.value, each.agency) for each in holds])
 
@@ -246,13 +246,13 @@ class HoldAnswers(AnswerFollower):
         issued_at = (await self.holds.issued(hold.referral_id)).last_at
         named = {"referral_id": hold.referral_id, "revision": _REVISION, "hold": hold.hold_id}
         late = HoldTooLateClear.model_validate(named | {"issued_at": issued_at})
-        await self.holds.send(self._tell(HOLD_TOO_LATE, late, hold))
+        await self.holds.send(self._compose(HOLD_TOO_LATE, late, hold))
 
     async def _activated(self, hold: Hold, planned: Sequence[PlannedNotice]) -> list[Draft]:
         words = {"scope": hold.scope, "basis": hold.basis, "not_after": hold.expires_at}
         counts = {"held": len(planned), "issued": (await self.holds.issued(hold.referral_id)).notices}
         named = {"referral_id": hold.referral_id, "revision": _REVISION, "hold": hold.hold_id}
-        return self._tell(HOLD_ACTIVATED, HoldActivatedClear.model_validate(named | words | counts), hold)
+        return self._compose(HOLD_ACTIVATED, HoldActivatedClear.model_validate(named | words | counts), hold)
 
     async def _active(self, referral_id: UUID, agency: str, hold_id: UUID) -> list[Hold]:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
@@ -261,7 +261,7 @@ class HoldAnswers(AnswerFollower):
     async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedNotice]]) -> None:
         """End the holds of agencies that have declined, closed or referred the case."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
-        answers = await self.holds.told(referral_id) if active else {}
+        answers = await self.holds.load_answers(referral_id) if active else {}
         over = [hold for hold in active if answers.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
         referred = [hold for hold in over if answers[hold.agency] == AnswerState.REFERRED]
         await self.end([hold for hold in over if hold not in referred], HoldEnd.RELEASED)
@@ -287,9 +287,9 @@ class HoldAnswers(AnswerFollower):
         party = self.documents().directory.party(name)
         return party is not None and party.kind == PartyKind.LAW_ENFORCEMENT
 
-    def _tell(self, message: MessageType, said: Contract, hold: Hold) -> list[Draft]:
+    def _compose(self, message: MessageType, said: Contract, hold: Hold) -> list[Draft]:
         letters = OriginSender(self.documents().directory, self.instance, self.at)
-        return letters.tell(
+        return letters.compose(
             message, said, of=hold.referral_id, sender=hold.party, to=hold.agency, exercise=hold.exercise
         )
 

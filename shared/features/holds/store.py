@@ -148,7 +148,7 @@ class PostgresHolds(PartyStore):
         row = await self._driver.fetchrow(_FIND, referral_id, hold_id)
         return None if row is None else Hold(**dict(row))
 
-    async def told(self, referral_id: UUID) -> Mapping[str, str]:
+    async def load_answers(self, referral_id: UUID) -> Mapping[str, str]:
         """Return the answer so far of each recipient of the referral itself, including waiting edges."""
         return {row["recipient"]: row["answer"] for row in await self._driver.fetch(_TOLD, referral_id)}
 
@@ -284,7 +284,7 @@ class RequestedHolds:
         row = await self.driver.fetchrow(_OPEN, referral_id, party)
         return None if row is None else OpenHold(*row)
 
-    async def acted(self, item: HeldItem, clear: Contract, at: datetime) -> None:
+    async def store_act(self, item: HeldItem, clear: Contract, at: datetime) -> None:
         """Store the hold that an act of the agency requests. Any act marks holds that ended before as seen."""
         await self.driver.execute(_DONE, item.subject_id, item.party)
         match clear:  # a hold is released only when its origin confirms it
@@ -295,7 +295,7 @@ class RequestedHolds:
             case holds.HoldExtendedClear():
                 await self.driver.execute(_MORE, clear.hold, item.party, clear.not_after, clear.basis.value)
 
-    async def heard(self, messages: Sequence[Received]) -> None:
+    async def apply_statements(self, messages: Sequence[Received]) -> None:
         """Store the statements of origins. A hold that has ended does not change any more."""
         for message in messages:
             of = message.recipient, message.sender

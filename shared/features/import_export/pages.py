@@ -79,17 +79,17 @@ class ImportPages:
     async def _results(self, request: PageInput, lines: Sequence[ImportLine], *, look: bool) -> list[LineResult]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})
         if all(each.refused is not None for each in lines):
-            return come_to(lines, ())
+            return list_results(lines, ())
         if look:
             answer = await self._use.checked(request.identity, body, "application/json")
-            return come_to(lines, CheckAnswer.model_validate_json(answer).results)
+            return list_results(lines, CheckAnswer.model_validate_json(answer).results)
         # Each part of the file is one act, so that a form that is sent twice is filed once.
         key = read_key(f"{request.said(ONCE)}.{lines[0].number}")
         reply = await self._use.file_spelt(request.identity, body, key=key, route=request.path)
         if reply.status >= 400:
             problem = read_problem(reply.body)
             raise Refused(problem.code, problem.title, status=reply.status)
-        return come_to(lines, FiledLines.model_validate_json(reply.body).results)
+        return list_results(lines, FiledLines.model_validate_json(reply.body).results)
 
     def _page(
         self,
@@ -217,13 +217,13 @@ def _line(
     return ImportLine(number, body)
 
 
-def come_to(lines: Sequence[ImportLine], results: Sequence[Looked] | Sequence[FiledLine]) -> list[LineResult]:
+def list_results(lines: Sequence[ImportLine], results: Sequence[Looked] | Sequence[FiledLine]) -> list[LineResult]:
     """Return the result of each line. `results` are those of the lines that can be read."""
     remaining = iter(results)
-    return [_unread(each) if each.refused is not None else _come_to(each, next(remaining)) for each in lines]
+    return [_unread(each) if each.refused is not None else _build_result(each, next(remaining)) for each in lines]
 
 
-def _come_to(line: ImportLine, result: Looked | FiledLine) -> LineResult:
+def _build_result(line: ImportLine, result: Looked | FiledLine) -> LineResult:
     if isinstance(result, CheckPassed):
         return LineResult(line.number, True, result.state, recipients=[each.recipient for each in result.recipients])
     if result.problem is None:

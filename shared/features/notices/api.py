@@ -96,7 +96,7 @@ def statistics_router(serving: RouteContext) -> APIRouter:
         async with serving.reading(identity) as session:
             found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)
         serving.owe(identity.party, len(found))
-        return CsvResponse(dsa_notices.written(found, since=period.since, until=period.until))
+        return CsvResponse(dsa_notices.format_csv(found, since=period.since, until=period.until))
 
     return router
 

@@ -65,7 +65,7 @@ class ReportPages:
         if request.query("since") or request.query("until"):
             try:
                 found = await self._read(request, _period(request))
-                views["rows"] = [(row.category, list(row.cells().values())) for row in dsa_notices.rows_of(found)]
+                views["rows"] = [(row.category, list(row.cells().values())) for row in dsa_notices.build_rows(found)]
             except Refused as error:
                 if error.status in (403, 404):
                     raise
@@ -74,7 +74,7 @@ class ReportPages:
 
     async def _table(self, request: PageInput) -> Response:
         period = _period(request)
-        found = dsa_notices.written(await self._read(request, period), since=period.since, until=period.until)
+        found = dsa_notices.format_csv(await self._read(request, period), since=period.since, until=period.until)
         name = f"dsa-notices-{period.since}-{period.until}.csv"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(found, media_type="text/csv; charset=utf-8", headers=headers)

@@ -158,7 +158,7 @@ async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, fi
     steps = [*checked(checks, acting.at), *rechecked(before + found, acting.at)]
     await acting.referrals.clock((), [EdgeStep.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
     clear = ItemsCheckedClear(notice_id=edge.notice_id, act=recheck.act, checked=checks)
-    await acting.tell(
+    await acting.send(
         registry.ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance
     )
     return again

@@ -51,7 +51,7 @@ class PreservationRoutes:
         async def held(record: PreservationRecord) -> bool:
             """Return whether the agency has a hold there. Reading holds needs the permit to read, not that to ask."""
             await session.bind(RowScope([identity.party], identity.role, "read"))
-            found = await holds.stand(identity.party, record)
+            found = await holds.has_hold(identity.party, record)
             await session.bind(RowScope([identity.party], identity.role, ASK.name))
             return found
 

@@ -112,7 +112,7 @@ class PreservationPages:
         after = await self._live.last(request.identity)
         async with self._routes.serving.reading(request.identity) as session:
             found = await look_at_preservation(request.id(), self._routes.acting(request.identity, session))
-            looks = await self._looks(request, session)
+            looks = await self._list_accesses(request, session)
         inputs = inputs_of(self._acts[refused].takes) if refused else ()
         wrong: dict[str, object] = {"labels": labels_of(inputs)}
         wrong["problems"] = [] if problem is None else problems_of(problem, inputs)
@@ -125,10 +125,10 @@ class PreservationPages:
         async with self._routes.serving.reading(request.identity) as session:
             acting = self._routes.acting(request.identity, session)
             found = await show_preservation(request.id(), acting, reason=reason)
-            looks = await self._looks(request, session)
+            looks = await self._list_accesses(request, session)
         return self._shown(request, found, looks=looks, opened=found)
 
-    async def _looks(self, request: PageInput, session: Session) -> Sequence[AccessLogRow]:
+    async def _list_accesses(self, request: PageInput, session: Session) -> Sequence[AccessLogRow]:
         """Return the openings by people and machines of the party."""
         kek, party = self._routes.serving.kek, request.identity.party
         return await looks_at(session.driver, kek, party=party, subject=request.id())

@@ -72,7 +72,7 @@ class Preservation:
     def state(self) -> str:
         return shown_state(self.standing)
 
-    def acted(self, row: Act, said: Contract | None) -> Preservation:
+    def apply_act(self, row: Act, said: Contract | None) -> Preservation:
         """Return the preservation after the party's own act. Raises `Refused("state_forbids")`."""
         return replace(self, standing=acted(row, self.standing, said), acts=self.acts + 1)
 

@@ -27,7 +27,7 @@ from shared.core.vocabulary.preservation import PreservationAnswer, Preservation
 from shared.core.vocabulary.reveal import RevealReason
 from shared.features.preservation import rules
 from shared.features.preservation.store import PostgresPreservations
-from shared.features.record_access.store import tell_opened
+from shared.features.record_access.store import record_access
 from shared.formats import ts103120
 
 #: Returns whether the agency has a hold at any of the locations.
@@ -69,7 +69,7 @@ async def ask(
     requested = replace(fresh, acts=1)  # the request is the first of its own acts
     await acting.preservations.add(requested, record, coarse(acting.at))
     await acting.preservations.clock([requested.clocked(Track.OFFER, acting.at)], ())
-    await _tell(ASK, requested, terms, acting=acting, record=record)
+    await _send_act(ASK, requested, terms, acting=acting, record=record)
     warnings = (rules.AskWarning.HOLD_STANDS,) if await held(record) else ()
     return rules.AskResult(
         preservation_id=requested.preservation_id, state=PreservationState(requested.state), warnings=warnings
@@ -92,10 +92,10 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
         check_time(said.removed_at, acting.at, field="/removed_at")
         if before.erased and said.answer == PreservationAnswer.PRESERVED:
             raise Refused("record_erased", "the record was erased, so its locations are no longer known", status=410)
-    after = before.acted(row, said)
+    after = before.apply_act(row, said)
     await acting.preservations.move(before, after)
     await acting.preservations.clock((), after.happened(row, before, number=after.acts, told_at=acting.at))
-    await _tell(row, after, said, acting=acting)
+    await _send_act(row, after, said, acting=acting)
     return after.state
 
 
@@ -161,7 +161,7 @@ async def show_preservation(
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at = acting.directory, acting.at
     kept = acting.preservations
-    await tell_opened(preservation_id, opened, kept, exercise=shown.exercise, directory=directory, at=at)
+    await record_access(preservation_id, opened, kept, exercise=shown.exercise, directory=directory, at=at)
     return shown
 
 
@@ -210,7 +210,7 @@ def _require_look(acting: PreserveActor) -> None:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
-async def _tell(
+async def _send_act(
     row: Act,
     after: rules.Preservation,
     said: Contract | None,

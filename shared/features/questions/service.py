@@ -159,7 +159,7 @@ async def _tell(
     clear = message.clear.model_validate(named | {"act": uuid4()} | _by_notice(words, found))
     steps = questions.steps(clear, 0, acting.at)
     await acting.referrals.clock((), [EdgeStep.by(acting.party, found.told_by, to, step=step) for step in steps])
-    await acting.tell(message, clear, filed, subject=found.told_by, to=to, place=found.instance)
+    await acting.send(message, clear, filed, subject=found.told_by, to=to, place=found.instance)
 
 
 def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, object]:

@@ -41,8 +41,8 @@ class HeldItem:
 
     `revision` is the newest one; a notice counts its own revisions. `purposes` maps each purpose of the item to its
     current revision; only some kinds of recipients permit more than one. `numbers` are the item numbers. `acts` counts
-    the acts of the party, and `said` holds the stored words of these acts. `told` counts the acts that the sender
-    reported, because the party did them at another instance before it moved.
+    the acts of the party, and `said` holds the stored words of these acts. `reported` counts those that the sender
+    repeated, because the party did them at another instance before it moved.
     """
 
     subject_id: UUID
@@ -53,7 +53,7 @@ class HeldItem:
     purposes: Mapping[str, int] = field(default_factory=dict)
     numbers: tuple[int, ...] = ()
     acts: int = 0
-    told: int = 0
+    reported: int = 0
     said: Mapping[str, object] = field(default_factory=dict)
     revision: int = 1
     #: The party that passed it on, if that is not the sender.
@@ -123,7 +123,7 @@ class AnswerCodes(NamedTuple):
     For answers about items, the second is the combined result of all answers so far.
     """
 
-    told: Contract | None
+    sent: Contract | None
     deciding: Contract | None
 
 
@@ -251,7 +251,7 @@ def _taken_up(recipient: RecipientKind, item: HeldItem, message: Received, *, ag
     if item.sender != message.sender:
         raise Refused(f"{recipient.subject}_exists")
     forgotten = again.restored and again.number > item.acts
-    acted_here = item.acts != item.told and not again.moved and not forgotten
+    acted_here = item.acts != item.reported and not again.moved and not forgotten
     if acted_here or again.number < item.acts or item.state in _TAKEN_BACK:
         return item
     return _answered(recipient, item, message, again=again)
@@ -264,7 +264,7 @@ def _answered(recipient: RecipientKind, item: HeldItem, message: Received, *, ag
     # An accepted case wins over a withdrawal here, too. The message does not state when the case was accepted.
     taken_up = recipient.subject is Subject.CASE and again.answer in _TAKEN_UP
     known = ({"accepted_at": rfc3339(message.sent_at)} if taken_up else {}) | dict(item.said)
-    return replace(item, state=state, acts=again.number, told=again.number, said=known | said)
+    return replace(item, state=state, acts=again.number, reported=again.number, said=known | said)
 
 
 class ShownItem(Contract):
@@ -355,13 +355,13 @@ class CaseLease:
     actor: str | None
     until: datetime
 
-    def stands(self, at: datetime) -> bool:
+    def is_held(self, at: datetime) -> bool:
         """Return whether an officer holds the case by this lease. After its end any officer may act."""
         return self.actor is not None and at < self.until
 
     def keeps(self, actor: str, at: datetime) -> bool:
         """Return whether another actor holds the lease, so that this actor has to wait."""
-        return self.stands(at) and self.actor != actor
+        return self.is_held(at) and self.actor != actor
 
 
 #: The lease of a case that was never claimed.

@@ -33,7 +33,7 @@ class AccessLogRow(NamedTuple):
     called: str | None
 
 
-async def tell_opened(
+async def record_access(
     subject: UUID,
     opened: RecordRevealedClear,
     opening: PartyStore,

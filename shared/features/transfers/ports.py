@@ -36,13 +36,13 @@ class TransferStatus(NamedTuple):
 class TransferOffer(NamedTuple):
     """An edge of a referral itself: its recipient, the reason, and whether the recipient may claim the referral.
 
-    `stands` is False after a withdrawal.
+    `is_current` is False after a withdrawal.
     """
 
     recipient: str
     reason: str
     claimable: bool
-    stands: bool
+    is_current: bool
 
     @property
     def orphan(self) -> bool:
@@ -68,4 +68,4 @@ class LockedReferral:
     @property
     def claimants(self) -> frozenset[str]:
         """Return the parties that may claim the referral now."""
-        return frozenset(each.recipient for each in self.offered if each.claimable and each.stands)
+        return frozenset(each.recipient for each in self.offered if each.claimable and each.is_current)

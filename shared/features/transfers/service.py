@@ -40,24 +40,24 @@ HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")
 _HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
 
 
-def told_again(status: TransferStatus, held: LockedReferral, letters: OriginSender) -> list[Draft]:
+def repeat_messages(status: TransferStatus, held: LockedReferral, sender: OriginSender) -> list[Draft]:
     """Compose the transfer messages of a hotline again for its new instance, which has none of them."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
     offered = TransferOfferedClear(**named, act=uuid4(), reason=status.reason)
-    drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=status.recipient)
+    drafts = _draft(TRANSFER_OFFERED, offered, held, sender=sender, to=status.recipient)
     if status.claim is not None:
         granted = ClaimGrantedClear(**named, claim=status.claim)
-        drafts += _tell(CLAIM_GRANTED, granted, held, letters=letters, to=status.recipient)
+        drafts += _draft(CLAIM_GRANTED, granted, held, sender=sender, to=status.recipient)
     elif status.gone:
-        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=status.recipient)
+        drafts += _draft(CLAIM_GONE, ClaimGoneClear(**named), held, sender=sender, to=status.recipient)
     return drafts
 
 
-def _tell(message: MessageType, said: Contract, held: LockedReferral, *, letters: OriginSender, to: str) -> list[Draft]:
-    return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
+def _draft(message: MessageType, said: Contract, held: LockedReferral, *, sender: OriginSender, to: str) -> list[Draft]:
+    return sender.compose(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
 
-async def tell_transfers_again(
+async def resend_transfers(
     edges: PostgresEdges, again: Sequence[DecidedAgain], sender: OriginSender
 ) -> Sequence[DecidedAgain]:
     """Return the repeated decisions, each with the transfer messages that its hotline had received."""
@@ -67,7 +67,7 @@ async def tell_transfers_again(
     held = {each.referral_id: _held(each) for each, _ in again}
     drafts = {each.referral_id: [*each.drafts] for _, each in again}
     for each in statuses:
-        drafts[each.referral_id] += told_again(each, held[each.referral_id], sender)
+        drafts[each.referral_id] += repeat_messages(each, held[each.referral_id], sender)
     return [(of, replace(each, drafts=tuple(drafts[each.referral_id]))) for of, each in again]
 
 
@@ -86,7 +86,7 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
     """
     acting.require(TRANSFER.name)
     transfers, directory = PostgresTransfers(acting.referrals.driver), acting.directory()
-    state = await transfers.stands(referral_id)
+    state = await transfers.load_state(referral_id)
     if state is None:
         raise not_found()
     follow(TRANSFER, state)
@@ -100,9 +100,9 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
         )
     await transfers.offer(held, to, reason=said.reason, at=acting.at)
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
-    letters, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
+    sender, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
     for hotline in to:
-        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters=letters, to=hotline)
+        drafts += _draft(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, sender=sender, to=hotline)
     acting.owe(1 + len(drafts))
     await transfers.send(drafts)
     await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])
@@ -110,7 +110,7 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
 
 
 def _entitled(held: LockedReferral, to: str | None, directory: DirectoryIndex) -> list[str]:
-    current = [each for each in held.offered if each.stands]
+    current = [each for each in held.offered if each.is_current]
     found = {each.recipient for each in current if (each.orphan if to is None else each.recipient == to)}
     hotlines = ((each, directory.party(each)) for each in sorted(found))
     return [each for each, party in hotlines if party is not None and party.kind == PartyKind.HOTLINE]
@@ -161,11 +161,11 @@ class ClaimGrants(AnswerFollower):
         referral_id, winner = held.referral_id, message.sender
         await self.end_holds(referral_id)
         await self.transfers.hand_over(held, winner, self.at)
-        letters = OriginSender(self.documents().directory, self.instance, self.at)
+        sender = OriginSender(self.documents().directory, self.instance, self.at)
         named = {"referral_id": referral_id, "revision": held.revision}
         done = await self.transfers.done(referral_id, winner)
         granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
-        drafts = _tell(CLAIM_GRANTED, granted, held, letters=letters, to=winner)
+        drafts = _draft(CLAIM_GRANTED, granted, held, sender=sender, to=winner)
         for other in sorted(held.claimants - {winner}):
-            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=other)
+            drafts += _draft(CLAIM_GONE, ClaimGoneClear(**named), held, sender=sender, to=other)
         await self.transfers.send(drafts)

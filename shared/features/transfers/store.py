@@ -69,7 +69,7 @@ class PostgresTransfers(PartyStore):
         rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
         return [TransferStatus(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
 
-    async def stands(self, referral_id: UUID) -> str | None:
+    async def load_state(self, referral_id: UUID) -> str | None:
         """Return the state of a referral of the bound parties, None for absent and foreign ones."""
         state: str | None = await self._driver.fetchval(_STANDS, referral_id)
         return state

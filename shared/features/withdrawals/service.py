@@ -59,7 +59,7 @@ class Withdrawals:
     async def _answer(self, act: Act, ruling: AutomatedAct) -> None:
         due = await ruling.items.taken_back(self._answer_h * 3600, ruling.taking.limit, but=ruling.taking.but)
         ruling.taking.note(list(due))
-        await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
+        await ruling.act(act, list(due), lambda item: self._build_answer(item, due[item.subject_id, item.party]))
 
     async def _erase(self, act: Act, ruling: AutomatedAct) -> None:
         await ruling.act(act, await self._over(ruling), lambda _: Erasure(fate=WithdrawalFate.ERASED))
@@ -74,7 +74,7 @@ class Withdrawals:
         taking.note(due)
         return due
 
-    def _said(self, item: HeldItem, classes: Sequence[str]) -> WithdrawalAnswer:
+    def _build_answer(self, item: HeldItem, classes: Sequence[str]) -> WithdrawalAnswer:
         """Return the answer to a withdrawal. Of several retention classes the longest counts.
 
         A record that is erased already is reported as erased.

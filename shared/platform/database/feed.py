@@ -42,10 +42,10 @@ PLACES_MAX: Final = 256
 #: The pause before a listener without a connection tries again.
 LISTEN_AGAIN_S: Final = 1.0
 #: The time for which numbers are collected before one notification to other processes.
-TELL_PAUSE_S: Final = 0.1
+NOTIFY_PAUSE_S: Final = 0.1
 #: The channel of a feed's new last number: `PARTY NUMBER`.
 NUMBERED_CHANNEL: Final = "causeway_numbered"
-_TELL: Final = "SELECT pg_notify($1, told) FROM unnest($2::text[]) AS told"
+_WAKE: Final = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
 
 # One statement, so that epoch, end and events are of one moment. It names the party, in addition to row-level security,
 # so that an index returns the rows in order.
@@ -107,8 +107,8 @@ class FeedListener:
         self._all: dict[asyncio.Event, str] = {}
         self._ending = False
         #: By party, the last number that other processes do not know.
-        self._untold: dict[str, int] = {}
-        self._telling: asyncio.Task[None] | None = None
+        self._unsent: dict[str, int] = {}
+        self._notifying: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Listen until cancelled; after that no reader waits."""
@@ -142,32 +142,32 @@ class FeedListener:
         finally:
             self._leave(mine)
 
-    def tell(self, numbered: Mapping[str, int]) -> None:
+    def announce(self, numbered: Mapping[str, int]) -> None:
         """Wake the readers here that wait for these numbers, and notify the other processes soon."""
         for party, last in numbered.items():
             self._wake(party, last)
-        self._untold.update(numbered)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_others())
+        self._unsent.update(numbered)
+        if self._notifying is None or self._notifying.done():
+            self._notifying = asyncio.create_task(self._notify_others())
 
-    async def _tell_others(self) -> None:
-        while self._untold:
-            await asyncio.sleep(TELL_PAUSE_S)
-            ends, self._untold = self._untold, {}
+    async def _notify_others(self) -> None:
+        while self._unsent:
+            await asyncio.sleep(NOTIFY_PAUSE_S)
+            ends, self._unsent = self._unsent, {}
             with suppress(Unavailable, asyncpg.PostgresError):
-                await self._database.fetch(_TELL, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in ends.items()])
+                await self._database.fetch(_WAKE, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in ends.items()])
 
     async def _listen(self) -> None:
         async with self._database.own_connection() as connection:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda *_: lost.set())
-            await connection.add_listener(NUMBERED_CHANNEL, self._heard)
+            await connection.add_listener(NUMBERED_CHANNEL, self._on_notification)
             self._wake_all()  # notifications were lost while there was no listener
             self._database.changes.note()
             self._database.changes.hears_others = True
             await lost.wait()
 
-    def _heard(self, *arguments: Any) -> None:
+    def _on_notification(self, *arguments: Any) -> None:
         """Handle a notification. Only the last of its arguments is used: the payload."""
         party, _, last = str(arguments[-1]).rpartition(" ")
         self._wake(party, int(last))

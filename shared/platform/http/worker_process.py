@@ -111,12 +111,12 @@ def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes
             learn(name.decode(), spelt)
             continue
         try:
-            _tell(answers, _ANSWER, answer(frame))
+            _write_frame(answers, _ANSWER, answer(frame))
         except Exception as error:  # a defect, reported by name only, because its text may quote the question
-            _tell(answers, _FAILED, type(error).__name__.encode())
+            _write_frame(answers, _FAILED, type(error).__name__.encode())
 
 
-def _tell(stream: BinaryIO, kind: bytes, frame: bytes) -> None:
+def _write_frame(stream: BinaryIO, kind: bytes, frame: bytes) -> None:
     stream.write(_HEAD.pack(kind, len(frame)) + frame)
     stream.flush()
 

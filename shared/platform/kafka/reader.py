@@ -195,13 +195,13 @@ class LogReader:
 
     async def bounds(self) -> dict[Coordinate, Offsets]:
         """Return the present offsets of each partition. Raises `Unavailable` if a named topic does not exist."""
-        with _told():
+        with _translate_errors():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
                 return await self._bounds(client)
 
     async def topic_ids(self) -> dict[str, UUID]:
         """Return the broker's id of each existing topic. A topic that is created again has another id (KIP-516)."""
-        with _told():
+        with _translate_errors():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
                 return _ids(await self._described_by(client))
 
@@ -232,7 +232,7 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
         max_poll_records=READ_RECORDS_MAX,
         consumer_timeout_ms=FETCHER_LOOKS_MS,
     )
-    with _told():
+    with _translate_errors():
         try:
             await consumer.start()
             # aiokafka's own task must have begun. Otherwise stopping it at once looks like a cancellation of this task.
@@ -244,7 +244,7 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turn Kafka's failures in the block into `Unavailable`."""
     try:
         yield

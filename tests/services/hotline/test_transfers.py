@@ -12,7 +12,7 @@ from shared.core.vocabulary.referral import TransferReason, WithdrawalReason
 from shared.features.filing.service.referrals import OriginSender
 from shared.features.filing.store.attention import unclaimed_waits
 from shared.features.transfers.ports import LockedReferral, TransferStatus
-from shared.features.transfers.service import told_again
+from shared.features.transfers.service import repeat_messages
 from tests.services.doors import waiting
 from tests.services.hotline.origin import Origin, applied, said
 from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer
@@ -103,7 +103,7 @@ def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
     letters = OriginSender(origin.world.documents.directory, "hotline", origin.world.at)
     held = LockedReferral(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
     stands = TransferStatus(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
-    drafts = told_again(stands, held, letters)
+    drafts = repeat_messages(stands, held, letters)
     assert [each.message.name for each in drafts] == ["transfer_offered", "claim_granted"]
     assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}
 

@@ -105,7 +105,7 @@ class Door:
 async def opened(endpoint: DatabaseEndpoint, *, listens: bool = True, pool_size: int = 4) -> AsyncIterator[Door]:
     database = Database(endpoint.service_url, pool_size=pool_size)
     listener = Watched(database)
-    database.tell_numbered = listener.tell
+    database.tell_numbered = listener.announce
     stood = serving(database, "law_enforcement", kek=KEK, directory=directory(), listener=listener)
     async with door(events_router(stood)) as http:
         made = Door(database, http, listener)

@@ -34,7 +34,7 @@ async def elsewhere(endpoint: DatabaseEndpoint, *, tells: bool = True, pool_size
     """Open the database as another process of the instance does."""
     database = Database(endpoint.service_url, pool_size=pool_size)
     if tells:
-        database.tell_numbered = FeedListener(database).tell
+        database.tell_numbered = FeedListener(database).announce
     yield database
     await database.close()
 
@@ -161,7 +161,7 @@ async def test_a_wait_has_an_end(agencies: Agencies, endpoint: DatabaseEndpoint,
 
 async def test_acts_are_told_at_once(feed: Door, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL commits transactions that notify one at a time."""
-    monkeypatch.setattr(database_feed, "TELL_PAUSE_S", LONG_S)
+    monkeypatch.setattr(database_feed, "NOTIFY_PAUSE_S", LONG_S)
     heard = list[str]()
     connection = await asyncpg.connect(endpoint.service_url)
     await connection.add_listener(database_feed.NUMBERED_CHANNEL, lambda *told: heard.append(told[-1]))
@@ -170,7 +170,7 @@ async def test_acts_are_told_at_once(feed: Door, endpoint: DatabaseEndpoint, mon
     await connection.execute(f"SELECT pg_notify('{database_feed.NUMBERED_CHANNEL}', 'end.example 1')")
     await connection.close()
     assert heard == ["end.example 1"]
-    assert feed.listener._untold == {feed.party: 20}
+    assert feed.listener._unsent == {feed.party: 20}
 
 
 async def test_what_comes_between_look_and_wait_is_not_missed(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:

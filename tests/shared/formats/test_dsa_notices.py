@@ -7,7 +7,7 @@ import io
 from datetime import date
 
 from shared.core.vocabulary.referral import IncidentKind
-from shared.formats.dsa_notices import CATEGORY, COLUMNS, KEYWORDS, OTHER, ReportedNotice, written
+from shared.formats.dsa_notices import CATEGORY, COLUMNS, KEYWORDS, OTHER, ReportedNotice, format_csv
 
 #: The template's header as published, including its two names that end with a space.
 HEADER = (
@@ -42,7 +42,7 @@ NOTICES = (
 
 def table(*notices: ReportedNotice) -> dict[str, list[str]]:
     """Return the cells of each row by its category."""
-    text = written(notices, since=date(2026, 1, 1), until=date(2026, 6, 30)).decode()
+    text = format_csv(notices, since=date(2026, 1, 1), until=date(2026, 6, 30)).decode()
     assert text.count("\r\n") == text.count("\n") == 6
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert tuple(header) == COLUMNS

@@ -80,9 +80,9 @@ class PostgresCases(PostgresItems):
         ]
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
-            await self.holds.acted(each.item, each.clear, at)
+            await self.holds.store_act(each.item, each.clear, at)
         await contacts_store.contacts_seen(self._driver, [each.item for each in done])
-        await listing.acted(self.questions, done, at)
+        await listing.store_questions(self.questions, done, at)
         return moved
 
     def _reference(self, act: ItemAct) -> Reference:
@@ -97,10 +97,10 @@ class PostgresCases(PostgresItems):
         token = self._kek.reference_token(act.item.party, reference)
         return Reference(*protected_reference(*named, reference=reference, kek=self._kek), token)
 
-    async def heard(self, messages: Sequence[Received]) -> None:
-        await self.holds.heard(messages)
+    async def apply_statements(self, messages: Sequence[Received]) -> None:
+        await self.holds.apply_statements(messages)
         await passed_cases.note_passed(self._driver, messages)
-        await super().heard(messages)
+        await super().apply_statements(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[CaseFile] | None:
         if not await self.find([referral_id]):

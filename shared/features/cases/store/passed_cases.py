@@ -108,7 +108,7 @@ async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> CaseProven
 
 async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey) -> list[CaseFile]:
     """Return the edges of a case that can be passed on, the newest revision first."""
-    history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
+    history = [PassedAct.model_validate(each) for each in _list_moves(await driver.fetch(_ACTS, referral_id))]
     found = []
     for row in await driver.fetch(_PASSABLE, referral_id):
         opened = open_record(row, kek)
@@ -150,7 +150,7 @@ async def cases_back(
     return [waits_of(each, CAME_BACK, kind=Subject.CASE, mend=Remedy.REFER) for each in cases]
 
 
-def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
+def _list_moves(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
     """Yield the acts that moved the case or stated an outcome. Requests about notices concern the origin alone."""
     before = None
     for row in acts:

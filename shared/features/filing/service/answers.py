@@ -1,9 +1,9 @@
 """Answers at the origin: a recipient's answer about an offer or notice changes the edge that was sent to it.
 
 A recipient that moves has one track and writes to it from two instances. The new instance gets the answers so far
-(`told`) and continues from there. A late answer from the old instance is applied and forwarded until the new instance
-has answered; from then on only the new instance changes the edge. The number of an answer from the new instance shows
-which answers it knew. So both sides reach the same result in any order of arrival.
+(`forwarded`) and continues from there. A late answer from the old instance is applied and forwarded until the new
+instance has answered; from then on only the new instance changes the edge. The number of an answer from the new
+instance shows which answers it knew. So both sides reach the same result in any order of arrival.
 
 The second review is here too: another person releases or erases a referral that is held back for it.
 """
@@ -183,8 +183,8 @@ class EdgeAnswers:
                 each.take(message, sent[0])
         except Refused as error:
             return error.code
-        late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
-        taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
+        late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].needs_send}
+        taken.update({each: replace(edge, needs_send=edge.needs_send or each in late) for each, edge in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             self._moving.append(message)
             of = message.recipient, subject, message.sender
@@ -239,16 +239,16 @@ def take(edge: OpenEdge, message: Received, rows: Sequence[Act]) -> EdgeUpdate:
     elsewhere = message.sender_instance != edge.instance
     if elsewhere and message.sender_instance not in edge.instances_before:
         raise Refused(_UNMATCHED)
-    if elsewhere and (edge.withdrawn or not edge.told):
-        return EdgeUpdate(present, edge.told)
-    if not elsewhere and edge.told:
-        known = [each for each in edge.told if isinstance(clear, Answer) and each.acts < clear.number]
+    if elsewhere and (edge.withdrawn or not edge.forwarded):
+        return EdgeUpdate(present, edge.forwarded)
+    if not elsewhere and edge.forwarded:
+        known = [each for each in edge.forwarded if isinstance(clear, Answer) and each.acts < clear.number]
         if not known:
             raise Refused("answer_repeated")
         present = max(known, key=lambda each: each.acts)
     amended = EdgeAmendments(edge.revision, edge.gone)
     after = answer_edge(present, rows, clear, withdrawn=edge.withdrawn, own=edge.items, amended=amended)
-    return EdgeUpdate(after, (*edge.told, after), retell=True) if elsewhere else EdgeUpdate(after)
+    return EdgeUpdate(after, (*edge.forwarded, after), needs_send=True) if elsewhere else EdgeUpdate(after)
 
 
 def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mapping[UUID, EdgeUpdate]) -> ActResult:
@@ -267,7 +267,7 @@ def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mappi
 
 
 def _after(edge: OpenEdge, taken: EdgeUpdate | None) -> OpenEdge:
-    return edge if taken is None else replace(edge, answer=taken.answer, told=taken.told)
+    return edge if taken is None else replace(edge, answer=taken.answer, forwarded=taken.forwarded)
 
 
 def _act_of(message: Received) -> AnswerAct | None:
@@ -315,7 +315,7 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
     )
     if not await PostgresReviews(acting.referrals.driver, acting.kek).release(acting.actor, again):
         raise state_forbids()
-    await _told(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, acting=acting)
+    await _report_review(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, acting=acting)
     return again.disposition
 
 
@@ -324,7 +324,7 @@ async def drop_referral(referral_id: UUID, acting: Actor) -> str:
     found = await _found(referral_id, DROP, acting)
     if not await PostgresReviews(acting.referrals.driver, acting.kek).drop(referral_id, acting.actor):
         raise state_forbids()
-    await _told(found, DROP, ReviewOutcome.DROPPED, state=ReferralState.DROPPED, acting=acting)
+    await _report_review(found, DROP, ReviewOutcome.DROPPED, state=ReferralState.DROPPED, acting=acting)
     return ReferralState.DROPPED
 
 
@@ -350,7 +350,7 @@ async def _found(referral_id: UUID, act: Act, acting: Actor) -> PendingReview:
     return found
 
 
-async def _told(found: PendingReview, act: Act, outcome: ReviewOutcome, *, state: str, acting: Actor) -> None:
+async def _report_review(found: PendingReview, act: Act, outcome: ReviewOutcome, *, state: str, acting: Actor) -> None:
     """Send audit the fact with the actor, and the party the event."""
     documents = acting.documents()
     instance = documents.directory.instance_of(found.party)

@@ -131,7 +131,7 @@ class EdgeRedecider:
         """Send withdrawals again to the recipients' instances that do not know them."""
         directory, at = self.law.now().directory, self.clock.now()
         withdrawn = await missing.taken_back(taking)
-        await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
+        await missing.send_again([(each, _compose_again(each, directory, at)) for each in withdrawn])
 
     async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # The earlier message stays sent: its outcome is `moved`, or it was applied at the instance that the recipient
@@ -224,8 +224,8 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
     return max(edge.edge_id for each in found for edge in each.stale.values())
 
 
-def _told_again(missed: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
-    sender, addressee = TombstoneSender(missed.party, missed.reason, directory, at), missed.told
+def _compose_again(missed: MissedWithdrawal, directory: DirectoryIndex, at: datetime) -> Draft | None:
+    sender, addressee = TombstoneSender(missed.party, missed.reason, directory, at), missed.addressee
     return sender.compose(missed.referral_id, addressee, missed.filed) if sender.reaches(addressee) else None
 
 

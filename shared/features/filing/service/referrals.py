@@ -68,9 +68,9 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     if not await referrals.withdraw(referral_id, reason, acting.at):
         return  # another transaction withdrew it while this one waited for the row
     await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
-    addressees = await referrals.told(referral_id)
+    addressees = await referrals.list_addressees(referral_id)
     sender = TombstoneSender(acting.party, reason, acting.directory(), acting.at)
-    await referrals.mark_withdrawn(referral_id, await sender.tell(referral_id, addressees, filed, store=referrals))
+    await referrals.mark_withdrawn(referral_id, await sender.send(referral_id, addressees, filed, store=referrals))
     if unreachable := [each for each in addressees if not sender.reaches(each)]:
         log("withdrawal_untold", count=len(unreachable))
 
@@ -118,7 +118,7 @@ class Actor:
             raise not_found()
         return found
 
-    async def tell(
+    async def send(
         self, message: MessageType, clear: Contract, filed: StoredReferral, *, subject: UUID, to: str, place: str
     ) -> None:
         """Send a message to a recipient at the instance `place`, unless one of them has left the directory."""
@@ -146,7 +146,7 @@ class OriginSender:
     instance: str
     at: datetime
 
-    def tell(
+    def compose(
         self,
         message: MessageType,
         said: Contract,
@@ -176,7 +176,7 @@ class TombstoneSender:
     directory: DirectoryIndex
     at: datetime
 
-    async def tell(
+    async def send(
         self, referral_id: UUID, addressees: Sequence[Addressee], filed: StoredReferral, *, store: PartyStore
     ) -> list[tuple[UUID, Addressee]]:
         """Send a withdrawal to each reachable recipient, and end all deadlines. Return each current holder's message.
@@ -192,7 +192,7 @@ class TombstoneSender:
         await store.clock((), steps)
         sent = [(self.compose(referral_id, each, filed), each) for each in addressees if self.reaches(each)]
         await store.send([draft for draft, _ in sent])
-        return [(draft.message_id, each) for draft, each in sent if each.there]
+        return [(draft.message_id, each) for draft, each in sent if each.is_current]
 
     def compose(self, referral_id: UUID, to: Addressee, filed: StoredReferral) -> Draft:
         """Compose the withdrawal for a recipient at one instance. A provider learns only the notice's id."""

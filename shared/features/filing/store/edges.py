@@ -264,8 +264,8 @@ class PostgresEdges(ReferredEdges):
                 [each.state.value for each in answers],
                 [to_json(each.detail).decode() for each in answers],
                 [each.acts for each in answers],
-                [to_json(each.told).decode() if each.told else None for each in taken.values()],
-                [each.retell for each in taken.values()],
+                [to_json(each.forwarded).decode() if each.forwarded else None for each in taken.values()],
+                [each.needs_send for each in taken.values()],
             ]
             own = deadlines.bind_counted([each for each in counted if each.edge.edge_id in taken])
             bound = _ANSWER.bind(a=BoundRows(_ANSWERED, columns), counted=own, at=at, unfinished=sorted(UNFINISHED))

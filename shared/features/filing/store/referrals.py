@@ -227,7 +227,7 @@ WITH withdrawn AS (
 SELECT referral_id FROM withdrawn
 """
 _TOLD = """
-SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
+SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS is_current
 FROM edge AS e, unnest(e.previous_instances || e.instance) AS at (instance)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') ORDER BY 1, 2, 3
 """
@@ -292,7 +292,7 @@ class PostgresReferrals(RecordStore):
         """Mark a referral withdrawn. Return False if it already was, or if another transaction was faster."""
         return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None
 
-    async def told(self, referral_id: UUID) -> list[Addressee]:
+    async def list_addressees(self, referral_id: UUID) -> list[Addressee]:
         """Return the current recipients of a referral, once for each instance that ever got it."""
         return [Addressee(**dict(row)) for row in await self._driver.fetch(_TOLD, referral_id)]
 
@@ -368,9 +368,9 @@ class PostgresMissing(PartyStore):
             for row in taking.take(rows)
         ]
 
-    async def tell_again(self, missed: Sequence[tuple[MissedWithdrawal, Draft | None]]) -> None:
+    async def send_again(self, sent: Sequence[tuple[MissedWithdrawal, Draft | None]]) -> None:
         """Send these withdrawals. With None, the recipient is gone, and only the marks are cleared."""
-        ids: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in missed}
-        ids |= {each.edge_id: draft.message_id for each, draft in missed if draft is not None and each.told.there}
-        send(self._driver, [draft for _, draft in missed if draft is not None])
+        ids: dict[UUID, UUID | None] = {one.edge_id: None for one, _ in sent}
+        ids |= {one.edge_id: draft.message_id for one, draft in sent if draft is not None and one.addressee.is_current}
+        send(self._driver, [draft for _, draft in sent if draft is not None])
         await self._driver.execute(_TOLD_AGAIN, list(ids), list(ids.values()))

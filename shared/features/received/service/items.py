@@ -36,7 +36,7 @@ from shared.core.vocabulary.reveal import RevealReason
 from shared.features.dialogues.store import QuestionKey
 from shared.features.received import rules
 from shared.features.received.store.items import PostgresItems
-from shared.features.record_access.store import tell_opened
+from shared.features.record_access.store import record_access
 from shared.platform.observability.logs import log
 
 
@@ -92,7 +92,7 @@ async def receive(
     are_new = are_new and all(message.message in recipient.beginning for message in incoming)
     before = {} if are_new else await items.lock([message.subject_id for message in incoming])
     now, came, events, taken = dict(before), _InboundChanges(), list[Event](), list[Received]()
-    refusals = {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each, before)}
+    refusals = {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _is_restore_replay(each, before)}
     if refusals and await items.restored():
         # Only after our database was restored may another party replay our own answers.
         refusals = {}
@@ -115,7 +115,7 @@ async def receive(
     # Before the items: a new one is stored with its deadline.
     await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     await _keep(came, before, now, items=items, count=len(taken))
-    await items.heard(taken)
+    await items.apply_statements(taken)
     for each in hear:
         await each(items, taken)
     if edges is not None:
@@ -137,7 +137,7 @@ class _InboundChanges:
     changed: dict[rules.ItemKey, tuple[str, str]] = field(default_factory=dict)
     resumed: set[rules.ItemKey] = field(default_factory=set)
     amending: list[Received] = field(default_factory=list)
-    heard: set[rules.ItemKey] = field(default_factory=set)
+    checked: set[rules.ItemKey] = field(default_factory=set)
 
     def sort_in(self, message: Received, known: rules.HeldItem | None, item: rules.HeldItem) -> bool:
         """Note how the message changes an item that was `known` before. Return whether it amends the item."""
@@ -145,7 +145,7 @@ class _InboundChanges:
         if message.again is not None:
             self.resumed.add(key)
         if isinstance(message.clear, ItemsCheckedClear | TransferAnswer):
-            self.heard.add(key)
+            self.checked.add(key)
         if known is None:
             self.new.append(message)
         elif item.purposes.keys() != known.purposes.keys():
@@ -168,14 +168,14 @@ async def _keep(
 ) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(message.subject_id, message.recipient) for message in came.amending}
-    brought = came.resumed | came.heard | amended
+    brought = came.resumed | came.checked | amended
     items.add(came.new)
     if brought or count > len(came.new):
         await items.write_new()
     await items.add_edges(came.further)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
-    await items.hear([now[key] for key in came.heard])
+    await items.store_checks([now[key] for key in came.checked])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
 
@@ -227,13 +227,13 @@ def _steps(message: Received, steps: Iterable[Step]) -> list[clocks.EdgeStep]:
     return [clocks.EdgeStep.by(*of, step=step) for step in steps]
 
 
-def _tells_forgotten(message: Received, before: Mapping[rules.ItemKey, rules.HeldItem]) -> bool:
+def _is_restore_replay(message: Received, before: Mapping[rules.ItemKey, rules.HeldItem]) -> bool:
     """Return whether the message reports answers that its recipient has lost in a restore.
 
     An item that has as many acts of its own has lost none: its sender missed it while it was in transit.
     """
     item, again = before.get(_key(message)), message.again
-    return bool(again and again.restored and again.number and not (item and item.told < item.acts >= again.number))
+    return bool(again and again.restored and again.number and not (item and item.reported < item.acts >= again.number))
 
 
 async def list_items(recipient: rules.RecipientKind, page: rules.ItemQuery, acting: ItemActor) -> Contract:
@@ -256,7 +256,7 @@ async def show_item(
     shown = await acting.items.show(subject_id)
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at = acting.directory, acting.at
-    await tell_opened(subject_id, opened, acting.items, exercise=shown.exercise, directory=directory, at=at)
+    await record_access(subject_id, opened, acting.items, exercise=shown.exercise, directory=directory, at=at)
     return shown
 
 
@@ -309,7 +309,7 @@ async def carry_out(
     words = rules.words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
-    clear, sealed = rules.written(row.message, item, words.told, act=act_id or uuid4())
+    clear, sealed = rules.written(row.message, item, words.sent, act=act_id or uuid4())
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     elif isinstance(said, WithdrawalAnswer):

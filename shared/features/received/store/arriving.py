@@ -338,7 +338,7 @@ class HeldLocations:
     driver: asyncpg.Connection
     kek: KeyEncryptionKey
 
-    async def stand(self, party: str, record: PreservationRecord) -> bool:
+    async def has_hold(self, party: str, record: PreservationRecord) -> bool:
         """Return whether the party has a requested or active hold at any of these locations."""
         places = _TOKENS.rows([one for each in record.locations for one in tokens(each, self.kek, party)])
         return bool(await self.driver.fetchval(*_STAND.bind(places=places, party=party)))

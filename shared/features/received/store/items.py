@@ -24,7 +24,14 @@ from shared.core.protocol.retention_grounds import folded
 from shared.features.dialogues.store import PostgresQuestions
 from shared.features.received.rules import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
 from shared.features.received.store import arriving
-from shared.features.received.store.listing import acted, heard, list_statement, read_page, view, words
+from shared.features.received.store.listing import (
+    list_statement,
+    read_page,
+    store_questions,
+    store_replies,
+    view,
+    words,
+)
 from shared.features.record_access.store import RecordStore
 from shared.features.search.rules import ListFilter
 from shared.messaging.placement import covered_bytes
@@ -59,7 +66,7 @@ ORDER BY answers #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
 SELECT subject AS subject_id, party, sender, nullif(owner, sender) AS passed_by, exercise, state, act_count AS acts,
-       reported_act_count AS told, answers AS said, revision, item_numbers AS numbers,
+       reported_act_count AS reported, answers AS said, revision, item_numbers AS numbers,
        jsonb_build_object(purpose, edge_revision) || coalesce((
            SELECT jsonb_object_agg(e.purpose, e.revision ORDER BY e.revision) FROM received_edge AS e
            WHERE e.subject = t.subject AND e.party = t.party AND e.purpose <> t.purpose), '{}') AS purposes,
@@ -216,8 +223,8 @@ class PostgresItems(RecordStore):
     async def restored(self) -> bool:
         return bool(await self._driver.fetchval(_RESTORED))
 
-    async def heard(self, messages: Sequence[Received]) -> None:
-        await heard(self.questions, messages)
+    async def apply_statements(self, messages: Sequence[Received]) -> None:
+        await store_replies(self.questions, messages)
 
     async def resume(self, items: Sequence[HeldItem]) -> None:
         rows = [(each.subject_id, each.party, each.state, each.acts, json.dumps(dict(each.said))) for each in items]
@@ -231,7 +238,7 @@ class PostgresItems(RecordStore):
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
         await self._driver.executemany(_RAISE, rows)
 
-    async def hear(self, items: Sequence[HeldItem]) -> None:
+    async def store_checks(self, items: Sequence[HeldItem]) -> None:
         rows = [(each.subject_id, each.party, each.state, dict(each.said)) for each in items]
         if rows:
             await self._driver.executemany(_HEAR, rows)
@@ -246,7 +253,7 @@ class PostgresItems(RecordStore):
         # The content of a question is stored with the question, not among the words of the answer.
         statements = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
         moved = await self._move(acts, statements, [Reference()] * len(acts))
-        await acted(self.questions, [each for each in acts if each.item.subject_id in moved], at)
+        await store_questions(self.questions, [each for each in acts if each.item.subject_id in moved], at)
         return moved
 
     @property

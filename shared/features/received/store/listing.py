@@ -23,7 +23,7 @@ from shared.platform.database.columns import Statement, decompress
 from shared.platform.database.pages import read_row, row_cursor
 
 
-async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
+async def store_questions(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
     """Store the questions that acts raise or let lapse. All acts except lapses mark earlier answers as seen."""
     await questions.seen([_between(act.item) for act in acts if not isinstance(act.clear, LapsedClear)])
     for act in acts:
@@ -40,7 +40,7 @@ def _between(item: HeldItem) -> QuestionKey:
     return QuestionKey(item.party, item.subject_id, item.sender, own=True)
 
 
-async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
+async def store_replies(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
     """Store the answers of origins."""
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):

@@ -135,14 +135,14 @@ class Told:
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
 
-    async def heard(self, messages: Sequence[Received]) -> None:
+    async def apply_statements(self, messages: Sequence[Received]) -> None:
         """Record messages about holds. They move no item, but they are stored."""
         self.effects += [each for each in messages if each.message in OF_HOLDS]
 
     async def restored(self) -> bool:
         return False
 
-    async def hear(self, items: Sequence[HeldItem]) -> None:
+    async def store_checks(self, items: Sequence[HeldItem]) -> None:
         self.effects += items
 
     async def resume(self, items: Sequence[HeldItem]) -> None:

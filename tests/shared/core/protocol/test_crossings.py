@@ -114,7 +114,7 @@ class Crossing:
         except Refused:
             return
         assert done.message is not None
-        clear, _ = written(done.message, self.item, told.told, act=uuid4())
+        clear, _ = written(done.message, self.item, told.sent, act=uuid4())
         kept = folded(self.item.said, words(clear))
         self.item = replace(self.item, state=state, acts=self.item.acts + 1, said=kept)
         self.to_origin.append((done.message, clear))

@@ -16,7 +16,7 @@ from shared.core.errors import Refused
 from shared.features.filing.api.bodies import CheckRefused
 from shared.features.filing.rules import HttpReply
 from shared.features.import_export import pages as import_export_pages
-from shared.features.import_export.pages import LINES_MAX, TABLE_LINES_MAX, as_rows, come_to, lines_of
+from shared.features.import_export.pages import LINES_MAX, TABLE_LINES_MAX, as_rows, lines_of, list_results
 from shared.platform.console.forms import PageInput
 from shared.platform.http.identity import Identity
 
@@ -137,7 +137,7 @@ def test_each_column_of_a_line_that_is_wrong_is_named_with_what_helps() -> None:
     ]
     problem = PROBLEM | {"code": "fields_invalid", "errors": broken}
     told = CheckRefused.model_validate({"index": 0, "ok": False, "problem": problem})
-    (found,) = come_to(lines_of(f"{HEAD}\na,csam", PARTY, exercise=True), [told])
+    (found,) = list_results(lines_of(f"{HEAD}\na,csam", PARTY, exercise=True), [told])
     assert [at for at, _ in found.wrong] == ["observed_at", "media_kind"]
     assert "2026-05-11T12:00:00Z" in found.wrong[0][1]
     assert "image" in found.wrong[1][1]

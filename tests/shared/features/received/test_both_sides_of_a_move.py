@@ -102,8 +102,8 @@ class Exchange:
         except Refused:
             return
         assert act.message is not None
-        clear, _ = written(act.message, item, words.told, act=uuid4())
-        told = {} if words.told is None else words.told.model_dump(mode="json", exclude_none=True)
+        clear, _ = written(act.message, item, words.sent, act=uuid4())
+        told = {} if words.sent is None else words.sent.model_dump(mode="json", exclude_none=True)
         kept = (ItemLog.kept(item.said) + ItemLog.kept(told)).words()
         self.items[place] = replace(item, state=following, acts=item.acts + 1, said=kept)
         self.acted.append((place, item.acts + 1))
@@ -116,7 +116,7 @@ class Exchange:
             return
         again = answered_so_far(edge.answer, own=edge.items).model_copy(update={"moved": moved})
         if moved:
-            self.edge = replace(edge, instance=NEW, instances_before=(OLD,), told=(edge.answer,))
+            self.edge = replace(edge, instance=NEW, instances_before=(OLD,), forwarded=(edge.answer,))
         self.send("origin", NEW, replace(self._issue(), again=again))
 
     def settle(self) -> None:
@@ -144,8 +144,8 @@ class Exchange:
         number: int = message.clear.number  # type: ignore[attr-defined]
         self.taken.append((message.sender_instance, number))
         taken = answers.take(self.edge, message)
-        self.edge = replace(self.edge, answer=taken.answer, told=taken.told)
-        if taken.retell:
+        self.edge = replace(self.edge, answer=taken.answer, forwarded=taken.forwarded)
+        if taken.needs_send:
             self.issue_anew(moved=False)
 
 
@@ -191,6 +191,6 @@ def test_every_answer_is_taken_by_the_origin_and_none_is_refused(steps: list[str
 def test_an_origin_that_only_took_late_answers_would_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without forwarding, the new place keeps an open notice that its origin considers answered."""
     take = answers.take
-    monkeypatch.setattr(answers, "take", lambda edge, message: replace(take(edge, message), retell=False))
+    monkeypatch.setattr(answers, "take", lambda edge, message: replace(take(edge, message), needs_send=False))
     exchange = ended(["at_old", "rest", "origin_learns", "old_learns", "at_new", "at_origin"])
     assert (origin_shows(exchange)[0], provider_shows(exchange)[0]) == ("rejected", "issued")

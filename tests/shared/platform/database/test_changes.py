@@ -48,7 +48,7 @@ async def test_a_process_is_woken_by_another_one_and_stops_counting_on_it_when_i
     listening = asyncio.create_task(FeedListener(here).run())
     await until(lambda: _is_true(here.changes.hears_others))
     woken.clear()
-    FeedListener(there).tell({"hotline": 0})
+    FeedListener(there).announce({"hotline": 0})
     async with asyncio.timeout(30):
         await woken.wait()
     listening.cancel()
