@@ -102,5 +102,5 @@ async def confirm_call(referral_id: UUID, said: CallRef, acting: Actor, calls: C
     if found is not None and agency is not None:
         clear = CallConfirmedClear(referral_id=referral_id, revision=1, act=uuid4(), call=said.call)
         to, place = found.counterpart, agency.id
-        await acting.tell(CALL_CONFIRMED, clear, filed, subject=referral_id, to=to, place=place)
+        await acting.send(CALL_CONFIRMED, clear, filed, subject=referral_id, to=to, place=place)
     return ConfirmedCall(referral_id=referral_id, state="routed")

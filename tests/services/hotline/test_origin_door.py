@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.catalog import CATALOG
 from shared.core.authority import Role
 from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import ShownHold
 from shared.core.contracts.registry import MessageType
 from shared.core.errors import Unavailable
 from shared.core.ids import uuid7
-from shared.core.protocol.origin import ANSWERS
 from shared.features.dialogues.store import ShownQuestion
 from shared.features.filing.rules import AnswerDetail, Request
 from shared.features.filing.store.intake import PostgresFiling
@@ -185,7 +185,9 @@ class UnknownAnswer(Contract):
     mood: str
 
 
-@pytest.mark.parametrize("answer", sorted(ANSWERS, key=lambda each: each.name), ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "answer", [each for each in CATALOG.messages if each.is_told_to_origin], ids=lambda each: each.name
+)
 def test_every_answer_that_an_origin_understands_can_be_shown(answer: MessageType) -> None:
     assert unshown(answer.clear) == set()
 

@@ -225,11 +225,11 @@ async def test_a_deadlock_is_redone(
     await finished_referrals(Origin(databases["hotline"], world()), endpoints["hotline"])
     deadlocks, end_page = [1, retention.DEADLOCKS_MAX], retention._end_page
 
-    async def deadlocked(*page: Any, told: str) -> Any:
+    async def deadlocked(*page: Any, event_type: str) -> Any:
         if deadlocks[0]:
             deadlocks[0] -= 1
             raise asyncpg.DeadlockDetectedError
-        return await end_page(*page, event_type=told)
+        return await end_page(*page, event_type=event_type)
 
     monkeypatch.setattr(retention, "_end_page", deadlocked)
     assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["referral"] == 2

@@ -40,6 +40,7 @@ from shared.core.protocol.origin import EdgeAnswer
 from shared.core.vocabulary.answers import AnswerState, NoticeAction
 from shared.core.vocabulary.routing import PartyKind
 from shared.features.cases.rules import AGENCY as AS_AGENCY
+from shared.features.contacts.acts import CONTACT
 from shared.features.filing.ports import AnswerAct, OpenEdge
 from shared.features.filing.service.answers import EdgeAnswers
 from shared.features.notices.rules import PROVIDER as AS_PROVIDER
@@ -63,7 +64,7 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
 }
 SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
     PartyKind.HOTLINE: AS_HOTLINE,
-    PartyKind.LAW_ENFORCEMENT: AS_AGENCY,
+    PartyKind.LAW_ENFORCEMENT: replace(AS_AGENCY, further=CONTACT.acts),
     PartyKind.INDUSTRY: AS_PROVIDER,
 }
 #: Messages that are allowed, but for which the sample policy has no rule: no edge can be derived. No agency has an edge

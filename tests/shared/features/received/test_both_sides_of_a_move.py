@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.catalog import CATALOG
 from shared.core.acts.act import Offering, Subject
 from shared.core.acts.states import TrackState, follow, row, shown
 from shared.core.contracts.answers import NoticeDisowning, NoticeStatements
@@ -143,7 +144,7 @@ class Exchange:
     def _answered(self, message: Received) -> None:
         number: int = message.clear.number  # type: ignore[attr-defined]
         self.taken.append((message.sender_instance, number))
-        taken = answers.take(self.edge, message)
+        taken = answers.take(self.edge, message, CATALOG.acts_of(message.message))
         self.edge = replace(self.edge, answer=taken.answer, forwarded=taken.forwarded)
         if taken.needs_send:
             self.issue_anew(moved=False)
@@ -191,6 +192,6 @@ def test_every_answer_is_taken_by_the_origin_and_none_is_refused(steps: list[str
 def test_an_origin_that_only_took_late_answers_would_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without forwarding, the new place keeps an open notice that its origin considers answered."""
     take = answers.take
-    monkeypatch.setattr(answers, "take", lambda edge, message: replace(take(edge, message), needs_send=False))
+    monkeypatch.setattr(answers, "take", lambda *given: replace(take(*given), needs_send=False))
     exchange = ended(["at_old", "rest", "origin_learns", "old_learns", "at_new", "at_origin"])
     assert (origin_shows(exchange)[0], provider_shows(exchange)[0]) == ("rejected", "issued")
