@@ -24,14 +24,7 @@ from shared.core.protocol.retention_grounds import folded
 from shared.features.dialogues.store import PostgresQuestions
 from shared.features.received.rules import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
 from shared.features.received.store import arriving
-from shared.features.received.store.listing import (
-    list_statement,
-    read_page,
-    store_questions,
-    store_replies,
-    view,
-    words,
-)
+from shared.features.received.store.listing import add_replies, list_statement, read_page, store_questions, view, words
 from shared.features.record_access.store import RecordStore
 from shared.features.search.rules import ListFilter
 from shared.messaging.placement import covered_bytes
@@ -224,7 +217,7 @@ class PostgresItems(RecordStore):
         return bool(await self._driver.fetchval(_RESTORED))
 
     async def apply_statements(self, messages: Sequence[Received]) -> None:
-        await store_replies(self.questions, messages)
+        await add_replies(self.questions, messages)
 
     async def resume(self, items: Sequence[HeldItem]) -> None:
         rows = [(each.subject_id, each.party, each.state, each.acts, json.dumps(dict(each.said))) for each in items]

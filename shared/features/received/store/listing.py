@@ -40,7 +40,7 @@ def _between(item: HeldItem) -> QuestionKey:
     return QuestionKey(item.party, item.subject_id, item.sender, own=True)
 
 
-async def store_replies(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
+async def add_replies(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
     """Store the answers of origins."""
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):
