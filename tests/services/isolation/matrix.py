@@ -103,12 +103,7 @@ def _permits(held: tables.Isolated, role: str, relation: tables.Relation, *, act
 #: Tries to add one row of the filled table. The insert is planned once for all rows: there are 10⁵ of them.
 ADDS_ROW = """
 CREATE OR REPLACE FUNCTION adds_row(uuid, text, text) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-    {};
-    RETURN true;
-EXCEPTION WHEN insufficient_privilege THEN
-    RETURN false;
-END $$
+BEGIN {}; RETURN true; EXCEPTION WHEN insufficient_privilege THEN RETURN false; END $$
 """
 #: Whether each row may be added under the caller's policies, in order.
 ADDED = "SELECT array_agg(adds_row(id, party, state) ORDER BY n)"
@@ -116,27 +111,16 @@ ADDED += " FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS ro
 #: Adds the rows and runs the statements under each scope, undoes both, and returns the results.
 EACH_EFFECT = f"""
 CREATE FUNCTION each_effect(uuid[], text[], text[], scopes text[], statements text[]) RETURNS SETOF jsonb
-LANGUAGE plpgsql AS $$
-DECLARE
-    scope text; statement text; touched uuid[]; effects jsonb;
-BEGIN
-    FOREACH scope IN ARRAY scopes LOOP
-        BEGIN
-            EXECUTE scope;
-            effects := jsonb_build_array(({ADDED}));
-            FOREACH statement IN ARRAY statements LOOP
-                BEGIN
-                    EXECUTE statement INTO touched;
-                EXCEPTION WHEN insufficient_privilege THEN
-                    touched := NULL;
-                END;
-                effects := effects || jsonb_build_array(coalesce(touched, '{{}}'));
-            END LOOP;
-            RAISE SQLSTATE 'UNDO1';
-        EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
-            RETURN NEXT effects;
-        END;
-    END LOOP;
+LANGUAGE plpgsql AS $$ DECLARE scope text; statement text; touched uuid[]; effects jsonb; BEGIN
+    FOREACH scope IN ARRAY scopes LOOP BEGIN
+        EXECUTE scope;
+        effects := jsonb_build_array(({ADDED}));
+        FOREACH statement IN ARRAY statements LOOP
+            BEGIN EXECUTE statement INTO touched; EXCEPTION WHEN insufficient_privilege THEN touched := NULL; END;
+            effects := effects || jsonb_build_array(coalesce(touched, '{{}}'));
+        END LOOP;
+        RAISE SQLSTATE 'UNDO1';
+    EXCEPTION WHEN SQLSTATE 'UNDO1' THEN RETURN NEXT effects; END; END LOOP;
 END $$
 """
 
