@@ -80,5 +80,6 @@ async def test_an_officer_of_the_party_has_the_next_turn(slow: SlowActs) -> None
     await asyncio.sleep(0)
     slow.release.set()
     assert {*await asyncio.gather(*tasks, officer)} == {"202"}
-    assert slow.actors.index("officer") <= ACTS.of_party + 1
+    # Its turn is the next one; acts of the other place may pass while its transaction begins. The last place is 102.
+    assert slow.actors.index("officer") <= ACTS.of_party + ACTS.of_instance
     assert slow.begun.total() == ACTS.of_party + ACTS.waiting + 1
