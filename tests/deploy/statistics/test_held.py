@@ -155,7 +155,7 @@ def test_a_table_by_provider_tells_each_what_was_held_of_its_own() -> None:
 def test_countries_where_one_has_most_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the second rule: if only small numbers are merged, a provider learns of a hold."""
     monkeypatch.setattr(
-        GoneRow, "tells", property(lambda row: any(0 < number < SMALL for number in (row.gone, row.held)))
+        GoneRow, "reveals", property(lambda row: any(0 < number < SMALL for number in (row.gone, row.held)))
     )
     assert learns(gone_rows, range(20)) > 0.5
 
