@@ -44,8 +44,8 @@ class Catalog:
         self.by_type: Mapping[str, MessageType] = MappingProxyType({each.type: each for each in self.messages})
         in_order = sorted(self.messages, key=lambda message: message.version)
         self._newest = {message.name: message for message in in_order}
-        told = [(act, act.message.name) for act in self.acts if act.message is not None]
-        self._acts = {name: tuple(act for act, of in told if of == name) for name in self._newest}
+        sending = [(act, act.message.name) for act in self.acts if act.message is not None]
+        self._acts = {name: tuple(act for act, sent in sending if sent == name) for name in self._newest}
 
     def knows(self, name: str) -> bool:
         """Return whether there is a message of this name, in any version."""
@@ -69,9 +69,9 @@ class Catalog:
 
 
 def _check(feature: Feature) -> None:
-    told = {each.message.name for each in feature.acts if each.message is not None}
+    sent = {each.message.name for each in feature.acts if each.message is not None}
     names = {message.name for message in feature.messages if message.family is not Family.FACT}
-    for name in sorted(names ^ told):
+    for name in sorted(names ^ sent):
         part = "act that sends" if name in names else "message"
         raise Defect("message_without_track", f"feature {feature.name} has no {part} {name}")
     for act in feature.acts:
@@ -81,5 +81,5 @@ def _check(feature: Feature) -> None:
             raise Defect("message_without_track", f"feature {feature.name}: {act.name} moves its subject")
 
 
-#: The first feature: what the core needs by name.
+#: The first feature: the messages and acts that the core uses by name.
 CORE: Final = Feature("core", registry.ALL, ACTS)
