@@ -76,13 +76,19 @@ def test_the_table_names_what_is_broken_and_what_misses_its_target() -> None:
 
 def test_statements_and_round_trips_are_read_from_the_log_by_transaction() -> None:
     filed, looked = transactions(LOG.format(rows="\n".join([EXECUTED] * 3)).splitlines(keepends=True), USERS)
-    # Begun, prepared, executed three times in one go, committed.
-    assert (filed.statements, filed.trips) == (5, 4)
+    # Begun, executed three times in one go, committed. The connection's first preparation is not counted.
+    assert (filed.statements, filed.trips) == (5, 3)
     assert "INSERT INTO referral\n\t(referral_id)" in filed.text
     assert (looked.statements, looked.trips) == (1, 1)
+
+
+def test_a_connection_that_prepares_a_statement_again_pays_for_it() -> None:
+    log = LOG.format(rows="\n".join([EXECUTED] * 3))
+    first, _, again, _ = transactions((log + log).splitlines(keepends=True), USERS)
+    assert (first.trips, again.trips) == (3, 4)
 
 
 def test_another_statement_between_two_executions_makes_them_two_trips() -> None:
     between = EXECUTED.replace("__asyncpg_stmt_1__", "__asyncpg_stmt_2__")
     (filed, _) = transactions(LOG.format(rows=f"{EXECUTED}\n{between}\n{EXECUTED}").splitlines(keepends=True), USERS)
-    assert (filed.statements, filed.trips) == (5, 6)
+    assert (filed.statements, filed.trips) == (5, 5)

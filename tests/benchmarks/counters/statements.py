@@ -53,6 +53,9 @@ class _Session:
     #: Duration lines of the transaction, and those that its statements explain.
     worked_on: int = 0
     explained: int = 0
+    #: Prepared statements that the session has executed, and how many of them this transaction executed first.
+    executed: set[str] = field(default_factory=set)
+    first_executed: int = 0
 
 
 @asynccontextmanager
@@ -85,7 +88,8 @@ def transactions(lines: Iterable[str], users: Set[str]) -> list[Transaction]:
     """Return the transactions of `users`, from the lines of a log, in the order in which they ended.
 
     A round trip is a simple statement, a statement that is prepared, or an execution. Consecutive executions of one
-    prepared statement are one trip: the driver sends many sets of arguments together.
+    prepared statement are one trip: the driver sends many sets of arguments together. A connection prepares each
+    statement once, and that trip is not counted: it belongs to the connection. A repeated preparation is counted.
     """
     sessions: dict[str, _Session] = {}
     ended: list[Transaction] = []
@@ -120,6 +124,9 @@ def _began(session: _Session, kind: str, name: str, text: str) -> None:
     if simple or name != session.last:
         session.open.trips += 1
     session.last = "" if simple else name
+    if not simple and text not in session.executed:
+        session.executed.add(text)
+        session.first_executed += 1
     if simple and text.startswith("BEGIN"):
         session.inside = True
     elif simple and text.startswith(("COMMIT", "ROLLBACK")) and not text.startswith("ROLLBACK TO"):
@@ -129,6 +136,7 @@ def _began(session: _Session, kind: str, name: str, text: str) -> None:
 def _ended(session: _Session) -> Transaction:
     """Close the transaction of a session. Each message beyond its statements prepared one, in a trip."""
     done = session.open
-    done.trips += max(0, session.worked_on - session.explained)
-    session.open, session.last, session.worked_on, session.explained = Transaction(), "", 0, 0
+    done.trips += max(0, session.worked_on - session.explained - session.first_executed)
+    session.open, session.last = Transaction(), ""
+    session.worked_on = session.explained = session.first_executed = 0
     return done
