@@ -231,7 +231,7 @@ class PartyInbound:
     ) -> list[tuple[_Item, Exception]]:
         """Process items together, or one by one if that breaks the features; return the items that break them."""
         try:
-            async with self._session.savepoint(Exception):
+            async with self._session.savepoint():
                 await do(items)
                 return []
         except Unavailable:
@@ -241,7 +241,7 @@ class PartyInbound:
         broken = []
         for item in items:
             try:
-                async with self._session.savepoint(Exception):
+                async with self._session.savepoint():
                     await do([item])
             except Unavailable:
                 raise

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 import asyncpg
 from starlette.types import ASGIApp
@@ -48,6 +49,9 @@ from shared.platform.kafka.documents import DocumentFeed, read_approver_keys
 from shared.platform.observability.health import Probe
 from shared.platform.observability.retry_backoff import RetryBackoff
 from shared.platform.timers.timers import Timers
+
+#: Seconds in which a transaction of a running instance ends. Work that hangs is undone, and then done alone.
+WORK_S_MAX: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -341,6 +345,7 @@ async def build_machinery(
     database.check_session = machinery.streams.session_check.check
     database.begin_session = machinery.streams.session_check.begin
     await _begin(machinery, erases)
+    database.work_s_max = WORK_S_MAX
     # Keys are loaded before any part opens a port, so that after a restart a valid key does not wait for others.
     await key_table.open()
     return machinery

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -40,7 +41,7 @@ KEK = KeyEncryptionKey(bytes(range(32)))
 
 
 class Applied:
-    """A handler that records its input, refuses with `codes` by message type, and fails on `cursed` messages."""
+    """A handler that records its input, refuses with `codes` by message type, and fails or hangs on `cursed` ones."""
 
     def __init__(self) -> None:
         self.types: list[str] = []
@@ -48,11 +49,13 @@ class Applied:
         self.settlements: list[Settlement] = []
         self.codes: dict[str, str] = {}
         self.cursed: set[UUID] = set()
+        self.hangs = False
         self.calls = 0
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
         self.calls += 1
         if self.cursed.intersection(message.message_id for message in messages):
+            await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
             raise ZeroDivisionError
         self.types += [message.message.type for message in messages]
         self.messages += messages

@@ -166,7 +166,7 @@ class BatchTransaction:
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
-        async with self._session.savepoint(Refused):
+        async with self._session.savepoint():
             yield
 
 

@@ -46,7 +46,7 @@ class Tables:
         self._line_counts: dict[str, int] = {}
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
-        return self.session.savepoint(Exception)
+        return self.session.savepoint()
 
 
 def list_assignments(columns: Columns[Row], source: str, *, without: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -19,7 +20,7 @@ from shared.core.errors import Defect, Unavailable
 from shared.core.routing.clocks import LawAt
 from shared.platform.database.changes import Changes
 from shared.platform.database.columns import StatementPart, join
-from shared.platform.observability.cancellation import raise_if_cancelling
+from shared.platform.observability.cancellation import raise_if_cancelling, undone_after
 
 #: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
 #: of what binding a text costs. Whatever else is given as an array is refused by the driver (`DataError`).
@@ -94,31 +95,34 @@ class Session:
         await bind(self.driver, scope)
 
     @asynccontextmanager
-    async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
-        """Open a savepoint. An `error` that leaves it undoes its changes and gathered entries, and is raised further.
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Open a savepoint. An error that leaves it undoes its changes and gathered entries, and is raised further.
 
-        A connection error is raised as `Unavailable`, because it concerns no single subject.
+        It ends after a quarter of `Database.work_s_max`, as `undone_after` says. A connection error is raised as
+        `Unavailable`, because it concerns no single subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
         scope = self.driver.scope
         # The commit releases it. A savepoint around it has another name.
         around: list[str] = self.driver.savepoints
         around.append(name := f"aside_{len(around)}")
+
+        async def undo() -> None:
+            await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+            self.driver.act_for(scope)
+            del self.driver.gathered[gathered:], self.driver.parts[:]
+            for kind, each in self.driver.late.items():
+                del each[late.get(kind, 0) :]
+
         try:
             with _translated():
                 # Entries gathered before the savepoint are written first, so it sees them and does not undo them.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
-                try:
+                limit_s = self.driver.database.work_s_max
+                async with undone_after(limit_s and limit_s / 4, undo, on=Exception):
                     yield
                     await write_parts(self.driver)
-                except error:
-                    await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
-                    self.driver.act_for(scope)
-                    del self.driver.gathered[gathered:], self.driver.parts[:]
-                    for kind, each in self.driver.late.items():
-                        del each[late.get(kind, 0) :]
-                    raise
         finally:
             around.pop()
 
@@ -129,6 +133,8 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
+        #: Seconds in which the work of a transaction ends, or it is undone; None: no limit.
+        self.work_s_max: float | None = None
         #: Set once, by the module that owns the gathered entries (`shared.delivery.sending`).
         self.last_step: LastStep | None = None
         #: Raises `Unavailable` while no message may be sent and no number given.
@@ -173,9 +179,9 @@ class Database:
     async def transaction(self, scope: RowScope | None = None, *, keeps_plans: bool = False) -> AsyncIterator[Session]:
         """Open a transaction, commit on normal exit, roll back on an exception.
 
-        Without a scope only the tables of the runtime are reachable: party tables return no rows. `last_step` handles
-        the entries of `gather` right before the commit, so that contended locks are held for the shortest time. Entries
-        of `gather_late` are written before `last_step` locks streams, or at the end if it locks none. With
+        It ends after `work_s_max`, as `undone_after` says. Without a scope party tables return no rows.
+        `last_step` handles the entries of `gather` right before the commit, so that contended locks are held for the
+        shortest time. Entries of `gather_late` are written before `last_step` locks streams, or at the end. With
         `keeps_plans`, statements are planned once and not each time: for frequent statements that find rows by keys.
         """
         async with self._connection() as driver:
@@ -187,14 +193,11 @@ class Database:
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
-            try:
+            async with undone_after(self.work_s_max, partial(_roll_back, driver), on=BaseException):
                 yield Session(driver)
                 if is_change := bool(driver.gathered or driver.late or driver.parts):
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
-            except BaseException:
-                await _roll_back(driver)
-                raise
             if ended != "COMMIT":
                 # A statement had failed and its error was suppressed: PostgreSQL has rolled everything back.
                 raise Defect("transaction_aborted")
@@ -376,15 +379,12 @@ def _bound(scope: RowScope) -> str:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        if isinstance(error, asyncpg.PostgresError) and not _is_transient(error):
+            raise
         # A rollback on a lost connection turns a cancellation into an error of the driver.
         raise_if_cancelling()
         raise Unavailable("database_unavailable") from error
-    except asyncpg.PostgresError as error:
-        if _is_transient(error):
-            raise_if_cancelling()
-            raise Unavailable("database_unavailable") from error
-        raise
 
 
 def _compact(value: Any) -> str:

@@ -211,7 +211,7 @@ class OneBatch:
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
-        async with self._session.savepoint(Refused):
+        async with self._session.savepoint():
             yield
 
 

@@ -203,9 +203,12 @@ async def test_a_withdrawal_ends_what_waits_of_its_subject(agencies: Site, here:
     assert await agencies.exceptions() == []
 
 
-async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, here: World) -> None:
+@pytest.mark.timing
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, here: World, hangs: bool) -> None:
     offers = [here.offered(POLICE) for _ in range(5)]
-    handler_of(agencies).cursed = {offers[2].message_id}
+    handler_of(agencies).cursed, handler_of(agencies).hangs = {offers[2].message_id}, hangs
+    agencies.database.work_s_max = 4 * 0.5
     outcomes = await agencies.take(here.written(offers))
     assert told(outcomes) == [*[("applied", None)] * 2, ("dead", "handler_defect"), *[("applied", None)] * 2]
     (kept,) = await agencies.exceptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from uuid import UUID
 
@@ -11,7 +12,12 @@ import pytest
 from shared.core.errors import Defect, Unavailable
 from shared.core.ids import uuid7
 from shared.platform.database.columns import Statement
+from shared.platform.database.failure_isolation import ClaimedBatch, Isolation
 from shared.platform.database.transactions import Database, RowScope, gather_part, take_parts, write_parts
+from shared.platform.observability import cancellation
+from shared.platform.observability.retry_backoff import RetryBackoff
+from tests.support.builders import AT
+from tests.support.manual_clock import ManualClock
 
 ADD = "INSERT INTO process_lease (name, holder, fencing_token, expires_at) VALUES ($1::uuid::text, $1, 1, now())"
 COUNT = "SELECT count(*) FROM process_lease WHERE holder = $1"
@@ -26,6 +32,12 @@ async def broken(database: Database, subject: UUID) -> None:
     async with database.transaction() as session:
         await session.driver.execute(ADD, subject)
         raise ZeroDivisionError
+
+
+async def hanging(database: Database, subject: UUID) -> None:
+    async with database.transaction() as session:
+        await session.driver.execute(ADD, subject)
+        await asyncio.Event().wait()
 
 
 async def swallowing(database: Database, subject: UUID) -> None:
@@ -77,6 +89,44 @@ async def test_a_lost_connection_is_unavailable_and_the_next_one_works(database:
     assert await held(database, uuid7()) == 0
 
 
+@pytest.mark.timing
+async def test_work_that_never_ends_is_undone_and_the_next_one_works(database: Database) -> None:
+    database.work_s_max, lost, kept = 0.5, uuid7(), uuid7()
+    with pytest.raises(Defect, match="work_hangs"):
+        await hanging(database, lost)
+    async with database.transaction() as session:
+        await session.driver.execute(ADD, kept)
+    assert (await held(database, lost), await held(database, kept)) == (0, 1)
+
+
+@pytest.mark.timing
+async def test_work_that_hangs_holds_up_no_other_subject_of_its_batch(database: Database) -> None:
+    stuck, done = (uuid7(), "party.example"), (uuid7(), "party.example")
+    apart = Isolation(RetryBackoff(), ManualClock(AT))
+    database.work_s_max = 0.5
+
+    async def act(taking: ClaimedBatch) -> None:
+        async with database.transaction() as session:
+            for key in [each for each in (stuck, done) if each not in taking.but][: taking.limit]:
+                taking.note([key])
+                await session.driver.execute(ADD, key[0])
+                await (asyncio.Event().wait() if key == stuck else asyncio.sleep(0))
+
+    for _ in range(2):
+        await apart.batch("work", 7, act)
+    assert (await held(database, stuck[0]), await held(database, done[0])) == (0, 1)
+    assert apart.aside.waiting("work", AT) == [stuck]
+
+
+async def test_a_database_that_keeps_work_waiting_is_unavailable(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation, "UNDONE_S", 0.0)  # however fast it answers
+    database.work_s_max = 0.1
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        await hanging(database, uuid7())
+
+
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
@@ -92,7 +142,7 @@ async def test_trouble_is_unavailable_within_a_savepoint_too_and_a_fault_stays_o
     with suppress(Unavailable):  # the end of a transaction on a lost connection
         async with database.transaction() as session:
             try:
-                async with session.savepoint(Exception):
+                async with session.savepoint():
                     await session.driver.execute(statement)
             except Exception as error:
                 left.append(error)
@@ -102,14 +152,14 @@ async def test_trouble_is_unavailable_within_a_savepoint_too_and_a_fault_stays_o
 async def test_a_savepoint_that_fails_undoes_those_within_it_and_none_before_it(database: Database) -> None:
     before, within, after = uuid7(), uuid7(), uuid7()
     async with database.transaction() as session:
-        async with session.savepoint(ZeroDivisionError):
+        async with session.savepoint():
             await session.driver.execute(ADD, before)
         with suppress(ZeroDivisionError):
-            async with session.savepoint(ZeroDivisionError):
-                async with session.savepoint(ZeroDivisionError):
+            async with session.savepoint():
+                async with session.savepoint():
                     await session.driver.execute(ADD, within)
                 raise ZeroDivisionError
-        async with session.savepoint(ZeroDivisionError):
+        async with session.savepoint():
             await session.driver.execute(ADD, after)
     assert [await held(database, each) for each in (before, within, after)] == [1, 0, 1]
 
@@ -118,7 +168,7 @@ async def test_a_savepoint_that_fails_drops_the_parts_that_were_gathered_in_it(d
     note = Statement("SELECT set_config('causeway.test', {word}, true)", word="text")
     async with database.transaction() as session:
         with suppress(ZeroDivisionError):
-            async with session.savepoint(ZeroDivisionError):
+            async with session.savepoint():
                 gather_part(session.driver, note.part(word="within"))
                 raise ZeroDivisionError
         gather_part(session.driver, note.part(word="after"))
@@ -134,7 +184,7 @@ async def test_a_savepoint_that_fails_keeps_the_parts_that_were_gathered_before_
     async with database.transaction() as session:
         gather_part(session.driver, add.part(id=kept))
         with suppress(ZeroDivisionError):
-            async with session.savepoint(ZeroDivisionError):
+            async with session.savepoint():
                 await write_parts(session.driver)
                 raise ZeroDivisionError
     assert await held(database, kept) == 1
@@ -144,7 +194,7 @@ async def test_a_savepoint_that_fails_restores_the_scope_that_is_bound_and_noted
     given, other = RowScope(["hotline-nl.example"], "analyst", "read"), RowScope([], "service", "apply")
     async with database.transaction(given) as session:
         with suppress(ZeroDivisionError):
-            async with session.savepoint(ZeroDivisionError):
+            async with session.savepoint():
                 await session.bind(other)
                 raise ZeroDivisionError
         assert await session.driver.fetchval("SELECT current_setting('causeway.action')") == given.action
