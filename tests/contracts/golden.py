@@ -87,6 +87,9 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
     PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
 }
 #: The sealed part of messages that carry no edge.
+#: The part of the sample policy that the golden policy has.
+INSTRUMENTS: Final = frozenset({"dsa", "inhope_mou", "lanzarote", "us_2258a"})
+CALENDARS: Final = frozenset({"NL"})
 _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     CASE_ACCEPTED: {"case_reference": "CASE-2026-0001"},
     CONTACT_SUGGESTED: {
@@ -202,7 +205,7 @@ def _new_installation() -> dict[str, bytes]:
     )
     named = {party for each in PARTIES.values() for party in each}
     directory = whole.model_copy(update={"parties": tuple(each for each in whole.parties if each.id in named)})
-    documents = {"directory": document_body(directory), "policy": document_body(sample_policy())}
+    documents = {"directory": document_body(directory), "policy": document_body(_policy())}
     said = Beat(at=AT, directory=(1, digest(documents["directory"])), policy=(1, digest(documents["policy"])))
     approvers = {name: keys[name].signing for name in APPROVERS}
     secret = {
@@ -220,6 +223,19 @@ def _new_installation() -> dict[str, bytes]:
             for kind, body in documents.items()
         },
     }
+
+
+def _policy() -> Policy:
+    """Return the part of the sample policy by which the golden records are routed."""
+    whole = sample_policy()
+    return whole.model_copy(
+        update={
+            "instruments": tuple(each for each in whole.instruments if each.id in INSTRUMENTS),
+            "rules": tuple(each for each in whole.rules if each.basis.instrument in INSTRUMENTS),
+            "clocks": tuple(each for each in whole.clocks if each.basis.instrument in INSTRUMENTS),
+            "calendars": tuple(each for each in whole.calendars if each.jurisdiction in CALENDARS),
+        }
+    )
 
 
 def _opening_key(instance: str) -> OpeningKey:
