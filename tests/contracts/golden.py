@@ -88,7 +88,7 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
 }
 #: The sealed part of messages that carry no edge.
 #: The part of the sample policy that the golden policy has.
-INSTRUMENTS: Final = frozenset({"dsa", "inhope_mou", "lanzarote", "us_2258a"})
+INSTRUMENTS: Final = frozenset({"budapest", "dsa", "inhope_mou", "lanzarote", "us_2258a"})
 CALENDARS: Final = frozenset({"NL"})
 _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     CASE_ACCEPTED: {"case_reference": "CASE-2026-0001"},
