@@ -22,7 +22,6 @@ from shared.instance.app import App
 from shared.instance.machinery import build_machinery
 from shared.instance.settings import RuntimeSettings
 from shared.instance.streams import run_parts
-from shared.platform.observability.health import LoopWatch
 from shared.platform.observability.logs import configure_logs, log
 from shared.platform.observability.telemetry import close_telemetry, configure_telemetry, current_trace_id
 
@@ -57,7 +56,7 @@ async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
     unknown = set(only) - set(app.parts)
     if unknown:
         raise Refused("part_unknown", f"one of {', '.join(app.parts)}")
-    watched = {part: app.parts[part] for part in only or app.parts} | {"watchdog": LoopWatch().run}
+    watched = {part: app.parts[part] for part in only or app.parts} | {"watchdog": app.machinery.loop_watch.run}
     running = asyncio.ensure_future(run_parts(watched))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)

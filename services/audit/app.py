@@ -75,7 +75,7 @@ def assemble(machinery: InstanceParts) -> App:
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
-        **machinery.watching(door.measure),
+        **machinery.watching(http, door.measure),
     }
     return App(machinery, http, parts)
 

@@ -78,7 +78,7 @@ def assemble(machinery: InstanceParts) -> App:
             "relay": lambda: machinery.run_relay(door),
             "courier": machinery.run_courier,
             "consumer": lambda: machinery.run_bus(door),
-            **machinery.watching(),
+            **machinery.watching(http),
         },
         door,
     )

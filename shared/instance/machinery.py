@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 import asyncpg
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from shared.catalog import CATALOG
@@ -42,11 +43,11 @@ from shared.platform.database.journal import Journal
 from shared.platform.database.lease import ProcessLease
 from shared.platform.database.migrate import read_catalogue, refuse_stranger
 from shared.platform.database.transactions import Database, RowScope, wait_for_database
-from shared.platform.http.edge import metrics_app
 from shared.platform.http.identity import ApiKeys
+from shared.platform.http.probes import serve_probes
 from shared.platform.http.server import serve_http
 from shared.platform.kafka.documents import DocumentFeed, read_approver_keys
-from shared.platform.observability.health import Probe
+from shared.platform.observability.health import LoopWatch, Probe
 from shared.platform.observability.retry_backoff import RetryBackoff
 from shared.platform.timers.timers import Timers
 
@@ -78,6 +79,7 @@ class InstanceParts:
     law: DocumentMonitor = field(init=False)
     peers: PeerVersions = field(init=False)
     listener: FeedListener = field(init=False)
+    loop_watch: LoopWatch = field(default_factory=LoopWatch)
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -278,8 +280,8 @@ class InstanceParts:
     def probes(self) -> Sequence[Probe]:
         return (*self.readiness.probes(), self.law.check, self.aside.check)
 
-    def watching(self, measure_own: Callable[[], None] | None = None) -> dict[str, Part]:
-        """Return the part that serves the metrics, if the settings give it a port.
+    def watching(self, http: FastAPI, measure_own: Callable[[], None] | None = None) -> dict[str, Part]:
+        """Return the part that answers probes and serves the metrics, if the settings give it a port.
 
         `measure_own` sets the gauges of an instance without lanes and inbox, instead of the usual ones.
         """
@@ -292,11 +294,10 @@ class InstanceParts:
             else:
                 measure_own()
 
-        host, port = self.settings.metrics_host, self.settings.metrics_port
+        host, port, read = self.settings.metrics_host, self.settings.metrics_port, http.state.readiness.read
         if port is None:
             return {}
-        app = metrics_app(measure)
-        return {"metrics": lambda: serve_http(app, host, port)}
+        return {"metrics": lambda: serve_probes(host, port, self.loop_watch, read=read, measure=measure)}
 
     async def close(self) -> None:
         await self.key_table.close()

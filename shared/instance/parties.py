@@ -139,7 +139,7 @@ class Origin:
                 "consumer": consume,
                 "moves": self.bus.follow_moves,
                 "locations": locations.run,
-                **machinery.watching(),
+                **machinery.watching(http),
             },
             handler,
         )

@@ -167,8 +167,8 @@ class RuntimeSettings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
-    #: The address of the metrics, on a port of their own, because monitoring uses another network than parties do.
-    #: Without a port, metrics are disabled.
+    #: The address of /livez, /readyz and /metrics: on a port of its own, because monitoring uses another network than
+    #: parties do. Without a port there are no metrics; the API's port has the first two as well.
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     requests_per_s: Annotated[float, Field(gt=0)] = 200.0

@@ -22,7 +22,7 @@ REACHING_OUT = {
 }
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
 #: Listens; connects to no host.
-LISTENING = {"shared/platform/http/server.py": {"socket"}}
+LISTENING = {"shared/platform/http/server.py": {"socket"}, "shared/platform/http/probes.py": {"socket"}}
 #: Starts this interpreter with one of our modules and no environment; connects to no host.
 STARTING = {"shared/platform/http/worker_process.py": {"create_subprocess_exec"}}
 #: Sends a party's events to the address that this party has registered.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -33,7 +32,7 @@ from shared.platform.http.openapi import document, serve_document
 from shared.platform.http.problems import InvalidFields, problem
 from shared.platform.http.server import CONNECTION
 from shared.platform.observability import metrics
-from shared.platform.observability.health import Probe, ReadinessChecks
+from shared.platform.observability.health import Probe, ReadinessChecks, readiness_body
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span
 
@@ -73,14 +72,16 @@ def create_app(
 ) -> FastAPI:
     """Build the application of a service: its routers behind the edge, /livez, /readyz, /problems and /openapi.json.
 
-    `bodies` are the places of bodies that have not arrived yet; by default those of `BODIES`.
+    `bodies` are the places of bodies that have not arrived yet; by default those of `BODIES`. The application's
+    `state.readiness` has the checks.
     """
     # The error of any request. It also keeps FastAPI from describing its own answer to invalid requests.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": problems.Problem}}
     app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
-    app.include_router(_watched(probes))
+    app.state.readiness = ReadinessChecks(probes)
+    app.include_router(_watched(app.state.readiness))
     app.add_exception_handler(CausewayError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_parameters)
     app.add_exception_handler(HTTPException, _on_http)
@@ -89,24 +90,6 @@ def create_app(
     app.add_middleware(RequestFrame)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
     serve_document(app)
-    return app
-
-
-def metrics_app(measure: Callable[[], Awaitable[None]]) -> FastAPI:
-    """Build the application for monitoring, on a separate port. It has only /metrics, and no act of a party.
-
-    `measure` sets the gauges that must be measured at each request.
-    """
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.add_exception_handler(HTTPException, _on_http)
-
-    @app.get("/metrics")
-    async def exposed() -> Response:
-        with suppress(Unavailable):  # the counters are still true; the gauges keep their last value
-            await measure()
-        return Response(metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
-
-    app.add_middleware(RequestFrame)
     return app
 
 
@@ -182,8 +165,8 @@ class RequestFrame:
                 metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
 
 
-def _watched(probes: Sequence[Probe]) -> APIRouter:
-    router, readiness = APIRouter(include_in_schema=False), ReadinessChecks(probes)
+def _watched(readiness: ReadinessChecks) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/livez")
     async def livez() -> Response:
@@ -191,10 +174,8 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        checks = await readiness.read()
-        ready = all(check.ok for check in checks)
-        body = {"ready": ready, "checks": [check.as_json() for check in checks]}
-        return Response(to_json(body), status_code=200 if ready else 503, media_type="application/json")
+        status, body = readiness_body(await readiness.read())
+        return Response(body, status_code=status, media_type="application/json")
 
     @router.get("/problems/{code}")
     async def why(code: str) -> Response:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from time import monotonic, process_time
 from typing import Any, Final, NamedTuple
 
+from pydantic_core import to_json
+
 from shared.core.errors import CausewayError
 from shared.platform.observability.cancellation import raise_if_cancelling
 from shared.platform.observability.logs import log
@@ -41,6 +43,12 @@ class Check(NamedTuple):
 
 
 Probe = Callable[[], Awaitable[Check]]
+
+
+def readiness_body(checks: Sequence[Check]) -> tuple[int, bytes]:
+    """Return the status and the JSON of /readyz."""
+    is_ready = all(check.ok for check in checks)
+    return (200 if is_ready else 503), to_json({"ready": is_ready, "checks": [check.as_json() for check in checks]})
 
 
 class ReadinessChecks:
@@ -148,16 +156,22 @@ class LoopWatch:
     end: Callable[[str, str], None] = end_process
     _ticked_at: float = field(default_factory=monotonic, init=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _is_running: bool = field(default=False, init=False)
+
+    def is_blocked(self) -> bool:
+        """Return whether the loop has not run for `blocked_s`. Any thread may ask."""
+        return self._is_running and monotonic() - self._ticked_at > self.blocked_s
 
     async def run(self) -> None:
         """Tick until cancelled, while the thread watches."""
-        self._ticked_at = monotonic()
+        self._ticked_at, self._is_running = monotonic(), True
         threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
         try:
             while True:
                 await asyncio.sleep(until_turn(self.tick_s))
                 self._ticked_at = monotonic()
         finally:
+            self._is_running = False
             self._stopped.set()
 
     def _watch(self) -> None:
@@ -168,6 +182,6 @@ class LoopWatch:
             if was_stopped:
                 self._ticked_at = now
             looked_at, used_s = now, used_now_s
-            if now - self._ticked_at > self.blocked_s:
+            if self.is_blocked():
                 self.end("loop_blocked", "loop")
                 return

@@ -254,7 +254,10 @@ FAULTS_AND_BOUNDS = (
         "Every principal has a quota at the broker. No instance may change it, and a removed quota is restored. "
         "Metrics are on no port that parties reach",
         "tests/deploy/devstack/test_quotas.py",
-        tests_of(_SERVER, "test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs"),
+        tests_of(
+            "tests/shared/platform/http/test_probes.py",
+            "test_the_metrics_are_shown_although_no_gauge_can_be_set_and_not_to_parties",
+        ),
     ),
     line(
         "Intake answers while a hundred connections never finish a request, and closes those",

@@ -20,7 +20,7 @@ from shared.core.errors import Defect, Refused, Unavailable, not_found
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX
 from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.http.bodies import BATCH_BODY_BYTES_MAX
-from shared.platform.http.edge import SECURITY_HEADERS, create_app, metrics_app, read_json, read_model
+from shared.platform.http.edge import SECURITY_HEADERS, create_app, read_json, read_model
 from shared.platform.http.identity import Identity, identified
 from shared.platform.http.openapi import shows
 from shared.platform.http.server import serve_http
@@ -276,19 +276,6 @@ async def test_readiness_lists_what_is_not_ready() -> None:
         ready = await client.get("/readyz")
     assert (unready.status_code, ready.status_code) == (503, 200)
     assert unready.json()["checks"][0] == {"name": "bus", "ok": False, "reason": "no_partitions"}
-
-
-async def test_metrics_are_shown_also_when_the_gauges_cannot_be_set() -> None:
-    async def measure() -> None:
-        raise Unavailable("database_unavailable")
-
-    async with client_of(app_of()) as client:
-        await client.get("/v1/things/secret-id")
-    async with client_of(metrics_app(measure)) as watching:
-        answer = await watching.get("/metrics")
-    assert answer.status_code == 200
-    assert 'causeway_http_requests_total{method="GET",route="/v1/things/{thing}",status="404"}' in answer.text
-    assert "secret-id" not in answer.text
 
 
 @pytest.mark.timing

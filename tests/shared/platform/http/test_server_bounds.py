@@ -15,9 +15,8 @@ from fastapi import FastAPI, Response
 
 from shared.core.errors import Unavailable
 from shared.platform.http import server
-from shared.platform.http.edge import metrics_app
 from shared.platform.http.server import serve_http
-from tests.shared.platform.http.test_http import app_of, client_of, code_of, exchanged, served
+from tests.shared.platform.http.test_http import app_of, exchanged, served
 from tests.support.ports import free_port
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
@@ -32,17 +31,6 @@ MIB = 1 << 20
 def resident_bytes() -> int:
     """Return the resident memory of this process, in which the server also runs."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-async def test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs() -> None:
-    async def measure() -> None:
-        pass
-
-    async with client_of(app_of()) as client, client_of(metrics_app(measure)) as watching:
-        assert code_of(await client.get("/metrics")) == (404, "not_found")
-        assert (await watching.get("/metrics")).status_code == 200
-        for path in ("/livez", "/readyz", "/openapi.json", "/v1/things"):
-            assert code_of(await watching.get(path)) == (404, "not_found")
 
 
 @pytest.mark.timing
