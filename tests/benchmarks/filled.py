@@ -152,8 +152,8 @@ FILLED: Final = tuple(_FILLS)
 class Question:
     """One query: a service's statement, its scope, and the maximum number of rows it may read on any store.
 
-    A party waits for it, unless it belongs to a `batch` of messages. `settings` are those of its transaction. Only rows
-    of `large` tables count.
+    A party waits for it as for a page, unless it belongs to a `batch` of messages or reports on a month. `settings` are
+    those of its transaction. Only rows of `large` tables count.
     """
 
     name: str
@@ -256,7 +256,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     if service == "industry":
         month = BIG, END - timedelta(days=395), END - timedelta(days=365), False
         asked = *month, industry._ACTS, industry._ANSWER, industry._ACTED
-        yield Question("a month's report", industry._REPORTED, asked, _reading(BIG), rows * 30 // 730)
+        yield Question("a month's report", industry._REPORTED, asked, _reading(BIG), rows * 30 // 730, batch=True)
     if service == "law_enforcement":
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("the acts of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
