@@ -24,28 +24,24 @@ from shared.core.protocol.authority import STATEMENT_NOT_YOURS, SenderRelation, 
 from shared.features.contacts.contract import CONTACT_SUGGESTED
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
-#: Pairs of an agency and the provider from which it requested preservation.
-_Asked = frozenset[tuple[str | None, str | None]]
 
 
 def judged(messages: Sequence[EntryView]) -> tuple[EntryView, ...]:
-    """Return the entries of one flow, with unauthorized statements marked.
+    """Return the entries of one flow, in the order of the broker's time, with unauthorized statements marked.
 
-    The origin of a referral is the party of the first decision that was stated. Until audit has read a decision, it
-    judges no statement by the origin. Only the requesting agency and the asked provider may speak about a preservation.
+    The first message that can begin a subject decides whose it is: a request for a preservation, an edge, or a
+    decision. Nobody else knows the subject's id before that, so no later statement of an outsider changes what is
+    judged. Until audit has read such a message, it judges only what is said about a preservation.
     """
-    requests = [each for each in messages if each.verified and _is(each, PRESERVATION_REQUESTED)]
-    asked = frozenset((each.sender, each.recipient) for each in requests)
-    messages = [each if _between(each, asked) else _marked(each) for each in messages]
-    # A decision that audit cannot open names no origin. Otherwise a sender could hide the origin with such a decision.
-    stated = [each for each in messages if each.kind is EntryKind.DECISION and _party(each, "origin") is not None]
-    if not stated:
-        return tuple(each if _of_one(each, asked) else _marked(each) for each in messages)
-    origin = str(_party(stated[0], "origin"))
-    speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
-    sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
+    begun = next((each for each in messages if _begins(each)), None)
+    if begun is None or _is(begun, PRESERVATION_REQUESTED):
+        asked = None if begun is None else (begun.sender, begun.recipient)
+        return tuple(each if _of_preservation(each, asked) else _marked(each) for each in messages)
+    origin = str(begun.sender if begun.kind is EntryKind.RECORD else _party(begun, "origin"))
+    speakers = frozenset(each.sender for each in messages if _states(each) and _party(each, "origin") == origin)
+    sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _is_edge_of(each, origin))
     sent = _passed_on(messages, origin, sent)
-    granted = frozenset(each.recipient for each in messages if _grants(each) and each.verified)
+    granted = frozenset(each.recipient for each in messages if _grants(each) and each.sender == origin)
     return tuple(
         each
         if _entitled(each, origin, sent, speakers=speakers)
@@ -56,26 +52,37 @@ def judged(messages: Sequence[EntryView]) -> tuple[EntryView, ...]:
     )
 
 
-def _between(entry: EntryView, asked: _Asked) -> bool:
-    """Return whether a statement about a preservation is between the requesting agency and the asked provider.
+def _begins(entry: EntryView) -> bool:
+    """Return whether a subject can begin with the message.
 
-    A preservation has one request. If there are two, audit cannot tell which came first and accepts neither.
+    A decision that audit cannot open names no origin. Otherwise a sender could hide the origin with such a decision.
     """
-    match _relation(entry):
+    if _states(entry):
+        return _party(entry, "origin") is not None
+    message = _message(entry)
+    begins = message is not None and (message.edge or message.name == PRESERVATION_REQUESTED.name)
+    return begins and entry.verified and entry.problem != STATEMENT_NOT_YOURS
+
+
+def _states(entry: EntryView) -> bool:
+    return entry.kind is EntryKind.DECISION
+
+
+def _of_preservation(entry: EntryView, asked: tuple[str | None, str | None] | None) -> bool:
+    """Return whether the sender may state this in the flow of a preservation.
+
+    `asked` are the requesting agency and the asked provider. None: audit has read no request, and no referral.
+    """
+    relation = _relation(entry)
+    match relation:
         case SenderRelation.ASKED_IT:
-            only = len(asked) == 1 or not _is(entry, PRESERVATION_REQUESTED)
-            return only and (entry.sender, entry.recipient) in asked
+            return (entry.sender, entry.recipient) == asked
         case SenderRelation.WAS_ASKED:
-            return (entry.recipient, entry.sender) in asked
+            return (entry.recipient, entry.sender) == asked
+        case SenderRelation.SERVES_WHO_HAS_IT if asked is not None:
+            return _party(entry, "party") in asked
         case _:
-            return True
-
-
-def _of_one(entry: EntryView, asked: _Asked) -> bool:
-    """Return whether the party of a record access is one of the two parties of the preservation."""
-    if not asked or _relation(entry) is not SenderRelation.SERVES_WHO_HAS_IT:
-        return True
-    return any(_party(entry, "party") in both for both in asked)
+            return asked is None or relation in (None, SenderRelation.READS_IT)
 
 
 def _relation(entry: EntryView) -> SenderRelation | None:
@@ -99,13 +106,13 @@ def _is(entry: EntryView, message: MessageType) -> bool:
 
 
 def _grants(entry: EntryView) -> bool:
-    return _is(entry, CLAIM_GRANTED) and entry.kind is not EntryKind.NOT_ENTITLED
+    return _is(entry, CLAIM_GRANTED) and entry.verified and entry.kind is not EntryKind.NOT_ENTITLED
 
 
 def _once(entry: EntryView, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
-    """Return whether a granted claim is the referral's only one, by a party that was sent the referral.
+    """Return whether a granted claim is the only one of the referral's origin, to a party that was sent the referral.
 
-    If there are two, audit cannot tell which came first and accepts neither.
+    An origin that grants two has broken its word with both, so neither stands.
     """
     return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
 
@@ -121,7 +128,7 @@ def _entitled(entry: EntryView, origin: str, sent: _Sent, *, speakers: frozenset
     match _relation(entry):
         case SenderRelation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
             spoken_of = _party(entry, "origin")
-            return spoken_of == origin or (spoken_of is None and entry.sender in speakers)
+            return spoken_of == origin or (spoken_of is None and (not speakers or entry.sender in speakers))
         case SenderRelation.SERVES_WHO_HAS_IT:
             party = _party(entry, "party")
             return party == origin or (entry.subject, origin, party) in sent
@@ -131,6 +138,8 @@ def _entitled(entry: EntryView, origin: str, sent: _Sent, *, speakers: frozenset
             return (entry.subject, origin, entry.sender) in sent
         case SenderRelation.WAS_SENT_IT:
             return entry.recipient == origin and (entry.subject, origin, entry.sender) in sent
+        case SenderRelation.ASKED_IT | SenderRelation.WAS_ASKED:
+            return False
         case _:
             return True
 
@@ -143,7 +152,7 @@ def _passed_on(messages: Sequence[EntryView], origin: str, sent: _Sent) -> _Sent
     }
 
 
-def _carries_an_edge(entry: EntryView, origin: str) -> bool:
+def _is_edge_of(entry: EntryView, origin: str) -> bool:
     message = _message(entry)
     return message is not None and message.edge and entry.verified and entry.sender == origin
 

@@ -127,16 +127,20 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
 ORDER BY r.id DESC LIMIT $3
 """
 # The referral's own messages, live or sandbox; then the reports of their outcomes. Its origin is the party of the first
-# decision that was stated. Only that origin's statement links notices, and rules are those that a message's own sender
-# stated.
+# edge or decision (`domain.statement_authorization`). Only that origin's statement links notices, and rules are those
+# that a message's own sender stated.
 # A report counts for a message if it is by the instance that the message's stream leads to. The last one counts. A
 # message without a report is applied if this instance has acknowledged a range that contains one of its places, with
 # audit's own chain at the end. It has another place in each incarnation that carried it.
 _FLOW = """
 WITH origin AS (
-         SELECT origin AS party FROM statement
-         WHERE referral_id = $1 AND origin IS NOT NULL
-         ORDER BY broker_time, topic, topic_id, partition, "offset", ordinal LIMIT 1
+         SELECT party FROM (
+             SELECT sender AS party, broker_time FROM entry
+             WHERE subject = ($1::uuid)::text AND edge_id IS NOT NULL AND verified AND kind = 'record'
+             UNION ALL SELECT origin, broker_time FROM decision
+             WHERE referral_id = $1 AND origin IS NOT NULL AND entitled
+         ) AS begun
+         ORDER BY broker_time LIMIT 1
      ),
      mine AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,

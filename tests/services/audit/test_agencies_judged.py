@@ -301,11 +301,11 @@ async def test_nobody_else_says_anything_of_it(log: Log) -> None:
     assert await verdicts(log, of, *said) == [STANDS, *[NOT_THEIRS] * 4]
 
 
-async def test_of_two_requests_of_one_name_neither_stands_nor_an_answer_to_none(log: Log) -> None:
+async def test_of_two_requests_of_one_name_the_first_stands_and_no_answer_to_none(log: Log) -> None:
     of = uuid7()
     assert await verdicts(log, unasked := uuid7(), (AT_PROVIDERS, answered(log, unasked))) == [NOT_THEIRS]
     said = (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, asked(log, of, OTHER_AGENCY))
-    assert await verdicts(log, of, *said) == [NOT_THEIRS, NOT_THEIRS]
+    assert await verdicts(log, of, *said) == [STANDS, NOT_THEIRS]
 
 
 @pytest.mark.parametrize(("party", "kind"), [(POLICE, "revealed"), (OTHER_AGENCY, "not_entitled")])
