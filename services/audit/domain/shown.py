@@ -193,12 +193,16 @@ class FlowPage(Contract):
 
 
 class AccessLogEntry(Contract):
-    """One record access by an auditor's organisation: object, purpose, time and the person's opaque name."""
+    """Record accesses by an auditor's organisation in one hour (UTC): object, purpose, and the person's opaque name.
+
+    `at` is the time of the first, `count` the number of all.
+    """
 
     actor: ActorId | None = None
     what: str
     purpose: str
     at: Instant
+    count: Count
 
 
 class AccessLogPage(Contract):

@@ -99,17 +99,19 @@ class PostgresPartitions:
 
 #: The different purposes that an organisation may state in a day (UTC): the guard does not charge their texts.
 PURPOSES_A_DAY: Final = 20
-_NOTE_READING = """
-INSERT INTO audit_access_log (auditor, purpose, accessed_object, actor) SELECT $1, $2, $3, $4
-WHERE EXISTS (SELECT FROM audit_access_log WHERE auditor = $1 AND purpose = $2 AND at >= date_trunc('day', now(),
-    'UTC')) OR (SELECT count(DISTINCT purpose) FROM audit_access_log
-       WHERE auditor = $1 AND at >= date_trunc('day', now(), 'UTC')) < $5
+_HOUR: Final = "date_trunc('hour', at AT TIME ZONE 'UTC')"
+_TODAY: Final = f"{_HOUR} >= date_trunc('day', now() AT TIME ZONE 'UTC')"
+_NOTE_READING: Final = f"""
+INSERT INTO audit_access_log AS l (auditor, purpose, accessed_object, actor) SELECT $1, $2, $3, $4
+WHERE EXISTS (SELECT FROM audit_access_log WHERE auditor = $1 AND purpose = $2 AND {_TODAY})
+   OR (SELECT count(DISTINCT purpose) FROM audit_access_log WHERE auditor = $1 AND {_TODAY}) < $5
+ON CONFLICT (auditor, purpose, {_HOUR}, actor, accessed_object) DO UPDATE SET count = l.count + 1
 RETURNING id
-"""
+"""  # noqa: S608 - our own constants
 # `$4` is the scope. Within it, a colleague's access is shown if it names no party, a party in scope, or a referral that
 # has a pair in scope. Its purpose is shown only together with it.
 _ACCESSES = """
-SELECT r.id AS arrival, r.actor, r.accessed_object AS what, r.purpose, r.at
+SELECT r.id AS arrival, r.actor, r.accessed_object AS what, r.purpose, r.at, r.count
 FROM audit_access_log AS r CROSS JOIN LATERAL (
     SELECT split_part(r.accessed_object, '/', 1) AS kind, split_part(r.accessed_object, '/', 2) AS named
 ) AS said
@@ -275,6 +277,7 @@ class PostgresEntries:
     async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
         """Store a record access: its object, purpose, organisation and the person's opaque name.
 
+        The same again in the same hour is only counted.
         Raises `BudgetExceeded` for a new purpose after `PURPOSES_A_DAY`.
         """
         values = auditor, purpose, what, actor, PURPOSES_A_DAY

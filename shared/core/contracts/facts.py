@@ -107,10 +107,12 @@ class RecordRevealedClear(Contract):
     """A person or machine of `party` opened the record of the message's subject, a referral or a notice.
 
     `actor` is an opaque id that differs for each person and machine. Only its instance can resolve it. `reason` is a
-    person's reason for opening the record.
+    person's reason for opening the record. It is stated once for each role, reason and hour (UTC). `further`: how often
+    the same actor opened it again in the last such hour before, after the statement of that hour.
     """
 
     party: PartyId
     role: Role
     actor: ActorId
     reason: RevealReason | None = None
+    further: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None

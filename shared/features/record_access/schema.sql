@@ -17,8 +17,10 @@ CREATE TABLE erased_record (
     PRIMARY KEY (subject, party)
 );
 
--- Openings of records, for the people of the party: `actor` is the opaque name that audit gets, `reason` the reason
--- that a person gave. A process that can write this table can hide an opening from them, but not from audit.
+-- Openings of records, for the people of the party: a row for each actor, subject, role, reason and hour (UTC), with the
+-- time of the first and the `count` of all. `actor` is the opaque name that audit gets, `reason` the reason that a person
+-- gave. Audit gets each row at once, and its count with the next row like it. A process that can write this table can
+-- hide an opening from the people, but only repeated ones from audit.
 CREATE TABLE record_access_log (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subject uuid NOT NULL,
@@ -26,9 +28,11 @@ CREATE TABLE record_access_log (
     actor text NOT NULL,
     role text NOT NULL,
     reason text,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    count integer NOT NULL DEFAULT 1
 );
-CREATE INDEX record_access_log_of ON record_access_log (party, subject, number);
+CREATE UNIQUE INDEX record_access_log_of ON record_access_log (party, subject, actor, role, reason,
+    date_trunc('hour', at AT TIME ZONE 'UTC')) NULLS NOT DISTINCT;
 
 -- The journal of acts: a row for each act that a party learns of, its own acts and those of others, numbered densely for
 -- each party in the order of their commits. A process that can write these tables can hide from a party that something
@@ -70,12 +74,13 @@ INSERT INTO feed_epoch DEFAULT VALUES;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record');
 SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_access_log');
+SELECT pg_temp.grant_service('UPDATE (count)', 'record_access_log');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'feed');
 SELECT pg_temp.grant_service('SELECT, UPDATE', 'feed_epoch');
 
 SELECT pg_temp.isolate('erased_record', NULL, added => 'acts');
--- A transaction that reads records may add rows here, and nothing else.
-SELECT pg_temp.isolate('record_access_log', NULL, added => 'read');
+-- A transaction that reads records may add rows and counts here, and nothing else.
+SELECT pg_temp.isolate('record_access_log', NULL, added => 'read', changed => 'read');
 -- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
 ALTER TABLE act ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 DO $policies$

@@ -24,12 +24,16 @@ from shared.platform.timers.timers import clock
 
 
 class AccessLogRow(NamedTuple):
-    """One opening of a record: time, actor, role, reason and display name. A machine has no reason and no name."""
+    """The openings of a record by one actor in an hour: first time, actor, role, reason, number and display name.
+
+    A machine has no reason and no name.
+    """
 
     at: datetime
     actor: str
     role: str
     reason: str | None
+    times: int
     called: str | None
 
 
@@ -42,17 +46,31 @@ async def record_access(
     directory: DirectoryIndex,
     at: datetime,
 ) -> None:
-    """Report an opening to audit and log it for the party. Raises `Refused("not_found")` if no instance serves it."""
-    report = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
-    await opening.note_look(subject, opened, at)
-    await opening.send([report])
+    """Log an opening for the party, and report it to audit if it is the actor's first in its hour, for its reason.
+
+    The report has the number of further openings in the last hour before. Raises `Refused("not_found")` if no instance
+    serves the party.
+    """
+    further = await opening.note_look(subject, opened, at)
+    if further is not None:
+        told = opened.model_copy(update={"further": further or None})
+        await opening.send([compose_revealed(subject, told, exercise=exercise, directory=directory, at=at)])
 
 
-_NOTE: Final = "INSERT INTO record_access_log (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
+_NOTE: Final = """
+INSERT INTO record_access_log AS l (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (party, subject, actor, role, reason, date_trunc('hour', at AT TIME ZONE 'UTC'))
+DO UPDATE SET count = l.count + 1
+RETURNING CASE WHEN l.count = 1 THEN coalesce((
+    SELECT b.count - 1 FROM record_access_log AS b
+    WHERE (b.party, b.subject, b.actor, b.role) = ($2, $1, $3, $4) AND b.reason IS NOT DISTINCT FROM $5
+    ORDER BY b.at DESC LIMIT 1), 0) END
+"""
 #: The most openings of one record that are shown, the newest first.
 _SHOWN_MAX: Final = 50
 _LOOKS: Final = """
-SELECT at, actor, role, reason FROM record_access_log WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
+SELECT at, actor, role, reason, count AS times FROM record_access_log WHERE party = $1 AND subject = $2
+ORDER BY number DESC LIMIT $3
 """
 _CALLED: Final = "SELECT actor, display_name FROM console_account WHERE party = $1 AND display_name IS NOT NULL"
 
@@ -86,9 +104,14 @@ class PartyStore:
         """Add events to the feeds of parties of this instance when this transaction commits."""
         note_acts(self._driver, events)
 
-    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        """Log the opening of a record for the people of the party."""
-        await self._driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> int | None:
+        """Log the opening of a record for the people of the party.
+
+        Returns None if it is only counted, otherwise the number of openings that the last row like it has only counted.
+        """
+        values = subject, opened.party, opened.actor, opened.role, opened.reason, at
+        further: int | None = await self._driver.fetchval(_NOTE, *values)
+        return further
 
     async def clock(self, begun: Sequence[EdgeClock], steps: Sequence[EdgeStep]) -> None:
         """Begin the clocks of new edges, and store the steps of edges for their clocks."""

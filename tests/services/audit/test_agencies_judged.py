@@ -282,23 +282,12 @@ async def verdicts(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple
     return [(line["kind"], line.get("problem")) for line in lines]
 
 
-async def test_what_both_say_of_it_stands(log: Log) -> None:
+async def test_what_both_say_of_it_to_each_other_stands(log: Log) -> None:
     of = uuid7()
     answers = (AT_PROVIDERS, answered(log, of)), (AT_PROVIDERS, corrected(log, of))
-    said = (AT_AGENCIES, asked(log, of)), *answers, (AT_AGENCIES, withdrawn(log, of))
-    assert await verdicts(log, of, *said) == [STANDS] * 4
-
-
-async def test_nobody_else_says_anything_of_it(log: Log) -> None:
-    of = uuid7()
-    said = (
-        (AT_AGENCIES, asked(log, of)),
-        (AT_PROVIDERS, answered(log, of, OTHER_PROVIDER)),
-        (AT_PROVIDERS, corrected(log, of, OTHER_PROVIDER)),
-        (AT_AGENCIES, withdrawn(log, of, OTHER_AGENCY)),
-        (AT_AGENCIES, withdrawn(log, of, to=OTHER_PROVIDER)),
-    )
-    assert await verdicts(log, of, *said) == [STANDS, *[NOT_THEIRS] * 4]
+    elsewhere = AT_AGENCIES, withdrawn(log, of, to=OTHER_PROVIDER)
+    said = (AT_AGENCIES, asked(log, of)), *answers, (AT_AGENCIES, withdrawn(log, of)), elsewhere
+    assert await verdicts(log, of, *said) == [*[STANDS] * 4, NOT_THEIRS]
 
 
 async def test_of_two_requests_of_one_name_the_first_stands_and_no_answer_to_none(log: Log) -> None:
@@ -306,13 +295,6 @@ async def test_of_two_requests_of_one_name_the_first_stands_and_no_answer_to_non
     assert await verdicts(log, unasked := uuid7(), (AT_PROVIDERS, answered(log, unasked))) == [NOT_THEIRS]
     said = (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, asked(log, of, OTHER_AGENCY))
     assert await verdicts(log, of, *said) == [STANDS, NOT_THEIRS]
-
-
-@pytest.mark.parametrize(("party", "kind"), [(POLICE, "revealed"), (OTHER_AGENCY, "not_entitled")])
-async def test_one_of_the_two_opens_it(log: Log, party: str, kind: str) -> None:
-    of = uuid7()
-    said = await verdicts(log, of, (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, opened(log, of, party)))
-    assert said[1][0] == kind
 
 
 async def test_what_is_asked_under_an_instrument_of_elsewhere_is_found(log: Log) -> None:

@@ -8,30 +8,36 @@ shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from deploy.accounting import views
+from shared.catalog import CATALOG
+from shared.core.canonical import canonical_json
 from shared.core.contracts import registry
-from shared.core.contracts.registry import MessageType
-from shared.core.ids import uuid7
+from shared.core.contracts.registry import STATED_BY_INSTANCES, MessageType
+from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Draft, Record, compose, compose_fact
 from shared.core.protocol.prepare import Prepared
 from shared.messaging.exceptions import OutcomeKind
+from tests.contracts.golden import EXAMPLES
+from tests.contracts.published import read
+from tests.services.audit import test_agencies_judged as agencies
 from tests.services.audit.log import Log, of_message
+from tests.services.hotline.transferring import ASIA, EUROPE
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, decisions, opened
+from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, decisions, move, opened
 from tests.support.forging import forged
 
 #: A provider that submits its own referrals. The hostile instance serves it and may make statements about it.
 ITS_OWN = "provider-002.example"
 STATED = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
-OUTCOME = {"outcome": "conviction", "child_identified": "yes", "child_safeguarded": "yes"}
 
 
 def fact(
@@ -85,17 +91,6 @@ async def shown(log: Log, filed: Prepared, record: Record) -> Mapping[str, Any]:
 
 def is_marked(line: Mapping[str, Any]) -> bool:
     return {name: line[name] for name in STATED} == STATED and line["rules"] == []
-
-
-async def test_a_decision_of_an_origin_that_the_instance_does_not_serve_replaces_nothing(log: Log) -> None:
-    filed = log.world.prepared()
-    await log.file(filed)
-    before = await log.flow(filed.referral_id)
-    false = await said(log, decided(log, filed, origin=HOTLINE, clear={"disposition": "unroutable"}))
-    line = await shown(log, filed, false)
-    assert is_marked(line)
-    assert (line["sender"], line["detail"]) == ("industry", {"spoken_of": HOTLINE})
-    assert [each for each in await log.flow(filed.referral_id) if each != line] == before
 
 
 async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothing(log: Log) -> None:
@@ -166,28 +161,6 @@ async def test_a_report_of_an_instance_that_the_message_did_not_go_to_is_not_in_
     assert of_message(flow, offer)[0]["outcome"] is None
 
 
-@pytest.mark.parametrize(
-    ("message", "clear", "sender", "instance"),
-    [
-        (registry.OUTCOME_REPORTED, OUTCOME, PROVIDER, "industry"),
-        (registry.REFERRAL_WITHDRAWN, {"revision": 1, "reason": "filed_in_error"}, ITS_OWN, "industry"),
-        (registry.OUTCOME_REPORTED, OUTCOME, "police-jp.example", "law_enforcement"),
-        (registry.NOTICE_ACKNOWLEDGED, {}, ITS_OWN, "industry"),
-    ],
-    ids=["anothers answer", "anothers withdrawal", "an answer to what was not sent", "a notice that is none"],
-)
-async def test_what_a_party_says_of_a_subject_that_is_not_its_own_is_marked(
-    log: Log, message: registry.MessageType, clear: Mapping[str, Any], sender: str, instance: str
-) -> None:
-    filed = log.world.prepared()
-    await log.file(filed)
-    name = "notice_id" if message is registry.NOTICE_ACKNOWLEDGED else "referral_id"
-    to = POLICE if message is registry.REFERRAL_WITHDRAWN else HOTLINE
-    address = log.world.address(filed.referral_id, sender, to)
-    draft = compose(message, clear | {name: str(filed.referral_id)}, address)
-    assert is_marked(await shown(log, filed, await said(log, draft, instance=instance)))
-
-
 async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_statement(log: Log) -> None:
     stated = {"origin": HOTLINE, "origin_kind": "hotline", "code": "guard_refused"}
     [record] = forged(
@@ -213,3 +186,87 @@ async def test_with_the_check_off_each_would_have_stood(log: Log, monkeypatch: p
     ]
     kinds = [(await shown(log, filed, await said(log, each)))["kind"] for each in forgeries]
     assert kinds == ["decision", "revealed"]
+
+
+# -- No record of an outsider changes audit's verdict on another record. It may be of any type, to each party concerned.
+
+
+#: Parties without a part in the subject, and their instances.
+OUTSIDERS = {
+    "hotline": ("hotline-us.example", "hotline_two"),
+    "provider": ("provider-002.example", "industry"),
+    "agency": ("police-jp.example", "law_enforcement"),
+    "of the origin's instance": ("hotline-de.example", "hotline"),
+}
+#: The id of a subject, the parties that have it, and a submitted referral whose decision an outsider imitates.
+Begun = tuple[UUID, Sequence[str], Prepared]
+
+
+async def referral(log: Log, *, decided_after: timedelta) -> Begun:
+    """Store a referral of which every statement stands. Audit has its decision later by `decided_after`."""
+    filed = log.world.prepared(items=agencies.items("NO", "SG"))
+    *edges, decision = log.world.records(filed.drafts)
+    await log.keep(*edges, replace(decision, broker_time=log.world.at + decided_after))
+    await agencies.told(log, filed, registry.CLAIM_GRANTED, ASIA, claim=uuid4())
+    opened = fact(log, registry.RECORD_REVEALED, revealed(ASIA), subject=filed.referral_id, by="hotline")
+    await agencies.kept(log, opened, by="hotline")
+    return filed.referral_id, (HOTLINE, ASIA, EUROPE), filed
+
+
+async def preservation(log: Log, **_: Any) -> Begun:
+    """Store a preservation of which every statement stands."""
+    of = uuid7()
+    said = (agencies.AT_AGENCIES, agencies.asked(log, of)), (agencies.AT_PROVIDERS, agencies.answered(log, of))
+    await agencies.verdicts(log, of, *said, (agencies.AT_AGENCIES, agencies.opened(log, of, POLICE)))
+    return of, (POLICE, PROVIDER), log.world.prepared()
+
+
+def of_outsider(log: Log, message: MessageType, begun: Begun, by: tuple[str, str]) -> Iterator[Draft]:
+    (subject, parties, filed), (party, instance) = begun, by
+    if message is registry.REFERRAL_DECIDED:
+        yield decided(log, replace(filed, referral_id=subject), origin=party, by=instance)
+        return
+    example, *sealed = (read(found[-1]) for part in ("", ".sealed") if (found := accepted(message, part)))
+    own = dict.fromkeys(("referral_id", "notice_id", "preservation_id"), str(subject)) | {"party": party}
+    clear = example | {name: value for name, value in own.items() if name in example}
+    is_fact = message.family in STATED_BY_INSTANCES
+    for recipient in ("audit",) if is_fact else parties:
+        address = log.world.address(subject, instance if is_fact else party, recipient)
+        yield compose(message, clear, address, sealed=canonical_json(sealed[0]) if sealed else None)
+
+
+def accepted(message: MessageType, part: str) -> list[Path]:
+    """Return the accepted examples of a part of a message, the largest last."""
+    found = (EXAMPLES / f"{message.name}.v{message.version}{part}").glob("accepted-*.json")
+    return sorted(found, key=lambda file: file.stat().st_size)
+
+
+@pytest.mark.parametrize("outsider", OUTSIDERS)
+@pytest.mark.parametrize(
+    ("begun", "decided_after"),
+    [(referral, timedelta()), (referral, timedelta(hours=1)), (preservation, timedelta())],
+    ids=["referral", "referral before its decision", "preservation"],
+)
+async def test_no_record_of_an_outsider_changes_a_verdict(
+    log: Log, begun: Callable[..., Awaitable[Begun]], decided_after: timedelta, outsider: str
+) -> None:
+    move(log.world, "hotline-us.example")
+    log.world.at += timedelta(days=60)  # outside the periods in which other tests search
+    changed = []
+    for message in CATALOG.messages:
+        made = await begun(log, decided_after=decided_after)
+        before = await verdicts(log, made[0])
+        log.world.at += timedelta(seconds=1)
+        drafts = list(of_outsider(log, message, made, OUTSIDERS[outsider]))
+        await log.keep(*log.world.records(drafts, OUTSIDERS[outsider][1]))
+        after = await verdicts(log, made[0])
+        own = {after.pop(str(draft.message_id))[0] for draft in drafts}
+        assert own == {"not_entitled"} or message in (registry.READS_ANNOUNCED, registry.REFERRAL_REFUSED)
+        changed += [message.name] if after != before or {each[1] for each in before.values()} != {None} else []
+    assert changed == []
+
+
+async def verdicts(log: Log, subject: UUID) -> dict[str, tuple[Any, ...]]:
+    """Return audit's verdict on each message of a flow, by its id."""
+    shown = "kind", "problem", "rules", "outcome", "verified"
+    return {each["message_id"]: tuple(each[name] for name in shown) for each in await log.flow(subject)}

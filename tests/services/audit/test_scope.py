@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import combinations
@@ -203,3 +204,12 @@ async def test_nothing_of_a_flow_out_of_scope_differs_from_one_that_is_not_there
             await use_cases.show_flow(referral_id, look("nobody.example"), entries=log.entries)
         answers.append((refused.value.code, refused.value.detail, refused.value.status, refused.value.field))
     assert answers[0] == answers[1]
+
+
+async def test_the_same_access_again_in_an_hour_is_counted(log: Log) -> None:
+    auditor, what = f"{uuid7().hex[-8:]}.example", f"flow/{uuid7()}"
+    await asyncio.gather(*(log.entries.note_reading(auditor, PURPOSE, what, actor="0f" * 16) for _ in range(20)))
+    seen = Access(auditor, Role.AUDITOR, True, PURPOSE)
+    looks = await use_cases.show_accesses(seen, cursor=None, limit=500, entries=log.entries)
+    counts = [each.count for each in looks.items if each.what == what]
+    assert (len(counts) <= 2, sum(counts)) == (True, 20)

@@ -133,8 +133,8 @@ async def _allowed(
     database: Database, held: tables.Isolated, rows: Rows, scopes: Sequence[RowScope]
 ) -> Iterator[Effects]:
     """Return the effects that PostgreSQL allows on each row in each scope. All of them are undone."""
-    # The service never changes the party of a deadline.
-    column = "due_at" if held.table == "deadline" else "party"
+    # The service never changes the party of a deadline, nor of an access.
+    column = {"deadline": "due_at", "record_access_log": "count"}.get(held.table, "party")
     statements = {
         tables.SEES: f"SELECT array_agg({held.key}) FROM {held.table}",
         tables.CHANGES: _touched(held, f"UPDATE {held.table} SET {column} = {column}"),

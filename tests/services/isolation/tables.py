@@ -150,7 +150,7 @@ _OF_ALL = {
     "deadline": ("edge_id", _OF_EDGES),
     "erased_record": ("subject", _of_holds(ADDS)),
     "question": ("question_id", _of_holds(ADDS, CHANGES)),
-    "record_access_log": ("subject", _by(set(), read={ADDS})),
+    "record_access_log": ("subject", _by(set(), read={ADDS, CHANGES})),
 }
 
 

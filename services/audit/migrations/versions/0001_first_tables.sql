@@ -253,6 +253,7 @@ CREATE TABLE partition_state (
     CONSTRAINT partition_state_known CHECK (state IN ('new', 'reading', 'gap', 'truncated', 'forbidden'))
 );
 
+-- Accesses to the audit log: a row for each person, object, purpose and hour (UTC), with the first time and the count.
 CREATE TABLE audit_access_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     auditor text NOT NULL,
@@ -260,9 +261,11 @@ CREATE TABLE audit_access_log (
     accessed_object text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
     -- The person of the organisation, by their opaque name.
-    actor text
+    actor text,
+    count integer NOT NULL DEFAULT 1
 );
-CREATE INDEX audit_access_log_by_purpose ON audit_access_log (auditor, purpose, at);
+CREATE UNIQUE INDEX audit_access_log_of ON audit_access_log (auditor, purpose,
+    date_trunc('hour', at AT TIME ZONE 'UTC'), actor, accessed_object) NULLS NOT DISTINCT;
 
 -- The reconciliations of all ledgers by the operator's tool (services.audit.domain.shown.Accounts). The tool adds rows
 -- as the accountant and changes none; the service reads them.
@@ -282,8 +285,10 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
 SELECT pg_temp.grant_accountant('SELECT',
     'document, entry, decision, folded_record, flow_edge, statement, outcome, acknowledgement, stream_end, closed_end,
      loss, content_proof, topic_life, partition_state, stream_read, audit_access_log');
--- Rows of audit's own tables are read and added, never changed or removed. The accountant adds reconciliations.
+-- Rows of audit's own tables are read and added, never changed or removed. An access is counted. The accountant adds
+-- reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, audit_access_log');
+SELECT pg_temp.grant_service('UPDATE (count)', 'audit_access_log');
 SELECT pg_temp.grant_service('SELECT', 'flow_edge, statement, flow_message, known_incarnation, loss, stream_read,
        reconciliation');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('EXECUTE',
