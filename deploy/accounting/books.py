@@ -78,6 +78,10 @@ class Comparison:
             self.differences += check.end()
         self.differences += account.taken_beyond()
         self.differences += account.open_differently()
+        for book in self.services:
+            for peer, subject, act in await book.fetch(views.FORGOTTEN):
+                where = f"{subject} {act} {book.name} → {peer}"
+                self.differences += [Difference("II", "an answer that its writer has lost", where, (book.name, peer))]
         return account
 
     async def edges(self, sides: Sides) -> EdgeCheck:

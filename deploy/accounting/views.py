@@ -17,6 +17,8 @@ SENT: Final = "SELECT peer, incarnation, lane, last AS numbered, chain, acked AS
 TAKEN: Final = "SELECT writer, addressee, incarnation, lane, taken, chain FROM receive_account"
 HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception"
 TOLD_OPEN: Final = "SELECT peer, message_id, outcome FROM outcome_open"
+#: Answers that a peer holds and a restored database does not, until a person closes their line.
+FORGOTTEN: Final = "SELECT peer, subject, act FROM operator_line WHERE kind = 'act' AND closed_at IS NULL"
 #: The streams that audit's log names: one index look-up for each.
 AUDITED_STREAMS: Final = """
 WITH RECURSIVE stream AS (

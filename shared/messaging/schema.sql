@@ -275,6 +275,7 @@ BEGIN
     -- Own streams: numbered (`last`) = taken (`acked`) + in flight. Of these the peer holds those of `outcome_open`.
     EXECUTE format('GRANT SELECT (peer, incarnation, lane, last, chain, acked) ON stream TO %I', accountant);
     EXECUTE format('GRANT SELECT (peer, message_id, outcome, code) ON outcome_open TO %I', accountant);
+    EXECUTE format('GRANT SELECT (kind, peer, subject, act, closed_at) ON operator_line TO %I', accountant);
     EXECUTE format(
         'GRANT SELECT (writer, incarnation, lane, number, message_id, outcome, code) ON exception TO %I', accountant);
 END $grants$;

@@ -224,6 +224,19 @@ async def test_a_forged_outcome_is_named(settled: Exchange) -> None:
     assert found == [{"equation": "II", "what": what, "where": where}]
 
 
+async def test_a_lost_answer_is_a_difference_until_a_person_closes_its_line(settled: Exchange) -> None:
+    subject, act = uuid7(), uuid7()
+    admin = await settled.admin("law_enforcement")
+    line = "INSERT INTO operator_line (kind, peer, subject, act) VALUES ('act', 'hotline', $1, $2)"
+    await admin.execute(line, subject, act)
+    what, where = "an answer that its writer has lost", f"{subject} {act} law_enforcement → hotline"
+    assert told(settled) == (1, [{"equation": "II", "what": what, "where": where}])
+    causeway(settled.state, "operator-list", "close", "law_enforcement", "act", "hotline", "--by", "somebody")
+    assert told(settled) == (0, [])
+    await admin.execute("DELETE FROM operator_line WHERE subject = $1", subject)
+    await admin.close()
+
+
 async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> None:
     """Reconciliation uses roles that may count and do nothing else."""
     for service, query in (
