@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, create_model
 
 from shared.core.canonical import digest
 from shared.core.contracts.base import Contract, JsonObject, Uuid
-from shared.core.errors import Refused
+from shared.core.errors import Refused, RetryLater
 from shared.core.guard import parse_list
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX
 from shared.platform.admission.budgets import work_of
@@ -77,8 +77,9 @@ def refused_is_owed(body: bytes, owe: Owe) -> Iterator[None]:
     """Charge the sender for the work of reading the body, if the body is refused as a whole."""
     try:
         yield
-    except Refused:
-        owe(work_of(len(body)))
+    except Refused as error:
+        if not isinstance(error, RetryLater):  # then nothing was read
+            owe(work_of(len(body)))
         raise
 
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import BinaryIO, Final
 
 from shared.core.errors import Defect, Unavailable
+from shared.platform.admission.budgets import BudgetExceeded
 
 #: The limits of waiting questions: of all askers, and of one asker.
 WAITING_MAX: Final = 64
@@ -44,9 +45,12 @@ class WorkerProcess:
     async def ask(self, question: bytes, *, asker: str, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
         """Return the answer to a question. `known` is the data that the answer needs: name → (edition, its encoding).
 
-        Raises `Unavailable`: `aside_busy` if too many questions wait, `aside_failed` if no answer came.
+        Raises `BudgetExceeded` if too many questions of this asker wait. Raises `Unavailable`: `aside_busy` if too many
+        of all askers wait, `aside_failed` if no answer came.
         """
-        if self._waiting.total() >= WAITING_MAX or self._waiting[asker] >= WAITING_MAX_OF_ONE:
+        if self._waiting[asker] >= WAITING_MAX_OF_ONE:
+            raise BudgetExceeded("checks", limit=WAITING_MAX_OF_ONE, reset_s=1)
+        if self._waiting.total() >= WAITING_MAX:
             raise Unavailable("aside_busy")
         self._waiting[asker] += 1
         try:

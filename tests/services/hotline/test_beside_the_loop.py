@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from time import perf_counter
 
 import httpx
@@ -18,9 +19,12 @@ from pydantic_core import to_json
 
 from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
+from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.api.checking import CheckRequest, CheckWorker, check_posted
+from shared.platform.admission.budgets import BudgetExceeded
 from shared.platform.http import worker_process as aside_module
-from tests.services.doors import asking
+from tests.services.doors import asking, door
+from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
 from tests.support.costly_bodies import large_referrals
 from tests.support.exchange_world import SUBMISSION, world
@@ -156,7 +160,22 @@ async def test_one_party_cannot_fill_the_queue(aside: CheckWorker, monkeypatch: 
     monkeypatch.setattr(aside_module, "WAITING_MAX", 6)
     asked = [aside(posted(body)) for _ in range(aside_module.WAITING_MAX_OF_ONE + 3)]
     told = await asyncio.gather(*asked, aside(posted(body, party="hotline-be.example")), return_exceptions=True)
-    assert [isinstance(each, Unavailable) for each in told] == [False] * 4 + [True] * 3 + [False]
+    assert [isinstance(each, BudgetExceeded) for each in told] == [False] * 4 + [True] * 3 + [False]
+
+
+async def test_a_check_beyond_the_partys_places_is_its_own_excess_and_is_neither_read_nor_judged(
+    origin: Origin, aside: CheckWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a 429 with the budget's name. The body is not read, so no work and no refused submission is counted."""
+    counted: list[int] = []
+    serving = replace(origin.api.serving, owe=lambda _, work: counted.append(work))
+    monkeypatch.setattr(origin.alarms, "judged", lambda *said: counted.append(said[-1]))
+    monkeypatch.setattr(aside_module, "WAITING_MAX_OF_ONE", 0)
+    async with door(referrals_router(replace(origin.api, checking=aside, serving=serving))) as client:
+        answer = await client.post("/v1/referrals:check", json=SUBMISSION, headers=asking(HOTLINE))
+    assert (answer.status_code, answer.json()["code"], counted) == (429, "budget_exceeded", [])
+    assert answer.headers["ratelimit-policy"].startswith('"checks"')
+    assert int(answer.headers["retry-after"]) > 0
 
 
 @pytest.mark.timing

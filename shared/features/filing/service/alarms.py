@@ -21,13 +21,14 @@ from time import monotonic
 from typing import Final
 
 from shared.core.clock import Clock
-from shared.core.errors import Refused, Unavailable
+from shared.core.errors import Refused, RetryLater, Unavailable
 from shared.core.guard import RecordCost, trips, trips_by_part
 from shared.core.guard.charge import BYTE
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX
 from shared.core.vocabulary.referral import PriorityLevel
 from shared.features.filing.rules import HttpReply, Request
 from shared.features.filing.store.attention import RaisedAlarm
+from shared.platform.admission.budgets import BudgetExceeded
 from shared.platform.admission.throttled_executor import REST, beside_each
 from shared.platform.observability.logs import log
 from shared.platform.observability.metrics import ALARMS
@@ -95,8 +96,9 @@ class Alarms:
             self.alarm(party, AlarmKind.TRIPWIRE)
         try:
             yield
-        except Refused:
-            self.judged(party, 1, 1)
+        except Refused as error:
+            if not isinstance(error, RetryLater):
+                self.judged(party, 1, 1)
             raise
 
     def judged(self, party: str, posted: int, refused: int) -> None:
@@ -202,13 +204,15 @@ class IntakeQueue:
         self._came = asyncio.Event()
 
     def enter(self, request: Request) -> asyncio.Future[HttpReply]:
-        """Add a request, and return the future of its answer. Raises `Unavailable("intake_full")` if it has no place.
+        """Add a request, and return the future of its answer.
 
-        A p0 request never waits for other parties: it needs a place of its own party only.
+        Raises `BudgetExceeded` if its party's share of the places is in use, and `Unavailable("intake_full")` if all
+        places are. A p0 request never waits for other parties: it needs a place of its own party only.
         """
         party, count = _party(request), len(request.submissions)
-        full = self._waiting.total() + count > self._places and not _is_urgent(request)
-        if full or self._waiting[party] + count > self._places_of_one:
+        if self._waiting[party] + count > self._places_of_one:
+            raise BudgetExceeded("intake", limit=self._places_of_one, reset_s=1)
+        if self._waiting.total() + count > self._places and not _is_urgent(request):
             raise Unavailable("intake_full")
         answer: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
         self._turns.setdefault(party, OrderedDict())[answer] = request

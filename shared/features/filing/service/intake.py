@@ -101,10 +101,10 @@ class Intake:
     async def submit(self, request: Request) -> HttpReply:
         """Submit a request, and return its answer once the request is durable.
 
-        Raises `Refused` for a role that may not file, and for a key that was used with another body. Raises
-        `Unavailable`: `intake_full` if too many submissions of all parties or of this party wait (the queue is
-        bounded), `intake_late` if the answer does not come in time. A late request may still take effect; a repetition
-        with the same idempotency key shows the result.
+        Raises `Refused` for a role that may not file, for a key that was used with another body, and if too many
+        submissions of this party wait. Raises `Unavailable`: `intake_full` if too many of all parties wait (the queue
+        is bounded), `intake_late` if the answer does not come in time. A late request may still take effect; a
+        repetition with the same idempotency key shows the result.
         """
         # Checked before any look-up.
         self.authority.require("referral", request.submissions[0].role, action="submit", state=Disposition.ROUTED)

@@ -21,6 +21,7 @@ from shared.features.filing.service.alarms import (
     WAITING_MAX,
     IntakeQueue,
 )
+from shared.platform.admission.budgets import BudgetExceeded
 from shared.platform.admission.throttled_executor import REST
 from shared.platform.http.bodies import BATCH_ITEMS_MAX
 from tests.support.exchange_world import submission, world
@@ -108,8 +109,9 @@ async def test_many_wait_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_party_has_its_share_of_the_places_and_all_together_have_them_all() -> None:
     way = IntakeQueue(5 * SHARES)
     enter(way, asked(A, 3), asked(A, 2))
-    with pytest.raises(Unavailable, match="intake_full"):
+    with pytest.raises(BudgetExceeded) as own:
         enter(way, asked(A))
+    assert own.value.headers["RateLimit-Policy"] == '"intake";q=5'
     enter(way, *[asked(each, 5) for each in (B, C, D, E)])
     with pytest.raises(Unavailable, match="intake_full"):
         enter(way, asked(F))
@@ -123,7 +125,7 @@ async def test_a_child_at_risk_waits_for_no_other_party_but_for_its_own() -> Non
     enter(way, *[asked(each, 5) for each in (A, B, C, D, E)])
     enter(way, asked(F, 1, level=urgent), asked(F, 4, level=urgent))
     for full in (asked(F, 1, level=urgent), asked(A, 1, level=urgent)):
-        with pytest.raises(Unavailable, match="intake_full"):
+        with pytest.raises(BudgetExceeded):
             enter(way, full)
 
 
@@ -134,7 +136,7 @@ async def test_who_leaves_gives_its_places_back_once() -> None:
     for _ in range(2):
         way.leave(request, answer)
     enter(way, asked(A, 3))
-    with pytest.raises(Unavailable, match="intake_full"):
+    with pytest.raises(BudgetExceeded):
         enter(way, asked(A))
     assert (await way.take(1))[0][0] is kept
 
