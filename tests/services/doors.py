@@ -25,6 +25,7 @@ from shared.features.attention.rules import AttentionItem, ListPlace
 from shared.features.events.api import RouteContext, viewed
 from shared.features.received.rules import ItemQuery
 from shared.instance.app import joined
+from shared.platform.admission.budgets import Principal
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.database.feed import FeedListener
 from shared.platform.database.transactions import Database, RowScope
@@ -69,7 +70,7 @@ def serving(
     directory: DirectoryIndex,
     signing: SigningKey | None = None,
     listener: FeedListener | None = None,
-    owe: Callable[[str, int], None] = lambda _party, _work: None,
+    owe: Callable[[Principal, int], None] = lambda _whose, _work: None,
 ) -> RouteContext:
     """Return the dependencies of a recipient's routes, over a real database.
 

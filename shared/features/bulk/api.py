@@ -106,7 +106,7 @@ class BulkRoutes:
 
     async def act(self, request: Request, identity: Identity) -> Response:
         """Do the posted acts, once for the idempotency key of the request."""
-        route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
+        route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.principal)
         body = RequestBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)
         do, acts = partial(self._done, read.made, identity), self._routes.serving.acts
@@ -125,7 +125,7 @@ class BulkRoutes:
         keys = LineKeys(session.driver, identity.party, keyed)
         before = await keys.claim()
         lines = [each.line for each in read if each.line.place not in before and each.line.place not in keys.twins]
-        self._routes.serving.owe(identity.party, len(posted) + sum(line.items for line in lines))
+        self._routes.serving.owe(identity.principal, len(posted) + sum(line.items for line in lines))
         now = await act_on_many(lines, self._routes.act_on, BatchTransaction(self._routes, session, identity))
         done = {
             line.place: self._routes.moved(line.subject_id, state).spelt()
@@ -249,7 +249,7 @@ class WorkRoutes:
         """Answer each notice of a work item, within a transaction."""
         item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
         lines = lines_of(item, act, said)
-        self._routes.serving.owe(identity.party, len(lines) + len(item.items))
+        self._routes.serving.owe(identity.principal, len(lines) + len(item.items))
         outcomes = await act_on_many(lines, self._routes.act_on, BatchTransaction(self._routes, session, identity))
         results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
         return WorkResults(work_item=work_item, results=tuple(results))

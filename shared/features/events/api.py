@@ -28,6 +28,7 @@ from shared.core.errors import Refused, not_found
 from shared.core.evidence import Witness
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.features.events.store import ActCodes, with_words
+from shared.platform.admission.budgets import Principal
 from shared.platform.courier.addresses import AddressRules
 from shared.platform.database.feed import FeedEvent, FeedListener, read_feed, read_subject
 from shared.platform.database.transactions import Database, RowScope, Session
@@ -50,8 +51,8 @@ class RouteContext:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     witness: Witness
-    #: Charges a party for work that was done for it.
-    owe: Callable[[str, int], None]
+    #: Charges a key or session for work that was done for it.
+    owe: Callable[[Principal, int], None]
     #: Wakes requests that wait for an event.
     listener: FeedListener
     #: The addresses that webhooks may have.

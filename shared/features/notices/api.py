@@ -95,7 +95,7 @@ def statistics_router(serving: RouteContext) -> APIRouter:
         period = Period.of(read_date(since, "since"), read_date(until, "until"))
         async with serving.reading(identity) as session:
             found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)
-        serving.owe(identity.party, len(found))
+        serving.owe(identity.principal, len(found))
         return CsvResponse(dsa_notices.format_csv(found, since=period.since, until=period.until))
 
     return router

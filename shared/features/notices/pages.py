@@ -84,7 +84,7 @@ class ReportPages:
         async with serving.reading(who) as session:
             acting = self._notices.acting(who, session)
             found = await reported_notices(period, acting, exercises=request.query("exercises") == "true")
-        serving.owe(who.party, len(found))
+        serving.owe(who.principal, len(found))
         return found
 
 

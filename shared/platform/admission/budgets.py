@@ -4,8 +4,9 @@ An instance has parties, and a party has keys and sessions. Before one of these 
 budget limits the load of a party on one process, and is charged before the work if the work is known. It has three
 token buckets (as in RFC 2697's committed part): for requests, body bytes and work. Each is refilled steadily up to
 `BURST_S` seconds' worth. The work of a request is known only while it is done. It is charged then, and a party in debt
-waits. Budgets are per process: several processes of an instance each grant the whole budget. In a pool, each key,
-session, party and address has a share, and takes no place of another's share.
+waits. Each key and session keeps a small share, which no other key of its party can use up. Budgets are per process:
+several processes of an instance each grant the whole budget. In a pool, each key, session, party and address has a
+share, and takes no place of another's share.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def read_address(scope: _Scope) -> Principal:
 
 
 BURST_S: Final = 2.0
+#: The part of its party's budget that a key or session has left when others have used up the party's.
+OWN_SHARE: Final = 0.05
 #: The names of a party's budgets, in the order of `BudgetLimits`.
 BUDGETS: Final = ("requests", "bytes", "work")
 #: Source addresses that are remembered.
@@ -106,7 +109,11 @@ class BudgetExceeded(RetryLater):
 
 
 class Budgets:
-    """The buckets of all parties. A party is verified before it gets one, so there is at most one for each party."""
+    """The buckets of all parties, of their keys and sessions, or of source addresses.
+
+    Each request is charged to its party and to its key or session, and passes if one of the two has enough. A key that
+    uses the party's budget up has used up its own share before, so alone it never gets more than the party's.
+    """
 
     def __init__(
         self, limits: BudgetLimits, clock: Clock, *, names: Sequence[str] = BUDGETS, holders_max: float = math.inf
@@ -116,48 +123,67 @@ class Budgets:
         self._names = names
         self._holders_max = holders_max
         self._rates: tuple[float, ...] = astuple(limits)
-        requests_max = max(1.0, limits.requests_per_s * BURST_S)
-        self._most = (requests_max, *(rate * BURST_S for rate in self._rates[1:]))
         self._clock = clock
-        self._levels: dict[str, tuple[tuple[float, ...], datetime]] = {}
+        self._levels: dict[Principal, tuple[tuple[float, ...], datetime]] = {}
 
     def for_addresses(self) -> Budgets:
         """Return buckets of the same size for source addresses, of which a client can have many."""
         return Budgets(self._limits, self._clock, names=["unknown_keys", *BUDGETS[1:]], holders_max=ADDRESSES_MAX)
 
-    def charge(self, party: str, body_bytes: int) -> None:
-        """Take one request and `body_bytes` from the party's budget, or raise `BudgetExceeded` and take nothing.
+    def charge(self, principal: Principal, body_bytes: int) -> None:
+        """Take one request and `body_bytes` from the principal's budget, or raise `BudgetExceeded` and take nothing.
 
-        A body larger than the whole bucket passes when the bucket is full, and leaves it in debt. The party then waits
-        until the debt is paid. The same holds for work that `owe` charged.
+        A body larger than the whole bucket passes when the bucket is full, and leaves it in debt. The principal then
+        waits until the debt is paid. The same holds for work that `owe` charged.
         """
-        levels = self._filled(party)
-        needed = (1.0, min(float(body_bytes), self._most[1]), 0.0)
-        if any(level < need for level, need in zip(levels, needed, strict=True)):
-            missing = zip(levels, needed, self._rates, self._names, strict=True)
-            wait_s, budget = max(((need - level) / rate, name) for level, need, rate, name in missing if level < need)
-            raise BudgetExceeded(budget, limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
-        self._take(party, levels, (1.0, float(body_bytes), 0.0))
+        waits = [self._waits(each, share, body_bytes) for each, share in _nested(principal)]
+        if all(waits):
+            wait_s, budget = min(map(max, waits))
+            limit = math.floor(self._most(1.0)[0])
+            raise BudgetExceeded(budget, limit=limit, reset_s=max(1, math.ceil(wait_s)))
+        self._take(principal, (1.0, float(body_bytes), 0.0))
 
-    def owe(self, party: str, work: int) -> None:
-        """Charge work that was done to the party's budget, even if that leaves the budget in debt."""
-        self._take(party, self._filled(party), (0.0, 0.0, float(work)))
+    def owe(self, principal: Principal, work: int) -> None:
+        """Charge work that was done to the principal's budget, even if that leaves the budget in debt."""
+        self._take(principal, (0.0, 0.0, float(work)))
 
-    def _filled(self, party: str) -> tuple[float, ...]:
-        """Return the present levels of the party's buckets."""
-        now = self._clock.now()
-        if party not in self._levels and len(self._levels) >= self._holders_max:
+    def _most(self, share: float) -> tuple[float, ...]:
+        requests, *others = (rate * share * BURST_S for rate in self._rates)
+        return max(1.0, requests), *others
+
+    def _waits(self, principal: Principal, share: float, body_bytes: int) -> list[tuple[float, str]]:
+        """Return the seconds until these buckets have enough, each with its name; empty if all have."""
+        needed = (1.0, min(float(body_bytes), self._most(share)[1]), 0.0)
+        missing = zip(self._filled(principal, share), needed, self._rates, self._names, strict=True)
+        return [((need - level) / (rate * share), name) for level, need, rate, name in missing if level < need]
+
+    def _filled(self, principal: Principal, share: float) -> tuple[float, ...]:
+        """Return the present levels of a principal's buckets, which have this share of a party's rates."""
+        now, most = self._clock.now(), self._most(share)
+        if principal not in self._levels and len(self._levels) >= self._holders_max:
             self._levels.pop(next(iter(self._levels)))
-        levels, last = self._levels.get(party, (self._most, now))
-        passed_s = max(0.0, (now - last).total_seconds())
-        refilled = zip(levels, self._rates, self._most, strict=True)
-        levels = tuple(min(most, level + passed_s * rate) if passed_s else level for level, rate, most in refilled)
-        self._levels[party] = levels, now
+        levels, last = self._levels.get(principal, (most, now))
+        passed_s = max(0.0, (now - last).total_seconds()) * share
+        refilled = zip(levels, self._rates, most, strict=True)
+        levels = tuple(min(top, level + passed_s * rate) if passed_s else level for level, rate, top in refilled)
+        self._levels[principal] = levels, now
         return levels
 
-    def _take(self, party: str, levels: tuple[float, ...], taken: tuple[float, ...]) -> None:
-        left = tuple(level - each for level, each in zip(levels, taken, strict=True))
-        self._levels[party] = left, self._levels[party][1]
+    def _take(self, principal: Principal, taken: tuple[float, ...]) -> None:
+        """Take from the party's buckets, and from the key's own. A key's debt lasts no longer than its party's."""
+        debts = (-math.inf,) * len(taken)
+        for each, share in _nested(principal):
+            levels = zip(self._filled(each, share), taken, debts, strict=True)
+            left = tuple(max(level - part, debt * share) for level, part, debt in levels)
+            self._levels[each] = left, self._levels[each][1]
+            debts = tuple(min(0.0, level) for level in left)
+
+
+def _nested(principal: Principal) -> list[tuple[Principal, float]]:
+    """Return the party and its key or session, each with its share; or only an address."""
+    if principal.party is None:
+        return [(principal, 1.0)]
+    return [(Principal(principal.party, ""), 1.0), (principal, OWN_SHARE)]
 
 
 _Key = TypeVar("_Key")

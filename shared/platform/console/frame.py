@@ -66,14 +66,14 @@ class NavEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleAccess:
-    """Access to a console: sign-in by link, sessions, and the charge of a request to its party.
+    """Access to a console: sign-in by link, sessions, and the charge of a request.
 
     `elsewhere` are the identity providers of parties that have one.
     """
 
     sessions: Sessions
     sign_in: LinkSignIn
-    charge: Callable[[str, int], None]
+    charge: Callable[[Principal, int], None]
     clock: Clock
     elsewhere: IdentityProvider
 
@@ -187,8 +187,8 @@ class Frame:
             if signed is None or session is None:
                 return self.plain("stranger.html", 401, {"typed": again is not None})
             identity = signed.identity
-            note_principal(request.scope, Principal(identity.party, identity.actor))
-            self._gate.charge(identity.party, announced_bytes(request))
+            note_principal(request.scope, identity.principal)
+            self._gate.charge(identity.principal, announced_bytes(request))
             page_input = PageInput(request, identity, posted.csrf_of(session), {}, signed.authenticated_at, signed.name)
             if not form:
                 return await handler(page_input)

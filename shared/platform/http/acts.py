@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shared.core.authority import Role
 from shared.core.contracts.base import Contract
 from shared.core.errors import Refused
-from shared.platform.admission.budgets import PlacePool, Principal, Shares
+from shared.platform.admission.budgets import PlacePool, Shares
 from shared.platform.database.idempotency import ClaimKind, claim, store_many
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.edge import read_key
@@ -76,7 +76,7 @@ class Acts:
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
         async with (
-            self._places.place(Principal(identity.party, identity.actor)),
+            self._places.place(identity.principal),
             self._database.transaction(RowScope([identity.party], identity.role, action)) as session,
         ):
             claimed = await claim(session.driver, identity.party, key, body_hash=wanted)

@@ -109,6 +109,11 @@ class Identity:
     actor: str
     scope: AccessScope | None = None
 
+    @property
+    def principal(self) -> Principal:
+        """The key or session that is charged."""
+        return Principal(self.party, self.actor)
+
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
     """Return a new API key and the hash to store. The key itself is shown once and not stored."""
@@ -212,10 +217,10 @@ def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable
         try:
             identity = await keys.identify(request.headers.get("authorization"))
         except Refused:
-            addresses.charge(read_address(request.scope).holder, 0)
+            addresses.charge(read_address(request.scope), 0)
             raise
-        note_principal(request.scope, Principal(identity.party, identity.actor))
-        budgets.charge(identity.party, announced_bytes(request))
+        note_principal(request.scope, identity.principal)
+        budgets.charge(identity.principal, announced_bytes(request))
         refuse_unknown(request)
         return identity
 

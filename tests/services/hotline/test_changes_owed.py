@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from shared.core.authority import Role
 from shared.core.ids import uuid7
-from shared.platform.admission.budgets import Budgets
+from shared.platform.admission.budgets import Budgets, Principal
 from shared.platform.http.identity import Identity
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin, body_of
@@ -38,8 +38,8 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> Owed:
     """Record the charges. Requested before the origin is made, because the origin keeps the charging function."""
     charges = Owed()
 
-    def owe(_: Budgets, party: str, work: int) -> None:
-        assert party == HOTLINE
+    def owe(_: Budgets, whose: Principal, work: int) -> None:
+        assert whose.party == HOTLINE
         charges.append(work)
 
     monkeypatch.setattr(Budgets, "owe", owe)

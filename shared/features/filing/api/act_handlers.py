@@ -186,10 +186,10 @@ class OriginApi:
         self.require_filing(identity)
         posted = CheckRequest(body, kind, encoding, identity.party, self.serving.clock.now())
         async with self.alarms.posted(identity.party, posted.body):
-            with refused_is_owed(body, partial(self.serving.owe, identity.party)):
+            with refused_is_owed(body, partial(self.serving.owe, identity.principal)):
                 checked = await self.checking(posted)
         self.alarms.judged(identity.party, checked.posted, checked.refused)
-        self.serving.owe(identity.party, checked.work)
+        self.serving.owe(identity.principal, checked.work)
         return checked.body
 
     @asynccontextmanager
@@ -215,7 +215,7 @@ class OriginApi:
             instance=self.instance,
             at=self.serving.clock.now(),
             day_filled=partial(self.alarms.alarm, identity.party, AlarmKind.DAY_FILLED),
-            owe=partial(self.serving.owe, identity.party),
+            owe=partial(self.serving.owe, identity.principal),
             edges_changed=[each.edges_changed for each in self.features if each.edges_changed is not None],
         )
 
@@ -234,7 +234,7 @@ class OriginApi:
         self, posted: RequestBody, route: str, identity: Identity, *, is_list: bool
     ) -> ReadList[ReferralSubmission | Refused]:
         """Read each posted submission, or its refusal. Raises `Refused` if the body is refused as a whole."""
-        owe = partial(self.serving.owe, identity.party)
+        owe = partial(self.serving.owe, identity.principal)
         if is_list:
             return await read_list(posted, "referrals", route, make=lambda _, value: parsed(value), owe=owe)
         with refused_is_owed(posted.body, owe):

@@ -55,6 +55,7 @@ from shared.features.filing.service.alarms import (
 )
 from shared.features.filing.service.referrals import claiming, debit_of, fitting, rooms_of, sum_by_party
 from shared.features.filing.store.intake import FilingBatch, FilingConflict, PostgresFilings
+from shared.platform.admission.budgets import Principal
 from shared.platform.admission.throttled_executor import beside
 from shared.platform.observability.logs import log
 from shared.platform.observability.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
@@ -73,7 +74,7 @@ class Intake:
     """The intake, which gathers concurrent requests and commits them together. One instance per API process.
 
     `waiting_max` bounds the ordinary submissions that wait for a transaction, each for up to `answer_s_max` seconds.
-    `owe` charges a party for the work of its request.
+    `owe` charges a key or session for the work of its request.
     """
 
     filings: PostgresFilings
@@ -82,7 +83,7 @@ class Intake:
     documents: Callable[[], Documents]
     instance: str
     clock: Clock
-    owe: Callable[[str, int], None]
+    owe: Callable[[Principal, int], None]
     alarms: Alarms
     waiting_max: int = WAITING_MAX
     answer_s_max: float = ANSWER_S_MAX
@@ -167,7 +168,8 @@ class Intake:
         documents, at = self.documents(), self.clock.now()
         prepared = await self._prepare(requests, documents, at)
         for request, of_one in zip(requests, prepared, strict=True):
-            self.owe(request.submissions[0].party.id, _work(request, of_one))
+            first = request.submissions[0]
+            self.owe(Principal(first.party.id, first.actor), _work(request, of_one))
         outcomes, claims = dict(enumerate(prepared)), dict[int, Claimed]()
         answers, became = dict[int, HttpReply | Refused](), dict[int, list[Outcome]]()
         while outcomes:

@@ -193,7 +193,7 @@ class SubjectPages:
         """Do the act on each subject. A refused subject does not stop the others."""
         row, ids = self._chosen(request)
         said = read_said(row.takes, request)
-        self._serving.owe(request.identity.party, len(ids))
+        self._serving.owe(request.identity.principal, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for subject_id in ids:
             try:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from shared.core.authority import Role
 from shared.core.ids import uuid7
 from shared.features.workspace.pages.subjects import SubjectPages
+from shared.platform.admission.budgets import Principal
 from shared.platform.console.accounts import SignedInUser
 from shared.platform.console.forms import PageInput
 from shared.platform.console.frame import ConsoleAccess, Frame
@@ -34,7 +35,7 @@ class Known:
 
 
 async def test_a_form_is_charged_with_what_it_weighs() -> None:
-    charged: list[tuple[str, int]] = []
+    charged: list[tuple[Principal, int]] = []
     known: Any = Known()
     gate = ConsoleAccess(known, known, lambda *said: charged.append(said), ManualClock(NOW), known)
     app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()], probes=[])
@@ -44,7 +45,7 @@ async def test_a_form_is_charged_with_what_it_weighs() -> None:
             client.cookies = httpx.Cookies(cookies)
             assert (await client.post("/console/out", content=b"x" * 1000)).status_code == (403 if cookies else 401)
             assert (await client.get("/console/settings")).status_code == (200 if cookies else 401)
-    assert charged == [(PARTY, 1000), (PARTY, 0)]
+    assert [(whose.party, size) for whose, size in charged] == [(PARTY, 1000), (PARTY, 0)]
 
 
 async def test_an_act_on_many_is_owed_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,5 +61,5 @@ async def test_an_act_on_many_is_owed_for_each(monkeypatch: pytest.MonkeyPatch) 
     pages: Any = SubjectPages.__new__(SubjectPages)
     pages._serving = SimpleNamespace(owe=lambda *said: owed.append(said))
     pages._frame, pages._kind = SimpleNamespace(page=lambda *_: Response()), None
-    await pages._in_bulk(SimpleNamespace(identity=SimpleNamespace(party=PARTY)))
+    await pages._in_bulk(SimpleNamespace(identity=SimpleNamespace(principal=PARTY)))
     assert (done, owed) == (chosen, [(PARTY, len(chosen))])
