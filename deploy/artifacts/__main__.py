@@ -62,9 +62,8 @@ def _machinery(instance: str) -> InstanceParts:
     keys = InstanceKeys(SigningKey.generate(), {opening.key_id: opening}, KeyEncryptionKey(bytes(32)))
     feed = DocumentFeed(settings.kafka_access(), database, shelf, instance=instance, approver_keys={}, clock=clock)
     key_table = KeyTable(database)
-    api_keys = ApiKeys(
-        key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
-    )
+    directory = lambda: shelf.directories.active(clock.now())  # noqa: E731
+    api_keys = ApiKeys(key_table, instance=instance, directory=directory, kek=keys.kek, clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)
     return InstanceParts(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets)
 

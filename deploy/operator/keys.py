@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import asyncpg
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
@@ -24,7 +25,7 @@ from deploy.site.installation import KEK, OPENING, SIGNING, Installation, new_ke
 from deploy.site.open import Site, site
 from deploy.site.options import OPTIONS, Options, Output, verb
 from shared.core.authority import AccessScope, GivenRole, Role
-from shared.core.clock import SystemClock
+from shared.core.clock import SystemClock, rfc3339
 from shared.core.contracts.directory import PublicKey
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.core.errors import Refused
@@ -33,25 +34,26 @@ from shared.core.routing.documents import read_directory
 from shared.core.vocabulary.routing import PartyKind, PartyStatus
 from shared.platform.console.accounts import Person, require_actor, role_of
 from shared.platform.database.transactions import Database
-from shared.platform.http.identity import issue_key, keep_key, revoke_key
+from shared.platform.http.identity import KEY_DAYS, issue_key, keep_key, revoke_key
 from shared.platform.kafka.documents import ApproverKeyText
 
 key_app = App(name="key")
 #: Roles of auditors' people and machines, and of all other parties'.
 _AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
-_HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
+_HELD = "SELECT key_hash, person, expires_at FROM api_key WHERE party = $1 AND revoked_at IS NULL ORDER BY expires_at"
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A party's new API key, shown once; `key_id` names it but grants no access."""
+    """A party's new API key, shown once; `key_id` names it but grants no access. It expires at an RFC 3339 time."""
 
     party: str
     role: str
     url: str
     key: str = field(repr=False)
     key_id: str
+    expires_at: str
 
 
 @verb(key_app, "issue")
@@ -63,6 +65,7 @@ async def print_new_key(
     person: str | None = None,
     jurisdiction: tuple[str, ...] = (),
     sees: tuple[str, ...] = (),
+    days: Annotated[int, Parameter(validator=Number(gte=1, lte=3_650))] = KEY_DAYS,
     options: Options = OPTIONS,
 ) -> Output:
     """Issue an API key to a party. It is shown once and not stored.
@@ -77,11 +80,27 @@ async def print_new_key(
         An auditor's scope: parties in it; repeat for more. Without this and --sees, the scope is everything.
     sees
         An auditor's scope: a party; repeat for more.
+    days
+        The number of days after which the key expires.
     """
     current_site = site(options)
     scope = scope_said(current_site, jurisdiction, sees, at=SystemClock().now())
-    found = await issue(current_site, party, role=role, scope=scope, person=person)
-    return Output(asdict(found), [f"{found.key}\nkey id {found.key_id}: {found.role} of {found.party} at {found.url}"])
+    found = await issue(current_site, party, role=role, scope=scope, person=person, days=days)
+    told = f"key id {found.key_id}: {found.role} of {found.party} at {found.url} until {found.expires_at}"
+    return Output(asdict(found), [f"{found.key}\n{told}"])
+
+
+@verb(key_app, "list")
+async def list_keys(party: str, /, *, options: Options = OPTIONS) -> Output:
+    """List the API keys of a party that were not revoked, with the time at which each expires, the first one first."""
+    entry = party_of(current_site := site(options), party)
+    async with transaction_at(current_site, entry) as driver:
+        rows = await driver.fetch(_HELD, entry.id)
+    found = [
+        {"key_id": key_id(row["key_hash"]), "person": row["person"], "expires_at": rfc3339(row["expires_at"])}
+        for row in rows
+    ]
+    return Output({"keys": found}, [f"{each['key_id']}  until {each['expires_at']}" for each in found])
 
 
 @verb(key_app, "revoke")
@@ -139,7 +158,13 @@ def sample(party: str, /, *, options: Options = OPTIONS) -> Output:
 
 
 async def issue(
-    site: Site, party: str, *, role: Role | None = None, scope: AccessScope | None = None, person: str | None = None
+    site: Site,
+    party: str,
+    *,
+    role: Role | None = None,
+    scope: AccessScope | None = None,
+    person: str | None = None,
+    days: int = KEY_DAYS,
 ) -> IssuedKey:
     """Issue a new key for `party`: by default as a machine, for an auditor as auditor.
 
@@ -158,8 +183,8 @@ async def issue(
     async with transaction_at(site, entry) as driver:
         if person is not None:
             role = await role_of(driver, Person(entry.id, person))
-        await keep_key(driver, hashed, entry.id, role=role, scope=scope, person=person)
-    return IssuedKey(entry.id, role.value, address, text, key_id(hashed))
+        expires_at = await keep_key(driver, hashed, entry.id, role=role, scope=scope, person=person, days=days)
+    return IssuedKey(entry.id, role.value, address, text, key_id(hashed), rfc3339(expires_at))
 
 
 async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> list[str]:

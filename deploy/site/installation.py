@@ -36,7 +36,7 @@ from shared.core.vocabulary.routing import PartyStatus
 from shared.instance.settings import prefix_of
 from shared.platform.database.migrate import upgrade
 from shared.platform.database.transactions import Database
-from shared.platform.http.identity import issue_key
+from shared.platform.http.identity import KEY_DAYS, issue_key
 from shared.platform.kafka.documents import publish_documents
 
 APPROVERS = ("approver-one.example", "approver-two.example")
@@ -49,7 +49,8 @@ ERASURES: Final = "erasures.jsonl"
 #: The documents take effect at once; a little earlier, so that no clock is before that time.
 _HEAD_START = timedelta(minutes=1)
 _INSERT_KEYS = """
-INSERT INTO api_key (key_hash, party, role) SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[])
+INSERT INTO api_key (key_hash, party, role, expires_at)
+SELECT *, now() + make_interval(days => $4) FROM unnest($1::bytea[], $2::text[], $3::text[])
 """
 
 
@@ -260,6 +261,6 @@ async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> N
             continue
         database = Database(endpoints.database(instance).service_url, pool_size=1)
         async with database.transaction() as session:
-            await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
+            await session.driver.execute(_INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)), KEY_DAYS)
         await database.close()
     write_private(installation.parties_file, json.dumps(issued))

@@ -335,9 +335,8 @@ async def build_machinery(
         clock=clock,
     )
     key_table = KeyTable(database)
-    api_keys = ApiKeys(
-        key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
-    )
+    directory = lambda: shelf.directories.active(clock.now())  # noqa: E731
+    api_keys = ApiKeys(key_table, instance=instance, directory=directory, kek=keys.kek, clock=clock)
     budgets = Budgets(settings.budget_limits(), clock)
     machinery = InstanceParts(
         instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, tracks=tracks

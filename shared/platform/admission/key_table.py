@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -39,13 +40,16 @@ CHANNEL: Final = "causeway_api_keys"
 #: Notifies the processes of an instance that a key, or the role of a person with a key, has changed.
 NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 
-_VALID: Final = """
-    SELECT k.key_hash, k.party, coalesce(p.role, k.role) AS role, k.person,
+#: A key is compared with its expiry at each use. An expired one stays here for a while, so that its holder is told so.
+_HELD: Final = "k.revoked_at IS NULL AND k.expires_at > now() - interval '30 days'"
+COUNT_KEYS: Final = f"SELECT count(*) FROM api_key AS k WHERE {_HELD}"
+_VALID: Final = f"""
+    SELECT k.key_hash, k.party, k.expires_at, coalesce(p.role, k.role) AS role, k.person,
            CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
            CASE WHEN k.person IS NULL THEN k.scope_parties ELSE p.scope_parties END AS scope_parties
     FROM api_key AS k
     LEFT JOIN console_account AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
-    WHERE k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
+    WHERE {_HELD} AND (k.person IS NULL OR p.actor IS NOT NULL)
 """
 #: One snapshot for all pages.
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -58,12 +62,13 @@ SELECT count(*) AS valid, coalesce(sum(hashtextextended(v::text, 0)), 0)::text A
 
 
 class KnownKey(NamedTuple):
-    """The party, role and scope of a key, and its person if it belongs to one."""
+    """The party, role, scope and expiry of a key, and its person if it belongs to one."""
 
     party: str
     role: Role
     scope: AccessScope | None
     person: str | None
+    expires_at: datetime
 
 
 class KeyTable:
@@ -159,4 +164,4 @@ async def _answer(query: Awaitable[Any]) -> Any:
 
 def _known(row: asyncpg.Record) -> KnownKey:
     scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
-    return KnownKey(row["party"], Role(row["role"]), scope, row["person"])
+    return KnownKey(row["party"], Role(row["role"]), scope, row["person"], row["expires_at"])

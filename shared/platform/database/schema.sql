@@ -55,6 +55,8 @@ CREATE TABLE api_key (
     -- The person of a key, if it has one: the key acts as the person does in the console, and ends with their role.
     person text,
     revoked_at timestamptz,
+    -- From this time on the key opens nothing.
+    expires_at timestamptz NOT NULL,
     CONSTRAINT api_key_person CHECK (person ~ '^[0-9a-f]{32}$')
 );
 

@@ -25,13 +25,14 @@ from pydantic.config import JsonDict
 from starlette.responses import Response
 
 from shared.core.authority import AccessScope, Role
+from shared.core.clock import Clock
 from shared.core.contracts.base import Contract, Flag, Jurisdiction, PartyId
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import PartyKind, PartyStatus
 from shared.platform.admission.budgets import Budgets, Principal, columns_of, note_principal, read_address
-from shared.platform.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
+from shared.platform.admission.key_table import COUNT_KEYS, KEYS_MAX, NOTIFY, KeyTable
 from shared.platform.http.openapi import shows
 from shared.platform.http.problems import invalid_parameters
 
@@ -77,10 +78,11 @@ KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
 
 _BEARER = re.compile(r"Bearer (cw_(?:test|live)_[A-Za-z0-9_-]{43})", re.IGNORECASE)
 _KEEP = """
-INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, person)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, person, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(days => $7)) RETURNING expires_at
 """
-_COUNT = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL"
+#: Days for which a key is valid, if its operator chooses no other number.
+KEY_DAYS: Final = 365
 # The erasure journal names a key by the first half of its hash.
 _REVOKE = """
 WITH ended AS (UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL RETURNING key_hash, party)
@@ -129,8 +131,9 @@ async def keep_key(
     role: Role,
     scope: AccessScope | None = None,
     person: str | None = None,
-) -> None:
-    """Store the hash of a key that acts for `party` as `role`.
+    days: int = KEY_DAYS,
+) -> datetime:
+    """Store the hash of a key that acts for `party` as `role`; return the time at which it expires.
 
     `person` is the opaque name of a person in the console; their key acts in their name.
 
@@ -138,10 +141,13 @@ async def keep_key(
     """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
-    if await driver.fetchval(_COUNT) >= KEYS_MAX:
+    if await driver.fetchval(COUNT_KEYS) >= KEYS_MAX:
         raise Refused("api_keys_full", f"at most {KEYS_MAX} valid keys: revoke one first", status=409)
-    await driver.execute(_KEEP, hashed, party, role.value, *columns_of(scope, role), person)
+    expires_at: datetime = await driver.fetchval(
+        _KEEP, hashed, party, role.value, *columns_of(scope, role), person, days
+    )
     await driver.execute(NOTIFY)
+    return expires_at
 
 
 async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
@@ -162,13 +168,20 @@ class ApiKeys:
     """The resolver of `Authorization: Bearer` headers. It uses the key table in memory, without a database query."""
 
     def __init__(
-        self, table: KeyTable, *, instance: str, directory: Callable[[], DirectoryIndex], kek: KeyEncryptionKey
+        self,
+        table: KeyTable,
+        *,
+        instance: str,
+        directory: Callable[[], DirectoryIndex],
+        kek: KeyEncryptionKey,
+        clock: Clock,
     ) -> None:
         """Set up the resolver. Only parties that the directory assigns to `instance` are accepted."""
         self._instance = instance
         self._table = table
         self._directory = directory
         self._kek = kek
+        self._clock = clock
         #: Returns whether a party has an identity provider, which distinguishes its people. Their keys have a person.
         self.by_name: Callable[[str], bool] = lambda _: False
 
@@ -178,12 +191,15 @@ class ApiKeys:
         Raises the same `Refused("unauthenticated")` (401) for a missing, malformed, unknown or revoked key. It is also
         raised if the directory does not have the party, another instance serves it, or the key does not match its
         status. `cw_test_` keys are for sandbox parties only, `cw_live_` keys for live ones.
+        Raises `Refused("key_expired")` (401) for a key whose time has passed, which only its holder can find out.
         Raises `Unavailable("keys_outdated")` if the key table could not be read for a minute.
         """
         match = _BEARER.fullmatch(authorization or "")
         known = self._table.find(key_hash(match[1])) if match is not None else None
         if match is None or known is None:
             raise unauthenticated()
+        if known.expires_at <= self._clock.now():
+            raise Refused("key_expired", "the key's time has passed: use a new one", status=401)
         party = self._directory().party(known.party)
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
         if party is None or party.instance != self._instance or party.status != status:

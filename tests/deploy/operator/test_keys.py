@@ -57,6 +57,15 @@ def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, excha
     assert status_for(new) == 200
 
 
+def test_the_list_says_when_each_key_expires(run: Run, exchange: Exchange) -> None:
+    ended = run("key", "issue", PARTY, "--days", "7", "--state", exchange.state, "--json")
+    listed = run("key", "list", PARTY, "--state", exchange.state, "--json").json["keys"]
+    told = {each["key_id"]: each["expires_at"] for each in listed}
+    assert told[ended.json["key_id"]] == ended.json["expires_at"]
+    assert sorted(told.values()) == [each["expires_at"] for each in listed]
+    assert run("key", "issue", PARTY, "--days", "0", "--state", exchange.state).code == 2
+
+
 def test_nothing_ends_where_the_key_to_keep_is_not_the_partys(run: Run, exchange: Exchange) -> None:
     key = issued(run, exchange)
     ended = run("key", "revoke", PARTY, "--keep", "0" * 16, "--state", exchange.state)

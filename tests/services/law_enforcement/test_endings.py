@@ -73,7 +73,7 @@ class World:
         """Return whether a process with an empty cache accepts the key."""
         table = KeyTable(self.database)
         await table.refresh()
-        keys = ApiKeys(table, instance="law_enforcement", directory=directory, kek=KEK)
+        keys = ApiKeys(table, instance="law_enforcement", directory=directory, kek=KEK, clock=SystemClock())
         try:
             return (await keys.identify(f"Bearer {key}")).party == AGENCY
         except Refused:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from shared.core.authority import Role
+from shared.core.clock import SystemClock
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
@@ -18,6 +20,7 @@ from shared.platform.database.transactions import Database
 from shared.platform.http.identity import ApiKeys, Identity, issue_key, keep_key, key_hash
 from tests.shared.core.routing.builders import directory_of, hotline, provider
 from tests.shared.platform.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 KEK = KeyEncryptionKey(bytes(32))
 DIRECTORY = directory_of(
@@ -37,7 +40,7 @@ class FreshKeys(ApiKeys):
 
 
 def keys_of(database: Database, directory: Callable[[], DirectoryIndex] = lambda: DIRECTORY) -> ApiKeys:
-    return FreshKeys(KeyTable(database), instance="hotline", directory=directory, kek=KEK)
+    return FreshKeys(KeyTable(database), instance="hotline", directory=directory, kek=KEK, clock=SystemClock())
 
 
 @pytest.fixture
@@ -83,6 +86,24 @@ async def test_a_key_of_the_wrong_world_or_of_a_party_that_may_not_act_does_not_
 ) -> None:
     text = await key_of(database, party, live=live)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+
+
+async def test_a_key_opens_nothing_from_its_expiry_on_though_the_table_is_not_read_again(database: Database) -> None:
+    text, hashed = issue_key(live=False)
+    async with database.transaction() as session:
+        expires_at = await keep_key(session.driver, hashed, "sandbox.example", role=Role.ANALYST, days=1)
+    table, clock = KeyTable(database), ManualClock(expires_at - timedelta(milliseconds=1))
+    await table.refresh()
+    keys = ApiKeys(table, instance="hotline", directory=lambda: DIRECTORY, kek=KEK, clock=clock)
+    assert (await keys.identify(f"Bearer {text}")).party == "sandbox.example"
+    clock.advance(0.001)
+    assert await refused(keys, f"Bearer {text}") == ("key_expired", 401)
+
+
+async def test_a_key_is_valid_for_a_year_if_nobody_says_otherwise(database: Database) -> None:
+    async with database.transaction() as session:
+        expires_at = await keep_key(session.driver, issue_key(live=False)[1], "sandbox.example", role=Role.ANALYST)
+    assert abs(expires_at - SystemClock().now() - timedelta(days=365)) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
