@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -34,6 +35,7 @@ from shared.platform.console.oidc_login import (
     PendingSession,
 )
 from shared.platform.console.rendering import environment
+from shared.platform.http.edge import log_refusal
 from shared.platform.http.identity import announced_bytes
 from shared.platform.http.problems import RETRY_AFTER_S, status_of
 
@@ -52,6 +54,9 @@ HEADERS: Final[Mapping[str, str]] = {
 _YEAR_S: Final = 31_536_000
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+#: Refusals that are logged although their answer is neither 401 nor 403.
+_DENIALS: Final = frozenset({"forbidden", "sign_in_expired"})
 
 Handler = Callable[[PageInput], Awaitable[Response]]
 
@@ -174,6 +179,8 @@ class Frame:
             try:
                 return await endpoint(request)
             except (Refused, Unavailable) as error:
+                if error.code in _DENIALS:
+                    log_refusal(request.scope, HTTPStatus.FORBIDDEN)
                 return self._failed(error)
 
         self.router.add_route(f"{ROOT}{path}", answered, [method], include_in_schema=False)

@@ -25,7 +25,7 @@ from shared.core.codes import ERRORS
 from shared.core.errors import CausewayError, Defect, Refused, RetryLater, Unavailable, not_found
 from shared.core.guard import parse_body
 from shared.core.ids import uuid7
-from shared.platform.admission.budgets import PlacePool
+from shared.platform.admission.budgets import PlacePool, read_address
 from shared.platform.http import problems
 from shared.platform.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.platform.http.openapi import document, serve_document
@@ -140,6 +140,8 @@ class RequestFrame:
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS and (connection := scope.get(CONNECTION)) is not None:
                     connection.protocol.rest()
+                if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                    log_refusal(scope, status)
                 names = {name for name, _ in message["headers"]}
                 ours = (each for each in SECURITY_HEADERS if each[0] not in names)
                 message["headers"] = [*message["headers"], *ours, (b"request-id", request_id.encode())]
@@ -163,6 +165,11 @@ class RequestFrame:
                 route, method = _route(scope), _method(scope)
                 notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
                 metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+
+
+def log_refusal(scope: Scope, status: int) -> None:
+    """Log a request whose key, session, sign-in or role was refused, with its source address."""
+    log("access_refused", code=str(int(status)), source=read_address(scope).holder, route=_route(scope))
 
 
 def _watched(readiness: ReadinessChecks) -> APIRouter:

@@ -30,6 +30,7 @@ _Info = Literal[
     "service_stopped",
 ]
 _Warning = Literal[
+    "access_refused",
     "answer_untold",
     "batch_redone",
     "broker_waits",
@@ -97,6 +98,7 @@ class Fields(TypedDict, total=False):
     peer: str
     request_id: str
     route: str
+    source: str
     subject: str
     topic: str
 
@@ -111,9 +113,11 @@ FIELDS: Final = frozenset(Fields.__annotations__)
 #: The interval between two lines of a library and level: aiokafka alone writes 75 a second while a broker is down.
 LIBRARY_INTERVAL_S: Final = 10.0
 
-#: The interval between two lines of a `REPEATED` event, topic, code and error. A sender of junk could cause any number.
+#: The interval between two lines of a `REPEATED` event, topic, code, error and source. A sender of junk could cause any
+#: number. Beyond `REPEATED_MAX` different ones in an interval, further sources share one line.
 REPEATED_INTERVAL_S: Final = 60.0
-REPEATED: Final[frozenset[EventName]] = frozenset({"record_alarm"})
+REPEATED_MAX: Final = 1_000
+REPEATED: Final[frozenset[EventName]] = frozenset({"access_refused", "record_alarm"})
 
 _OPAQUE = re.compile(r"[A-Za-z0-9._:/{}\-]{0,128}")
 _SEVERITY: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -208,7 +212,10 @@ class _RepeatCounter:
         event = line["event"]
         if event not in REPEATED:
             return line
-        key = event, line.get("topic"), line.get("code"), line.get("error")
+        key = event, line.get("topic"), line.get("code"), line.get("error"), line.get("source")
+        if key not in self._later and len(self._later) >= REPEATED_MAX:
+            line["source"] = "others"
+            key = (*key[:-1], "others")
         if key not in self._later:
             with suppress(RuntimeError):  # without a running loop every line passes
                 asyncio.get_running_loop().call_later(REPEATED_INTERVAL_S, self._write, event, key)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from io import StringIO
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydantic_core import to_json
@@ -13,8 +16,9 @@ from shared.platform.admission.budgets import BudgetLimits, Budgets
 from shared.platform.console.frame import ConsoleAccess, Frame
 from shared.platform.console.oidc_login import LoginState
 from shared.platform.http import openapi
-from shared.platform.http.edge import create_app
+from shared.platform.http.edge import create_app, log_refusal
 from shared.platform.observability.health import Check
+from shared.platform.observability.logs import REPEATED_MAX, configure_logs
 from tests.shared.platform.builders import NOW
 from tests.shared.platform.http.test_http import app_of, client_of, router
 from tests.support.manual_clock import ManualClock
@@ -83,6 +87,43 @@ async def test_a_well_formed_host_and_origin_pass(host: str) -> None:
         for origin in ("null", f"https://{host}", "moz-extension://0af76519"):
             answer = await client.get("/v1/things", headers={"Host": host, "Origin": origin})
             assert answer.status_code == 200
+
+
+async def test_refused_access_is_logged_with_its_source_and_the_rest_of_the_minute_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failed session, a foreign form and a sign-in that did not begin here. Junk of 3,000 sources is bounded."""
+    planned: list[Any] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *call: planned.append(call))
+    configure_logs(instance="sample", stream=(stream := StringIO()), clock=ManualClock(NOW))
+    app = console_app()
+    for source, path, method in (
+        *[("192.0.2.7", "/console/settings", "GET")] * 30,
+        ("192.0.2.8", "/console/in/x", "POST"),
+        ("192.0.2.9", "/console/signed-in", "GET"),
+        *[("2001:db8:0:1::" + str(host), "/console/settings", "GET") for host in range(1, 4)],
+    ):
+        await answered(app, source, path, method)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(each["event"], each["source"], each["code"]) for each in lines] == [
+        ("access_refused", "192.0.2.7", "401"),
+        ("access_refused", "192.0.2.8", "403"),
+        ("access_refused", "192.0.2.9", "403"),
+        ("access_refused", "2001:db8:0:1::", "401"),
+    ]
+    for _, write, *arguments in planned[:4]:
+        write(*arguments)
+    later = [json.loads(line) for line in stream.getvalue().splitlines()][len(lines) :]
+    assert [(each["source"], each["count"]) for each in later] == [("192.0.2.7", 29), ("2001:db8:0:1::", 2)]
+    for number in range(3_000):
+        log_refusal({"client": (f"10.0.{number // 250}.{number % 250}", 1)}, 401)
+    assert len(stream.getvalue().splitlines()) - len(lines) == REPEATED_MAX + 1  # with the two later lines
+
+
+async def answered(app: FastAPI, source: str, path: str, method: str) -> None:
+    transport = httpx.ASGITransport(app, client=(source, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.request(method, path)).status_code in (400, 401, 403)
 
 
 @pytest.mark.timing
