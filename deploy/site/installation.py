@@ -176,6 +176,7 @@ def environment(installation: Installation, endpoints: Endpoints, instance: str)
         "APPROVER_KEYS_FILE": str(installation.approver_keys_file),
         "KEYS_DIR": str(installation.keys_dir(instance)),
         "HTTP_PORT": str(_port(endpoints.address(instance))),
+        "SITE_SCHEME": urlsplit(endpoints.address(instance)).scheme,
     }
     if (journal := installation.journal_dir).is_dir():
         values["ERASURES_FILE"] = str(journal / ERASURES)

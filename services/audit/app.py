@@ -72,7 +72,7 @@ def assemble(machinery: InstanceParts) -> App:
         ],
     )
     parts: dict[str, Part] = {
-        "api": lambda: serve_http(http, settings.http_host, settings.http_port),
+        "api": lambda: serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme),
         "documents": machinery.run_documents,
         "reader": door.run,
         **machinery.watching(http, door.measure),

@@ -139,7 +139,8 @@ class InstanceParts:
         with suppress(Unavailable):  # the instance cannot accept anything yet; its probes say so
             self.require_listed()
             await self.streams.session_check.wait(READ_S_MAX + 1)
-        await serve_http(http, self.settings.http_host, self.settings.http_port)
+        settings = self.settings
+        await serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme)
 
     async def _check_sessions(self) -> None:
         """Compare the own topics at each database session. Only one part of this process does it at a time."""

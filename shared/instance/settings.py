@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import new_class
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -167,6 +167,7 @@ class RuntimeSettings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
+    site_scheme: Literal["https", "http"] = "https"
     #: The address of /livez, /readyz and /metrics: on a port of its own, because monitoring uses another network than
     #: parties do. Without a port there are no metrics; the API's port has the first two as well.
     metrics_host: str = "127.0.0.1"

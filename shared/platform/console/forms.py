@@ -38,8 +38,6 @@ CSRF: Final = "csrf"
 ONCE: Final = "once"
 #: The field with the opaque name of the person who was shown the form. It serves a form that outlives its session.
 WHOSE: Final = "whose"
-#: Names of the loopback host. It has no TLS, so its cookies may be sent without.
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 Form = Mapping[str, Sequence[str]]
 
@@ -82,11 +80,6 @@ class PageInput:
     def wants_part(self) -> bool:
         """Whether the page's script sent the request. The answer may then be a part of a page."""
         return self.request.headers.get("hx-request") == "true"
-
-
-def is_loopback(request: Request) -> bool:
-    """Return whether the request names this machine as its host."""
-    return urlsplit(f"//{request.headers.get('host', '')}").hostname in _LOOPBACK
 
 
 def csrf_of(session: str) -> str:
@@ -165,9 +158,8 @@ def _malformed() -> Refused:
 def require_ours(request: Request) -> None:
     """Check the origin that the browser states for the request. Raises `Refused("form_foreign")`, also without one."""
     origin = urlsplit(request.headers.get("origin", ""))
-    schemes = ("http", "https") if is_loopback(request) else ("https",)
     site = request.headers.get("sec-fetch-site", "same-origin")
-    if site != "same-origin" or origin.scheme not in schemes or origin.netloc != request.headers.get("host"):
+    if site != "same-origin" or origin.scheme != request.url.scheme or origin.netloc != request.headers.get("host"):
         raise foreign()
 
 

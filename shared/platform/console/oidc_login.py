@@ -19,7 +19,7 @@ from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused, not_found
 from shared.platform.admission.budgets import Principal, read_address
 from shared.platform.console.accounts import Person, Sessions
-from shared.platform.console.forms import PageInput, is_loopback
+from shared.platform.console.forms import PageInput
 
 #: The time that a person has to sign in at the identity provider.
 COMING_MINUTES: Final = 10
@@ -88,8 +88,13 @@ class BreakReminder:
 
 
 def bound(request: Request, name: str) -> str:
-    """Return the cookie's name: with the prefix; on a loopback host with its port, as all ports share cookies."""
-    return f"{name}-{request.url.port}".removesuffix("-None") if is_loopback(request) else f"__Host-{name}"
+    """Return the cookie's name: with the prefix; on a site without TLS with its port, as all ports share cookies."""
+    return f"__Host-{name}" if _has_tls(request) else f"{name}-{request.url.port}".removesuffix("-None")
+
+
+def _has_tls(request: Request) -> bool:
+    """Return whether browsers reach the site by https. Its settings say so, never the request's headers."""
+    return request.url.scheme == "https"
 
 
 def put(
@@ -102,13 +107,13 @@ def put(
     same_site: Literal["strict", "lax"] = "strict",
 ) -> None:
     """Set a cookie that scripts cannot read."""
-    secure = not is_loopback(request)
+    secure = _has_tls(request)
     answer.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite=same_site)
 
 
 def drop(answer: Response, request: Request, name: str) -> None:
     """Delete a cookie in the browser."""
-    answer.delete_cookie(name, path="/", secure=not is_loopback(request))
+    answer.delete_cookie(name, path="/", secure=_has_tls(request))
 
 
 def put_arrival(answer: Response, request: Request, arrival: PendingSession) -> None:
@@ -281,8 +286,7 @@ class OidcLogin:
             raise Refused("proof_too_old", "sign in again, then open the record", status=403)
 
     def _back(self, request: Request) -> str:
-        scheme = "http" if is_loopback(request) else "https"
-        return f"{scheme}://{request.url.netloc}{self._root}/signed-in"
+        return f"{request.url.scheme}://{request.url.netloc}{self._root}/signed-in"
 
 
 def expired() -> Refused:

@@ -48,8 +48,10 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection
 _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
-async def serve_http(app: ASGIApp, host: str, port: int) -> None:
+async def serve_http(app: ASGIApp, host: str, port: int, *, scheme: str = "http") -> None:
     """Serve until cancelled. Running requests are answered first, for at most 10 s.
+
+    `scheme` is the one by which clients reach the site: https if a proxy ends TLS before it.
 
     Raises `Unavailable` if the address is not available. The caller handles the process's signals.
     """
@@ -62,7 +64,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, IdleConnections())),
+            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, IdleConnections(), scheme)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -149,12 +151,14 @@ class BoundedProtocol(HttpToolsProtocol):
     _is_over_budget = False
     _rest_timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, resting: IdleConnections, **of_uvicorn: Any) -> None:
+    def __init__(self, resting: IdleConnections, scheme: str, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self._resting = resting
+        self._site_scheme = scheme
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.scheme = self._site_scheme  # type: ignore[assignment]
         self.address = self.client[0] if self.client else ""
         self._await_head()
         self._resting.add(self)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from shared.platform.console.frame import ConsoleAccess, Frame
 from shared.platform.console.oidc_login import LoginState, Proof
 from shared.platform.http.edge import create_app
 from shared.platform.http.identity import Identity
+from shared.platform.http.server import serve_http
 from tests.shared.platform.builders import NOW
 from tests.support.manual_clock import ManualClock
 
@@ -89,6 +92,25 @@ async def choose(client: httpx.AsyncClient, choice: str, *, page: str) -> httpx.
     told = {name: found[1] for name, found in fields.items() if found is not None}
     assert told.keys() == fields.keys()
     return await client.post("/console/switch", data=told | {"choice": choice}, headers=OF_SITE)
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+async def test_the_flags_of_cookies_follow_the_site_and_not_the_host_that_a_request_names(scheme: str) -> None:
+    people: Any = People()
+    gate = ConsoleAccess(people, people, lambda *_: None, ManualClock(NOW), people)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()])
+    serving = asyncio.create_task(serve_http(app, "127.0.0.1", port, scheme=scheme))
+    async with httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(retries=9), base_url=f"http://127.0.0.1:{port}", trust_env=False
+    ) as client:
+        for host in ("localhost", "console.police.example"):
+            answer = await client.get(f"/console/sign-in/{ATTACKER.party}", headers={"Host": host})
+            cookie = answer.headers["set-cookie"]
+            assert (cookie.startswith("__Host-"), cookie.endswith("; Secure")) == (scheme == "https",) * 2
+    serving.cancel()
+    await asyncio.wait([serving])
 
 
 async def test_a_sign_in_of_another_party_leaves_the_session_and_asks() -> None:
