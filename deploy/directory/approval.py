@@ -2,9 +2,9 @@
 
 The caller keeps the private keys. All parties of the sample (`parties.json`) are invented. Only two facts are real: the
 places with a hotline and an agency, and the providers' numbers of reports. Establishments, domains and AS numbers of
-providers are synthetic; AS numbers are the documentation ranges of RFC 5398. Each sample origin declares as many
-referrals a day as `make demo` and `make bench` may submit in minutes. Where drawn or computer-made material is no
-offence, parties take no such referral.
+providers are synthetic; AS numbers are the documentation ranges of RFC 5398. Each sample origin declares a thousand
+referrals a day, more than `make demo` submits for any of them. Where drawn or computer-made material is no offence,
+parties take no such referral.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import instance_children
-from tests.support.stack import FOUR, embedded_settings
+from tests.support.stack import FOUR, embedded_settings, large_days
 
 #: A busy machine takes a while to load five instances.
 _READY_S_MAX = 240.0
@@ -43,7 +43,8 @@ def stage(state: Path, *, instances: Mapping[str, str] = FOUR) -> Iterator[Stage
     """Start everything in an empty directory; stop it all at the end. `instances`: the kind of each by name."""
     with DevStack(state, embedded_settings(), instances=instances) as stack:
         _keep_commit_times(stack)
-        children = instance_children(state, stack.endpoints)
+        with large_days():
+            children = instance_children(state, stack.endpoints)
         environment = {key: value for key, value in inherited_environment().items() if not key.startswith("CAUSEWAY_")}
         budgets = {"REQUESTS_PER_S": "100000", "BYTES_PER_S": "1000000000", "WORK_PER_S": "1000000000"}
         running: dict[str, subprocess.Popen[bytes]] = {}

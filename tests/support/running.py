@@ -34,7 +34,7 @@ from shared.core.authority import Role
 from shared.core.envelope.base64url import to_base64url
 from shared.instance.settings import prefix_of
 from shared.platform.http.identity import issue_key, keep_key
-from tests.support.stack import FOUR, servers
+from tests.support.stack import FOUR, large_days, servers
 
 SERVICES = ("hotline", "law_enforcement", "industry")
 #: The program of an instance, unless a test gives another.
@@ -87,7 +87,8 @@ class Exchange:
             "WEBHOOKS_TO_LOOPBACK": "true",
             "ISSUE_SLOT_S": ISSUE_SLOT_S,
         } | dict(settings or {})
-        self.installation: Installation = install(self.state, stack.endpoints)
+        with large_days():
+            self.installation: Installation = install(self.state, stack.endpoints)
         entries = json.loads(self.installation.parties_file.read_text())
         self.parties: dict[str, PartyKey] = {entry["party"]: PartyKey(entry["url"], entry["key"]) for entry in entries}
 

@@ -15,12 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.devstack.state import DevStackSettings, StateDirectory
+from deploy.directory.approval import sample_directory
+from deploy.site import installation
 from deploy.site.settings import inherited_environment
+from shared.core.contracts.directory import Daily, Directory
 from shared.platform.database.migrate import upgrade
 from tests.support.run_date import machine_time, move_databases
 
@@ -59,6 +63,20 @@ def servers(
         if any((settings.causeway_cache_dir / "java").glob("*.archive")):
             running.kafka.kill()
         running.postgres.crash()
+
+
+@contextmanager
+def large_days() -> Iterator[None]:
+    """Install the sample with origins that declare a million referrals a day, for loads."""
+    vast = Daily(records=1_000_000, record_bytes=512)
+
+    def declared(*args: Any, **kwargs: Any) -> Directory:
+        sample = sample_directory(*args, **kwargs)
+        parties = (each.model_copy(update={"daily": each.daily and vast}) for each in sample.parties)
+        return sample.model_copy(update={"parties": tuple(parties)})
+
+    with patch.object(installation, "sample_directory", declared):
+        yield
 
 
 def lay_down(state: Path) -> None:

@@ -218,14 +218,13 @@ FORMER_MAX: Final = 8
 
 
 class Daily(Contract):
-    """The daily volume that a party has declared. Of its records, 99 in 100 need no more than these bytes.
+    """The daily volume that a party has declared. Of its records, 99 in 100 need no more than `record_bytes`.
 
-    `record_bytes` excludes hashes, `hash_bytes` is for hashes. Its daily quota is 1.5 times the declared volume.
+    The bytes include hashes. Its daily quota is 1.5 times the declared volume, and half as much again for p0 alone.
     """
 
     records: Annotated[int, Field(strict=True, ge=20, le=1_000_000)]
-    record_bytes: Annotated[int, Field(strict=True, ge=1, le=1_536)]
-    hash_bytes: Annotated[int, Field(strict=True, ge=1, le=4_096)]
+    record_bytes: Annotated[int, Field(strict=True, ge=1, le=4_096)]
 
 
 class Annex(Contract):
@@ -240,7 +239,7 @@ class Annex(Contract):
 class Party(Contract):
     """An organisation. `instance` serves it. Keys of tier `party`, if any, are the party's own.
 
-    Without `daily` the party has the smallest volume: 20 records a day, with 6 KiB of hashes and 6 KiB of other data.
+    Without `daily` the party has the smallest volume: 20 records and 6 KiB a day, and 3 KiB more for p0 alone.
     """
 
     id: PartyId

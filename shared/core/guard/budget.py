@@ -49,11 +49,16 @@ class RecordCost(NamedTuple):
     field: int
     path: Path
 
+    @property
+    def whole(self) -> int:
+        """The cost of the whole record, hashes included."""
+        return self.record + self.hashes
+
     def within(self, limits: Limits, *, added: int = 0) -> bool:
         """Return whether the cost is within the limits. `added` as in `check_budget`."""
         record = (limits.record - added) * BYTE
         everything = (limits.everything - added) * BYTE
-        return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
+        return self.field <= limits.field * BYTE and self.record <= record and self.whole <= everything
 
 
 def charged(found: list[Leaf], closed: int, edition: GuardVersion, *, ceiling: Limits | None = None) -> RecordCost:
@@ -97,14 +102,13 @@ def check_budget(spent: RecordCost, *, limits: Limits = BUDGET, added: int = 0) 
     `added` bytes are reserved for later additions to the record. Raises `Refused`: `guard_over_ceiling` or
     `guard_over_budget`, with the rule, the cost and, if one field is too expensive, the field.
     """
-    everything = spent.record + spent.hashes
     for bounds, code in ((CEILING, "guard_over_ceiling"), (limits, "guard_over_budget")):
         if spent.field > bounds.field * BYTE:
             _refuse(code, "one field", spent.field, limit=bounds.field, path=spent.path)
         if spent.record > (bounds.record - added) * BYTE:
             _refuse(code, "a record without its hashes", spent.record, limit=bounds.record - added)
-        if everything > (bounds.everything - added) * BYTE:
-            _refuse(code, "a record", everything, limit=bounds.everything - added)
+        if spent.whole > (bounds.everything - added) * BYTE:
+            _refuse(code, "a record", spent.whole, limit=bounds.everything - added)
 
 
 def _refuse(code: str, what: str, cost: int, *, limit: int, path: Path = None) -> NoReturn:

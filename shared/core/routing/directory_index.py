@@ -32,15 +32,8 @@ BEAT_OWNER = "operator"
 _Name = TypeVar("_Name", str, int)
 
 
-class DayQuota(NamedTuple):
-    """The daily quota of a party, in bytes of records without their hashes, and in bytes of hashes."""
-
-    record: int
-    hashes: int
-
-
-#: The smallest quota, for 20 records a day. Content of 10 KB exceeds it in either part.
-SMALLEST = DayQuota(6 * 1024, 6 * 1024)
+#: The smallest daily quota in bytes, for 20 records. With the reserve for p0, half as much again, it is under 10 KB.
+SMALLEST: Final = 6 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +49,7 @@ class PartyEntry:
     mandates: tuple[tuple[str, str | None], ...]
     #: The instances that served it before it moved, the newest last.
     instances_before: tuple[str, ...] = ()
-    purses: DayQuota = SMALLEST
+    quota: int = SMALLEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +140,10 @@ class DirectoryIndex:
     def party(self, party_id: str) -> PartyEntry | None:
         return self._parties.get(party_id)
 
-    def purses(self, party_id: str) -> DayQuota:
-        """Return the daily quota of the party, the smallest one for an unknown party."""
+    def quota(self, party_id: str) -> int:
+        """Return the daily quota of the party in bytes, the smallest one for an unknown party."""
         party = self._parties.get(party_id)
-        return SMALLEST if party is None else party.purses
+        return SMALLEST if party is None else party.quota
 
     def instance(self, instance_id: str) -> InstanceEntry | None:
         return self._instances.get(instance_id)
@@ -327,7 +320,7 @@ def _party(entry: JsonView) -> PartyEntry:
         accepts=frozenset(entry.get("accepts") or ()),
         instances_before=tuple(each["instance"] for each in entry.get("instances_before") or ()),
         mandates=tuple((grant["mandate"], grant.get("covers")) for grant in entry.get("mandates") or ()),
-        purses=_purses(entry.get("daily")),
+        quota=_quota(entry.get("daily")),
     )
 
 
@@ -336,11 +329,9 @@ def _opted_in(entry: JsonView) -> bool:
     return agency and bool((entry.get("annex") or {}).get("contact_suggestions"))
 
 
-def _purses(daily: Mapping[str, int] | None) -> DayQuota:
-    """Return the daily quota: 1.5 times the declared records of the declared size."""
-    if daily is None:
-        return SMALLEST
-    return DayQuota(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)
+def _quota(daily: Mapping[str, int] | None) -> int:
+    """Return the daily quota in bytes: 1.5 times the declared records of the declared size."""
+    return SMALLEST if daily is None else daily["records"] * 3 * daily["record_bytes"] // 2
 
 
 def _keys(entry: JsonView) -> Iterable[KeyEntry]:

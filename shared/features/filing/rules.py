@@ -25,7 +25,7 @@ from shared.core.contracts.referral import CutRules, ReferralSubmission, Revisio
 from shared.core.errors import Refused, RetryLater
 from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.prepare import Prepared
-from shared.core.routing.directory_index import DayQuota, PartyEntry
+from shared.core.routing.directory_index import PartyEntry
 from shared.core.vocabulary.agencies import CaseReferReason
 from shared.core.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.core.vocabulary.referral import AmendmentCause, RelationKind
@@ -89,28 +89,6 @@ class ExternalRefExists(Refused):
 
 #: Pauses of an edge before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
-#: Quotas are in bytes, costs in sixteenths of a bit.
-_UNITS: Final = 8 * 16
-
-
-class QuotaUsage(NamedTuple):
-    """The total cost of records in sixteenths of a bit: without their hashes, and of the hashes alone."""
-
-    record: int = 0
-    hashes: int = 0
-
-    def plus(self, other: QuotaUsage) -> QuotaUsage:
-        return QuotaUsage(self.record + other.record, self.hashes + other.hashes)
-
-    def less(self, other: QuotaUsage) -> QuotaUsage:
-        return QuotaUsage(self.record - other.record, self.hashes - other.hashes)
-
-    @classmethod
-    def whole(cls, purses: DayQuota) -> QuotaUsage:
-        return cls(purses.record * _UNITS, purses.hashes * _UNITS)
-
-    def within(self, whole: QuotaUsage) -> bool:
-        return self.record <= whole.record and self.hashes <= whole.hashes
 
 
 class QuotaExceeded(RetryLater):

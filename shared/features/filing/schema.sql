@@ -389,13 +389,12 @@ CREATE TABLE alarm (
         kind IN ('refused', 'day_filled', 'dearer', 'long_fields', 'tripwire', 'urgent_waits'))
 );
 
--- The bits that each party has filed in a day (UTC), in sixteenths. A writer of this table can let a party file more
+-- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. A writer of this table can let a party file more
 -- than its daily quota, or nothing.
 CREATE TABLE daily_quota_usage (
     party text NOT NULL,
     day date NOT NULL,
-    record_bits bigint NOT NULL,
-    hash_bits bigint NOT NULL,
+    bits bigint NOT NULL,
     PRIMARY KEY (party, day)
 ) WITH (fillfactor = 50);
 

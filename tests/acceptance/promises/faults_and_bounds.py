@@ -192,8 +192,9 @@ FAULTS_AND_BOUNDS = (
         _SECOND,
     ),
     line(
-        "A party's daily quota is shared by two processes. It can be used up and is never exceeded: two quotas of "
-        "declared size. P0 reports above it go to second review at once. Without the limit usage has no end",
+        "A party's daily quota is shared by two processes. It can be used up and is never exceeded: one sum of "
+        "declared size, hashes included. P0 reports above it go to second review at once. Without the limit usage has "
+        "no end",
         _DAY,
     ),
     line(

@@ -53,7 +53,7 @@ from shared.features.filing.service.alarms import (
     is_dense,
     items_of,
 )
-from shared.features.filing.service.referrals import claiming, debit_of, fitting, rooms_of, sum_by_party
+from shared.features.filing.service.referrals import Debit, claiming, fitting, rooms_of, sum_by_party
 from shared.features.filing.store.intake import FilingBatch, FilingConflict, PostgresFilings
 from shared.platform.admission.budgets import Principal
 from shared.platform.admission.throttled_executor import beside
@@ -203,12 +203,12 @@ class Intake:
         ]
         submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
         kept = [each for of_one in outcomes.values() for each in of_one if isinstance(each, Prepared)]
-        debits = sum_by_party([debit_of(each) for each in kept if _is_sent(each)])
-        rooms = rooms_of(debits, documents.directory)
+        debits = [Debit.of(each) for each in kept if _is_sent(each)]
+        spent, rooms = sum_by_party(debits), rooms_of(debits, documents.directory)
         kept.sort(key=_reference)
         drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
         async with self.filings.open(parties, requests[0].submissions[0].role) as transaction:
-            found = await transaction.file(replies, FilingBatch(kept, submitted, day_of(at), debits, rooms))
+            found = await transaction.file(replies, FilingBatch(kept, submitted, day_of(at), spent, rooms))
             if found is not None:
                 raise _FilingConflict(found)
             # From the commit on the referrals are durable. After a crash the relay sends their segments.
@@ -234,7 +234,7 @@ class Intake:
             return {index: Repeat(places[of.of]) if isinstance(of, Repeat) else of for index, of in known.items()}
         filed = [each for of_one in tried.values() for each in of_one if isinstance(each, Prepared)]
         sent = [each for each in filed if found.spent and _is_sent(each)]
-        fits = fitting([debit_of(each) for each in sent], found.spent, rooms_of(found.spent, documents.directory))
+        fits = fitting([Debit.of(each) for each in sent], found.spent, documents.directory)
         beyond = {_reference(each) for each, fit in zip(sent, fits, strict=True) if not fit}
         taken = {_reference(each): found.taken[each.referral_id] for each in filed if each.referral_id in found.taken}
         # Among submissions with the same reference, only the first is tried. A finding applies to all of them, so that

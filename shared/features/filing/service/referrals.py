@@ -1,13 +1,14 @@
 """Acts of a party on its referrals, the messages to their recipients, and the daily quota.
 
-The daily quota bounds the records that a party files between two midnights (UTC). It has two parts: hashes, and all
-other fields. A record is debited in the transaction that makes it durable, so that processes with one database share
-the quota.
+The daily quota bounds the bytes of all records that a party files between two midnights (UTC), hashes included. Records
+of a child at risk (p0) may use half as much again. A record is debited in the transaction that makes it durable, so
+that processes with one database share the quota.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,16 +22,17 @@ from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN,
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused, not_found
 from shared.core.guard import RecordCost
+from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid4
 from shared.core.protocol.clocks import EdgeStep, taken_back
 from shared.core.protocol.message import Addressing, Draft, compose
 from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.prepare import Documents, Prepared
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.core.vocabulary.referral import WithdrawalReason
+from shared.core.vocabulary.referral import PriorityLevel, WithdrawalReason
 from shared.core.vocabulary.routing import Disposition
 from shared.features.filing.ports import Addressee, StoredReferral
-from shared.features.filing.rules import Outcome, QuotaExceeded, QuotaUsage, ShownReferral, day_of
+from shared.features.filing.rules import Outcome, QuotaExceeded, ShownReferral, day_of
 from shared.features.filing.store.intake import PostgresDays
 from shared.features.filing.store.referrals import PostgresReferrals
 from shared.features.record_access.store import PartyStore
@@ -218,59 +220,64 @@ class TombstoneSender:
 
 
 class Debit(NamedTuple):
-    """The debit of one record that the party files, or that a second person releases."""
+    """The debit of one record that the party files, or that a second person releases, in sixteenths of a bit."""
 
     party: str
-    spent: QuotaUsage
+    spent: int
+    is_p0: bool
 
     @classmethod
-    def of(cls, party: str, charged: RecordCost) -> Debit:
-        return cls(party, QuotaUsage(charged.record, charged.hashes))
+    def of(cls, filed: Prepared) -> Debit:
+        """Return the debit of a filing. A filing that waits for a second person is debited at its release."""
+        return cls(filed.origin, filed.spent.whole, filed.facts["priority"] == PriorityLevel.P0_CHILD_AT_RISK)
+
+    def room(self, directory: DirectoryIndex) -> int:
+        """Return what the party may have used after this record. Half of its quota is kept beyond it for p0 alone."""
+        quota = directory.quota(self.party) * BYTE
+        return quota + quota // 2 if self.is_p0 else quota
 
 
-def debit_of(prepared: Prepared) -> Debit:
-    """Return the debit of a filing. A filing that waits for a second person is debited at its release."""
-    return Debit.of(prepared.origin, prepared.spent)
-
-
-async def debit_one(spent: RecordCost, acting: Actor, *, released: bool = False) -> None:
+async def debit_one(spent: RecordCost, acting: Actor, *, is_p0: bool, released: bool = False) -> None:
     """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
 
     A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
     """
     days = PostgresDays(acting.referrals.driver)
-    each, day = Debit.of(acting.party, spent), day_of(acting.at)
+    each, day = Debit(acting.party, spent.whole, is_p0), day_of(acting.at)
     after = await days.debit(day, {each.party: each.spent})
-    if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
+    if after[each.party] <= each.room(acting.documents().directory):
         return
     acting.day_filled()
-    if not released:
-        await days.debit(day, {each.party: QuotaUsage().less(each.spent)})
+    if not (is_p0 and released):
+        await days.debit(day, {each.party: -each.spent})
         raise QuotaExceeded(acting.at)
 
 
-def fitting(debits: Sequence[Debit], spent: Mapping[str, QuotaUsage], rooms: Mapping[str, QuotaUsage]) -> list[bool]:
-    """Return whether each record fits into its party's quota after the earlier ones. `spent` includes all of them."""
-    before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
-    fits = []
-    for each in debits:
-        after = before[each.party].plus(each.spent)
-        fits.append(after.within(rooms[each.party]))
-        if fits[-1]:
-            before[each.party] = after
+def fitting(debits: Sequence[Debit], spent: Mapping[str, int], directory: DirectoryIndex) -> list[bool]:
+    """Return whether each record fits into its party's quota after the earlier ones. `spent` includes all of them.
+
+    Those of p0 come first.
+    """
+    before = {party: spent[party] - own for party, own in sum_by_party(debits).items()}
+    fits = [False] * len(debits)
+    for place, each in sorted(enumerate(debits), key=lambda placed: not placed[1].is_p0):
+        after = before[each.party] + each.spent
+        if after <= each.room(directory):
+            fits[place], before[each.party] = True, after
     return fits
 
 
-def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, QuotaUsage]:
-    """Return the whole daily quota of each party."""
-    return {party: QuotaUsage.whole(directory.purses(party)) for party in parties}
+def rooms_of(debits: Sequence[Debit], directory: DirectoryIndex) -> dict[str, int]:
+    """Return what each party may have used after these debits: its quota, or that of p0 if all are of p0."""
+    last = {each.party: each for each in sorted(debits, key=lambda each: not each.is_p0)}
+    return {party: each.room(directory) for party, each in last.items()}
 
 
-def sum_by_party(debits: Sequence[Debit]) -> dict[str, QuotaUsage]:
+def sum_by_party(debits: Sequence[Debit]) -> Mapping[str, int]:
     """Add up the debits of each party."""
-    spent: dict[str, QuotaUsage] = {}
+    spent = Counter[str]()
     for each in debits:
-        spent[each.party] = spent.get(each.party, QuotaUsage()).plus(each.spent)
+        spent[each.party] += each.spent
     return spent
 
 

@@ -26,7 +26,7 @@ from shared.core.errors import Refused
 from shared.core.protocol.prepare import Prepared
 from shared.core.routing.clocks import LawAt
 from shared.features.filing.ports import Claimed, ReferredCase, Repeat
-from shared.features.filing.rules import HttpReply, QuotaUsage, Request
+from shared.features.filing.rules import HttpReply, Request
 from shared.features.filing.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.features.record_access.store import PartyStore, RecordStore
 from shared.platform.database.columns import BoundRows, Columns, Statement, compress, decompress
@@ -35,36 +35,34 @@ from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, K
 from shared.platform.database.transactions import Database, RowScope
 from shared.platform.timers.timers import begin_like, end, find_law
 
-SPENT: Final = Columns[str]({"party": "text", "record_bits": "bigint", "hash_bits": "bigint"})
+SPENT: Final = Columns[str]({"party": "text", "bits": "bigint"})
 
 #: Debits `spent` to a day. A caller may insert a condition between the two parts.
 DEBIT: Final = """
-INSERT INTO daily_quota_usage AS d (party, day, record_bits, hash_bits)
-SELECT spent.party, {day}, spent.record_bits, spent.hash_bits FROM {spent}
+INSERT INTO daily_quota_usage AS d (party, day, bits)
+SELECT spent.party, {day}, spent.bits FROM {spent}
 """
 
 #: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
-ON CONFLICT (party, day) DO UPDATE SET record_bits = d.record_bits + excluded.record_bits,
-    hash_bits = d.hash_bits + excluded.hash_bits RETURNING party, record_bits, hash_bits
+ON CONFLICT (party, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
 """
 
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
 
 class PostgresDays(PartyStore):
-    """The used parts of the parties' daily quotas."""
+    """The used parts of the parties' daily quotas, in sixteenths of a bit."""
 
-    async def debit(self, day: date, spent: Mapping[str, QuotaUsage]) -> Mapping[str, QuotaUsage]:
+    async def debit(self, day: date, spent: Mapping[str, int]) -> Mapping[str, int]:
         rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
-        return {row["party"]: QuotaUsage(row["record_bits"], row["hash_bits"]) for row in rows}
+        return {row["party"]: row["bits"] for row in rows}
 
 
-def bind_spent(spent: Mapping[str, QuotaUsage]) -> BoundRows[str]:
+def bind_spent(spent: Mapping[str, int]) -> BoundRows[str]:
     """Bind used or available quotas as rows of `SPENT`."""
-    records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
-    return BoundRows(SPENT, [list(spent), records, hashes])
+    return BoundRows(SPENT, [list(spent), list(spent.values())])
 
 
 #: A statement for more edges is bound in a thread.
@@ -95,8 +93,7 @@ _FILE = Statement(
     {DEBIT} WHERE (SELECT count(*) FROM claimed) = {{keys}} {DEBIT_END}
 ), fitting AS MATERIALIZED (
     SELECT (SELECT count(*) FROM claimed) = {{keys}} AND NOT EXISTS (
-        SELECT FROM debited JOIN {{rooms}} USING (party)
-        WHERE debited.record_bits > rooms.record_bits OR debited.hash_bits > rooms.hash_bits
+        SELECT FROM debited JOIN {{rooms}} USING (party) WHERE debited.bits > rooms.bits
     ) AS all_fit
 ), numbered AS MATERIALIZED (
     SELECT filing, number FROM number_filings(
@@ -124,10 +121,9 @@ _FILE = Statement(
     ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
         accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
-SELECT party, key_hash, NULL::bigint AS record_bits, NULL::bigint AS hash_bits, NULL::uuid AS filing,
-       NULL::bigint AS number FROM claimed
-UNION ALL SELECT party, NULL, record_bits, hash_bits, NULL, NULL FROM debited
-UNION ALL SELECT NULL, NULL, NULL, NULL, filing, number FROM numbered
+SELECT party, key_hash, NULL::bigint AS bits, NULL::uuid AS filing, NULL::bigint AS number FROM claimed
+UNION ALL SELECT party, NULL, bits, NULL, NULL FROM debited
+UNION ALL SELECT NULL, NULL, NULL, filing, number FROM numbered
 """,
     claims=CLAIM,
     keys="bigint",
@@ -152,14 +148,14 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 class FilingBatch(NamedTuple):
     """The content of one filing transaction: referrals, submission counts by party, and debits.
 
-    `rooms` are the daily quotas of these parties.
+    `rooms` are what these parties may have used after it.
     """
 
     prepared: Sequence[Prepared]
     submitted: Mapping[str, int]
     day: date
-    debits: Mapping[str, QuotaUsage]
-    rooms: Mapping[str, QuotaUsage]
+    debits: Mapping[str, int]
+    rooms: Mapping[str, int]
 
 
 class FilingConflict(NamedTuple):
@@ -169,7 +165,7 @@ class FilingConflict(NamedTuple):
     """
 
     claims: Sequence[Claimed] = ()
-    spent: Mapping[str, QuotaUsage] = {}
+    spent: Mapping[str, int] = {}
     taken: Mapping[UUID, UUID] = {}
 
 
@@ -187,12 +183,8 @@ class PostgresFiling(PostgresDays, RecordStore):
         new = {(row["party"], row["key_hash"]) for row in rows if row["key_hash"] is not None}
         if len(new) < len(keys):
             return FilingConflict(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
-        spent = {
-            row["party"]: QuotaUsage(row["record_bits"], row["hash_bits"])
-            for row in rows
-            if row["record_bits"] is not None
-        }
-        if not all(each.within(filing.rooms[party]) for party, each in spent.items()):
+        spent = {row["party"]: row["bits"] for row in rows if row["bits"] is not None}
+        if any(bits > filing.rooms[party] for party, bits in spent.items()):
             return FilingConflict(spent=spent)
         numbers = {row["filing"]: row["number"] for row in rows if row["filing"] is not None}
         if others := [each for each in filing.prepared if each.referral_id not in numbers]:
