@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID, SafeUUID
 
-from shared.core.clock import coarse
+from shared.core.clock import EPOCH, coarse
 
 _RANDOM_BITS = (1 << 74) - 1
 _FORM_BITS = (0xF << 76) | (0b11 << 62)
@@ -37,6 +37,11 @@ def coarse_uuid7(instant: datetime) -> UUID:
 @lru_cache(1024)
 def _coarse_milliseconds(instant: datetime) -> int:
     return int(coarse(instant).timestamp()) * 1000
+
+
+def time_of(uuid7: UUID) -> datetime:
+    """Return the time at which a UUIDv7 was made, as its maker states it. Other ids have some time before year 7000."""
+    return EPOCH + timedelta(milliseconds=min(uuid7.int >> 80, 1 << 47))
 
 
 def first_uuid7(instant: datetime) -> UUID:

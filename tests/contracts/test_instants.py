@@ -21,6 +21,7 @@ def test_the_first_and_the_last_time_there_is_can_be_written_again(time: str) ->
     assert ItemOutcome.model_validate_json(report.model_dump_json()) == report
 
 
-def test_when_something_happened_is_kept_to_the_second() -> None:
-    said = ItemOutcome.model_validate({"action": "removed", "effective_at": "2026-05-04T13:30:41.987Z"})
-    assert said.model_dump(mode="json")["effective_at"] == "2026-05-04T13:30:41.000Z"
+def test_a_stated_time_says_only_its_day() -> None:
+    """Earlier it was kept to the second: fifty of them carried 224 bytes in an answer."""
+    said = ItemOutcome.model_validate({"action": "removed", "effective_at": "2026-05-05T01:30:41.987+02:00"})
+    assert said.model_dump(mode="json")["effective_at"] == "2026-05-04T00:00:00.000Z"

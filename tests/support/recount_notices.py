@@ -26,14 +26,13 @@ def hours(notices):
     met = []
     for notice in notices:
         done = [each for each in notice.get("items") or [] if each.get("action") in DONE]
-        effective = [datetime.fromisoformat(each["effective_at"]) for each in done if each.get("effective_at")]
         answers = [
             datetime.fromisoformat(event["at"])
             for event in notice["timeline"]
             if event["type"] == "notice.answer" and event.get("state") in ("in_part", "actioned")
         ]
-        if done and (effective or answers):
-            waited = min(effective or answers) - datetime.fromisoformat(notice["received_at"])
+        if done and answers:
+            waited = min(answers) - datetime.fromisoformat(notice["received_at"])
             met.append(max(int(waited.total_seconds() // 60), 0))
     return f"{sorted(met)[(len(met) - 1) // 2] / 60:.2f}" if met else ""
 

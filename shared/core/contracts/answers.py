@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.core.contracts import items as item
-from shared.core.contracts.base import Contract, Count, Day, EventTime, PartyId, Uuid
+from shared.core.contracts.base import Contract, Count, Day, EventDay, EventTime, PartyId, Uuid
 from shared.core.contracts.fields import CaseReference
 from shared.core.contracts.items import (
     ASSESSED_MAX,
@@ -236,7 +236,7 @@ class CheckStatement(Contract):
     n: item.ItemNumber
     found: codes.ItemFound
     by: codes.CheckedBy = codes.CheckedBy.PERSON
-    at: EventTime | None = None
+    at: EventDay | None = None
 
 
 class ItemChecks(Contract):

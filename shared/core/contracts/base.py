@@ -97,6 +97,10 @@ def _whole_seconds(instant: datetime) -> datetime:
     return whole.replace(microsecond=0) if whole.microsecond else whole
 
 
+def _whole_days(instant: datetime) -> datetime:
+    return _whole_milliseconds(instant).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
     """Accept only texts of this form, and values of `kind`.
 
@@ -134,6 +138,8 @@ _Time = Annotated[
 Instant = Annotated[_Time, AfterValidator(_whole_milliseconds)]
 #: The time of an event, to the second: finer fractions are dropped on input. Written as an instant.
 EventTime = Annotated[_Time, AfterValidator(_whole_seconds)]
+#: The day of an event (UTC): the time of day is dropped on input. Written as the instant at which the day begins.
+EventDay = Annotated[_Time, AfterValidator(_whole_days)]
 #: A calendar day (RFC 3339, full-date).
 Day = Annotated[
     date,

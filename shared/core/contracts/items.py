@@ -6,7 +6,7 @@ from typing import Annotated, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shared.core.contracts.base import Contract, EventTime, Flag, PartyId
+from shared.core.contracts.base import Contract, EventDay, Flag, PartyId
 from shared.core.vocabulary import answers as codes
 
 #: Maximum items of a referral or notice.
@@ -49,12 +49,12 @@ NUMBERED_ONCE = AfterValidator(_once_each)
 
 
 class ItemOutcome(Contract):
-    """The action on one item and the time when it took effect (DSA Article 9(5)), or the reason for none."""
+    """The action on one item and the day when it took effect (DSA Article 9(5)), or the reason for none."""
 
     action: codes.NoticeAction | None = None
     rejection: codes.NoticeRejection | None = None
     reason: codes.ActionReason | None = None
-    effective_at: EventTime | None = None
+    effective_at: EventDay | None = None
 
     @model_validator(mode="after")
     def _either_acted_or_rejected(self) -> Self:
@@ -73,7 +73,7 @@ class ItemAnswer(ItemOutcome):
 
 
 class ItemCheck(Contract):
-    """A check of one item in its current round: the result, the checker and the time.
+    """A check of one item in its current round: the result, the checker and the day.
 
     `reappeared` ends the round.
     """
@@ -82,7 +82,7 @@ class ItemCheck(Contract):
     round: Round
     found: codes.ItemFound
     by: codes.CheckedBy
-    at: EventTime
+    at: EventDay
 
 
 class ReinstatedItem(Contract):

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.core.contracts.base import Contract, Day, EventTime, Uuid
+from shared.core.contracts.base import Contract, Day, EventDay, Uuid
 from shared.core.contracts.fields import CaseReference
 from shared.core.contracts.referral import Locator
 from shared.core.vocabulary import preservation as codes
@@ -66,7 +66,7 @@ class PreservationAnswering(Contract):
     until: Day | None = None
     reason: codes.PreservationRefusal | None = None
     impossible: codes.Impossibility | None = None
-    removed_at: EventTime | None = None
+    removed_at: EventDay | None = None
 
     @model_validator(mode="after")
     def _says_what_its_answer_needs(self) -> Self:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypeVar
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -29,6 +30,7 @@ from shared.core.contracts.items import (
 )
 from shared.core.errors import Refused
 from shared.core.guard.rules import CLOCK_SKEW
+from shared.core.ids import time_of
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import ItemFound, ItemsFold, NoticeAction
 
@@ -189,19 +191,23 @@ def check(stated: ItemLog, numbers: Collection[int], before: ItemLog) -> None:
     _check_reinstated(list(enumerate(stated.reinstated)), numbers, before)
 
 
-def check_time(time: datetime | None, at: datetime, *, field: str) -> None:
-    """Check that a time is not after `at`. Raises `Refused("time_ahead")`.
+def check_time(time: datetime | None, at: datetime, *, field: str, since: datetime | None = None) -> None:
+    """Check that a time is not after `at`, and not before the day of `since`.
 
-    Message times are cut to ten seconds.
+    Message times are cut to ten seconds. Raises `Refused`: `time_ahead`, `time_early`.
     """
-    if time is not None and time > coarse(at) + CLOCK_SKEW + timedelta(seconds=COARSE_S):
+    if time is None:
+        return
+    if time > coarse(at) + CLOCK_SKEW + timedelta(seconds=COARSE_S):
         raise Refused("time_ahead", "at most five minutes ahead of our clock", field=field)
+    if since is not None and time.date() < min(since, at).astimezone(UTC).date():
+        raise Refused("time_early", "not before the day on which the notice was issued", field=field)
 
 
-def check_times(stated: Sequence[ItemOutcome], at: datetime) -> None:
-    """Check the times at which the actions took effect. Raises as `check_time` does."""
+def check_times(stated: Sequence[ItemOutcome], at: datetime, *, notice_id: UUID) -> None:
+    """Check the days on which the actions took effect. Raises as `check_time` does."""
     for place, each in enumerate(stated):
-        check_time(each.effective_at, at, field=f"/items/{place}/effective_at")
+        check_time(each.effective_at, at, field=f"/items/{place}/effective_at", since=time_of(notice_id))
 
 
 def fold(numbers: Collection[int], said: ItemLog) -> NoticeSummary:
@@ -311,11 +317,19 @@ def _check_reinstated(stated: Sequence[tuple[int, ReinstatedItem]], numbers: Col
             raise Refused("item_rounds_exhausted", "the item has no further round", field=f"{here}/n")
 
 
-def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: ItemLog, *, at: datetime) -> ItemLog:
+def found(
+    statements: Sequence[CheckStatement],
+    numbers: Collection[int],
+    before: ItemLog,
+    *,
+    at: datetime,
+    notice_id: UUID,
+) -> ItemLog:
     """Return the origin's checks of items in the notice, each with the item's current round.
 
-    An item that was reported or found gone and is available has reappeared. Raises `Refused`: `item_never_gone`,
-    `item_rounds_exhausted`, `checks_exhausted`, `time_ahead`.
+    An item that was reported or found gone and is available has reappeared. A check before the day
+    of the notice is stated as of that day. Raises `Refused`: `item_never_gone`, `item_rounds_exhausted`,
+    `checks_exhausted`, `time_ahead`.
     """
     gone = before.removed() | before.found_gone()
     checks: list[ItemCheck] = []
@@ -329,7 +343,8 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
         if up and each.n in gone and before.round_of(each.n) >= ROUNDS_MAX:
             raise Refused("item_rounds_exhausted", "the item has no further round", field=f"/checked/{place}/n")
         is_found = ItemFound.REAPPEARED if up and each.n in gone else each.found
-        checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=each.at or at))
+        seen = max(each.at or at, min(time_of(notice_id), at))
+        checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=seen))
     _check_room(checks, before)
     return ItemLog(checks=tuple(checks))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Annotated, Final, NamedTuple
@@ -217,9 +217,8 @@ def _answered(items: Sequence[OpenItem], said: WorkStatements, *, first: bool) -
 def _outcome(said: ItemOutcome, received_at: datetime) -> dict[str, object]:
     """Return the words of an outcome. A time before the notice would show its notifier that an earlier one exists."""
     words = {name: getattr(said, name) for name in ItemOutcome.model_fields}
-    if said.effective_at is not None and said.effective_at < received_at:
-        # Event times are in whole seconds. Rounding up keeps this one from being before the notice.
-        words["effective_at"] = received_at.replace(microsecond=0) + timedelta(seconds=received_at.microsecond > 0)
+    if said.effective_at is not None:
+        words["effective_at"] = max(said.effective_at, received_at)
     return words
 
 

@@ -146,7 +146,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Actor) -> Che
 async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Actor, *, filed: StoredReferral) -> bool:
     """Store the results for one notice. Return whether one of its items is available again."""
     before = ItemLog.kept(edge.answer.detail)
-    found = items.found(said.checked, edge.standing, before, at=acting.at)
+    found = items.found(said.checked, edge.standing, before, at=acting.at, notice_id=edge.notice_id)
     if not found.checks:
         return False
     again = any(each.found is ItemFound.REAPPEARED for each in found.checks)

@@ -23,14 +23,14 @@ from shared.platform.database.transactions import gather_part
 
 #: The actions that remove or restrict content. Preserving content, or finding it gone, is no action of the provider.
 _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.ACCOUNT_SUSPENDED)
-#: One row for each notice that was sent under the DSA. The time of the first action is the time when it took effect,
-#: else the time of the answer. The index by place finds a period, in two ranges: with and without a child at risk.
+#: One row for each notice that was sent under the DSA. The time of the first action is that of its answer. The index
+#: by place finds a period, in two ranges: with and without a child at risk.
 _REPORTED: Final = """
 WITH notices AS (
     SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.item_numbers) AS items, a.actions,
-           a.acted_at, n.flagged
+           n.flagged
     FROM received AS n CROSS JOIN LATERAL (
-        SELECT count(*) AS actions, min((i.item ->> 'effective_at')::timestamptz) AS acted_at
+        SELECT count(*) AS actions
         FROM jsonb_array_elements(coalesce(n.answers -> 'items', '[]')) AS i (item)
         WHERE i.item ->> 'action' = ANY($5::text[])
     ) AS a
@@ -42,9 +42,8 @@ WITH notices AS (
       AND n.flagged IS NOT NULL
 )
 SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(least(floor(extract(
-    epoch FROM coalesce(acted_at, (SELECT min(e.at) FROM act AS e
-               WHERE e.party = n.party AND e.subject = n.subject AND e.type = $6
-               AND e.detail ->> 'state' = ANY($7::text[]))) - received_at) / 60), 2147483647), 0)::int END AS minutes
+    epoch FROM (SELECT min(e.at) FROM act AS e WHERE e.party = n.party AND e.subject = n.subject AND e.type = $6
+                AND e.detail ->> 'state' = ANY($7::text[])) - received_at) / 60), 2147483647), 0)::int END AS minutes
 FROM notices AS n
 """
 _ADD_LOCATIONS: Final = insert_locations("notice_location", NOTICED)

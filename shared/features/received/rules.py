@@ -20,6 +20,7 @@ from shared.core.contracts.items import AnswerTrack
 from shared.core.contracts.referral import NoticeRecord, ReferralRecord, Revision
 from shared.core.contracts.registry import MessageType
 from shared.core.errors import Refused
+from shared.core.ids import time_of
 from shared.core.protocol import findings, items
 from shared.core.protocol.clocks import EdgeStep
 from shared.core.protocol.items import ItemLog
@@ -177,10 +178,10 @@ _TAKEN_BACK: Final = frozenset({Offering.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 def _checked(item: HeldItem, clear: answers.ItemsCheckedClear, *, at: datetime) -> HeldItem:
     """Store the sender's checks in the item; an item that reappeared makes the notice open again.
 
-    `at` is the time of the message. Raises `Refused` with `time_ahead`, and as `items.check_found`.
+    `at` is the time of the message. Raises `Refused` with `time_ahead` or `time_early`, and as `items.check_found`.
     """
     for place, each in enumerate(clear.checked):
-        items.check_time(each.at, at, field=f"/checked/{place}/at")
+        items.check_time(each.at, at, field=f"/checked/{place}/at", since=time_of(item.subject_id))
     found = ItemLog(checks=clear.checked)
     items.check_found(clear.checked, item.numbers, ItemLog.kept(item.said))
     state, said = item.state, folded(item.said, found.words())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -64,10 +64,19 @@ def noon(day: int) -> datetime:
     return datetime(2021, 3, day, 12, tzinfo=UTC)
 
 
-def removed(day: int, hours: float, *numbers: int) -> NoticeStatements:
-    at = noon(day) + timedelta(hours=hours)
-    stated = [ItemStatement(n=n, action=NoticeAction.REMOVED, effective_at=at) for n in numbers or (None,)]
-    return NoticeStatements(items=tuple(stated))
+def removed(*numbers: int) -> NoticeStatements:
+    return NoticeStatements(items=tuple(ItemStatement(n=n, action=NoticeAction.REMOVED) for n in numbers or (None,)))
+
+
+async def answered(providers: Providers, times: Mapping[UUID, datetime]) -> None:
+    """Add to the journal that the provider answered at these times."""
+    add = """
+INSERT INTO act (party, number, type, subject, at, detail)
+VALUES ($1, 0, 'notice.answer', $2, $3, '{"state": "actioned"}')
+"""
+    async with providers.database.transaction(APPLYING) as session:
+        for notice_id, at in times.items():
+            await session.driver.execute(add, PROVIDER, notice_id, at)
 
 
 @pytest.fixture
@@ -93,8 +102,9 @@ async def test_notices_items_actions_and_hours_of_a_day(providers: Providers, ht
     plain, flagged, silent = await came(
         providers, 1, [notice("Art. 16", items=3), notice("Art. 16", "Art. 22(1)", items=2), notice("Art. 16")]
     )
-    await providers.act("answer", removed(1, 1.5, 1, 2), plain)
-    await providers.act("answer", removed(1, 0.25), flagged)
+    await providers.act("answer", removed(1, 2), plain)
+    await providers.act("answer", removed(), flagged)
+    await answered(providers, {plain: noon(1) + timedelta(hours=1.5), flagged: noon(1) + timedelta(hours=0.25)})
     assert silent
     rows = await report(http, 1)
     assert rows[CATEGORY] == ["3", "1", "6", "2", "0.25", "0.25", "4", "2", "", ""]

@@ -44,7 +44,7 @@ from tests.support.builders import settlement
 REMOVED = ItemStatement(action=NoticeAction.REMOVED, effective_at=AT)
 ACTION = NoticeStatements(items=(REMOVED, ItemStatement(action=NoticeAction.PRESERVED, effective_at=AT)))
 REJECT = NoticeStatements(items=(ItemStatement(rejection=NoticeRejection.DISPUTED_LEGALITY),))
-DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T12:00:00.000Z"
+DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T00:00:00.000Z"
 KEPT = WithdrawalAnswer(
     fate=WithdrawalFate.KEPT,
     kept=RetentionStatement(retention=RetentionClass.EU_1Y, basis=KeptBasis.OPEN_COMPLAINT, until=date(2027, 5, 4)),

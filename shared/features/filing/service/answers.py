@@ -231,11 +231,11 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
 def take(edge: OpenEdge, message: Received, rows: Sequence[Act]) -> EdgeUpdate:
     """Return the edge after an answer, by the acts of its message.
 
-    Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of `answer_edge`.
+    Raises `Refused`: `answer_unmatched`, `time_ahead`, `time_early`, and the errors of `answer_edge`.
     """
     clear, present = message.clear, edge.answer
     if isinstance(clear, NoticeAnsweredClear):
-        check_times(clear.items, message.sent_at)
+        check_times(clear.items, message.sent_at, notice_id=message.subject_id)
     elsewhere = message.sender_instance != edge.instance
     if elsewhere and message.sender_instance not in edge.instances_before:
         raise Refused(_UNMATCHED)

@@ -305,7 +305,7 @@ async def carry_out(
     """
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):
-        check_times(said.items, acting.at)
+        check_times(said.items, acting.at, notice_id=subject_id)
     words = rules.words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from shared.core.contracts.items import DisownedItem, ItemAnswer
 from shared.core.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
 from shared.core.errors import Refused
 from shared.core.guard.rules import CLOCK_SKEW
-from shared.core.ids import uuid4, uuid7
+from shared.core.ids import coarse_uuid7, uuid4, uuid7
 from shared.core.protocol.items import ItemLog, answered, check, check_times, disowned, fold, renumbered
 from shared.core.protocol.origin import EdgeAnswer, answer_edge
 from shared.core.vocabulary.answers import AnswerState, ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
@@ -62,10 +62,20 @@ def test_a_statement_without_a_number_is_about_every_item_that_nothing_was_said_
 def test_what_is_to_take_effect_has_happened_or_a_clock_is_a_little_fast() -> None:
     fast = AT + CLOCK_SKEW
     stated = [ItemStatement(action=NoticeAction.REMOVED, effective_at=at) for at in (AT, fast, fast.replace(year=9999))]
-    check_times(stated[:2], AT)
+    check_times(stated[:2], AT, notice_id=uuid7())
     with pytest.raises(Refused) as refusal:
-        check_times(stated, AT)
+        check_times(stated, AT, notice_id=uuid7())
     assert (refusal.value.code, refusal.value.field) == ("time_ahead", "/items/2/effective_at")
+
+
+def test_what_took_effect_did_so_on_the_day_of_its_notice_or_later() -> None:
+    """Earlier any second since the year 2000 passed."""
+    days = [AT - timedelta(days=each) for each in (0, 2, 3)]
+    stated = [ItemStatement(action=NoticeAction.REMOVED, effective_at=at) for at in days]
+    check_times(stated[:2], AT, notice_id=coarse_uuid7(days[1]))
+    with pytest.raises(Refused) as refusal:
+        check_times(stated, AT, notice_id=coarse_uuid7(days[1]))
+    assert (refusal.value.code, refusal.value.field) == ("time_early", "/items/2/effective_at")
 
 
 def test_a_statement_that_is_about_nothing_is_refused() -> None:

@@ -12,6 +12,7 @@ from shared.core.acts.act import Subject
 from shared.core.contracts.answers import CheckStatement, ItemStatement, ReinstateStatement
 from shared.core.contracts.items import CHECKS_MAX, ROUNDS_MAX, ItemCheck
 from shared.core.errors import Refused
+from shared.core.ids import uuid7
 from shared.core.protocol.clocks import answered as clocks_of
 from shared.core.protocol.clocks import begun, checked, clocked, rechecked, reported
 from shared.core.protocol.items import ItemLog, answered, fold, found, latest, reinstated
@@ -38,7 +39,7 @@ def removing(before: ItemLog, *numbers: int, action: NoticeAction = NoticeAction
 
 
 def finding(before: ItemLog, n: int, what: ItemFound) -> ItemLog:
-    return before + found([CheckStatement(n=n, found=what)], NUMBERS, before, at=AT)
+    return before + found([CheckStatement(n=n, found=what)], NUMBERS, before, at=AT, notice_id=uuid7())
 
 
 REMOVED = removing(ItemLog(), 1, 2)
@@ -104,7 +105,7 @@ def test_acts_that_cross_come_to_the_same_in_either_order() -> None:
     """A provider reinstates an item while its origin finds it again, and answers another item meanwhile."""
     before = removing(ItemLog(), 1)
     back = reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, before)
-    is_up = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, before, at=AT)
+    is_up = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, before, at=AT, notice_id=uuid7())
     other = answered([ItemStatement(n=2, action=NoticeAction.REMOVED)], NUMBERS, before)
     orders = [sum(order, before) for order in itertools.permutations((back, is_up, other))]
     came_to = {(fold(NUMBERS, said).items, said.round_of(1), said.round_of(2)) for said in orders}
@@ -114,7 +115,8 @@ def test_acts_that_cross_come_to_the_same_in_either_order() -> None:
 def test_a_round_that_were_counted_by_acts_would_differ() -> None:
     """Negative control of the test above: each of the two acts would end a round of its own."""
     back = reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, REMOVED)
-    later = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, removing(REMOVED + back, 1), at=AT)
+    gone = removing(REMOVED + back, 1)
+    later = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, gone, at=AT, notice_id=uuid7())
     assert (REMOVED + back + later).round_of(1) == 3
 
 
