@@ -29,7 +29,7 @@ CREATE TABLE record_access_log (
     role text NOT NULL,
     reason text,
     at timestamptz NOT NULL,
-    count integer NOT NULL DEFAULT 1
+    count bigint NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX record_access_log_of ON record_access_log (party, subject, actor, role, reason,
     date_trunc('hour', at AT TIME ZONE 'UTC')) NULLS NOT DISTINCT;

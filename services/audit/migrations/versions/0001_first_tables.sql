@@ -262,7 +262,7 @@ CREATE TABLE audit_access_log (
     at timestamptz NOT NULL DEFAULT now(),
     -- The person of the organisation, by their opaque name.
     actor text,
-    count integer NOT NULL DEFAULT 1
+    count bigint NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX audit_access_log_of ON audit_access_log (auditor, purpose,
     date_trunc('hour', at AT TIME ZONE 'UTC'), actor, accessed_object) NULLS NOT DISTINCT;
