@@ -9,13 +9,12 @@ messages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from time import monotonic
 from types import MappingProxyType
 from typing import Final, Protocol
 from uuid import UUID
@@ -28,12 +27,12 @@ from shared.core.clock import Clock
 from shared.core.contracts.directory import ReadsAnnouncedClear
 from shared.core.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
 from shared.core.envelope.keys import SealingKey
-from shared.core.errors import Defect, Refused, Unavailable
+from shared.core.errors import Defect, Refused
 from shared.core.ids import coarse_uuid7, spelt_uuid, uuid7
 from shared.core.protocol import message
 from shared.core.protocol.authority import AUDIT
 from shared.core.protocol.decision_fact import join_decided
-from shared.core.protocol.message import Addressing, Draft, Received, compose, headers_of
+from shared.core.protocol.message import Addressing, Received, compose, headers_of
 from shared.core.protocol.read_capabilities import PeerReads, Reads, own_reads
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.answers import ReceiptOutcome
@@ -44,7 +43,6 @@ from shared.messaging.ports import MessageDraft, Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import WireRole
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.platform.database.journal import ErasureNote
@@ -325,47 +323,3 @@ def _scope(
         compose_apart=partial(asyncio.get_running_loop().run_in_executor, SEALING),
         before_lock=partial(write_late, session.driver),
     )
-
-
-#: Seconds between two queries of the tables.
-LOOK_S: Final = 10.0
-
-#: The code of a state that is refused.
-FULL: Final = "streams_full"
-
-_SUM: Final = "SELECT coalesce(sum(octet_length(content) + octet_length(digests)), 0)::bigint AS bytes FROM segment"
-
-
-class KeptBytesBound:
-    """The check that refuses transactions that send states, while the own streams store too many bytes.
-
-    Withdrawals, answers, outcomes and states of a child at risk are always sent.
-    """
-
-    def __init__(self, bytes_max: int, *, look_s: float = LOOK_S) -> None:
-        self._bytes_max = bytes_max
-        self._look_s = look_s
-        self._looked_s = -look_s
-        self._is_full = False
-
-    async def check(self, driver: asyncpg.Connection, gathered: Iterable[object]) -> None:
-        """Raise `Unavailable("streams_full")` if a state is sent and the bound was reached at the last sum.
-
-        The sum is read on another connection, and no transaction waits for it: with all connections in use, it would
-        wait without end. So the first transactions of a process are not refused.
-        """
-        if not any(_is_bounded(each) for each in gathered):
-            return
-        if monotonic() - self._looked_s >= self._look_s:
-            self._looked_s = monotonic()
-            self._looking = asyncio.create_task(self._look(driver.database))
-        if self._is_full:
-            raise Unavailable(FULL)
-
-    async def _look(self, database: Database) -> None:
-        with suppress(Unavailable):
-            self._is_full = (await database.fetch(_SUM))[0]["bytes"] >= self._bytes_max
-
-
-def _is_bounded(each: object) -> bool:
-    return isinstance(each, Draft) and not each.is_p0 and role_of(each.message) is WireRole.STATE

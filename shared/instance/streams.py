@@ -29,13 +29,12 @@ from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
 from shared.delivery.control import ControlLetterWriter
-from shared.delivery.gate import SendGate
+from shared.delivery.gate import KeptBytesBound, SendGate, debit_own
 from shared.delivery.inbound import PartyInbound
 from shared.delivery.loops import StreamRelay
 from shared.delivery.reading import InboxReader
 from shared.delivery.sending import (
     Handler,
-    KeptBytesBound,
     NoInbound,
     ScopeFactory,
     StreamSending,
@@ -215,9 +214,10 @@ class InstanceStreams:
     async def last_step(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
         """Place the messages of a transaction (`Database.last_step`).
 
-        Raises `Unavailable("streams_full")` for new states.
+        Raises `Unavailable("streams_full")` for new states, `QuotaExceeded` for messages beyond the day of their party.
         """
         await self._kept_bytes.check(driver, gathered)
+        await debit_own(driver, gathered, lambda party: self.directory().quota(party))
         await StreamSending(self.instance, self.composer(), self.subjects, clock=self.clock)(driver, gathered)
 
     def scopes(self, handler: Handler | None = None) -> ScopeFactory:

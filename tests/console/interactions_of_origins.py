@@ -140,7 +140,7 @@ OF_ORIGINS: Final = (
             posted(
                 PROVIDER,
                 "/v1/notices/{notice}:answer",
-                {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]},
+                {"items": [{"action": "removed"}]},
             )
         ],
     ),

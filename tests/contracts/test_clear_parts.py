@@ -53,5 +53,5 @@ def test_no_clear_part_has_a_free_text(message: MessageType) -> None:
 def test_a_free_text_would_be_found() -> None:
     (message, *_) = (each for each in CATALOG.messages if each.name == "case_declined")
     grown = type("Grown", (message.clear,), {"__annotations__": {"remark": "base.RuleId"}, "__module__": __name__})
-    opened = MessageType(message.name, 1, message.family, grown)
+    opened = MessageType(message.name, 1, message.family, message.meter, grown)
     assert list(free(opened)) == ["case_declined /remark"]

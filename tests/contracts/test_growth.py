@@ -239,7 +239,7 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
     """The first announcement is fixed: a later message, engine or edition is not assumed to be read."""
     first = _first_reads()
     assert sorted(first.messages) == read(PLEDGED[0])["messages"]
-    later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.clear, None)
+    later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.meter, CASE_ACCEPTED.clear, None)
     monkeypatch.setattr(vocabulary, "editions", lambda: ("7f" * 32, *vocabulary.editions()))
     _first_reads.cache_clear()
     assert _first_reads() == first

@@ -30,7 +30,7 @@ SERVED_BY = {
     AUDITOR: "audit",
 }
 WITHDRAWAL = {"reason": "filed_in_error"}
-REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
+REPORT = {"items": [{"n": 1, "action": "removed"}]}
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2099-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}

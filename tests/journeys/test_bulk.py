@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from shared.core.clock import SystemClock, rfc3339
 from shared.core.ids import uuid7
 from tests.console.console_users import signed_in
 from tests.journeys.parties import Party, written
 from tests.support.running import HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
-AT = "2026-05-04T11:59:00.000Z"
+AT = rfc3339(SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 def notices(exchange: Exchange, folder: Path, count: int) -> list[tuple[str, str]]:

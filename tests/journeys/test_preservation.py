@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 from shared.core.clock import rfc3339
+from shared.core.contracts.preservation_api import PreservationRecord
+from shared.core.guard import cost
+from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid7
+from shared.core.routing.directory_index import SMALLEST
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 PAST = "2020-01-01"
-REMOVED = {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
+REMOVED = {"items": [{"action": "removed"}]}
 
 
 async def got(exchange: Exchange, party: str, path: str) -> Any:
@@ -58,6 +63,24 @@ async def asked(exchange: Exchange, location: str, *, kind: str = "preserve") ->
     await exchange.until_taken()
     found: str = answer["preservation_id"]
     return found
+
+
+async def test_one_agency_asks_for_no_more_than_its_day_and_withdraws_all_the_same(exchange: Exchange) -> None:
+    """Earlier 120 requests of one key carried 144,480 bytes."""
+    ask: dict[str, Any] = {"provider": PROVIDER, "kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"}
+    carried, first, body, reference = 0.0, "", {"code": ""}, {"order_reference": "PL-2026/00318"}
+    async with exchange.http("police-at.example") as http:
+        for _ in range(120):
+            places = [{"kind": "url", "value": f"https://host.example/{token_hex(40)}"} for _ in range(8)]
+            asking = ask | reference | {"locations": places}
+            answer = await http.post("/v1/preservations", json=asking, headers={"Idempotency-Key": str(uuid7())})
+            if (body := answer.json()).get("code"):
+                break
+            record = PreservationRecord.model_validate(reference | {"locations": places})
+            carried, first = carried + cost(record).whole / BYTE, first or body["preservation_id"]
+    assert (body["code"], carried <= SMALLEST) == ("day_spent", True)
+    withdrawal = {"reason": "replaced"}
+    assert await posted(exchange, "police-at.example", f"/v1/preservations/{first}:withdraw", withdrawal)
 
 
 async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(exchange: Exchange) -> None:

@@ -36,6 +36,15 @@ class Family(StrEnum):
     FACT = "fact"  # by an instance itself, to audit; read capabilities also go to each peer
 
 
+class Meter(StrEnum):
+    """How a message counts against the day of its sender. No message type is without one."""
+
+    RECORD = "record"  # its record is debited when it is filed, amended or released
+    OWN = "own"  # the party sends it of its own accord: debited by the transaction that sends it
+    COVERED = "covered"  # an answer in codes: the question that it answers has been debited
+    FREE = "free"  # withdrawals, releases, confirmations and states that are sent again: they never wait
+
+
 #: Between two parties.
 BETWEEN_PARTIES: Final = frozenset({Family.REFERRAL, Family.NOTICE, Family.PRESERVATION})
 #: The families that an instance states for itself.
@@ -53,6 +62,7 @@ class MessageType:
     name: str
     version: int
     family: Family
+    meter: Meter
     clear: type[Contract]
     sealed: type[Contract] | None = None
     edge: bool = False
@@ -84,85 +94,93 @@ class MessageType:
 
 
 def message_type(
-    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
+    family: Family, meter: Meter, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
 ) -> MessageType:
     """Return the first version of a message. Its name is that of its clear part: `hold_placed` of `HoldPlacedClear`."""
     name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
-    return MessageType(name, 1, family, clear, sealed, edge)
+    return MessageType(name, 1, family, meter, clear, sealed, edge)
 
 
 _ALL: list[MessageType] = []
 
 
 def _message(
-    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
+    family: Family, meter: Meter, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
 ) -> MessageType:
-    _ALL.append(message_type(family, clear, sealed, edge=edge))
+    _ALL.append(message_type(family, meter, clear, sealed, edge=edge))
     return _ALL[-1]
 
 
-REFERRAL_OFFERED = _message(Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True)
-REFERRAL_WITHDRAWN = _message(Family.REFERRAL, referral.ReferralWithdrawnClear)
-WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, answers.WithdrawalAcknowledgedClear)
-NOTICE_ISSUED = _message(Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True)
-ITEMS_CHECKED = _message(Family.NOTICE, answers.ItemsCheckedClear)
-NOTICE_WITHDRAWN = _message(Family.NOTICE, referral.NoticeWithdrawnClear)
-NOTICE_WITHDRAWAL_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear)
-NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeAcknowledgedClear)
-NOTICE_ANSWERED = _message(Family.NOTICE, answers.NoticeAnsweredClear)
-NOTICE_NOT_OURS = _message(Family.NOTICE, answers.NoticeNotOursClear)
-NOTICE_REINSTATED = _message(Family.NOTICE, answers.NoticeReinstatedClear)
-CASE_ACCEPTED = _message(Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
-CASE_DECLINED = _message(Family.REFERRAL, answers.CaseDeclinedClear)
-OUTCOME_REPORTED = _message(Family.REFERRAL, answers.OutcomeReportedClear)
-CASE_REFERRED = _message(Family.REFERRAL, case_referral.CaseReferredClear)
-CASE_CAME_BACK = _message(Family.REFERRAL, case_referral.CaseCameBackClear)
+REFERRAL_OFFERED = _message(
+    Family.REFERRAL, Meter.RECORD, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True
+)
+REFERRAL_WITHDRAWN = _message(Family.REFERRAL, Meter.FREE, referral.ReferralWithdrawnClear)
+WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, Meter.FREE, answers.WithdrawalAcknowledgedClear)
+NOTICE_ISSUED = _message(
+    Family.NOTICE, Meter.RECORD, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
+)
+ITEMS_CHECKED = _message(Family.NOTICE, Meter.OWN, answers.ItemsCheckedClear)
+NOTICE_WITHDRAWN = _message(Family.NOTICE, Meter.FREE, referral.NoticeWithdrawnClear)
+NOTICE_WITHDRAWAL_ACKNOWLEDGED = _message(Family.NOTICE, Meter.FREE, answers.NoticeWithdrawalAcknowledgedClear)
+NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeAcknowledgedClear)
+NOTICE_ANSWERED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeAnsweredClear)
+NOTICE_NOT_OURS = _message(Family.NOTICE, Meter.COVERED, answers.NoticeNotOursClear)
+NOTICE_REINSTATED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeReinstatedClear)
+CASE_ACCEPTED = _message(Family.REFERRAL, Meter.COVERED, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_DECLINED = _message(Family.REFERRAL, Meter.COVERED, answers.CaseDeclinedClear)
+OUTCOME_REPORTED = _message(Family.REFERRAL, Meter.COVERED, answers.OutcomeReportedClear)
+CASE_REFERRED = _message(Family.REFERRAL, Meter.OWN, case_referral.CaseReferredClear)
+CASE_CAME_BACK = _message(Family.REFERRAL, Meter.FREE, case_referral.CaseCameBackClear)
 REFERRAL_PASSED_ON = _message(
-    Family.REFERRAL, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
+    Family.REFERRAL, Meter.FREE, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
 )
-OFFER_ACCEPTED = _message(Family.REFERRAL, answers.OfferAcceptedClear)
-OFFER_DECLINED = _message(Family.REFERRAL, answers.OfferDeclinedClear)
-OFFER_ASSESSED = _message(Family.REFERRAL, answers.OfferAssessedClear)
-RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
-NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
+OFFER_ACCEPTED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferAcceptedClear)
+OFFER_DECLINED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferDeclinedClear)
+OFFER_ASSESSED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferAssessedClear)
+RECORD_ERASED = _message(Family.REFERRAL, Meter.FREE, answers.RecordErasedClear)
+NOTICE_RECORD_ERASED = _message(Family.NOTICE, Meter.FREE, answers.NoticeRecordErasedClear)
 PRESERVATION_REQUESTED = _message(
-    Family.PRESERVATION, preservation.PreservationRequestedClear, preservation_api.PreservationRecord
+    Family.PRESERVATION, Meter.OWN, preservation.PreservationRequestedClear, preservation_api.PreservationRecord
 )
-PRESERVATION_EXTENSION_REQUESTED = _message(Family.PRESERVATION, preservation.PreservationExtensionRequestedClear)
-PRESERVATION_WITHDRAWN = _message(Family.PRESERVATION, preservation.PreservationWithdrawnClear)
-PRESERVATION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationAnsweredClear)
-PRESERVATION_CORRECTED = _message(Family.PRESERVATION, preservation.PreservationCorrectedClear)
-PRESERVATION_EXTENSION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear)
-PRESERVATION_ENDED = _message(Family.PRESERVATION, preservation.PreservationEndedClear)
+PRESERVATION_EXTENSION_REQUESTED = _message(
+    Family.PRESERVATION, Meter.OWN, preservation.PreservationExtensionRequestedClear
+)
+PRESERVATION_WITHDRAWN = _message(Family.PRESERVATION, Meter.FREE, preservation.PreservationWithdrawnClear)
+PRESERVATION_ANSWERED = _message(Family.PRESERVATION, Meter.COVERED, preservation.PreservationAnsweredClear)
+PRESERVATION_CORRECTED = _message(Family.PRESERVATION, Meter.OWN, preservation.PreservationCorrectedClear)
+PRESERVATION_EXTENSION_ANSWERED = _message(
+    Family.PRESERVATION, Meter.COVERED, preservation.PreservationExtensionAnsweredClear
+)
+PRESERVATION_ENDED = _message(Family.PRESERVATION, Meter.FREE, preservation.PreservationEndedClear)
 PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = _message(
-    Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
+    Family.PRESERVATION, Meter.FREE, preservation.PreservationWithdrawalAcknowledgedClear
 )
-HOLD_PLACED = _message(Family.REFERRAL, holds.HoldPlacedClear)
-HOLD_EXTENDED = _message(Family.REFERRAL, holds.HoldExtendedClear)
-HOLD_RELEASED = _message(Family.REFERRAL, holds.HoldReleasedClear)
-NO_OBJECTION = _message(Family.REFERRAL, holds.NoObjectionClear)
-HOLD_ACTIVATED = _message(Family.REFERRAL, holds.HoldActivatedClear)
-HOLD_TOO_LATE = _message(Family.REFERRAL, holds.HoldTooLateClear)
-HOLD_ENDED = _message(Family.REFERRAL, holds.HoldEndedClear)
-TRANSFER_OFFERED = _message(Family.REFERRAL, answers.TransferOfferedClear)
-OFFER_CLAIMED = _message(Family.REFERRAL, answers.OfferClaimedClear)
-CLAIM_GRANTED = _message(Family.REFERRAL, answers.ClaimGrantedClear)
-CLAIM_GONE = _message(Family.REFERRAL, answers.ClaimGoneClear)
-QUESTION_ASKED = _message(Family.REFERRAL, questions.QuestionAskedClear)
-QUESTION_LAPSED = _message(Family.REFERRAL, questions.QuestionLapsedClear)
-QUESTION_REPLIED = _message(Family.REFERRAL, questions.QuestionRepliedClear)
-DISPUTE_RAISED = _message(Family.REFERRAL, questions.DisputeRaisedClear)
-DISPUTE_ANSWERED = _message(Family.REFERRAL, questions.DisputeAnsweredClear)
-NOTICE_QUESTION_ASKED = _message(Family.NOTICE, questions.NoticeQuestionAskedClear)
-NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, questions.NoticeQuestionLapsedClear)
-NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, questions.NoticeQuestionRepliedClear)
-NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, questions.NoticeDisputeRaisedClear)
-NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, questions.NoticeDisputeAnsweredClear)
-READS_ANNOUNCED = _message(Family.FACT, directory.ReadsAnnouncedClear)
-REFERRAL_DECIDED = _message(Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
-REFERRAL_REFUSED = _message(Family.FACT, facts.ReferralRefusedClear)
-REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)
-RECORD_REVEALED = _message(Family.FACT, facts.RecordRevealedClear)
+HOLD_PLACED = _message(Family.REFERRAL, Meter.OWN, holds.HoldPlacedClear)
+HOLD_EXTENDED = _message(Family.REFERRAL, Meter.OWN, holds.HoldExtendedClear)
+HOLD_RELEASED = _message(Family.REFERRAL, Meter.FREE, holds.HoldReleasedClear)
+NO_OBJECTION = _message(Family.REFERRAL, Meter.FREE, holds.NoObjectionClear)
+HOLD_ACTIVATED = _message(Family.REFERRAL, Meter.FREE, holds.HoldActivatedClear)
+HOLD_TOO_LATE = _message(Family.REFERRAL, Meter.FREE, holds.HoldTooLateClear)
+HOLD_ENDED = _message(Family.REFERRAL, Meter.FREE, holds.HoldEndedClear)
+TRANSFER_OFFERED = _message(Family.REFERRAL, Meter.FREE, answers.TransferOfferedClear)
+OFFER_CLAIMED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferClaimedClear)
+CLAIM_GRANTED = _message(Family.REFERRAL, Meter.FREE, answers.ClaimGrantedClear)
+CLAIM_GONE = _message(Family.REFERRAL, Meter.FREE, answers.ClaimGoneClear)
+QUESTION_ASKED = _message(Family.REFERRAL, Meter.OWN, questions.QuestionAskedClear)
+QUESTION_LAPSED = _message(Family.REFERRAL, Meter.FREE, questions.QuestionLapsedClear)
+QUESTION_REPLIED = _message(Family.REFERRAL, Meter.COVERED, questions.QuestionRepliedClear)
+DISPUTE_RAISED = _message(Family.REFERRAL, Meter.OWN, questions.DisputeRaisedClear)
+DISPUTE_ANSWERED = _message(Family.REFERRAL, Meter.COVERED, questions.DisputeAnsweredClear)
+NOTICE_QUESTION_ASKED = _message(Family.NOTICE, Meter.OWN, questions.NoticeQuestionAskedClear)
+NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, Meter.FREE, questions.NoticeQuestionLapsedClear)
+NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, Meter.COVERED, questions.NoticeQuestionRepliedClear)
+NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, Meter.OWN, questions.NoticeDisputeRaisedClear)
+NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, Meter.COVERED, questions.NoticeDisputeAnsweredClear)
+READS_ANNOUNCED = _message(Family.FACT, Meter.FREE, directory.ReadsAnnouncedClear)
+REFERRAL_DECIDED = _message(Family.FACT, Meter.FREE, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
+REFERRAL_REFUSED = _message(Family.FACT, Meter.FREE, facts.ReferralRefusedClear)
+REFERRAL_REVIEWED = _message(Family.FACT, Meter.FREE, facts.ReferralReviewedClear)
+RECORD_REVEALED = _message(Family.FACT, Meter.FREE, facts.RecordRevealedClear)
 
 ALL: Final = tuple(_ALL)
 #: Withdrawals. Their format and codes never change, so they are never deferred and never wait.

@@ -7,10 +7,12 @@ carries no more than that, under any encoding.
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 
-from shared.core.errors import Refused
+from shared.core.clock import seconds_to_midnight
+from shared.core.errors import Refused, RetryLater
 from shared.core.guard.charge import BIT, BYTE, Model, coded
 from shared.core.guard.edition import GuardVersion
 from shared.core.guard.leaves import INSTANT, TEXT, Leaf, Path, pointer
@@ -94,6 +96,19 @@ def _label_cost(text: str, model: Model) -> int:
 
 def _ip_cost(text: str) -> int:
     return BIT + (128 * BIT if ":" in text else 32 * BIT)
+
+
+class QuotaExceeded(RetryLater):
+    """The party's daily quota has no room for a record or message before the next day."""
+
+    def __init__(self, at: datetime) -> None:
+        headers = {"Retry-After": str(seconds_to_midnight(at))}
+        super().__init__("day_spent", "send it after 00:00 UTC, when the next daily quota begins", headers=headers)
+
+
+def day_of(at: datetime) -> date:
+    """Return the day whose quota a time belongs to. Days begin at 00:00 UTC."""
+    return at.astimezone(UTC).date()
 
 
 def check_budget(spent: RecordCost, *, limits: Limits = BUDGET, added: int = 0) -> None:

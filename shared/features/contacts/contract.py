@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.core.contracts.base import Contract, Instant, PartyId, Uuid
 from shared.core.contracts.referral import AboutReferral
-from shared.core.contracts.registry import Family, message_type
+from shared.core.contracts.registry import Family, Meter, message_type
 from shared.core.vocabulary.agencies import ContactGround
 
 
@@ -28,4 +28,4 @@ class SuggestedContact(Contact):
     at: Instant
 
 
-CONTACT_SUGGESTED: Final = message_type(Family.REFERRAL, ContactSuggestedClear, Contact)
+CONTACT_SUGGESTED: Final = message_type(Family.REFERRAL, Meter.FREE, ContactSuggestedClear, Contact)

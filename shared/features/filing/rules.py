@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from pydantic import Field
 
 from shared.core.acts.states import WITHDRAWAL_NOTED
 from shared.core.authority import Role
-from shared.core.clock import seconds_to_midnight
 from shared.core.contracts.answers import CaseCodes, NoticeCodes, OfferCodes, TrackNumber
 from shared.core.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.core.contracts.decision import DecisionRef
@@ -22,7 +21,7 @@ from shared.core.contracts.holds import HoldCodes, ShownHold
 from shared.core.contracts.items import ItemNumber
 from shared.core.contracts.questions import QuestionCodes
 from shared.core.contracts.referral import CutRules, ReferralSubmission, Revision
-from shared.core.errors import Refused, RetryLater
+from shared.core.errors import Refused
 from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.prepare import Prepared
 from shared.core.routing.directory_index import PartyEntry
@@ -89,19 +88,6 @@ class ExternalRefExists(Refused):
 
 #: Pauses of an edge before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
-
-
-class QuotaExceeded(RetryLater):
-    """The party's daily quota has no room for the submission before the next day."""
-
-    def __init__(self, at: datetime) -> None:
-        headers = {"Retry-After": str(seconds_to_midnight(at))}
-        super().__init__("day_spent", "file it after 00:00 UTC, when the next daily quota begins", headers=headers)
-
-
-def day_of(at: datetime) -> date:
-    """Return the day whose quota a time belongs to. Days begin at 00:00 UTC."""
-    return at.astimezone(UTC).date()
 
 
 #: The result of a submission.

@@ -389,19 +389,10 @@ CREATE TABLE alarm (
         kind IN ('refused', 'day_filled', 'dearer', 'long_fields', 'tripwire', 'urgent_waits'))
 );
 
--- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. A writer of this table can let a party file more
--- than its daily quota, or nothing.
-CREATE TABLE daily_quota_usage (
-    party text NOT NULL,
-    day date NOT NULL,
-    bits bigint NOT NULL,
-    PRIMARY KEY (party, day)
-) WITH (fillfactor = 50);
-
 -- The permissions of the service. A row without a policy for updates or deletes stays unchanged.
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'referral, referral_revision, edge, answer_act, hold, hold_act, no_objection, transfer, location_token,
-     referral_relation, intake_count, alarm, daily_quota_usage');
+     referral_relation, intake_count, alarm');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'location_token_position');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION number_filings');
 

@@ -1,4 +1,4 @@
--- The tables of every party's instance: peers, erased records, record openings, the journal of acts.
+-- The tables of every party's instance: peers, erased records, record openings, the journal of acts, used quotas.
 
 -- The newest statement of each peer about the messages that it can read. An older one changes nothing.
 CREATE TABLE peer (
@@ -72,7 +72,16 @@ CREATE TABLE feed_epoch (
 );
 INSERT INTO feed_epoch DEFAULT VALUES;
 
-SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record');
+-- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. A writer of this table can let a party file more
+-- than its daily quota, or nothing.
+CREATE TABLE daily_quota_usage (
+    party text NOT NULL,
+    day date NOT NULL,
+    bits bigint NOT NULL,
+    PRIMARY KEY (party, day)
+) WITH (fillfactor = 50);
+
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record, daily_quota_usage');
 SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_access_log');
 SELECT pg_temp.grant_service('UPDATE (count)', 'record_access_log');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'feed');

@@ -9,7 +9,7 @@ from shared.core.canonical import JsonView
 from shared.core.contracts.answers import ReferralAnswer
 from shared.core.contracts.base import Contract, EventTime, Uuid
 from shared.core.contracts.referral import AboutReferral
-from shared.core.contracts.registry import Family, message_type
+from shared.core.contracts.registry import Family, Meter, message_type
 
 
 class CallTerms(Contract):
@@ -34,8 +34,8 @@ class CallConfirmedClear(CallRef, AboutReferral):
     act: Uuid
 
 
-CALL_PROPOSED: Final = message_type(Family.REFERRAL, CallProposedClear)
-CALL_CONFIRMED: Final = message_type(Family.REFERRAL, CallConfirmedClear)
+CALL_PROPOSED: Final = message_type(Family.REFERRAL, Meter.FREE, CallProposedClear)
+CALL_CONFIRMED: Final = message_type(Family.REFERRAL, Meter.FREE, CallConfirmedClear)
 _REFERRAL: Final = {"referral_id": "019b2d3c-4400-7000-8000-000000000001", "revision": 1}
 _CALL, _ACT = "7f1c2d3e-4a5b-4c6d-8e7f-9a0b1c2d3e4f", "2c3d4e5f-6071-4b8c-9d0e-1f2a3b4c5d6e"
 _PROPOSED: Final = _REFERRAL | {"act": _CALL, "number": 1, "call_at": "2026-05-11T12:00:00.000Z"}

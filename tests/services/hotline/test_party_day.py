@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import json
+from contextlib import AsyncExitStack, nullcontext
 from datetime import date, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import httpx
 import pytest
+from pydantic_core import to_json
 
+from shared.catalog import CATALOG
+from shared.core.acts.act import Cause, Track
+from shared.core.authority import Role
 from shared.core.contracts.directory import Daily
+from shared.core.contracts.registry import Family, MessageType, Meter
 from shared.core.envelope.base64url import to_base64url
 from shared.core.guard import cost
+from shared.core.guard.budget import QuotaExceeded
 from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid7
+from shared.core.protocol.message import Draft
 from shared.core.routing.directory_index import SMALLEST, DirectoryIndex
+from shared.delivery.gate import debit_own
+from shared.platform.database.transactions import RowScope
 from shared.platform.observability.metrics import UNRELEASED
+from tests.contracts.golden import record_file
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin, body_of
 from tests.services.hotline.test_second_person import over_budget, review
-from tests.support.builders import AT, HOTLINE
+from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import SUBMISSION, submission
 
 P0 = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
@@ -197,6 +209,41 @@ async def test_what_is_released_counts_against_that_day(origin: Origin, client: 
     assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
     origin.clock.advance(24 * 3600)
     assert (await review(client, waiting, "release")).status_code == 202
+
+
+def draft(message: MessageType) -> Draft:
+    read = json.loads(record_file(message).read_bytes())["reads"]
+    return Draft(
+        message_id=uuid7(),
+        message=message,
+        subject=str(uuid7()),
+        sender=HOTLINE,
+        recipient=POLICE,
+        recipient_instance="law_enforcement",
+        exercise=True,
+        clear=read["clear"],
+        created_at=AT,
+    )
+
+
+@pytest.mark.parametrize("meter", [*Meter], ids=str)
+async def test_messages_of_ones_own_accord_end_with_the_day_and_no_others(origin: Origin, meter: Meter) -> None:
+    """All other types show that the test finds a type of one's own accord that is not debited."""
+    of_parties = [each for each in CATALOG.messages if each.family is not Family.FACT and each.meter is meter]
+    sent = 0
+    with nullcontext() if meter is not Meter.OWN else pytest.raises(QuotaExceeded):
+        for message in cycle(of_parties):
+            async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "check")) as session:
+                await debit_own(session.driver, [draft(message)], origin.world.documents.directory.quota)
+            if (sent := sent + len(to_json(draft(message).clear))) > 100_000:
+                break
+    assert (sent > 100_000) is (meter is not Meter.OWN)
+
+
+def test_a_person_begins_nothing_that_is_not_debited() -> None:
+    begun = [each for each in CATALOG.acts if each.cause is Cause.PERSON and (each.track is Track.OFFER or each.stays)]
+    undebited = {each.name for each in begun if each.message and each.message.meter not in (Meter.OWN, Meter.RECORD)}
+    assert undebited == {"withdraw", "release_hold", "no_objection"}
 
 
 @pytest.mark.parametrize(("records", "record_bytes"), [(20, 410), (1000, 528)])

@@ -10,7 +10,7 @@ import pytest
 
 from shared.core.contracts.registry import NOTICE_ACKNOWLEDGED, REFERRAL_WITHDRAWN
 from shared.core.errors import Unavailable
-from shared.delivery.sending import KeptBytesBound
+from shared.delivery.gate import KeptBytesBound
 from tests.shared.delivery.toy_instances import fact, offer
 
 BOUND = 1000

@@ -24,6 +24,7 @@ from shared.core.authority import Authority
 from shared.core.clock import Clock
 from shared.core.contracts.registry import REFERRAL_REFUSED
 from shared.core.errors import Refused, Unavailable, not_found
+from shared.core.guard.budget import QuotaExceeded, day_of
 from shared.core.ids import uuid7
 from shared.core.protocol.message import Draft, compose_fact
 from shared.core.protocol.origin import ReferralState
@@ -36,10 +37,8 @@ from shared.features.filing.rules import (
     ExternalRefExists,
     HttpReply,
     Outcome,
-    QuotaExceeded,
     Request,
     Submission,
-    day_of,
 )
 from shared.features.filing.service.alarms import (
     ANSWER_S_MAX,

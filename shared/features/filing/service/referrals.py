@@ -22,6 +22,7 @@ from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN,
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused, not_found
 from shared.core.guard import RecordCost
+from shared.core.guard.budget import QuotaExceeded, day_of
 from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid4
 from shared.core.protocol.clocks import EdgeStep, taken_back
@@ -31,9 +32,9 @@ from shared.core.protocol.prepare import Documents, Prepared
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.referral import PriorityLevel, WithdrawalReason
 from shared.core.vocabulary.routing import Disposition
+from shared.delivery.gate import debit
 from shared.features.filing.ports import Addressee, StoredReferral
-from shared.features.filing.rules import Outcome, QuotaExceeded, ShownReferral, day_of
-from shared.features.filing.store.intake import PostgresDays
+from shared.features.filing.rules import Outcome, ShownReferral
 from shared.features.filing.store.referrals import PostgresReferrals
 from shared.features.record_access.store import PartyStore
 from shared.platform.observability.logs import log
@@ -242,14 +243,13 @@ async def debit_one(spent: RecordCost, acting: Actor, *, is_p0: bool, released: 
 
     A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
     """
-    days = PostgresDays(acting.referrals.driver)
-    each, day = Debit(acting.party, spent.whole, is_p0), day_of(acting.at)
-    after = await days.debit(day, {each.party: each.spent})
+    driver, each, day = acting.referrals.driver, Debit(acting.party, spent.whole, is_p0), day_of(acting.at)
+    after = await debit(driver, day, {each.party: each.spent})
     if after[each.party] <= each.room(acting.documents().directory):
         return
     acting.day_filled()
     if not (is_p0 and released):
-        await days.debit(day, {each.party: -each.spent})
+        await debit(driver, day, {each.party: -each.spent})
         raise QuotaExceeded(acting.at)
 
 

@@ -1,6 +1,6 @@
 """Filing in PostgreSQL: key claims, referrals, edges and counts, in bulk.
 
-Also the daily quotas: one statement debits all parties of a transaction.
+The same statement debits the daily quotas of all parties of a transaction.
 """
 
 from __future__ import annotations
@@ -25,45 +25,16 @@ from shared.core.envelope.datakeys import DataKey, KeyEncryptionKey, RowRef, pro
 from shared.core.errors import Refused
 from shared.core.protocol.prepare import Prepared
 from shared.core.routing.clocks import LawAt
+from shared.delivery.gate import DEBIT, DEBIT_END, SPENT, bind_spent
 from shared.features.filing.ports import Claimed, ReferredCase, Repeat
 from shared.features.filing.rules import HttpReply, Request
 from shared.features.filing.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
-from shared.features.record_access.store import PartyStore, RecordStore
+from shared.features.record_access.store import RecordStore
 from shared.platform.database.columns import BoundRows, Columns, Statement, compress, decompress
 from shared.platform.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.platform.database.idempotency import CLAIM, CLAIM_KEYS, ClaimKind, KeyClaim, bind_claims, read_claims
 from shared.platform.database.transactions import Database, RowScope
 from shared.platform.timers.timers import begin_like, end, find_law
-
-SPENT: Final = Columns[str]({"party": "text", "bits": "bigint"})
-
-#: Debits `spent` to a day. A caller may insert a condition between the two parts.
-DEBIT: Final = """
-INSERT INTO daily_quota_usage AS d (party, day, bits)
-SELECT spent.party, {day}, spent.bits FROM {spent}
-"""
-
-#: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
-DEBIT_END: Final = """
-ORDER BY spent.party
-ON CONFLICT (party, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
-"""
-
-_DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
-
-
-class PostgresDays(PartyStore):
-    """The used parts of the parties' daily quotas, in sixteenths of a bit."""
-
-    async def debit(self, day: date, spent: Mapping[str, int]) -> Mapping[str, int]:
-        rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
-        return {row["party"]: row["bits"] for row in rows}
-
-
-def bind_spent(spent: Mapping[str, int]) -> BoundRows[str]:
-    """Bind used or available quotas as rows of `SPENT`."""
-    return BoundRows(SPENT, [list(spent), list(spent.values())])
-
 
 #: A statement for more edges is bound in a thread.
 MANY: Final = 100
@@ -169,7 +140,7 @@ class FilingConflict(NamedTuple):
     taken: Mapping[UUID, UUID] = {}
 
 
-class PostgresFiling(PostgresDays, RecordStore):
+class PostgresFiling(RecordStore):
     """One filing transaction. Content is stored text under a data key per referral; deleting the key erases it."""
 
     async def file(self, replies: Sequence[tuple[Request, HttpReply]], filing: FilingBatch) -> FilingConflict | None:

@@ -24,7 +24,7 @@ class LaterClear(CaseDeclinedClear):
     remark: int | None = None
 
 
-LATER = MessageType("case_declined", 2, CASE_DECLINED.family, LaterClear)
+LATER = MessageType("case_declined", 2, CASE_DECLINED.family, CASE_DECLINED.meter, LaterClear)
 
 
 @pytest.fixture
