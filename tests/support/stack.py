@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -65,8 +65,7 @@ def servers(
         running.postgres.crash()
 
 
-@contextmanager
-def large_days() -> Iterator[None]:
+def large_days() -> AbstractContextManager[object]:
     """Install the sample with origins that declare a million referrals a day, for loads."""
     vast = Daily(records=1_000_000, record_bytes=512)
 
@@ -75,8 +74,7 @@ def large_days() -> Iterator[None]:
         parties = (each.model_copy(update={"daily": each.daily and vast}) for each in sample.parties)
         return sample.model_copy(update={"parties": tuple(parties)})
 
-    with patch.object(installation, "sample_directory", declared):
-        yield
+    return patch.object(installation, "sample_directory", declared)
 
 
 def lay_down(state: Path) -> None:

@@ -318,12 +318,7 @@ def _check_reinstated(stated: Sequence[tuple[int, ReinstatedItem]], numbers: Col
 
 
 def found(
-    statements: Sequence[CheckStatement],
-    numbers: Collection[int],
-    before: ItemLog,
-    *,
-    at: datetime,
-    notice_id: UUID,
+    statements: Sequence[CheckStatement], numbers: Collection[int], before: ItemLog, *, at: datetime, notice_id: UUID
 ) -> ItemLog:
     """Return the origin's checks of items in the notice, each with the item's current round.
 

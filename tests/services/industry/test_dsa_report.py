@@ -70,13 +70,10 @@ def removed(*numbers: int) -> NoticeStatements:
 
 async def answered(providers: Providers, times: Mapping[UUID, datetime]) -> None:
     """Add to the journal that the provider answered at these times."""
-    add = """
-INSERT INTO act (party, number, type, subject, at, detail)
-VALUES ($1, 0, 'notice.answer', $2, $3, '{"state": "actioned"}')
-"""
+    row = "$1, 0, 'notice.answer', $2, $3, '{\"state\": \"actioned\"}'"
+    add = f"INSERT INTO act (party, number, type, subject, at, detail) VALUES ({row})"
     async with providers.database.transaction(APPLYING) as session:
-        for notice_id, at in times.items():
-            await session.driver.execute(add, PROVIDER, notice_id, at)
+        await session.driver.executemany(add, [(PROVIDER, *each) for each in times.items()])
 
 
 @pytest.fixture
