@@ -16,7 +16,7 @@ import pytest
 
 from shared.core.clock import SystemClock
 from shared.core.vocabulary.referral import WithdrawalReason
-from shared.delivery.sending import FULL, LOOK_S
+from shared.delivery.gate import FULL, LOOK_S
 from tests.failures.delivered import delays_s, tell_of_p0
 from tests.failures.load import Sender, quantile
 from tests.support.driver_audit import list_unaudited_numbers

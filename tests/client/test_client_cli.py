@@ -125,8 +125,8 @@ KEPT = "--kept-class us_1y --kept-basis accepted_case --kept-until 2027-05-04"
             ["notice", "answer", ID, "removed", "2=preserved", "--effective-at", "2026-03-15T12:00:00"],
             {
                 "items": [
-                    {"action": "removed", "effective_at": "2026-03-15T12:00:00.000Z"},
-                    {"action": "preserved", "effective_at": "2026-03-15T12:00:00.000Z", "n": 2},
+                    {"action": "removed", "effective_at": "2026-03-15T00:00:00.000Z"},
+                    {"action": "preserved", "effective_at": "2026-03-15T00:00:00.000Z", "n": 2},
                 ]
             },
         ),

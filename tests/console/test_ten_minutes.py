@@ -158,7 +158,7 @@ async def _removes_both(page: Page) -> None:
         await page.locator("details.act summary:text-is('Answer')").click()
     for place in range(2):
         await form.get_by_label("Action").nth(place).select_option("removed")
-        await form.get_by_label("Effective at").nth(place).fill("2026-05-04T11:59")
+        await form.get_by_label("Effective at").nth(place).fill(f"{SystemClock().now():%Y-%m-%dT00:00}")
     await form.get_by_role("button", name="Answer", exact=True).click()
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from shared.core.clock import rfc3339
 from shared.core.ids import uuid7
-from shared.core.routing.directory_index import SMALLEST
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 PAST = "2020-01-01"
+#: The bytes that a party of the smallest class may send in a day of its own accord.
+SMALLEST = 6 * 1024
 REMOVED = {"items": [{"action": "removed"}]}
 
 

@@ -199,7 +199,7 @@ async def told(
     said_before = REMOVED.words() if act.name == "reinstate" else None
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
-    message = replace(message, sent_at=AT + timedelta(days=1))  # later than the times in the examples
+    message = replace(message, sent_at=AT + timedelta(hours=11))  # later than the times in the examples
     answers = EdgeAnswers(edges, AT, catalog, agency=lambda _: "law_enforcement")  # type: ignore[arg-type]
     refused = await answers.apply([message])
     moved = edges.answered.get(edges.edge.edge_id)

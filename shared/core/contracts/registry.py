@@ -94,7 +94,7 @@ class MessageType:
 
 
 def message_type(
-    family: Family, meter: Meter, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
+    family: Family, meter: Meter, clear: type[Contract], *, sealed: type[Contract] | None = None, edge: bool = False
 ) -> MessageType:
     """Return the first version of a message. Its name is that of its clear part: `hold_placed` of `HoldPlacedClear`."""
     name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
@@ -105,19 +105,19 @@ _ALL: list[MessageType] = []
 
 
 def _message(
-    family: Family, meter: Meter, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False
+    family: Family, meter: Meter, clear: type[Contract], *, sealed: type[Contract] | None = None, edge: bool = False
 ) -> MessageType:
-    _ALL.append(message_type(family, meter, clear, sealed, edge=edge))
+    _ALL.append(message_type(family, meter, clear, sealed=sealed, edge=edge))
     return _ALL[-1]
 
 
 REFERRAL_OFFERED = _message(
-    Family.REFERRAL, Meter.RECORD, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True
+    Family.REFERRAL, Meter.RECORD, referral.ReferralOfferedClear, sealed=referral.ReferralOfferedSealed, edge=True
 )
 REFERRAL_WITHDRAWN = _message(Family.REFERRAL, Meter.FREE, referral.ReferralWithdrawnClear)
 WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, Meter.FREE, answers.WithdrawalAcknowledgedClear)
 NOTICE_ISSUED = _message(
-    Family.NOTICE, Meter.RECORD, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
+    Family.NOTICE, Meter.RECORD, referral.NoticeIssuedClear, sealed=referral.NoticeIssuedSealed, edge=True
 )
 ITEMS_CHECKED = _message(Family.NOTICE, Meter.OWN, answers.ItemsCheckedClear)
 NOTICE_WITHDRAWN = _message(Family.NOTICE, Meter.FREE, referral.NoticeWithdrawnClear)
@@ -126,13 +126,13 @@ NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeAckno
 NOTICE_ANSWERED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = _message(Family.NOTICE, Meter.COVERED, answers.NoticeNotOursClear)
 NOTICE_REINSTATED = _message(Family.NOTICE, Meter.COVERED, answers.NoticeReinstatedClear)
-CASE_ACCEPTED = _message(Family.REFERRAL, Meter.COVERED, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_ACCEPTED = _message(Family.REFERRAL, Meter.COVERED, answers.CaseAcceptedClear, sealed=answers.CaseRecord)
 CASE_DECLINED = _message(Family.REFERRAL, Meter.COVERED, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = _message(Family.REFERRAL, Meter.COVERED, answers.OutcomeReportedClear)
 CASE_REFERRED = _message(Family.REFERRAL, Meter.OWN, case_referral.CaseReferredClear)
 CASE_CAME_BACK = _message(Family.REFERRAL, Meter.FREE, case_referral.CaseCameBackClear)
 REFERRAL_PASSED_ON = _message(
-    Family.REFERRAL, Meter.FREE, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
+    Family.REFERRAL, Meter.FREE, case_referral.ReferralPassedOnClear, sealed=case_referral.ReferralPassedOnSealed
 )
 OFFER_ACCEPTED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferAcceptedClear)
 OFFER_DECLINED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferDeclinedClear)
@@ -140,7 +140,7 @@ OFFER_ASSESSED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferAssessedC
 RECORD_ERASED = _message(Family.REFERRAL, Meter.FREE, answers.RecordErasedClear)
 NOTICE_RECORD_ERASED = _message(Family.NOTICE, Meter.FREE, answers.NoticeRecordErasedClear)
 PRESERVATION_REQUESTED = _message(
-    Family.PRESERVATION, Meter.OWN, preservation.PreservationRequestedClear, preservation_api.PreservationRecord
+    Family.PRESERVATION, Meter.OWN, preservation.PreservationRequestedClear, sealed=preservation_api.PreservationRecord
 )
 PRESERVATION_EXTENSION_REQUESTED = _message(
     Family.PRESERVATION, Meter.OWN, preservation.PreservationExtensionRequestedClear
@@ -177,7 +177,7 @@ NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, Meter.COVERED, questions.Notic
 NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, Meter.OWN, questions.NoticeDisputeRaisedClear)
 NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, Meter.COVERED, questions.NoticeDisputeAnsweredClear)
 READS_ANNOUNCED = _message(Family.FACT, Meter.FREE, directory.ReadsAnnouncedClear)
-REFERRAL_DECIDED = _message(Family.FACT, Meter.FREE, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
+REFERRAL_DECIDED = _message(Family.FACT, Meter.FREE, facts.ReferralDecidedClear, sealed=facts.ReferralDecidedSealed)
 REFERRAL_REFUSED = _message(Family.FACT, Meter.FREE, facts.ReferralRefusedClear)
 REFERRAL_REVIEWED = _message(Family.FACT, Meter.FREE, facts.ReferralReviewedClear)
 RECORD_REVEALED = _message(Family.FACT, Meter.FREE, facts.RecordRevealedClear)

@@ -28,4 +28,4 @@ class SuggestedContact(Contact):
     at: Instant
 
 
-CONTACT_SUGGESTED: Final = message_type(Family.REFERRAL, Meter.FREE, ContactSuggestedClear, Contact)
+CONTACT_SUGGESTED: Final = message_type(Family.REFERRAL, Meter.FREE, ContactSuggestedClear, sealed=Contact)

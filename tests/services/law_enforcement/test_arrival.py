@@ -90,7 +90,7 @@ async def test_what_is_rolled_back_takes_no_number(emptied: Agencies) -> None:
     async with database.transaction(acting_for(PARTY)) as session:
         note_acts(session.driver, kept[:1])
         with suppress(RuntimeError):
-            async with session.savepoint(RuntimeError):
+            async with session.savepoint():
                 note_acts(session.driver, acts(3))
                 raise RuntimeError
         note_acts(session.driver, kept[1:])
