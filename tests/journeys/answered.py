@@ -33,6 +33,8 @@ WITHDRAWAL = {"reason": "filed_in_error"}
 REPORT = {"items": [{"n": 1, "action": "removed"}]}
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2099-05-04"}}
+#: A provider may not erase a notice right after its action.
+COMPLAINT = {"fate": "kept", "kept": {"retention": "minimal", "basis": "open_complaint", "until": "2099-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
 REFERRED = {"agency": "police-de.example", "reason": "suspect_elsewhere"}
 PURPOSE = {"Purpose": "answers as described"}
@@ -231,7 +233,7 @@ async def recipients_answer(asked: Asked) -> None:
     for party, path, fate in (
         (OTHER_HOTLINE, f"/v1/inbox/{first}", ERASED),
         (AGENCY, f"/v1/inbox/{first}", KEPT),
-        (PROVIDER, f"/v1/notices/{notice}", ERASED),
+        (PROVIDER, f"/v1/notices/{notice}", COMPLAINT),
     ):
         await asked.post(party, f"{path}:acknowledge-withdrawal", fate)
         await asked.post(party, f"{path}:acknowledge-withdrawal", fate, status=409)
