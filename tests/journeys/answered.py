@@ -99,7 +99,6 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     await asked.post(party, f"{path}:amend", json=first, headers=follows, status=412)
     await asked.post(party, f"{path}:amend", first, status=428)
     await asked.post(party, f"{path}:reroute", {"notice_id": str(uuid7())}, status=422)
-    await asked.get(party, path)
     unknown = {"checked": [{"n": 99, "found": "gone"}]}
     await asked.post(party, f"{path}:check", unknown, status=422)
     withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)

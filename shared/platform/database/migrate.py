@@ -100,9 +100,7 @@ WITH role(oid, name) AS (
         WHEN r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) THEN 'owner'
         ELSE r.rolname END
     FROM pg_roles AS r UNION ALL SELECT 0, 'everyone'
-), brought(classid, objid) AS (
-    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
-), relation AS (
+), brought(classid, objid) AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'), relation AS (
     SELECT c.*, (SELECT name FROM role WHERE oid = c.relowner) AS owner FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
       AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)
@@ -151,6 +149,7 @@ UNION ALL
 SELECT 'index ' || i.indexrelid::regclass,
        pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ', not valid' END
 FROM held AS h JOIN pg_index AS i ON i.indrelid = h.oid
+UNION ALL SELECT 'statistics ' || stxname, pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
 UNION ALL
 SELECT 'sequence ' || r.relname, concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
                                            s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END, 'owner ' || r.owner)
