@@ -176,6 +176,11 @@ class Act(NamedTuple):
         return _ROLES[self.cause]
 
     @property
+    def needs_proof(self) -> bool:
+        """Whether a person must have signed in a short time ago: for a withdrawal, and as the second of two people."""
+        return self.cause is Cause.SECOND_PERSON or self.name == "withdraw"
+
+    @property
     def stays(self) -> bool:
         """Whether the act leaves its track as it is: a question, a dispute or a hold, for example."""
         return all(move.before == {move.to} for move in self.moves)

@@ -58,7 +58,8 @@ Said = TypeVar("Said", bound=Contract)
 
 
 def read_reason(request: PageInput) -> RevealReason:
-    """Return the chosen reason. Raises `Refused("reason_missing")`."""
+    """Return the chosen reason to open a record. Raises `Refused`: `proof_too_old`, `reason_missing`."""
+    request.require_proof()
     try:
         return RevealReason(request.said("reason"))
     except ValueError:
@@ -74,10 +75,15 @@ def chosen_state(request: PageInput, known: Collection[str]) -> str | None:
 
 
 def chosen_act(request: PageInput, acts: Mapping[str, Act]) -> Act:
-    """Return the act that the form's path names. Raises `Refused("not_found")`, also if the role may not do it."""
+    """Return the act that the form's path names.
+
+    Raises `Refused`: `not_found`, also if the role may not do it; `proof_too_old` if it needs a recent sign-in.
+    """
     act = acts.get(request.request.path_params["act"])
     if act is None or request.identity.role not in act.roles:
         raise not_found()
+    if act.needs_proof:
+        request.require_proof()
     return act
 
 

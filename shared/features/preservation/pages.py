@@ -120,8 +120,6 @@ class PreservationPages:
 
     async def _reveal(self, request: PageInput) -> Response:
         reason = read_reason(request)
-        if (unproven := self._frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
-            return unproven
         async with self._routes.serving.reading(request.identity) as session:
             acting = self._routes.acting(request.identity, session)
             found = await show_preservation(request.id(), acting, reason=reason)
@@ -136,8 +134,6 @@ class PreservationPages:
     async def _export(self, request: PageInput) -> Response:
         """Export the whole flow as ETSI TS 103 120 XML. This opens the sealed part."""
         reason = read_reason(request)
-        if (unproven := self._frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
-            return unproven
         async with self._routes.serving.reading(request.identity) as session:
             found = await export(request.id(), self._routes.acting(request.identity, session), reason=reason)
         name = f"preservation-{request.id()}-ts103120.xml"

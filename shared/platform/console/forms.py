@@ -46,15 +46,15 @@ Form = Mapping[str, Sequence[str]]
 class PageInput:
     """One request of a signed-in person. `form` is empty except for a POST; `csrf` is the token for the page's forms.
 
-    `authenticated_at` is the time when the identity provider last authenticated the person; None if it did not say.
-    `name` is the opaque name that an administrator uses to grant roles.
+    `is_proven`: the person signed in a short time ago. `name` is the opaque name that an administrator uses to grant
+    roles.
     """
 
     request: Request
     identity: Identity
     csrf: str
     form: Form = field(default_factory=dict)
-    authenticated_at: datetime | None = None
+    is_proven: bool = False
     name: str = ""
 
     @property
@@ -67,6 +67,11 @@ class PageInput:
             return UUID(self.request.path_params[name])
         except ValueError:
             raise not_found() from None
+
+    def require_proof(self) -> None:
+        """Raise `Refused("proof_too_old")` if the person did not sign in a short time ago."""
+        if not self.is_proven:
+            raise Refused("proof_too_old", "sign in again, then do this once more", status=403)
 
     def query(self, name: str) -> str | None:
         """Return a query parameter; None if it is missing or empty."""

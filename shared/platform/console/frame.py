@@ -24,7 +24,7 @@ from shared.core.errors import CausewayError, Refused, RetryLater, Unavailable, 
 from shared.platform.admission.budgets import Principal, note_principal
 from shared.platform.console import forms as posted
 from shared.platform.console import oidc_login
-from shared.platform.console.accounts import SESSION_HOURS, LinkSignIn, Sessions
+from shared.platform.console.accounts import SESSION_HOURS, LinkSignIn, Sessions, SignedInUser
 from shared.platform.console.forms import PageInput
 from shared.platform.console.oidc_login import (
     MINUTES,
@@ -137,14 +137,6 @@ class Frame:
 
         self._add(path, self._guarded(until_then, form=False, seen=False), "GET")
 
-    def unproven(self, request: PageInput, to: str) -> Response | None:
-        """Return a page that asks the person to sign in again and then leads to `to`; None after a recent sign-in."""
-        try:
-            self._doorway.require_recent(request)
-        except Refused as error:
-            return self.page(request, "prove.html", {"error": error, "to": to}, status=error.status)
-        return None
-
     def closed(self) -> APIRouter:
         """Return the routes. The last ones answer any method on every other path below /console as not found."""
         methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -196,16 +188,31 @@ class Frame:
             identity = signed.identity
             note_principal(request.scope, identity.principal)
             self._gate.charge(identity.principal, announced_bytes(request))
-            page_input = PageInput(request, identity, posted.csrf_of(session), {}, signed.authenticated_at, signed.name)
+            page_input = self._input(request, session, signed)
             if not form:
                 return await handler(page_input)
             body = await posted.read_body(request)
             answering = handler if posted.is_of_session(body, session) else again
             if answering is None or (answering is again and not posted.is_of_person(body, identity.actor)):
                 raise posted.foreign()
-            return await answering(replace(page_input, form=await posted.parse_form(body)))
+            page_input = replace(page_input, form=await posted.parse_form(body))
+            try:
+                return await answering(page_input)
+            except Refused as error:
+                if error.code != "proof_too_old":
+                    raise
+                return self._prove(page_input, error)
 
         return endpoint
+
+    def _input(self, request: Request, session: str, signed: SignedInUser) -> PageInput:
+        csrf, is_proven = posted.csrf_of(session), self._doorway.is_recent(signed)
+        return PageInput(request, signed.identity, csrf, is_proven=is_proven, name=signed.name)
+
+    def _prove(self, request: PageInput, error: Refused) -> Response:
+        """Ask the person to sign in again, and lead back to the page that has the form."""
+        page = request.path.partition(f"/{request.request.path_params['id']}/")
+        return self.page(request, "prove.html", {"error": error, "to": page[0] + page[1][:-1]}, status=error.status)
 
     def _failed(self, error: CausewayError) -> Response:
         # Missing, forbidden and other parties' objects have byte-equal answers, so that a caller cannot probe for them.
@@ -255,7 +262,7 @@ class Frame:
         old = await self._gate.sessions.identify(session, seen=False)
         if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
-        page_input = PageInput(request, old.identity, posted.csrf_of(session), {}, old.authenticated_at, old.name)
+        page_input = self._input(request, session, old)
         answer = self.page(page_input, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
         oidc_login.put_arrival(answer, request, arrival)
         return answer

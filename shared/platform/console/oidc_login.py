@@ -18,8 +18,7 @@ from shared.core.clock import Clock
 from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused, not_found
 from shared.platform.admission.budgets import Principal, read_address
-from shared.platform.console.accounts import Person, Sessions
-from shared.platform.console.forms import PageInput
+from shared.platform.console.accounts import Person, Sessions, SignedInUser
 
 #: The time that a person has to sign in at the identity provider.
 COMING_MINUTES: Final = 10
@@ -274,16 +273,15 @@ class OidcLogin:
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer
 
-    def require_recent(self, request: PageInput) -> None:
-        """Check that the person signed in at their provider a short time ago. Raises `Refused("proof_too_old")`.
+    def is_recent(self, who: SignedInUser) -> bool:
+        """Return whether the person signed in at their provider a short time ago.
 
         A person of a party without a provider signed in by a link and always passes.
         """
-        if not self._elsewhere.has(request.identity.party):
-            return
-        now, authenticated_at = self._clock.now(), request.authenticated_at
-        if authenticated_at is None or not -_AHEAD <= now - authenticated_at <= timedelta(minutes=RECENT_MINUTES):
-            raise Refused("proof_too_old", "sign in again, then open the record", status=403)
+        if not self._elsewhere.has(who.identity.party):
+            return True
+        at = who.authenticated_at
+        return at is not None and -_AHEAD <= self._clock.now() - at <= timedelta(minutes=RECENT_MINUTES)
 
     def _back(self, request: Request) -> str:
         return f"{request.url.scheme}://{request.url.netloc}{self._root}/signed-in"

@@ -78,8 +78,6 @@ class ReferralPages:
     async def _reveal(self, request: PageInput) -> Response:
         """Show the changes of each amendment, for a reason that is sent to audit."""
         reason = read_reason(request)
-        if (unproven := self.frame.unproven(request, f"{PATH}/{request.id()}")) is not None:
-            return unproven
         async with self.use.reading(request.identity) as acting:
             compared = await compare_revisions(request.id(), acting, reason=reason)
         return await self._shown(request, compared=compared)

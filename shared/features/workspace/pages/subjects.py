@@ -134,8 +134,6 @@ class SubjectPages:
     async def _reveal(self, request: PageInput) -> Response:
         """Show the opened record. The reason is reported to audit."""
         reason = read_reason(request)
-        if (unproven := self._frame.unproven(request, f"{ROOT}/{self._kind.path}/{request.id()}")) is not None:
-            return unproven
         found = await self._found(request, reason)
         return self._shown(request, found, opened=found.it, compared=self._kind.amended(found.it))
 

@@ -20,8 +20,8 @@ from starlette.responses import Response
 from shared.core.envelope.base64url import to_base64url
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.ids import uuid7
-from shared.features.workspace.pages import referrals as pages_of_referrals
-from shared.features.workspace.pages.referrals import ReferralPages
+from shared.features.events.pages import chosen_act
+from shared.features.workspace.pages.act_forms import FORMS
 from shared.features.workspace.pages.subjects import SubjectPages
 from shared.platform.console.accounts import RANDOM_CHARACTERS, Sessions
 from shared.platform.console.forms import PageInput, csrf_of
@@ -123,7 +123,7 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
 ) -> None:
     """Covers the page of every subject that has a record. The control needs no recent sign-in and always opens it."""
     if not looks:
-        monkeypatch.setattr(Frame, "unproven", lambda *_: None)
+        monkeypatch.setattr(PageInput, "require_proof", lambda _: None)
 
     async def found(*_: object) -> SimpleNamespace:
         return SimpleNamespace(it=RECORD)
@@ -139,27 +139,24 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
     assert await revealed(frame, "inbox") == ((200, True) if opens or not looks else (403, False))
 
 
-@pytest.mark.parametrize(("minutes", "opens"), [(15, True), (16, False), (None, False)])
-async def test_so_is_what_an_amendment_has_changed(
-    minutes: int | None, opens: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("act", "minutes", "status"),
+    [("withdraw", 15, 200), ("withdraw", 16, 403), ("release", 16, 403), ("drop", 16, 403), ("check", 16, 200)],
+)
+async def test_a_withdrawal_and_an_act_of_a_second_person_need_such_a_sign_in(
+    act: str, minutes: int, status: int
 ) -> None:
-    async def compared(*_: object, **__: object) -> str:
-        return RECORD
+    async def done(request: PageInput) -> Response:
+        return Response(chosen_act(request, {each.name: each for each in FORMS}).name)
 
-    async def shown(*_: object, compared: str) -> Response:
-        return Response(compared)
-
-    @asynccontextmanager
-    async def reading(*_: object) -> AsyncIterator[None]:
-        yield None
-
-    monkeypatch.setattr(pages_of_referrals, "compare_revisions", compared)
-    monkeypatch.setattr(ReferralPages, "_shown", shown)
-    frame = console(Holding(authenticated_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
-    pages = ReferralPages.__new__(ReferralPages)
-    pages.frame, pages.use = frame, SimpleNamespace(reading=reading)  # type: ignore[assignment]
-    frame.post("/referrals/{id}/reveal", pages._reveal)
-    assert await revealed(frame, "referrals") == ((200, True) if opens else (403, False))
+    frame = console(Holding(authenticated_at=NOW - timedelta(minutes=minutes)))
+    frame.post("/referrals/{id}/act/{act}", done)
+    path = f"/console/referrals/{uuid7()}"
+    async with visiting(frame) as client:
+        headers = {"Origin": "http://localhost"}
+        answer = await client.post(f"{path}/act/{act}", data={"csrf": csrf_of(WORD)}, headers=headers)
+    assert answer.status_code == status
+    assert (f'&amp;to={path}"' in answer.text) == (status == 403)
 
 
 async def revealed(frame: Frame, path: str) -> tuple[int, bool]:
