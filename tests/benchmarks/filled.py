@@ -240,11 +240,12 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield from _of_origin(rows, half)
     stores: dict[str, type[PostgresItems]]
     stores = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}
-    store = stores[service]
-    begun = _FILLS[service][1]["begun"]
+    store, begun = stores[service], _FILLS[service][1]["begun"]
     for party in (BIG, SMALL, TINY):
         for name, statement, asked in filled_finding.of_items(store.lists, party, begun, end=END, limit=PAGE + 1):
-            yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
+            # No index has the open rows at risk by sender and state: a page may read all of them, one in a thousand.
+            rows_max = _PAGE_ROWS if "of anybody" in name else max(_PAGE_ROWS, rows // 1000)
+            yield Question(name, statement, asked, _reading(party), rows_max)
         yield from _waiting("open and at risk", listing._WAITING, party)
     yield from _by_itself(service, rows)
     found = f"SELECT *, {items._NAMES}{store.more} FROM received WHERE subject = $1"

@@ -77,8 +77,6 @@ CREATE INDEX received_by_sender ON received (party, sender, sort_key, subject, s
 CREATE INDEX received_at_risk ON received (party, sort_key, subject, state) WHERE priority = 'p0_child_at_risk';
 -- Open rows with a child at risk: their places are at least `AT_RISK` (shared/features/received/store/listing.py).
 CREATE INDEX received_open_at_risk ON received (party, sender, sort_key, subject) WHERE sort_key >= 4611686018427387904;
--- Which values come together: otherwise a page of one sender may read all open rows of the others.
-CREATE STATISTICS received_spread (mcv) ON party, priority, state, sender FROM received;
 -- Work items are led by open notices, in the order of their places.
 CREATE INDEX received_open_notice ON received (party, sort_key, subject)
     WHERE kind = 'notice' AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');

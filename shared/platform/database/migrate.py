@@ -149,7 +149,6 @@ UNION ALL
 SELECT 'index ' || i.indexrelid::regclass,
        pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ', not valid' END
 FROM held AS h JOIN pg_index AS i ON i.indrelid = h.oid
-UNION ALL SELECT 'statistics ' || stxname, pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
 UNION ALL
 SELECT 'sequence ' || r.relname, concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
                                            s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END, 'owner ' || r.owner)

@@ -94,7 +94,7 @@ LONG = (
     ),
     line(
         "Two million referrals, offers, cases and notices in each store: every page query takes at most 20 ms warm and "
-        "50 ms cold, and reads no more rows than it shows",
+        "50 ms cold, and reads no more rows than it shows or the party has open with a child at risk",
         verb="the_flat_looks",
     ),
     line(
