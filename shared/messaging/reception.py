@@ -234,7 +234,13 @@ async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refu
 
 
 async def _take_control(scope: Scope, incoming: Incoming, taken: TakenMessage, *, arrived: ArrivedMessage) -> None:
-    """Take a message of the protocol itself. A message that breaks this code becomes a dead letter."""
+    """Take a message of the protocol itself. A message that breaks this code becomes a dead letter.
+
+    The first attempt has no savepoint: if it fails, the batch is repeated.
+    """
+    if not scope.is_careful:
+        await _act_on(scope, incoming, arrived)
+        return
     try:
         async with scope.savepoint():
             await _act_on(scope, incoming, arrived)

@@ -20,7 +20,7 @@ from shared.core.errors import Defect, Unavailable
 from shared.core.routing.clocks import LawAt
 from shared.platform.database.changes import Changes
 from shared.platform.database.columns import StatementPart, join
-from shared.platform.observability.cancellation import raise_if_cancelling, undone_after
+from shared.platform.observability.cancellation import TimeLimits, raise_if_cancelling
 
 #: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
 #: of what binding a text costs. Whatever else is given as an array is refused by the driver (`DataError`).
@@ -76,12 +76,22 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.parts: list[StatementPart] = []
         #: The open savepoints.
         self.savepoints: list[str] = []
+        self.limits = TimeLimits()
         #: Set as the connection opens.
         self.database: Database
 
     def act_for(self, scope: RowScope | None) -> None:
         """Set the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
         self.scope = scope
+
+    async def execute(self, *args: Any, **options: Any) -> str:
+        return await self.limits.wait_for(super().execute(*args, **options))
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        return await self.limits.wait_for(super()._execute(*args, **options))
+
+    async def _executemany(self, *args: Any, **options: Any) -> Any:
+        return await self.limits.wait_for(super()._executemany(*args, **options))
 
 
 class Session:
@@ -98,8 +108,9 @@ class Session:
     async def savepoint(self) -> AsyncIterator[None]:
         """Open a savepoint. An error that leaves it undoes its changes and gathered entries, and is raised further.
 
-        It ends after a quarter of `Database.work_s_max`, as `undone_after` says. A connection error is raised as
-        `Unavailable`, because it concerns no single subject.
+        It ends after a quarter of `Database.work_s_max`, as `TimeLimits` says: a quarter of that within another
+        savepoint, and again after a first one has hung. A connection error is raised as `Unavailable`, because it
+        concerns no single subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
         scope = self.driver.scope
@@ -119,8 +130,9 @@ class Session:
                 # Entries gathered before the savepoint are written first, so it sees them and does not undo them.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
-                limit_s = self.driver.database.work_s_max
-                async with undone_after(limit_s and limit_s / 4, undo, on=Exception):
+                limits, limit_s = self.driver.limits, self.driver.database.work_s_max
+                part_s = limit_s and limit_s / 4 ** (len(around) + (limits.hang_count > 0))
+                async with limits.undone_after(part_s, undo, on=Exception):
                     yield
                     await write_parts(self.driver)
         finally:
@@ -179,7 +191,7 @@ class Database:
     async def transaction(self, scope: RowScope | None = None, *, keeps_plans: bool = False) -> AsyncIterator[Session]:
         """Open a transaction, commit on normal exit, roll back on an exception.
 
-        It ends after `work_s_max`, as `undone_after` says. Without a scope party tables return no rows.
+        It ends after `work_s_max`, as `TimeLimits` says. Without a scope party tables return no rows.
         `last_step` handles the entries of `gather` right before the commit, so that contended locks are held for the
         shortest time. Entries of `gather_late` are written before `last_step` locks streams, or at the end. With
         `keeps_plans`, statements are planned once and not each time: for frequent statements that find rows by keys.
@@ -190,10 +202,11 @@ class Database:
             driver.parts.clear()
             driver.numbered.clear()
             driver.placed.clear()
+            driver.limits.hang_count = 0
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
-            async with undone_after(self.work_s_max, partial(_roll_back, driver), on=BaseException):
+            async with driver.limits.undone_after(self.work_s_max, partial(_roll_back, driver), on=BaseException):
                 yield Session(driver)
                 if is_change := bool(driver.gathered or driver.late or driver.parts):
                     await self._finish(driver)

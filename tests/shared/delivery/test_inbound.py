@@ -204,17 +204,20 @@ async def test_a_withdrawal_ends_what_waits_of_its_subject(agencies: Site, here:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("hangs", [False, True])
-async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, here: World, hangs: bool) -> None:
-    offers = [here.offered(POLICE) for _ in range(5)]
-    handler_of(agencies).cursed, handler_of(agencies).hangs = {offers[2].message_id}, hangs
+@pytest.mark.parametrize(("count", "hangs"), [(1, False), (1, True), (16, True)])
+async def test_messages_that_break_the_features_are_dead_alone(
+    agencies: Site, here: World, count: int, hangs: bool
+) -> None:
+    """Sixteen messages that hang take longer than the transaction may without a finished step."""
+    offers = [here.offered(POLICE) for _ in range(count + 4)]
+    handler_of(agencies).cursed, handler_of(agencies).hangs = {each.message_id for each in offers[2:-2]}, hangs
     agencies.database.work_s_max = 4 * 0.5
     outcomes = await agencies.take(here.written(offers))
-    assert told(outcomes) == [*[("applied", None)] * 2, ("dead", "handler_defect"), *[("applied", None)] * 2]
-    (kept,) = await agencies.exceptions()
-    assert kept.taken.named.message_id == offers[2].message_id
+    applied = [("applied", None)] * 2
+    assert told(outcomes) == [*applied, *[("dead", "handler_defect")] * count, *applied]
+    assert {each.taken.named.message_id for each in await agencies.exceptions()} == handler_of(agencies).cursed
     handler_of(agencies).cursed = set()
-    assert told(await agencies.try_again(OutcomeKind.DEAD)) == [("applied", None)]
+    assert told(await agencies.try_again(OutcomeKind.DEAD)) == [("applied", None)] * count
     assert await agencies.exceptions() == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +14,6 @@ from shared.core.ids import uuid7
 from shared.platform.database.columns import Statement
 from shared.platform.database.failure_isolation import ClaimedBatch, Isolation
 from shared.platform.database.transactions import Database, RowScope, gather_part, take_parts, write_parts
-from shared.platform.observability import cancellation
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.support.builders import AT
 from tests.support.manual_clock import ManualClock
@@ -118,13 +117,18 @@ async def test_work_that_hangs_holds_up_no_other_subject_of_its_batch(database: 
     assert apart.aside.waiting("work", AT) == [stuck]
 
 
-async def test_a_database_that_keeps_work_waiting_is_unavailable(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cancellation, "UNDONE_S", 0.0)  # however fast it answers
-    database.work_s_max = 0.1
-    with pytest.raises(Unavailable, match="database_unavailable"):
-        await hanging(database, uuid7())
+async def test_a_database_that_keeps_work_waiting_is_unavailable(database: Database) -> None:
+    database.work_s_max = 0.4
+    for depth in range(3):
+        with pytest.raises(Unavailable, match="database_unavailable"):
+            await sleeping(database, depth)
+
+
+async def sleeping(database: Database, depth: int) -> None:
+    async with database.transaction() as session, AsyncExitStack() as steps:
+        for _ in range(depth):
+            await steps.enter_async_context(session.savepoint())
+        await session.driver.execute("SELECT pg_sleep(30)")
 
 
 @pytest.mark.parametrize(
