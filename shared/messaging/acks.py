@@ -155,12 +155,12 @@ def apply_ack(
     `known`: all earlier incarnations of the pair. `chains`: by lane, the writer's chain at the number that the reader
     states; None if that chain is not kept any more. An older number cannot be compared and counts as equal.
     """
-    if ack.at < outgoing.heard_at.get(reader, ack.at):
-        # An old record: the topic was read again from its first one.
-        return AckEffects()
-    outgoing.heard_at[reader] = min(ack.at, now)
     probe = outgoing.probe
     is_answer = probe is not None and ack.echo == probe.nonce
+    if not is_answer and ack.at < outgoing.heard_at.get(reader, ack.at):
+        # An old record: the topic was read again from its first one. An answer is new, even if a clock went back.
+        return AckEffects()
+    outgoing.heard_at[reader] = min(ack.at, now)
     statement = _Statement(outgoing, reader, ack.incarnation == outgoing.incarnation, is_answer, now)
     if is_answer and reader is Reader.RECIPIENT:
         outgoing.awaited_since = None

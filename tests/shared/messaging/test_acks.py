@@ -57,6 +57,16 @@ def test_an_old_acknowledgement_that_is_heard_again_has_no_effect() -> None:
     assert outgoing.lanes[ORDINARY].acked == 3
 
 
+def test_an_answer_to_a_probe_counts_after_a_clock_went_back() -> None:
+    outgoing = probed(streams(acked=4), 4)
+    apply(outgoing, statement(4, at=after(3600)), now=after(3600))
+    apply(outgoing, statement(4, at=after(60), echo=NONCE), now=after(3660))
+    assert outgoing.lanes[ORDINARY].sent == 4
+    # From then on its other acknowledgements count, too.
+    apply(outgoing, statement(9, at=after(120)), now=after(3720))
+    assert outgoing.lanes[ORDINARY].acked == 9
+
+
 def test_an_acknowledgement_moves_the_position_of_its_reader_alone() -> None:
     outgoing = streams()
     assert apply(outgoing, statement(7)) == AckEffects()

@@ -143,7 +143,7 @@ async def test_a_consumer_that_read_without_a_lock_is_superseded(stores: Messagi
                 await slow.save_incoming(incoming)
 
 
-async def test_a_consumer_that_waited_for_a_lock_reads_the_state_behind_it(
+async def test_a_consumer_that_waited_for_a_lock_knows_all_behind_it(
     stores: MessagingStore, database: Database
 ) -> None:
     await take_one(stores)
@@ -152,34 +152,21 @@ async def test_a_consumer_that_waited_for_a_lock_reads_the_state_behind_it(
         incoming = await tx.load_incoming(PAIR, lock=True)
         incoming.enter(begin_streams().incarnation, AT)
         incoming.enter(begin_streams().incarnation, AT)
-        waiting = asyncio.create_task(take_one(stores))
-        await until_sessions_wait(database, 1)
-        await tx.save_incoming(incoming)
-    found = await waiting
-    assert found.closed == incoming.closed
-    assert found.lanes[0].next_offset == 2
-
-
-async def test_a_consumer_that_waited_for_a_lock_knows_the_exceptions_behind_it(
-    stores: MessagingStore, database: Database
-) -> None:
-    await take_one(stores)
-    async with AsyncExitStack() as stack:
-        tx = await stack.enter_async_context(stores.transaction())
-        incoming = await tx.load_incoming(PAIR, lock=True)
         waiting = asyncio.create_task(list_locked(stores))
         await until_sessions_wait(database, 1)
         await tx.add_exceptions([build_exception()])
         incoming.lanes[0].next_offset += 1
         await tx.save_incoming(incoming)
-    assert await waiting == ((0, 1), 1)
+    found, listed = await waiting
+    assert (found.closed, found.lanes[0].next_offset) == (incoming.closed, 2)
+    assert (found.exception_counts, listed) == ((0, 1), 1)
 
 
-async def list_locked(stores: MessagingStore) -> tuple[tuple[int, int], int]:
-    """Return how many exceptions a locked pair has, as it was loaded and as they are listed."""
+async def list_locked(stores: MessagingStore) -> tuple[Incoming, int]:
+    """Return a locked pair as it was loaded, and how many exceptions are listed."""
     async with stores.transaction() as tx:
         incoming = await tx.load_incoming(PAIR, lock=True)
-        return incoming.exception_counts, len(await tx.list_exceptions(writer=PAIR.writer))
+        return incoming, len(await tx.list_exceptions(writer=PAIR.writer))
 
 
 async def take_one(stores: MessagingStore) -> Incoming:

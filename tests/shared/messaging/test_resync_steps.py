@@ -14,11 +14,20 @@ from shared.core.errors import Refused, Unavailable
 from shared.messaging import resync_steps
 from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import MALFORMED, NamedMessage, Outcome, OutcomeKind, OutcomeList, RefusalCode
-from shared.messaging.ports import DayDigest, OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side, SubjectHolding
-from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay, split_rows
-from shared.messaging.resync_steps import ask
+from shared.messaging.ports import (
+    DayDigest,
+    OpenOutcome,
+    OperatorKind,
+    OperatorLine,
+    OwnTrack,
+    PeerResync,
+    Side,
+    SubjectHolding,
+)
+from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay, note_request, split_rows
+from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.sending import finish
-from shared.messaging.streams import LaneEnd, Pair, WireRole
+from shared.messaging.streams import Incoming, LaneEnd, Pair, WireRole
 from tests.shared.messaging.rooms import DAY, HERE, NOW, PEER, Room, run
 from tests.shared.messaging.test_reception import (
     A1,
@@ -55,6 +64,14 @@ def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> No
     assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
     # The list takes effect at once.
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []
+
+
+@pytest.mark.parametrize(("writer", "asks"), [(PEER, 1), (HERE, 0)])
+def test_an_instance_that_has_asked_itself_does_not_ask_in_turn(writer: str, asks: int) -> None:
+    scope = Room().scope()
+    run(scope.tx.save_resync(note_request(PeerResync(writer), ResyncRequest(NONCE, is_first=True))))
+    run(answer_request(scope, Incoming(Pair(writer, HERE))))
+    assert len(scope.asks) == asks
 
 
 def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
