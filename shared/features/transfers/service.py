@@ -23,6 +23,7 @@ from shared.core.contracts.answers import (
 from shared.core.contracts.base import Contract
 from shared.core.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, OFFER_CLAIMED, TRANSFER_OFFERED, MessageType
 from shared.core.errors import Refused, not_found
+from shared.core.guard import cost
 from shared.core.ids import uuid4
 from shared.core.protocol.message import Draft, Received
 from shared.core.protocol.prepare import Documents
@@ -30,7 +31,7 @@ from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.routing import PartyKind
 from shared.features.filing.ports import AnswerFollower, AppliedAnswers, StaleReferral
 from shared.features.filing.service.redecide import DecidedAgain
-from shared.features.filing.service.referrals import Actor, OriginSender
+from shared.features.filing.service.referrals import Actor, OriginSender, debit_one
 from shared.features.filing.store.edges import PostgresEdges
 from shared.features.transfers.ports import LockedReferral, TransferredReferral, TransferStatus
 from shared.features.transfers.store import PostgresTransfers
@@ -81,8 +82,9 @@ def _held(referral: StaleReferral) -> LockedReferral:
 async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Actor) -> TransferredReferral:
     """Permit hotlines that have the referral to claim it: one hotline, or all that have it as an orphan's mandate.
 
-    A repetition sends the messages again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
-    `transfer_not_entitled` if no rule has sent the referral to such a hotline.
+    A repetition sends the messages again. Each request counts against the party's day. Raises `Refused`: `forbidden`,
+    `not_found`, `state_forbids`, and `transfer_not_entitled` if no rule has sent the referral to such a hotline; and
+    `QuotaExceeded`.
     """
     acting.require(TRANSFER.name)
     transfers, directory = PostgresTransfers(acting.referrals.driver), acting.directory()
@@ -102,7 +104,9 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     sender, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
     for hotline in to:
-        drafts += _draft(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, sender=sender, to=hotline)
+        clear = TransferOfferedClear(**named, act=uuid4())
+        await debit_one(cost(clear), acting, is_p0=False)
+        drafts += _draft(TRANSFER_OFFERED, clear, held, sender=sender, to=hotline)
     acting.owe(1 + len(drafts))
     await transfers.send(drafts)
     await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])

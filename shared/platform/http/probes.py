@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, cast
 
 from pydantic_core import to_json
 
@@ -25,7 +25,7 @@ from shared.platform.observability.health import Check, LoopWatch, readiness_bod
 from shared.platform.observability.metrics import CONTENT_TYPE, exposition
 
 JSON: Final = "application/json"
-#: Requests that are answered at once. Another connection is closed.
+#: Connections at a time. A further one ends the oldest, and is refused if as many are still being ended.
 PLACES: Final = 8
 #: Seconds for a client's request line, and for what the event loop has to compute.
 TAKE_S: Final = 5.0
@@ -64,7 +64,8 @@ class ProbeListener(ThreadingHTTPServer):
         }
         self._watch, self._read, self._measure = watch, read, measure
         self._loop = asyncio.get_running_loop()
-        self._places = threading.BoundedSemaphore(PLACES)
+        #: The open connections, oldest first.
+        self._open: list[_Request] = []
         self._is_ended = False
 
     async def run(self) -> None:
@@ -79,16 +80,20 @@ class ProbeListener(ThreadingHTTPServer):
             self.server_close()
 
     def process_request(self, request: _Request, client_address: tuple[str, int]) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if len(self._open) >= 2 * PLACES:
             self.shutdown_request(request)
+            return
+        self._open.append(request)
+        for slow in self._open[:-PLACES]:
+            with suppress(OSError):
+                cast("socket.socket", slow).shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: _Request, client_address: tuple[str, int]) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._open.remove(request)
 
     def handle_error(self, request: _Request, client_address: tuple[str, int]) -> None:
         """Say nothing: the client ended early."""

@@ -39,6 +39,15 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
 
 
+async def test_each_request_to_transfer_counts_against_the_day(origin: Origin) -> None:
+    referral_id, spent = await orphan(origin), [0]
+    for _ in range(3):
+        assert (await transfer(origin, referral_id))[0] == 202
+        rows = await origin.sql("SELECT bits FROM daily_quota_usage WHERE party = $1", HOTLINE)
+        spent.append(sum(row["bits"] for row in rows))
+    assert spent[3] - spent[2] == spent[2] - spent[1] > 0
+
+
 async def listed(origin: Origin, referral_id: UUID) -> list[tuple[tuple[str, ...], str]]:
     """Return the unclaimed transfer of a referral in the hotline's attention list."""
     rows = await waiting(origin.database, unclaimed_waits, HOTLINE, referral_id)
