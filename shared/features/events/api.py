@@ -154,7 +154,7 @@ class Events:
         self.serving.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         if query.wait == 0:
             return await self._look(identity, query)
-        with self.serving.listener.place(identity.party, above=query.after) as news:
+        with self.serving.listener.place(identity.party, identity.principal.holder, above=query.after) as news:
             found = await self._look(identity, query)
             if found.items:
                 return found
@@ -187,8 +187,8 @@ def events_router(serving: RouteContext) -> APIRouter:
         """List the events of the party, each once, in the order in which they became visible.
 
         For the next page, set `after` and `epoch` to the last event that you have processed. With `wait`, the response
-        comes when there is an event, or after that time. A party can have 8 waiting requests; one more ends the wait of
-        the first.
+        comes when there is an event, or after that time. A party can have 8 waiting requests; one more ends the
+        longest of the key or session that has most.
         """
         found = await events.page(identity, query)
         if query.wait:  # An API key that was revoked during the wait gets no answer.

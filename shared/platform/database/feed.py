@@ -22,6 +22,7 @@ Trust: a client that can log in to the database can wake waiting readers; they r
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -104,7 +105,8 @@ class FeedListener:
         self._database = database
         #: By party, the longest wait first: the number above which each reader waits.
         self._places: dict[str, dict[asyncio.Event, int]] = {}
-        self._all: dict[asyncio.Event, str] = {}
+        #: The party of each reader, and its key or session.
+        self._all: dict[asyncio.Event, tuple[str, str]] = {}
         self._ending = False
         #: By party, the last number that other processes do not know.
         self._unsent: dict[str, int] = {}
@@ -124,17 +126,21 @@ class FeedListener:
             self._wake_all()
 
     @contextmanager
-    def place(self, party: str, *, above: int) -> Iterator[asyncio.Event]:
-        """Take a place for a waiting reader. It is set if the feed may be above the number, or if the wait must end."""
+    def place(self, party: str, holder: str = "", *, above: int) -> Iterator[asyncio.Event]:
+        """Take a place for a waiting reader. It is set if the feed may be above the number, or if the wait must end.
+
+        Without a free place, the longest wait of the key or session with most places ends.
+        """
         mine = asyncio.Event()
         places = self._places.setdefault(party, {})
         crowd = places if len(places) >= PLACES_MAX_OF_ONE else self._all if len(self._all) >= PLACES_MAX else {}
         if crowd:
-            first = next(iter(crowd))
+            counts = Counter(self._all[each] for each in crowd)
+            first = max(crowd, key=lambda each: counts[self._all[each]])
             self._leave(first)
             first.set()
         self._places.setdefault(party, places)[mine] = above
-        self._all[mine] = party
+        self._all[mine] = party, holder
         if self._ending:
             mine.set()
         try:
@@ -183,8 +189,8 @@ class FeedListener:
             place.set()
 
     def _leave(self, place: asyncio.Event) -> None:
-        party = self._all.pop(place, None)
-        if party is not None:
+        if place in self._all:
+            party, _ = self._all.pop(place)
             del self._places[party][place]
             if not self._places[party]:
                 del self._places[party]

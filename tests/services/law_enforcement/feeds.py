@@ -55,8 +55,8 @@ class Watched(FeedListener):
         self.taken: list[asyncio.Event] = []
 
     @contextmanager
-    def place(self, party: str, *, above: int) -> Iterator[asyncio.Event]:
-        with super().place(party, above=above) as mine:
+    def place(self, party: str, holder: str = "", *, above: int) -> Iterator[asyncio.Event]:
+        with super().place(party, holder, above=above) as mine:
             self.taken.append(mine)
             yield mine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -252,6 +252,15 @@ async def test_a_crowd_of_parties_takes_no_more_than_all_places(feed: Door, monk
         with feed.listener.place("c.example", above=0) as c:
             assert [each.is_set() for each in (a, b, c)] == [True, False, False]
         assert len(feed.listener._all) == 1
+
+
+async def test_a_key_with_many_places_ends_no_wait_of_another_key(feed: Door) -> None:
+    with ExitStack() as waits:
+        other, *many = [
+            waits.enter_context(feed.listener.place(feed.party, key, above=0))
+            for key in ("a", *"b" * database_feed.PLACES_MAX_OF_ONE)
+        ]
+        assert [each.is_set() for each in (other, many[0], many[1])] == [False, True, False]
 
 
 async def test_a_listener_that_lost_its_connection_listens_again(feed: Door) -> None:
