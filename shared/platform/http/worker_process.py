@@ -12,18 +12,18 @@ import os
 import signal
 import struct
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import BinaryIO, Final
 
 from shared.core.errors import Defect, Unavailable
-from shared.platform.admission.budgets import BudgetExceeded
+from shared.platform.admission.budgets import PlacePool, Principal, Shares
 
-#: The limits of waiting questions: of all askers, and of one asker.
-WAITING_MAX: Final = 64
-WAITING_MAX_OF_ONE: Final = 4
 ANSWER_S_MAX: Final = 30.0
+#: Waiting questions of all askers.
+WAITING_MAX: Final = 64
+#: One question is answered at a time. Of those that wait, each asker has the next turn after the others.
+TURNS: Final = Shares(of_holder=1, of_party=1, of_instance=1, waiting=3, wait_s=ANSWER_S_MAX, keeps_first=False)
 #: With few cores, the rest of the instance has priority. Niceness has an effect only within one session.
 NICENESS: Final = 10
 
@@ -39,27 +39,18 @@ class WorkerProcess:
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._known: dict[str, str] = {}
-        self._turn = asyncio.Lock()
-        self._waiting: Counter[str] = Counter()
+        self._turns = PlacePool("checks", TURNS)
 
     async def ask(self, question: bytes, *, asker: str, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
         """Return the answer to a question. `known` is the data that the answer needs: name → (edition, its encoding).
 
-        Raises `BudgetExceeded` if too many questions of this asker wait. Raises `Unavailable`: `aside_busy` if too many
-        of all askers wait, `aside_failed` if no answer came.
+        Raises `BudgetExceeded` if too many questions of this asker wait, or one for too long. Raises `Unavailable`:
+        `aside_busy` if too many of all askers wait, `aside_failed` if no answer came.
         """
-        if self._waiting[asker] >= WAITING_MAX_OF_ONE:
-            raise BudgetExceeded("checks", limit=WAITING_MAX_OF_ONE, reset_s=1)
-        if self._waiting.total() >= WAITING_MAX:
+        if self._turns.waiting >= WAITING_MAX:
             raise Unavailable("aside_busy")
-        self._waiting[asker] += 1
-        try:
-            async with self._turn:
-                return await self._asked(question, known)
-        finally:
-            self._waiting[asker] -= 1
-            if not self._waiting[asker]:
-                del self._waiting[asker]
+        async with self._turns.place(Principal(asker, asker)):
+            return await self._asked(question, known)
 
     async def close(self) -> None:
         """End the process, if there is one."""

@@ -21,7 +21,7 @@ from shared.core.errors import Refused, Unavailable
 from shared.core.ids import uuid7
 from shared.features.filing.api.act_handlers import referrals_router
 from shared.features.filing.api.checking import CheckRequest, CheckWorker, check_posted
-from shared.platform.admission.budgets import BudgetExceeded
+from shared.platform.admission.budgets import BudgetExceeded, PlacePool
 from shared.platform.http import worker_process as aside_module
 from tests.services.doors import asking, door
 from tests.services.hotline.origin import Origin
@@ -158,9 +158,16 @@ async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_th
 async def test_one_party_cannot_fill_the_queue(aside: CheckWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps(SUBMISSION).encode()
     monkeypatch.setattr(aside_module, "WAITING_MAX", 6)
-    asked = [aside(posted(body)) for _ in range(aside_module.WAITING_MAX_OF_ONE + 3)]
-    told = await asyncio.gather(*asked, aside(posted(body, party="hotline-be.example")), return_exceptions=True)
+    answered: list[str] = []
+
+    async def ask(party: str) -> None:
+        await aside(posted(body, party=party))
+        answered.append(party)
+
+    asked = [ask(HOTLINE) for _ in range(aside_module.TURNS.waiting + 4)]
+    told = await asyncio.gather(*asked, ask("hotline-be.example"), return_exceptions=True)
     assert [isinstance(each, BudgetExceeded) for each in told] == [False] * 4 + [True] * 3 + [False]
+    assert answered == [HOTLINE, HOTLINE, "hotline-be.example", HOTLINE, HOTLINE]
 
 
 async def test_a_check_beyond_the_partys_places_is_its_own_excess_and_is_neither_read_nor_judged(
@@ -170,7 +177,8 @@ async def test_a_check_beyond_the_partys_places_is_its_own_excess_and_is_neither
     counted: list[int] = []
     serving = replace(origin.api.serving, owe=lambda _, work: counted.append(work))
     monkeypatch.setattr(origin.alarms, "judged", lambda *said: counted.append(said[-1]))
-    monkeypatch.setattr(aside_module, "WAITING_MAX_OF_ONE", 0)
+    none = replace(aside_module.TURNS, of_holder=0, waiting=0)
+    monkeypatch.setattr(aside._aside, "_turns", PlacePool("checks", none))
     async with door(referrals_router(replace(origin.api, checking=aside, serving=serving))) as client:
         answer = await client.post("/v1/referrals:check", json=SUBMISSION, headers=asking(HOTLINE))
     assert (answer.status_code, answer.json()["code"], counted) == (429, "budget_exceeded", [])
