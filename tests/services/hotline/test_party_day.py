@@ -176,6 +176,10 @@ async def test_a_child_at_risk_goes_to_a_second_person_at_once(origin: Origin, c
     assert released.json()["state"] == "routed"
     assert len(await origin.waiting_edges()) == 5
     assert await spent(origin) > 1.5 * SMALLEST, "it counts all the same"
+    one_more = (await filed(client, body_of(**P0))).json()["referral_id"]
+    await origin.sql("UPDATE daily_quota_usage SET bits = $1 WHERE party = $2", 10 * SMALLEST * BYTE, HOTLINE)
+    answer = await review(client, one_more, "release")
+    assert (answer.status_code, answer.json()["code"]) == (429, "day_spent")
 
 
 async def test_an_amendment_of_a_p0_referral_stays_in_the_day(origin: Origin, client: httpx.AsyncClient) -> None:

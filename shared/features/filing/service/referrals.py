@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.core.acts.act import Subject
@@ -40,6 +40,8 @@ from shared.features.record_access.store import PartyStore
 from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
+#: Daily quotas in which records with a child at risk fit on one day, whoever releases them.
+RELEASED_QUOTAS_MAX: Final = 10
 
 
 class Withdrawal(Contract):
@@ -241,14 +243,14 @@ class Debit(NamedTuple):
 async def debit_one(spent: RecordCost, acting: Actor, *, is_p0: bool, released: bool = False) -> None:
     """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
 
-    A p0 record that a second person has `released` cannot wait, so it is debited even above the quota.
+    A p0 record that a second person has `released` cannot wait, so it is debited above the quota too, up to ten times.
     """
     driver, each, day = acting.referrals.driver, Debit(acting.party, spent.whole, is_p0), day_of(acting.at)
-    after = await debit(driver, day, {each.party: each.spent})
-    if after[each.party] <= each.room(acting.documents().directory):
+    after, directory = await debit(driver, day, {each.party: each.spent}), acting.documents().directory
+    if after[each.party] <= each.room(directory):
         return
     acting.day_filled()
-    if not (is_p0 and released):
+    if not (is_p0 and released and after[each.party] <= RELEASED_QUOTAS_MAX * BYTE * directory.quota(each.party)):
         await debit(driver, day, {each.party: -each.spent})
         raise QuotaExceeded(acting.at)
 
