@@ -15,7 +15,7 @@ from shared.core.contracts.base import Contract
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.protocol.message import Received
 from shared.delivery.sending import Settlement, Unit
-from shared.features.received.effects import RecipientHandler
+from shared.features.received.effects import Automation, RecipientHandler, RecipientKind
 from shared.features.received.service.items import ActUseCase, ItemActor
 from shared.features.received.store.items import PostgresItems
 from shared.platform.database.transactions import Database, RowScope
@@ -37,6 +37,10 @@ class Recipients:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
+
+    def automation(self, recipient: RecipientKind, instance: str, **rest: Any) -> Automation:
+        shared = {"database": self.database, "items": self.items, "kek": KEK, "directory": lambda: self.directory}
+        return Automation(recipient=recipient, instance=instance, **shared, **rest)
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch. Return the code of each refused message, and None for each applied one."""

@@ -28,14 +28,12 @@ from shared.core.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.core.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from shared.delivery.sending import Settlement
 from shared.features.notices.rules import PROVIDER as KIND
-from shared.features.notices.store import PostgresNotices
 from shared.features.questions.service import QuestionExpiry
-from shared.features.received.effects import Automation
 from shared.instance.parties import own_questions
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, directory, notice_withdrawn, received
 from tests.services.doors import until_idle, waiting
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import Providers
 from tests.services.industry.test_checked_notices import REMOVED
 from tests.services.outgoing import about
 from tests.support.manual_clock import ManualClock
@@ -76,15 +74,7 @@ async def waits(providers: Providers, notice_id: UUID) -> list[tuple[str, ...]]:
 
 
 async def lapse(providers: Providers, at: datetime) -> None:
-    rule = Automation(
-        recipient=KIND,
-        database=providers.database,
-        items=PostgresNotices,
-        kek=KEK,
-        instance="industry",
-        directory=lambda: providers.directory,
-        clock=ManualClock(at),
-    )
+    rule = providers.automation(KIND, "industry", clock=ManualClock(at))
     lapses = QuestionExpiry(rule)
     await until_idle(lapses)
 

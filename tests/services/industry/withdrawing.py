@@ -12,13 +12,11 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import ERASES
 from shared.core.ids import uuid7
 from shared.features.notices.rules import PROVIDER as KIND
-from shared.features.notices.store import PostgresNotices
-from shared.features.received.effects import Automation
 from shared.features.withdrawals.service import Withdrawals
 from shared.platform.database.journal import Erasures, Journal
 from shared.platform.observability.retry_backoff import RetryBackoff
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import Providers
 from tests.support.manual_clock import ManualClock
 
 #: The tables whose erasures must survive a restore of the backup, and the place in the journal.
@@ -37,16 +35,7 @@ class World:
         self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
 
     def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
-        rule = Automation(
-            recipient=KIND,
-            database=self.providers.database,
-            items=PostgresNotices,
-            kek=KEK,
-            instance="industry",
-            directory=lambda: self.providers.directory,
-            clock=self.clock,
-            aside=self.aside,
-        )
+        rule = self.providers.automation(KIND, "industry", clock=self.clock, aside=self.aside)
         return Withdrawals(rule, answer_h=answer_h)
 
     async def taken_back(self, *said: Any) -> UUID:

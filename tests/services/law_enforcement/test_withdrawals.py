@@ -15,15 +15,13 @@ from shared.core.contracts.items import AnswerTrack
 from shared.core.errors import Refused
 from shared.core.ids import uuid7
 from shared.features.cases.rules import AGENCY as KIND
-from shared.features.cases.store.cases import PostgresCases
-from shared.features.received.effects import Automation
 from shared.features.received.store.arriving import ERASED_RECEIVED
 from shared.features.withdrawals.service import Withdrawals
 from shared.platform.database.journal import ErasedRecord, Erasures, Journal
 from shared.platform.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.doors import until_idle
-from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.law_enforcement.agency import Agencies
 from tests.support.manual_clock import ManualClock
 
 APPLYING = RowScope((AGENCY,), Role.SERVICE, "apply")
@@ -34,15 +32,7 @@ HELD_BY_LAW = WithdrawalAnswer.model_validate(
 
 async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_is_over(agencies: Agencies) -> None:
     clock, taken_up, untouched = ManualClock(AT), uuid7(), uuid7()
-    rule = Automation(
-        recipient=KIND,
-        database=agencies.database,
-        items=PostgresCases,
-        kek=KEK,
-        instance="law_enforcement",
-        directory=lambda: agencies.directory,
-        clock=clock,
-    )
+    rule = agencies.automation(KIND, "law_enforcement", clock=clock)
     withdrawals = Withdrawals(rule, answer_h=0)
     for each in (taken_up, untouched):
         await agencies.receive(offered(each), offered(each, purpose="victim_identification"))
