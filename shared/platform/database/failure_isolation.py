@@ -13,8 +13,8 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -147,3 +147,25 @@ def set_aside(aside: RetryBackoff, work: str, key: Key, *, clock: Clock, error: 
     aside.put(work, key, clock.now())
     code = error.code if isinstance(error, CausewayError) else "internal_error"
     log("subject_set_aside", subject=str(key[0]), kind=work, code=code, error=type(error).__name__)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise `Unavailable` for an error that concerns the database and not a statement."""
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        if isinstance(error, asyncpg.PostgresError) and not _is_transient(error):
+            raise
+        # A rollback on a lost connection turns a cancellation into an error of the driver.
+        raise_if_cancelling()
+        raise Unavailable("database_unavailable") from error
+
+
+def _is_transient(error: asyncpg.PostgresError) -> bool:
+    """Return whether the cause is connection loss, shutdown, serialisation failure or lack of resources.
+
+    These are the SQLSTATE classes 08, 40, 53 and 57, and a check without a name: a partition was made meanwhile.
+    """
+    state = error.sqlstate or ""
+    return error.constraint_name is None if state == "23514" else state[:2] in {"08", "40", "53", "57"}

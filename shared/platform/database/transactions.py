@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -20,7 +20,8 @@ from shared.core.errors import Defect, Unavailable
 from shared.core.routing.clocks import LawAt
 from shared.platform.database.changes import Changes
 from shared.platform.database.columns import StatementPart, join
-from shared.platform.observability.cancellation import TimeLimits, raise_if_cancelling
+from shared.platform.database.failure_isolation import translated
+from shared.platform.observability.cancellation import TimeLimits
 
 #: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
 #: of what binding a text costs. Whatever else is given as an array is refused by the driver (`DataError`).
@@ -84,13 +85,13 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         """Set the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
         self.scope = scope
 
-    async def execute(self, *args: Any, **options: Any) -> str:
+    async def execute(self, *args: object, **options: object) -> str:
         return await self.limits.wait_for(super().execute(*args, **options))
 
-    async def _execute(self, *args: Any, **options: Any) -> Any:
+    async def _execute(self, *args: object, **options: object) -> object:
         return await self.limits.wait_for(super()._execute(*args, **options))
 
-    async def _executemany(self, *args: Any, **options: Any) -> Any:
+    async def _executemany(self, *args: object, **options: object) -> object:
         return await self.limits.wait_for(super()._executemany(*args, **options))
 
 
@@ -126,7 +127,7 @@ class Session:
                 del each[late.get(kind, 0) :]
 
         try:
-            with _translated():
+            with translated():
                 # Entries gathered before the savepoint are written first, so it sees them and does not undo them.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
@@ -250,7 +251,7 @@ class Database:
         if self._pool is None:
             self._pool = asyncpg.create_pool(self._url, **self._pool_options)
             await self._pool  # connects nothing yet
-        with _translated():
+        with translated():
             async with self._pool.acquire(timeout=_POOL_S_MAX) as driver:
                 yield driver
 
@@ -273,7 +274,7 @@ class Database:
 
         The server ends its statements after 0.8 s, also those that wait for a lock.
         """
-        with _translated():
+        with translated():
             settings = {"statement_timeout": "800"}
             connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX, server_settings=settings)
             try:
@@ -388,26 +389,5 @@ def _bound(scope: RowScope) -> str:
     return ", ".join(f"set_config('causeway.{name}', '{text}', true)" for name, text in bound.items())
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        if isinstance(error, asyncpg.PostgresError) and not _is_transient(error):
-            raise
-        # A rollback on a lost connection turns a cancellation into an error of the driver.
-        raise_if_cancelling()
-        raise Unavailable("database_unavailable") from error
-
-
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _is_transient(error: asyncpg.PostgresError) -> bool:
-    """Return whether the cause is connection loss, shutdown, serialisation failure or lack of resources.
-
-    These are the SQLSTATE classes 08, 40, 53 and 57, and a check without a name: a partition was made meanwhile.
-    """
-    state = error.sqlstate or ""
-    return error.constraint_name is None if state == "23514" else state[:2] in {"08", "40", "53", "57"}

@@ -205,7 +205,7 @@ async def test_a_withdrawal_ends_what_waits_of_its_subject(agencies: Site, here:
 
 @pytest.mark.timing
 @pytest.mark.parametrize(("count", "hangs"), [(1, False), (1, True), (16, True)])
-async def test_messages_that_break_the_features_are_dead_alone(
+async def test_a_message_that_breaks_the_features_is_dead_alone(
     agencies: Site, here: World, count: int, hangs: bool
 ) -> None:
     """Sixteen messages that hang take longer than the transaction may without a finished step."""
