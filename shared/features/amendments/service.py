@@ -121,7 +121,7 @@ async def amend_referral(
         raise not_found()
     content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
     check_budget(spent, added=ADDED)  # an amendment that would need a second person has to be filed as a new referral
-    await debit_one(spent, acting, is_p0=submission.priority.level is PriorityLevel.P0_CHILD_AT_RISK)
+    await debit_one(spent.whole, acting, is_p0=submission.priority.level is PriorityLevel.P0_CHILD_AT_RISK)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
 

@@ -103,10 +103,10 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
     await transfers.offer(held, to, reason=said.reason, at=acting.at)
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     sender, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
-    for hotline in to:
-        clear = TransferOfferedClear(**named, act=uuid4())
-        await debit_one(cost(clear), acting, is_p0=False)
-        drafts += _draft(TRANSFER_OFFERED, clear, held, sender=sender, to=hotline)
+    offered = [TransferOfferedClear(**named, act=uuid4()) for _ in to]
+    await debit_one(sum(cost(each).whole for each in offered), acting, is_p0=False)
+    for each, hotline in zip(offered, to, strict=True):
+        drafts += _draft(TRANSFER_OFFERED, each, held, sender=sender, to=hotline)
     acting.owe(1 + len(drafts))
     await transfers.send(drafts)
     await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])

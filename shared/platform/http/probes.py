@@ -27,7 +27,7 @@ from shared.platform.observability.metrics import CONTENT_TYPE, exposition
 JSON: Final = "application/json"
 #: Connections at a time. A further one ends the oldest, and is refused if as many are still being ended.
 PLACES: Final = 8
-#: Seconds for a client's request line, and for what the event loop has to compute.
+#: Seconds for a client's request line, and for work in the event loop.
 TAKE_S: Final = 5.0
 
 _Value = TypeVar("_Value")
@@ -117,7 +117,7 @@ class ProbeListener(ThreadingHTTPServer):
         return ProbeAnswer(200, CONTENT_TYPE, exposition())
 
     def _from_loop(self, work: Callable[[], Coroutine[None, None, _Value]]) -> _Value | None:
-        """Return what the event loop computes; None if it takes too long."""
+        """Run `work` in the event loop and return its value; None if it takes too long."""
         computing = asyncio.run_coroutine_threadsafe(work(), self._loop)
         try:
             return computing.result(TAKE_S)

@@ -300,7 +300,7 @@ async def release_referral(referral_id: UUID, acting: Actor) -> str:
     if origin is None or filed_by is None or content is None:
         raise not_found()
     urgent = content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
-    await debit_one(cost(content), acting, is_p0=urgent, released=True)
+    await debit_one(cost(content).whole, acting, is_p0=urgent, released=True)
     again = prepare_again(
         content,
         referral_id=referral_id,

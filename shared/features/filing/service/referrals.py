@@ -21,7 +21,6 @@ from shared.core.contracts.base import Contract
 from shared.core.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.errors import Refused, not_found
-from shared.core.guard import RecordCost
 from shared.core.guard.budget import QuotaExceeded, day_of
 from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid4
@@ -40,7 +39,7 @@ from shared.features.record_access.store import PartyStore
 from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
-#: Daily quotas in which records with a child at risk fit on one day, whoever releases them.
+#: The daily quotas that records with a child at risk may use on one day, releases included.
 RELEASED_QUOTAS_MAX: Final = 10
 
 
@@ -240,12 +239,12 @@ class Debit(NamedTuple):
         return quota + quota // 2 if self.is_p0 else quota
 
 
-async def debit_one(spent: RecordCost, acting: Actor, *, is_p0: bool, released: bool = False) -> None:
-    """Debit one record. Raises `QuotaExceeded` if the daily quota has no room.
+async def debit_one(spent: int, acting: Actor, *, is_p0: bool, released: bool = False) -> None:
+    """Debit a cost in sixteenths of a bit. Raises `QuotaExceeded` if the daily quota has no room.
 
     A p0 record that a second person has `released` cannot wait, so it is debited above the quota too, up to ten times.
     """
-    driver, each, day = acting.referrals.driver, Debit(acting.party, spent.whole, is_p0), day_of(acting.at)
+    driver, each, day = acting.referrals.driver, Debit(acting.party, spent, is_p0), day_of(acting.at)
     after, directory = await debit(driver, day, {each.party: each.spent}), acting.documents().directory
     if after[each.party] <= each.room(directory):
         return

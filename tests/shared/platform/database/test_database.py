@@ -128,7 +128,8 @@ async def sleeping(database: Database, depth: int) -> None:
     async with database.transaction() as session, AsyncExitStack() as steps:
         for _ in range(depth):
             await steps.enter_async_context(session.savepoint())
-        await session.driver.execute("SELECT pg_sleep(30)")
+        run = (session.driver.execute, session.driver.fetch, session.driver.executemany)[depth]
+        await run("SELECT pg_sleep(30)", *([[()]] if depth == 2 else []))
 
 
 @pytest.mark.parametrize(
