@@ -21,52 +21,52 @@ from shared.core.errors import Refused
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Iterator[StateDirectory]:
-    state = StateDirectory(tmp_path / "state")
-    state.acquire()
-    yield state
-    state.release()
+def state(tmp_path: Path) -> Iterator[StateDirectory]:
+    directory = StateDirectory(tmp_path / "state")
+    directory.acquire()
+    yield directory
+    directory.release()
 
 
 def test_a_second_start_is_refused_and_the_holder_is_known_by_its_lock_and_not_by_a_stale_number(
-    held: StateDirectory,
+    state: StateDirectory,
 ) -> None:
-    other = StateDirectory(held.path)
+    other = StateDirectory(state.path)
     with pytest.raises(Refused, match="causeway dev down"):
         other.acquire()
     assert other.supervisor_pid() == os.getpid()
-    held.release()
-    assert (held.path / "supervisor.lock").read_text() == str(os.getpid())
+    state.release()
+    assert (state.path / "supervisor.lock").read_text() == str(os.getpid())
     assert other.supervisor_pid() is None
     other.acquire()
     assert other.supervisor_pid() == os.getpid()
     other.release()
 
 
-def test_a_password_is_made_once_differs_from_every_other_and_is_its_owners_alone(held: StateDirectory) -> None:
-    first, second = held.password("first"), held.password("second")
+def test_a_password_is_made_once_differs_from_every_other_and_is_its_owners_alone(state: StateDirectory) -> None:
+    first, second = state.password("first"), state.password("second")
     assert first != second
-    assert StateDirectory(held.path).password("first") == first
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (held.path, held.path / "passwords.json")]
+    assert StateDirectory(state.path).password("first") == first
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (state.path, state.path / "passwords.json")]
     assert modes == [0o700, 0o600]
 
 
-def test_a_port_stays_the_same_until_another_takes_it_and_no_two_names_share_one(held: StateDirectory) -> None:
-    port = held.port("kafka", set())
-    assert held.port("kafka", set()) == port
-    assert held.port("kafka", {port}) != port
+def test_a_port_stays_the_same_until_another_takes_it_and_no_two_names_share_one(state: StateDirectory) -> None:
+    port = state.port("kafka", set())
+    assert state.port("kafka", set()) == port
+    assert state.port("kafka", {port}) != port
     with socket.create_server(("127.0.0.1", port)):
-        assert held.port("kafka", set()) != port
+        assert state.port("kafka", set()) != port
 
 
-def test_reset_deletes_what_the_stack_made_and_nothing_else(held: StateDirectory) -> None:
-    held.password("sample")
-    (held.part("postgres") / "table").write_text("rows")
-    (held.path / "notes.txt").write_text("mine")
+def test_reset_deletes_what_the_stack_made_and_nothing_else(state: StateDirectory) -> None:
+    state.password("sample")
+    (state.part("postgres") / "table").write_text("rows")
+    (state.path / "notes.txt").write_text("mine")
     for name in ("parties.json", "directory.json", "policy.json"):
-        (held.path / name).write_text("as if they were in Kafka and in the databases")
-    held.reset()
-    assert {path.name for path in held.path.iterdir()} == {"notes.txt", "supervisor.lock"}
+        (state.path / name).write_text("as if they were in Kafka and in the databases")
+    state.reset()
+    assert {path.name for path in state.path.iterdir()} == {"notes.txt", "supervisor.lock"}
 
 
 # -- The environment of the development stack.
@@ -130,14 +130,6 @@ class Waiting(KafkaRuntime):
 
     def command(self, main: str, *arguments: str, record: bool) -> list[str]:
         return ["sleep", "600"] if record else ["true"]
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateDirectory]:
-    directory = StateDirectory(tmp_path / "state")
-    directory.acquire()
-    yield directory
-    directory.release()
 
 
 def node_of(state: StateDirectory, *, secure: bool) -> KafkaNode:

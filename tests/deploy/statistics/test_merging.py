@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy
 import pytest
@@ -221,22 +222,21 @@ def filed(seed: int, *, parts: bool) -> tuple[list[CountedParty], list[CountedPa
     return counted, counted if parts else [each._replace(origins=each.origins[:2]) for each in counted]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_an_attacker_who_knows_that_two_measures_make_up_a_third_bounds_no_small_number(seed: int) -> None:
-    counted, merged_of = filed(seed, parts=True)
+def smallest(counted: list[CountedParty], merged_of: list[CountedParty], **attack: Any) -> float:
+    """Return the smallest number that an attacker bounds from the rows merged of these."""
     rows = merged(merged_of)
     assert rows
-    bounds = attacked(counted, of_rows(rows, counted), parts=True)
-    assert bounds
-    assert min(bounds) >= SMALL - 1e-6
+    return min(attacked(counted, of_rows(rows, counted), **attack))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_attacker_who_knows_that_two_measures_make_up_a_third_bounds_no_small_number(seed: int) -> None:
+    assert smallest(*filed(seed, parts=True), parts=True) >= SMALL - 1e-6
 
 
 def test_the_part_that_is_left_out_would_be_found_by_subtraction() -> None:
     """The control: merged by the first and the second alone, the third is their difference."""
-    counted, merged_of = filed(0, parts=False)
-    rows = merged(merged_of)
-    assert rows
-    assert min(attacked(counted, of_rows(rows, counted), parts=True)) < SMALL
+    assert smallest(*filed(0, parts=False), parts=True) < SMALL
 
 
 def of_removals(seed: int) -> list[CountedParty]:
@@ -253,19 +253,14 @@ def of_removals(seed: int) -> list[CountedParty]:
 @pytest.mark.parametrize("seed", [seed for seed in range(4) if merged(of_removals(seed))])
 def test_an_attacker_bounds_no_small_number_of_removals_and_of_what_confirmed_them(seed: int) -> None:
     counted = of_removals(seed)
-    rows = merged(counted)
-    assert rows
-    bounds = attacked(counted, of_rows(rows, counted), order=OF_REMOVALS)
-    assert bounds
-    assert min(bounds) >= SMALL - 1e-6
+    assert smallest(counted, counted, order=OF_REMOVALS) >= SMALL - 1e-6
 
 
 def test_what_was_found_of_removals_would_tell_of_few_where_rows_are_merged_without_it() -> None:
     """The control: merged only by notices sent, answered and acted on, as if the rest were no number."""
     counted = of_removals(1)
-    rows = merged([each._replace(origins=each.origins[:3]) for each in counted])
-    assert rows
-    assert min(attacked(counted, of_rows(rows, counted), order=OF_REMOVALS)) < SMALL
+    merged_of = [each._replace(origins=each.origins[:3]) for each in counted]
+    assert smallest(counted, merged_of, order=OF_REMOVALS) < SMALL
 
 
 def test_blanks_beside_totals_would_be_found_by_subtraction() -> None:

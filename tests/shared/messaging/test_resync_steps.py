@@ -24,6 +24,7 @@ from shared.messaging.ports import (
     Side,
     SubjectHolding,
 )
+from shared.messaging.reception import receive_batch
 from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay, note_request, split_rows
 from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.sending import finish
@@ -280,11 +281,15 @@ def test_a_message_of_the_protocol_that_breaks_this_code_is_a_dead_letter(error:
     assert told(room) == [(1, OutcomeKind.DEAD, MALFORMED)]
 
 
-def test_what_is_unavailable_breaks_the_batch() -> None:
+@pytest.mark.parametrize(("error", "is_careful"), [(Unavailable("database_unavailable"), True), (ValueError(), False)])
+def test_what_is_unavailable_breaks_the_batch_and_so_does_each_error_at_first(
+    error: Exception, is_careful: bool
+) -> None:
     room = Room()
-    room.failures = [Unavailable("database_unavailable")]
-    with pytest.raises(Unavailable):
-        receive(room, control(1, WireRole.OUTCOMES, OutcomeList((Outcome(named(9), WAITING),))))
+    room.failures, scope = [error], replace(room.scope(), is_careful=is_careful)
+    records = [control(1, WireRole.OUTCOMES, OutcomeList((Outcome(named(9), WAITING),)))]
+    with pytest.raises(type(error)):
+        run(receive_batch(scope, FROM_PEER, URGENT, records=records))
 
 
 def test_a_message_that_a_list_names_twice_is_open_once() -> None:

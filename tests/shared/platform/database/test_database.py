@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, suppress
 from uuid import UUID
 
@@ -96,6 +97,18 @@ async def test_work_that_never_ends_is_undone_and_the_next_one_works(database: D
     async with database.transaction() as session:
         await session.driver.execute(ADD, kept)
     assert (await held(database, lost), await held(database, kept)) == (0, 1)
+
+
+@pytest.mark.timing
+async def test_after_a_step_has_hung_the_next_ones_have_a_shorter_limit(database: Database) -> None:
+    database.work_s_max, ends_s = 4.0, [time.monotonic()]
+    async with database.transaction() as session:
+        for _ in range(2):
+            with pytest.raises(Defect, match="work_hangs"):
+                async with session.savepoint():
+                    await asyncio.Event().wait()
+            ends_s.append(time.monotonic())
+    assert ends_s[2] - ends_s[1] < 0.6 * (ends_s[1] - ends_s[0])
 
 
 @pytest.mark.timing
