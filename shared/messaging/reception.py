@@ -236,7 +236,7 @@ async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refu
 async def _take_control(scope: Scope, incoming: Incoming, taken: TakenMessage, *, arrived: ArrivedMessage) -> None:
     """Take a message of the protocol itself. A message that breaks this code becomes a dead letter.
 
-    The first attempt has no savepoint: if it fails, the batch is repeated.
+    Without `is_careful` there is no savepoint: an error leaves the batch, which is repeated with it.
     """
     if not scope.is_careful:
         await _act_on(scope, incoming, arrived)

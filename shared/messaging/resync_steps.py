@@ -119,7 +119,7 @@ async def answer_request(scope: Scope, incoming: Incoming) -> None:
         _send(scope, peer, Holdings(nonce, is_last, page, exceptions, tuple(digests) if is_last else (), group))
     answered = replace(resync, nonce=None, is_first=False, answered_at=scope.now, rows_nonce=nonce)
     await scope.tx.save_resync(answered)
-    # An instance has asked itself already, and another request would replace that one.
+    # If the peer is this instance itself, its own request is open, and another would replace it.
     if resync.is_first and peer != incoming.pair.addressee:
         await ask(scope, peer, is_first=False)
 

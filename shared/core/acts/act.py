@@ -176,8 +176,8 @@ class Act(NamedTuple):
         return _ROLES[self.cause]
 
     @property
-    def needs_proof(self) -> bool:
-        """Whether a person must have signed in a short time ago: for a withdrawal, and as the second of two people."""
+    def needs_recent_sign_in(self) -> bool:
+        """Whether the console asks for a recent sign-in: for withdrawals and for acts of two people."""
         return self.cause is Cause.SECOND_PERSON or self.name == "withdraw"
 
     @property

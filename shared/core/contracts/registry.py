@@ -162,6 +162,7 @@ NO_OBJECTION = _message(Family.REFERRAL, Meter.FREE, holds.NoObjectionClear)
 HOLD_ACTIVATED = _message(Family.REFERRAL, Meter.FREE, holds.HoldActivatedClear)
 HOLD_TOO_LATE = _message(Family.REFERRAL, Meter.FREE, holds.HoldTooLateClear)
 HOLD_ENDED = _message(Family.REFERRAL, Meter.FREE, holds.HoldEndedClear)
+# Free, because a restored recipient gets it again: the request to transfer is debited.
 TRANSFER_OFFERED = _message(Family.REFERRAL, Meter.FREE, answers.TransferOfferedClear)
 OFFER_CLAIMED = _message(Family.REFERRAL, Meter.COVERED, answers.OfferClaimedClear)
 CLAIM_GRANTED = _message(Family.REFERRAL, Meter.FREE, answers.ClaimGrantedClear)

@@ -187,8 +187,8 @@ def events_router(serving: RouteContext) -> APIRouter:
         """List the events of the party, each once, in the order in which they became visible.
 
         For the next page, set `after` and `epoch` to the last event that you have processed. With `wait`, the response
-        comes when there is an event, or after that time. A party can have 8 waiting requests; one more ends the
-        longest of the key or session that has most.
+        comes when there is an event, or after that time. A party can have 8 waiting requests; a ninth
+        ends the longest wait of the key or session with most waiting requests.
         """
         found = await events.page(identity, query)
         if query.wait:  # An API key that was revoked during the wait gets no answer.

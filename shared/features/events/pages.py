@@ -59,7 +59,7 @@ Said = TypeVar("Said", bound=Contract)
 
 def read_reason(request: PageInput) -> RevealReason:
     """Return the chosen reason to open a record. Raises `Refused`: `proof_too_old`, `reason_missing`."""
-    request.require_proof()
+    request.require_recent_sign_in()
     try:
         return RevealReason(request.said("reason"))
     except ValueError:
@@ -82,8 +82,8 @@ def chosen_act(request: PageInput, acts: Mapping[str, Act]) -> Act:
     act = acts.get(request.request.path_params["act"])
     if act is None or request.identity.role not in act.roles:
         raise not_found()
-    if act.needs_proof:
-        request.require_proof()
+    if act.needs_recent_sign_in:
+        request.require_recent_sign_in()
     return act
 
 

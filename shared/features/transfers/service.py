@@ -82,9 +82,9 @@ def _held(referral: StaleReferral) -> LockedReferral:
 async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Actor) -> TransferredReferral:
     """Permit hotlines that have the referral to claim it: one hotline, or all that have it as an orphan's mandate.
 
-    A repetition sends the messages again. Each request counts against the party's day. Raises `Refused`: `forbidden`,
-    `not_found`, `state_forbids`, and `transfer_not_entitled` if no rule has sent the referral to such a hotline; and
-    `QuotaExceeded`.
+    A repetition sends the messages again. Each request counts against the party's daily quota. Raises `QuotaExceeded`,
+    and `Refused`: `forbidden`, `not_found`, `state_forbids`, and `transfer_not_entitled` if no rule has sent the
+    referral to such a hotline.
     """
     acting.require(TRANSFER.name)
     transfers, directory = PostgresTransfers(acting.referrals.driver), acting.directory()
@@ -104,7 +104,8 @@ async def transfer_referral(referral_id: UUID, said: TransferRequest, acting: Ac
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     sender, drafts = OriginSender(directory, acting.instance, acting.at), list[Draft]()
     offered = [TransferOfferedClear(**named, act=uuid4()) for _ in to]
-    await debit_one(sum(cost(each).whole for each in offered), acting, is_p0=False)
+    # The referral may concern a child at risk, so a full day does not stop it.
+    await debit_one(sum(cost(each).whole for each in offered), acting, is_p0=True, released=True)
     for each, hotline in zip(offered, to, strict=True):
         drafts += _draft(TRANSFER_OFFERED, each, held, sender=sender, to=hotline)
     acting.owe(1 + len(drafts))

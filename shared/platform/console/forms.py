@@ -42,19 +42,23 @@ WHOSE: Final = "whose"
 Form = Mapping[str, Sequence[str]]
 
 
+class SignInTooOld(Refused):
+    """An act or a record that needs a recent sign-in. The frame answers with a link to sign in again."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageInput:
     """One request of a signed-in person. `form` is empty except for a POST; `csrf` is the token for the page's forms.
 
-    `is_proven`: the person signed in a short time ago. `name` is the opaque name that an administrator uses to grant
-    roles.
+    `has_recent_sign_in`: the person signed in a short time ago. `name` is the opaque name that an administrator uses to
+    grant roles.
     """
 
     request: Request
     identity: Identity
     csrf: str
     form: Form = field(default_factory=dict)
-    is_proven: bool = False
+    has_recent_sign_in: bool = False
     name: str = ""
 
     @property
@@ -68,10 +72,10 @@ class PageInput:
         except ValueError:
             raise not_found() from None
 
-    def require_proof(self) -> None:
-        """Raise `Refused("proof_too_old")` if the person did not sign in a short time ago."""
-        if not self.is_proven:
-            raise Refused("proof_too_old", "sign in again, then do this once more", status=403)
+    def require_recent_sign_in(self) -> None:
+        """Raise `SignInTooOld` if the person did not sign in a short time ago."""
+        if not self.has_recent_sign_in:
+            raise SignInTooOld("proof_too_old", "sign in again, then repeat the act", status=403)
 
     def query(self, name: str) -> str | None:
         """Return a query parameter; None if it is missing or empty."""

@@ -25,7 +25,7 @@ from shared.platform.admission.budgets import Principal, note_principal
 from shared.platform.console import forms as posted
 from shared.platform.console import oidc_login
 from shared.platform.console.accounts import SESSION_HOURS, LinkSignIn, Sessions, SignedInUser
-from shared.platform.console.forms import PageInput
+from shared.platform.console.forms import PageInput, SignInTooOld
 from shared.platform.console.oidc_login import (
     MINUTES,
     REST_COOKIE,
@@ -198,21 +198,20 @@ class Frame:
             page_input = replace(page_input, form=await posted.parse_form(body))
             try:
                 return await answering(page_input)
-            except Refused as error:
-                if error.code != "proof_too_old":
-                    raise
-                return self._prove(page_input, error)
+            except SignInTooOld as error:
+                return self._ask_again(page_input, error)
 
         return endpoint
 
     def _input(self, request: Request, session: str, signed: SignedInUser) -> PageInput:
-        csrf, is_proven = posted.csrf_of(session), self._doorway.is_recent(signed)
-        return PageInput(request, signed.identity, csrf, is_proven=is_proven, name=signed.name)
+        csrf, has_recent_sign_in = posted.csrf_of(session), self._doorway.is_recent(signed)
+        return PageInput(request, signed.identity, csrf, has_recent_sign_in=has_recent_sign_in, name=signed.name)
 
-    def _prove(self, request: PageInput, error: Refused) -> Response:
-        """Ask the person to sign in again, and lead back to the page that has the form."""
-        page = request.path.partition(f"/{request.request.path_params['id']}/")
-        return self.page(request, "prove.html", {"error": error, "to": page[0] + page[1][:-1]}, status=error.status)
+    def _ask_again(self, request: PageInput, error: SignInTooOld) -> Response:
+        """Ask the person to sign in again, and lead back to the page of the subject that the form is about."""
+        subject = request.request.path_params.get("id")
+        to = ROOT if subject is None else f"{request.path.partition(f'/{subject}')[0]}/{subject}"
+        return self.page(request, "sign_in_again.html", {"error": error, "to": to}, status=error.status)
 
     def _failed(self, error: CausewayError) -> Response:
         # Missing, forbidden and other parties' objects have byte-equal answers, so that a caller cannot probe for them.

@@ -273,14 +273,14 @@ class OidcLogin:
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer
 
-    def is_recent(self, who: SignedInUser) -> bool:
+    def is_recent(self, user: SignedInUser) -> bool:
         """Return whether the person signed in at their provider a short time ago.
 
         A person of a party without a provider signed in by a link and always passes.
         """
-        if not self._elsewhere.has(who.identity.party):
+        if not self._elsewhere.has(user.identity.party):
             return True
-        at = who.authenticated_at
+        at = user.authenticated_at
         return at is not None and -_AHEAD <= self._clock.now() - at <= timedelta(minutes=RECENT_MINUTES)
 
     def _back(self, request: Request) -> str:

@@ -4,8 +4,8 @@
     after a failure  Take one row · process it · commit, once for each row of the failed batch.
     fails alone      The subject enters retry backoff (`RetryBackoff`); the others go on.
 
-A failure at the commit itself is isolated in the same way. If the database is unavailable, no subject enters retry
-backoff.
+A failure at the commit itself is isolated in the same way. If the database is unavailable (`translate_errors`), no
+subject enters retry backoff.
 
 `ClaimedBatch` holds the due rows that one transaction takes. A store records each subject there before it decrypts
 anything.
@@ -150,8 +150,8 @@ def set_aside(aside: RetryBackoff, work: str, key: Key, *, clock: Clock, error: 
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise `Unavailable` for an error that concerns the database and not a statement."""
+def translate_errors() -> Iterator[None]:
+    """Raise `Unavailable` for a lost connection, a timeout or a transient error of PostgreSQL."""
     try:
         yield
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:

@@ -126,16 +126,16 @@ class FeedListener:
             self._wake_all()
 
     @contextmanager
-    def place(self, party: str, holder: str = "", *, above: int) -> Iterator[asyncio.Event]:
+    def place(self, party: str, holder: str, *, above: int) -> Iterator[asyncio.Event]:
         """Take a place for a waiting reader. It is set if the feed may be above the number, or if the wait must end.
 
-        Without a free place, the longest wait of the key or session with most places ends.
+        Without a free place, the longest wait of the key or session with most waiting readers ends.
         """
         mine = asyncio.Event()
         places = self._places.setdefault(party, {})
         crowd = places if len(places) >= PLACES_MAX_OF_ONE else self._all if len(self._all) >= PLACES_MAX else {}
         if crowd:
-            counts = Counter(self._all[each] for each in crowd)
+            counts = Counter([(party, holder), *(self._all[each] for each in crowd)])
             first = max(crowd, key=lambda each: counts[self._all[each]])
             self._leave(first)
             first.set()

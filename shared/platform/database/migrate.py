@@ -100,7 +100,9 @@ WITH role(oid, name) AS (
         WHEN r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) THEN 'owner'
         ELSE r.rolname END
     FROM pg_roles AS r UNION ALL SELECT 0, 'everyone'
-), brought(classid, objid) AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'), relation AS (
+), brought(classid, objid) AS (
+    SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+), relation AS (
     SELECT c.*, (SELECT name FROM role WHERE oid = c.relowner) AS owner FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
       AND ('pg_class'::regclass, c.oid) NOT IN (SELECT * FROM brought)

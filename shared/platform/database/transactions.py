@@ -20,8 +20,8 @@ from shared.core.errors import Defect, Unavailable
 from shared.core.routing.clocks import LawAt
 from shared.platform.database.changes import Changes
 from shared.platform.database.columns import StatementPart, join
-from shared.platform.database.failure_isolation import translated
-from shared.platform.observability.cancellation import TimeLimits
+from shared.platform.database.failure_isolation import translate_errors
+from shared.platform.database.time_limits import TimeLimits
 
 #: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
 #: of what binding a text costs. Whatever else is given as an array is refused by the driver (`DataError`).
@@ -85,6 +85,7 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         """Set the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
         self.scope = scope
 
+    # All statements of asyncpg pass through these three.
     async def execute(self, *args: object, **options: object) -> str:
         return await self.limits.wait_for(super().execute(*args, **options))
 
@@ -109,8 +110,8 @@ class Session:
     async def savepoint(self) -> AsyncIterator[None]:
         """Open a savepoint. An error that leaves it undoes its changes and gathered entries, and is raised further.
 
-        It ends after a quarter of `Database.work_s_max`, as `TimeLimits` says: a quarter of that within another
-        savepoint, and again after a first one has hung. A connection error is raised as `Unavailable`, because it
+        Its limit of time is `Database.work_s_max` / 4: divided by 4 for each savepoint around it, and by 4 once more
+        after a savepoint of this transaction has hung. A connection error is raised as `Unavailable`, because it
         concerns no single subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
@@ -127,13 +128,13 @@ class Session:
                 del each[late.get(kind, 0) :]
 
         try:
-            with translated():
+            with translate_errors():
                 # Entries gathered before the savepoint are written first, so it sees them and does not undo them.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
                 limits, limit_s = self.driver.limits, self.driver.database.work_s_max
-                part_s = limit_s and limit_s / 4 ** (len(around) + (limits.hang_count > 0))
-                async with limits.undone_after(part_s, undo, on=Exception):
+                part_s = limit_s and limit_s / 4 ** (len(around) + (limits.has_hung))
+                async with limits.limit_work(part_s, undo, on=Exception):
                     yield
                     await write_parts(self.driver)
         finally:
@@ -203,11 +204,11 @@ class Database:
             driver.parts.clear()
             driver.numbered.clear()
             driver.placed.clear()
-            driver.limits.hang_count = 0
+            driver.limits.has_hung = False
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
-            async with driver.limits.undone_after(self.work_s_max, partial(_roll_back, driver), on=BaseException):
+            async with driver.limits.limit_work(self.work_s_max, partial(_roll_back, driver), on=BaseException):
                 yield Session(driver)
                 if is_change := bool(driver.gathered or driver.late or driver.parts):
                     await self._finish(driver)
@@ -251,7 +252,7 @@ class Database:
         if self._pool is None:
             self._pool = asyncpg.create_pool(self._url, **self._pool_options)
             await self._pool  # connects nothing yet
-        with translated():
+        with translate_errors():
             async with self._pool.acquire(timeout=_POOL_S_MAX) as driver:
                 yield driver
 
@@ -274,7 +275,7 @@ class Database:
 
         The server ends its statements after 0.8 s, also those that wait for a lock.
         """
-        with translated():
+        with translate_errors():
             settings = {"statement_timeout": "800"}
             connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX, server_settings=settings)
             try:

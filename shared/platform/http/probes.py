@@ -25,7 +25,7 @@ from shared.platform.observability.health import Check, LoopWatch, readiness_bod
 from shared.platform.observability.metrics import CONTENT_TYPE, exposition
 
 JSON: Final = "application/json"
-#: Connections at a time. A further one ends the oldest, and is refused if as many are still being ended.
+#: Open connections. A further one ends the oldest. With twice as many, it is refused.
 PLACES: Final = 8
 #: Seconds for a client's request line, and for work in the event loop.
 TAKE_S: Final = 5.0

@@ -22,7 +22,7 @@ from shared.platform.admission.budgets import PlacePool, Principal, Shares
 ANSWER_S_MAX: Final = 30.0
 #: Waiting questions of all askers.
 WAITING_MAX: Final = 64
-#: One question is answered at a time. Of those that wait, each asker has the next turn after the others.
+#: One question is answered at a time. A free turn goes to the asker that has waited longest since its last one.
 TURNS: Final = Shares(of_holder=1, of_party=1, of_instance=1, waiting=3, wait_s=ANSWER_S_MAX, keeps_first=False)
 #: With few cores, the rest of the instance has priority. Niceness has an effect only within one session.
 NICENESS: Final = 10

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.core.authority import Role
+from shared.core.guard.charge import BYTE
 from shared.core.ids import uuid4, uuid7
 from shared.core.vocabulary.referral import TransferReason, WithdrawalReason
 from shared.features.filing.service.referrals import OriginSender
@@ -46,6 +47,10 @@ async def test_each_request_to_transfer_counts_against_the_day(origin: Origin) -
         rows = await origin.sql("SELECT bits FROM daily_quota_usage WHERE party = $1", HOTLINE)
         spent.append(sum(row["bits"] for row in rows))
     assert spent[3] - spent[2] == spent[2] - spent[1] > 0
+    quota = origin.world.documents.directory.quota(HOTLINE) * BYTE
+    for used, status in ((2 * quota, 202), (10 * quota, 429)):
+        await origin.sql("UPDATE daily_quota_usage SET bits = $1 WHERE party = $2", used, HOTLINE)
+        assert (await transfer(origin, referral_id))[0] == status
 
 
 async def listed(origin: Origin, referral_id: UUID) -> list[tuple[tuple[str, ...], str]]:

@@ -55,7 +55,7 @@ class Watched(FeedListener):
         self.taken: list[asyncio.Event] = []
 
     @contextmanager
-    def place(self, party: str, holder: str = "", *, above: int) -> Iterator[asyncio.Event]:
+    def place(self, party: str, holder: str, *, above: int) -> Iterator[asyncio.Event]:
         with super().place(party, holder, above=above) as mine:
             self.taken.append(mine)
             yield mine
@@ -110,7 +110,7 @@ async def opened(endpoint: DatabaseEndpoint, *, listens: bool = True, pool_size:
     async with door(events_router(stood)) as http:
         made = Door(database, http, listener)
         if listens:
-            with FeedListener.place(listener, made.party, above=0) as listening:
+            with FeedListener.place(listener, made.party, "key", above=0) as listening:
                 made.listening = asyncio.create_task(listener.run())
                 await listening.wait()
         yield made

@@ -180,7 +180,7 @@ async def test_what_comes_between_look_and_wait_is_not_missed(feed: Door, monkey
     async def looks_too_early(*arguments: Any, **named: Any) -> database_feed.FeedPage:
         found = await read(*arguments, **named)
         if not noted:
-            with FeedListener.place(feed.listener, feed.party, above=1) as told:
+            with FeedListener.place(feed.listener, feed.party, "key", above=1) as told:
                 noted.extend(await feed.note())
                 await told.wait()  # the notification arrives before the wait begins
         return found
@@ -248,8 +248,8 @@ async def test_one_more_that_waits_ends_the_wait_of_the_first(feed: Door) -> Non
 
 async def test_a_crowd_of_parties_takes_no_more_than_all_places(feed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_feed, "PLACES_MAX", 2)
-    with feed.listener.place("a.example", above=0) as a, feed.listener.place("b.example", above=0) as b:
-        with feed.listener.place("c.example", above=0) as c:
+    with feed.listener.place("a.example", "a", above=0) as a, feed.listener.place("b.example", "b", above=0) as b:
+        with feed.listener.place("c.example", "c", above=0) as c:
             assert [each.is_set() for each in (a, b, c)] == [True, False, False]
         assert len(feed.listener._all) == 1
 
@@ -258,9 +258,9 @@ async def test_a_key_with_many_places_ends_no_wait_of_another_key(feed: Door) ->
     with ExitStack() as waits:
         other, *many = [
             waits.enter_context(feed.listener.place(feed.party, key, above=0))
-            for key in ("a", *"b" * database_feed.PLACES_MAX_OF_ONE)
+            for key in ("a" * 4 + "b" * (database_feed.PLACES_MAX_OF_ONE - 3))
         ]
-        assert [each.is_set() for each in (other, many[0], many[1])] == [False, True, False]
+        assert [each.is_set() for each in (other, *many)] == [False] * 4 + [True] + [False] * 4
 
 
 async def test_a_listener_that_lost_its_connection_listens_again(feed: Door) -> None:

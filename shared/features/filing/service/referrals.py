@@ -39,7 +39,7 @@ from shared.features.record_access.store import PartyStore
 from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
-#: The daily quotas that records with a child at risk may use on one day, releases included.
+#: The daily quotas up to which a released p0 record is debited on one day.
 RELEASED_QUOTAS_MAX: Final = 10
 
 
@@ -233,23 +233,25 @@ class Debit(NamedTuple):
         """Return the debit of a filing. A filing that waits for a second person is debited at its release."""
         return cls(filed.origin, filed.spent.whole, filed.facts["priority"] == PriorityLevel.P0_CHILD_AT_RISK)
 
-    def room(self, directory: DirectoryIndex) -> int:
-        """Return what the party may have used after this record. Half of its quota is kept beyond it for p0 alone."""
+    def room(self, directory: DirectoryIndex, *, released: bool = False) -> int:
+        """Return the limit of the day after this record. Half of the quota is kept beyond it for p0 alone.
+
+        A p0 record that a second person has `released` cannot wait: ten quotas.
+        """
         quota = directory.quota(self.party) * BYTE
+        if self.is_p0 and released:
+            return RELEASED_QUOTAS_MAX * quota
         return quota + quota // 2 if self.is_p0 else quota
 
 
 async def debit_one(spent: int, acting: Actor, *, is_p0: bool, released: bool = False) -> None:
-    """Debit a cost in sixteenths of a bit. Raises `QuotaExceeded` if the daily quota has no room.
-
-    A p0 record that a second person has `released` cannot wait, so it is debited above the quota too, up to ten times.
-    """
+    """Debit a cost in sixteenths of a bit. Raises `QuotaExceeded` if the day has no room, as `Debit.room` says."""
     driver, each, day = acting.referrals.driver, Debit(acting.party, spent, is_p0), day_of(acting.at)
     after, directory = await debit(driver, day, {each.party: each.spent}), acting.documents().directory
     if after[each.party] <= each.room(directory):
         return
     acting.day_filled()
-    if not (is_p0 and released and after[each.party] <= RELEASED_QUOTAS_MAX * BYTE * directory.quota(each.party)):
+    if after[each.party] > each.room(directory, released=released):
         await debit(driver, day, {each.party: -each.spent})
         raise QuotaExceeded(acting.at)
 

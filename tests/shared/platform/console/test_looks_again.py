@@ -123,7 +123,7 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
 ) -> None:
     """Covers the page of every subject that has a record. The control needs no recent sign-in and always opens it."""
     if not looks:
-        monkeypatch.setattr(PageInput, "require_proof", lambda _: None)
+        monkeypatch.setattr(PageInput, "require_recent_sign_in", lambda _: None)
 
     async def found(*_: object) -> SimpleNamespace:
         return SimpleNamespace(it=RECORD)
