@@ -51,6 +51,7 @@ async def test_each_request_to_transfer_counts_against_the_day(origin: Origin) -
     for used, status in ((2 * quota, 202), (10 * quota, 429)):
         await origin.sql("UPDATE daily_quota_usage SET bits = $1 WHERE party = $2", used, HOTLINE)
         assert (await transfer(origin, referral_id))[0] == status
+    await origin.sql("DELETE FROM daily_quota_usage WHERE party = $1", HOTLINE)
 
 
 async def listed(origin: Origin, referral_id: UUID) -> list[tuple[tuple[str, ...], str]]:

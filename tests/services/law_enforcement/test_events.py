@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -202,7 +203,7 @@ async def test_whose_key_is_ended_while_it_waits_is_told_nothing(feed: Door) -> 
 async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:
     """Notifications arrive in order: after the last one, all earlier ones have been processed."""
     last = "last.example"
-    place = feed.listener.place
+    place = partial(feed.listener.place, holder="key")
     with place(feed.party, above=3) as further, place("other.example", above=0) as other, place(last, above=0) as heard:
         await feed.note(3)
         await feed.note(party=last)
