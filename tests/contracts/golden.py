@@ -5,13 +5,13 @@
 Before the tag `format-1`, delete the files that a change of the format affects and write them again. After it, the
 files never change: every later release reads them.
 
-`shared/core/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat.
+`tests/contracts/golden_files/` contains a small installation: keys, published directory and policy, and a heartbeat.
 It has a record of each message as stored in Kafka, after its proof record, with the values that its recipient and
 audit read. It also has a person's proofs (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each
-released schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). `reads.json` is
-the announcement of the first release, by which a peer that was never heard is written to. Further files have the
-codes of each vocabulary edition, the digest of the tree of jurisdictions of each engine, and the charges besides
-texts of each guard edition.
+released schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). Further files
+have the codes of each vocabulary edition, the digest of the tree of jurisdictions of each engine, and the charges
+besides texts of each guard edition. The announcement of the first release, by which a peer that was never heard is
+written to, lies with the contracts (`first_reads.json`).
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from shared.core.errors import Defect
 from shared.core.evidence import Witness
 from shared.core.guard.edition import EDITIONS, edition, own
 from shared.core.ids import uuid7
+from shared.core.protocol import read_capabilities
 from shared.core.protocol.accept import accept
 from shared.core.protocol.acceptance import AcceptedItem, Acceptor
 from shared.core.protocol.authority import AuthorityRow, cells_of
 from shared.core.protocol.message import Addressing, Draft, Record, compose
-from shared.core.protocol.read_capabilities import own_reads
 from shared.core.routing.documents import ApproverKey
 from shared.core.routing.engine import ENGINE
 from shared.core.vocabulary import jurisdiction
@@ -70,8 +70,8 @@ from tests.support.case_referral_fixtures import genuine
 from tests.support.exchange_world import SINCE, Keys, World, public_key
 from tests.support.manual_clock import ManualClock
 
-GOLDEN: Final = Path(__file__).parents[2] / "shared/core/contracts/golden"
-EXAMPLES: Final = GOLDEN.parent / "examples"
+GOLDEN: Final = Path(__file__).with_name("golden_files")
+CONTRACTS: Final = read_capabilities.FIRST_READS.parent
 TREE_DATA: Final = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
 #: The instance that serves each kind of party, its speaker, and the speaker's counterpart of the same kind.
 INSTANCES: Final[Mapping[PartyKind, str]] = {
@@ -176,7 +176,7 @@ def write_missing(folder: Path) -> list[Path]:
     """Write the missing files and return them."""
     # This comes first, because the records of an unheard recipient depend on it.
     wanted: dict[Path, Callable[[], bytes]] = {
-        folder / "reads.json": lambda: pretty(own_reads(CATALOG).model_dump(mode="json"))
+        read_capabilities.FIRST_READS: lambda: pretty(read_capabilities.own_reads(CATALOG).model_dump(mode="json"))
     }
     if not (folder / "keys.json").exists():
         for name, text in _new_installation().items():
@@ -288,7 +288,7 @@ def _said(here: World, message: MessageType, cell: AuthorityRow) -> Draft:
 
 def _fullest(message: MessageType) -> Path:
     """Return the accepted example with the most members."""
-    accepted = (EXAMPLES / f"{message.name}.v{message.version}").glob("accepted-*.json")
+    accepted = (CONTRACTS / "examples" / f"{message.name}.v{message.version}").glob("accepted-*.json")
     return max(accepted, key=lambda file: (file.stat().st_size, file.name))
 
 
@@ -329,7 +329,7 @@ def shape(published: Any) -> Any:
 
 
 def _schemas() -> dict[str, Callable[[], bytes]]:
-    files = (GOLDEN.parent / "schemas").glob("*.json")
+    files = (CONTRACTS / "schemas").glob("*.json")
     return {f"schemas/{file.name}": lambda file=file: canonical_json(shape(read(file))) + b"\n" for file in files}
 
 
@@ -352,4 +352,4 @@ def tree_digest() -> str:
 
 if __name__ == "__main__":
     for written in write_missing(GOLDEN):
-        print(written.relative_to(GOLDEN.parents[2]))
+        print(written.name)

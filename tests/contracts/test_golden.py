@@ -21,7 +21,7 @@ from shared.core.contracts.registry import MessageType
 from shared.core.errors import Refused
 from shared.core.evidence import check_evidence, read_evidence
 from shared.core.guard.edition import EDITIONS, own
-from shared.core.protocol import read_capabilities as exchange_reads
+from shared.core.protocol import read_capabilities
 from shared.core.protocol.acceptance import check_acceptance, read_acceptance
 from shared.core.routing.documents import read_directory, verify_beat, verify_document
 from shared.core.routing.engine import ENGINE
@@ -151,17 +151,16 @@ def test_an_edition_of_the_guard_charges_what_it_charged() -> None:
 @pytest.fixture
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Yield a folder without golden files, from which the code would read the first release's announcement."""
-    monkeypatch.setattr(exchange_reads, "_FIRST_READS", tmp_path / "reads.json")
-    exchange_reads._first_reads.cache_clear()
+    monkeypatch.setattr(read_capabilities, "FIRST_READS", tmp_path / "first_reads.json")
+    read_capabilities._first_reads.cache_clear()
     yield tmp_path
-    exchange_reads._first_reads.cache_clear()
+    read_capabilities._first_reads.cache_clear()
 
 
 def test_what_is_missing_is_written_and_nothing_again(empty_folder: Path) -> None:
     written = write_missing(empty_folder)
-    assert {file.relative_to(empty_folder) for file in written} == {
-        file.relative_to(GOLDEN) for file in GOLDEN.rglob("*.json")
-    }
+    known = {file.relative_to(GOLDEN) for file in GOLDEN.rglob("*.json")}
+    assert {file.relative_to(empty_folder) for file in written} == known | {Path("first_reads.json")}
     kept = {file: file.read_bytes() for file in written}
     gone = record_file(CATALOG.messages[0], empty_folder)
     gone.unlink()

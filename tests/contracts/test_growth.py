@@ -4,8 +4,8 @@ A version never changes except in the values of its codes, which a newer edition
 directory and the policy, with the documents around them, may get optional members. Defaults do not change either.
 Anything else is a new version. A submission is read only by the instance that serves its sender, so it may get optional
 members and requirements may be dropped. In the flat lists (`tests.contracts.pledged`) no line is removed, no call gets
-a requirement, bounds of requests are only widened, and no message gets a new sender (`shared/core/contracts/golden`:
-schemas, pledged).
+a requirement, bounds of requests are only widened, and no message gets a new sender (`golden_files`: schemas,
+pledged).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.core.errors import Refused
 from shared.core.protocol.read_capabilities import CANNOT_READ, _first_reads, form_for
 from shared.core.vocabulary import edition as vocabulary
 from shared.core.vocabulary.answers import AnswerState
-from tests.contracts.golden import GOLDEN, shape
+from tests.contracts.golden import CONTRACTS, GOLDEN, shape
 from tests.contracts.pledged import NEEDS, WORDS, pledged
 from tests.contracts.published import read, schema
 
@@ -79,7 +79,7 @@ def widened(name: str, before: Any, after: Any) -> bool:
 
 
 def test_each_schema_is_kept_as_it_was_released() -> None:
-    assert {each.stem for each in RELEASED} == {each.stem for each in (GOLDEN.parent / "schemas").glob("*.json")}
+    assert {each.stem for each in RELEASED} == {each.stem for each in (CONTRACTS / "schemas").glob("*.json")}
 
 
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)

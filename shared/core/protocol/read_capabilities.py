@@ -33,7 +33,7 @@ from shared.core.vocabulary.code import Code
 #: The reason why an edge waits: its recipient's instance cannot read the message. It is not a rejection.
 CANNOT_READ: Final = "recipient_cannot_read"
 #: The read capabilities of the first release of this format, as it announces them. This file never changes.
-_FIRST_READS: Final = Path(contracts.__file__).with_name("golden") / "reads.json"
+FIRST_READS: Final = Path(contracts.__file__).with_name("first_reads.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def own_reads(catalog: Catalog) -> ReadsAnnouncedClear:
 @cache
 def _first_reads() -> Reads:
     """Return the minimum read capabilities of every release of this format."""
-    return Reads.of(ReadsAnnouncedClear.model_validate_json(_FIRST_READS.read_bytes(), strict=True))
+    return Reads.of(ReadsAnnouncedClear.model_validate_json(FIRST_READS.read_bytes(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
