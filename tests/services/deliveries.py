@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -84,14 +85,16 @@ def offered(
     origin: str = HOTLINE,
     purpose: str = "investigation",
     priority: str = "p2_normal",
+    finals: Sequence[str] = (),
 ) -> Received:
-    """Return a referral that `origin` offers."""
+    """Return a referral that `origin` offers. `finals` are the final INTERPOL baseline values of its record."""
+    assessed = [{"scheme": "interpol_baseline", "value": each, "status": "final"} for each in finals]
     stated = {"referral_id": referral_id, "revision": 1}
     record = {
         "incident_kind": "csam",
         "observed_at": "2026-05-03T08:00:00Z",
         "media_kind": "image",
-        "items": [{"n": 1, "locator": {"kind": "url", "value": LOCATION}}],
+        "items": [{"n": 1, "locator": {"kind": "url", "value": LOCATION}, "assessments": assessed}],
         "priority": {"level": priority},
     }
     return received(

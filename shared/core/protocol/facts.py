@@ -6,6 +6,7 @@ label could carry arbitrary text to every recipient, unchecked. The submitter ke
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -168,17 +169,21 @@ def _with(part: _Part, **closed_members: object) -> _Part:
     return part.model_copy(update=changed) if changed else part
 
 
-def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = ()) -> None:
+def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = (), *, field: str | None = None) -> None:
     """Check that no item is stated as both finally baseline and finally not illegal.
 
-    `items` are those of a record, as JSON. `before` are those of the earlier revision, matched by number: a final
-    finding stays final. Raises `Refused("assessment_final")`.
+    `items` are those of a record, as JSON. `before` are those of the earlier revision and the findings of hotlines,
+    matched by number: a final finding stays final. Raises `Refused("assessment_final")` at `field`, by default at the
+    item.
     """
-    found = {each["n"]: _finals(each) for each in before}
+    found = defaultdict[object, frozenset[str]](frozenset)
+    for each in before:
+        found[each["n"]] |= _finals(each)
     for place, each in enumerate(items):
-        if _finals(each) | found.get(each.get("n"), frozenset()) >= _OPPOSED:
+        stated = _finals(each)
+        if stated and stated | found[each.get("n")] >= _OPPOSED:
             detail = "an item cannot be both finally baseline and finally not illegal"
-            raise Refused("assessment_final", detail, field=f"/items/{place}/assessments")
+            raise Refused("assessment_final", detail, field=field or f"/items/{place}/assessments")
 
 
 def _finals(item: _ItemJson) -> frozenset[str]:

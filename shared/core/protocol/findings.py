@@ -12,11 +12,13 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from shared.core.canonical import Json
 from shared.core.contracts.answers import FindingStatement
 from shared.core.contracts.base import Contract
 from shared.core.contracts.items import AssessedItem
 from shared.core.errors import Refused
 from shared.core.vocabulary.answers import HotlineAction, HotlineAssessment, OfferFold
+from shared.core.vocabulary.judgement import AssessmentScheme, AssessmentStatus
 
 _ASSESSED: Final = TypeAdapter(tuple[AssessedItem, ...])
 #: Findings after which no action on the item is left.
@@ -37,6 +39,16 @@ def found_in(words: Mapping[str, object]) -> tuple[AssessedItem, ...]:
 def kept(found: Sequence[AssessedItem]) -> dict[str, object]:
     """Return the findings in stored form, or nothing if there are none."""
     return {"assessed": [each.model_dump(mode="json", exclude_none=True) for each in found]} if found else {}
+
+
+def as_final(found: Sequence[AssessedItem]) -> list[Json]:
+    """Return assessments as items of a record that state them as final, as JSON."""
+    fixed = {"scheme": AssessmentScheme.INTERPOL_BASELINE.value, "status": AssessmentStatus.FINAL.value}
+    return [
+        {"n": each.n, "assessments": [fixed | {"value": each.assessment.value}]}
+        for each in found
+        if each.assessment is not None
+    ]
 
 
 def stated(

@@ -35,6 +35,7 @@ from shared.core.protocol.amend import (
     renumbered,
 )
 from shared.core.protocol.facts import check_stated
+from shared.core.protocol.findings import as_final, found_in
 from shared.core.protocol.minimise import whole_record
 from shared.core.protocol.prepare import Filing, as_filed
 from shared.core.protocol.revision_diff import RevisionDiff, compared
@@ -187,7 +188,8 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
     record = from_json(to_json(record))  # the same values as when it is read from the database
     acting.owe(1 + len(record["items"]))
-    check_stated(record["items"], before.record["items"])
+    found_by = [found_in(each.known.answered.detail) for each in found.edges]
+    check_stated(record["items"], [*before.record["items"], *(each for one in found_by for each in as_final(one))])
     if record == before.record:
         return _answer(found, None, revision=found.revision, cut=wanted.cut)
     amending = AmendmentInput(

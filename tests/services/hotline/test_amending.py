@@ -76,6 +76,18 @@ async def test_a_final_finding_stays_final(client: httpx.AsyncClient, first: str
     await amended(client, referral_id, body | judged(first) | {"media_kind": "video"})
 
 
+async def test_a_record_cannot_contradict_what_a_hotline_found(origin: Origin, client: httpx.AsyncClient) -> None:
+    (item,) = items("NO")
+    referral_id, body = await filed(client, items=[item | {"assessments": []}])
+    found = {"n": 1, "assessment": "not_illegal", "reason": "other"}
+    by_number = enumerate([("offer_accepted", {}), ("offer_assessed", {"assessed": [found]})], 1)
+    told = [said(name, referral_id, EUROPE, number, **words) for number, (name, words) in by_number]
+    assert await applied(origin, *told) == [None, None]
+    answer = await amend(client, referral_id, body | {"items": [item]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "assessment_final")
+    await amended(client, referral_id, body | {"media_kind": "video"})
+
+
 async def test_each_recipient_gets_the_change_under_the_same_ids(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, body = await filed(client)
     first = await sent(origin)

@@ -210,6 +210,15 @@ async def test_an_offer_is_taken_up_assessed_and_closed(hotlines: Hotlines, prom
     assert told == [(f"causeway.offer_{name}.v1", number) for number, name in enumerate(names, 1)]
 
 
+async def test_a_finding_cannot_contradict_the_record(hotlines: Hotlines, prompt: Prompt) -> None:
+    for final, code in (("baseline", 422), ("not_illegal", 202)):
+        offer = offered(uuid7(), to=OTHER_HOTLINE, purpose="assessment", finals=[final])
+        assert await hotlines.receive(offer) == [None]
+        assert await prompt.act(UUID(offer.subject), "accept") == (202, "accepted")
+        found = {"assessed": [{"assessment": "not_illegal", "reason": "other"}]}
+        assert (await prompt.act(UUID(offer.subject), "assess", found))[0] == code
+
+
 async def test_it_is_declined_with_a_reason_and_then_is_over(hotlines: Hotlines, prompt: Prompt) -> None:
     referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "decline", {"reason": "because"}) == (422, "fields_invalid")

@@ -11,7 +11,14 @@ from uuid import UUID
 from shared.core.acts.act import Act, Subject
 from shared.core.acts.states import Event, answer_of, follow, happened, may_come_in
 from shared.core.authority import Role, state_forbids
-from shared.core.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, TransferAnswer, WithdrawalAnswer
+from shared.core.contracts.answers import (
+    AssessedItems,
+    Erasure,
+    ItemsCheckedClear,
+    NoticeStatements,
+    TransferAnswer,
+    WithdrawalAnswer,
+)
 from shared.core.contracts.base import Contract
 from shared.core.contracts.evidence import KeptEvidence
 from shared.core.contracts.facts import RecordRevealedClear
@@ -24,6 +31,8 @@ from shared.core.evidence import Witness
 from shared.core.ids import uuid4
 from shared.core.protocol import clocks
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS
+from shared.core.protocol.facts import check_stated
+from shared.core.protocol.findings import as_final
 from shared.core.protocol.items import check_times
 from shared.core.protocol.message import Addressing, Received, compose_reachable
 from shared.core.protocol.questions import raised, refused_steps
@@ -307,6 +316,9 @@ async def carry_out(
     if isinstance(said, NoticeStatements):
         check_times(said.items, acting.at, notice_id=subject_id)
     words = rules.words_of(item, said)
+    if isinstance(words.sent, AssessedItems):
+        record = (await acting.items.show(subject_id)).model_dump(mode="json")["record"] or {"items": ()}
+        check_stated(record["items"], as_final(words.sent.assessed), field="/assessed")
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
     clear, sealed = rules.written(row.message, item, words.sent, act=act_id or uuid4())
