@@ -2,8 +2,8 @@
 
 Each run has the modules that `NAMED` gives it; the last run has all other modules, so a new module needs no entry. The
 runs share the processors and the prepared data of servers (`tests/support/stack.py`). Each run has its own folders, and
-its servers take free ports. Half of the tests wait for other processes, so there is one run more than processors. On
-one processor the runs follow each other. Exit code 1 if a run fails or collects no test.
+its servers take free ports. Most of the tests wait for other processes, so there are two runs for each processor. Exit
+code 1 if a run fails or collects no test.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ PACKAGES: Final = ("client", "deploy", "services", "shared", "tests")
 #: that share a running exchange are in one run, because each run starts its own. A named module leaves the run of its
 #: folder.
 NAMED: Final = (
-    ("console",),
     # The counters come last, when the background work of the exchange has settled.
     ("journeys", "benchmarks/test_counters_running.py"),
-    ("failures",),
     ("services", "conformance"),
+    ("failures",),
+    ("console",),
+    ("deploy", "support"),
+    ("acceptance", "contracts"),
     # Each of these starts its own exchange.
     ("journeys/test_holds.py", "acceptance/test_demonstration.py"),
     ("simulation", "architecture", "client"),
-    ("deploy", "support"),
-    ("acceptance", "contracts"),
     ("shared/platform", "shared/instance"),
 )
 
@@ -111,7 +111,7 @@ def prepare(folder: str) -> None:
 
 def at_once(processors: int) -> int:
     """Return the number of runs that share the processors."""
-    return min(AT_ONCE_MAX, processors * 3 // 2)
+    return min(AT_ONCE_MAX, processors * 2)
 
 
 def chosen_by_shard(tests: str, named: Sequence[Sequence[str]]) -> list[list[str]]:
