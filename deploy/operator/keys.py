@@ -20,6 +20,7 @@ from cyclopts.validators import Number
 from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
 from deploy.operator.folder import CARD, read_card
+from deploy.operator.rewrapping import rewrap_stored
 from deploy.site.endpoints import write_private
 from deploy.site.installation import KEK, OPENING, SIGNING, Installation, new_kek, sealing_entry, signing_entry
 from deploy.site.open import Site, site
@@ -27,11 +28,13 @@ from deploy.site.options import OPTIONS, Options, Output, verb
 from shared.core.authority import AccessScope, GivenRole, Role
 from shared.core.clock import SystemClock, rfc3339
 from shared.core.contracts.directory import PublicKey
+from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.envelope.keys import OpeningKey, SigningKey
 from shared.core.errors import Refused
 from shared.core.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.core.routing.documents import read_directory
 from shared.core.vocabulary.routing import PartyKind, PartyStatus
+from shared.instance.settings import read_key_file
 from shared.platform.console.accounts import Person, require_actor, role_of
 from shared.platform.database.transactions import Database
 from shared.platform.http.identity import KEY_DAYS, issue_key, keep_key, revoke_key
@@ -133,7 +136,7 @@ def make(
     name
         An instance, by its name in the directory; with `approve`, an approver.
     use
-        Its use. The key that wraps data keys (kek) is made once, and has no public half.
+        Its use. The key that wraps data keys (kek) has no public half; a further one is added to its file.
     valid_from
         For sign and seal: start of its validity; default now. UTC if it names no zone.
     into
@@ -145,6 +148,18 @@ def make(
         path, entry = _make_instance_key(site(options), name, use, valid_from=zoned(valid_from) or SystemClock().now())
     document = {"file": str(path)} | ({"entry": entry} if entry else {})
     return Output(document, [json.dumps(document, indent=2)])
+
+
+@verb(key_app, "rewrap")
+async def rewrap_keys(instance: str, /, *, options: Options = OPTIONS) -> Output:
+    """Wrap the data keys of an instance's records with the newest key in its `kek.key`.
+
+    It can be interrupted and repeated. The instance goes on, but must have started since that key was made.
+    """
+    opened = site(options)
+    kek = KeyEncryptionKey.load(read_key_file(Installation(opened.state).keys_dir(instance) / KEK))
+    found = await rewrap_stored(opened.endpoints.owned(instance), kek)
+    return Output(found, [f"{count} in {table}" for table, count in found.items()])
 
 
 @verb(key_app)
@@ -264,13 +279,16 @@ def _make_instance_key(
     """Make a key of an instance; return its file, and its entry for the directory (none for `kek`).
 
     A new signing key is stored next to the one in use until an operator replaces that. A new opening key is used from
-    the next start, with the existing ones. A second `kek` would make the database unreadable: `key_there`.
+    the next start, with the existing ones. So is a new `kek`; `causeway key rewrap` then wraps stored keys with it.
     """
     folder = Installation(site.state).keys_dir(instance)
     if not folder.is_dir():
         raise Refused("instance_unknown", "it has no keys in this state directory", status=400)
     if use == "kek":
-        return _write_new(folder / KEK, new_kek()), None
+        path = folder / KEK
+        before = path.read_text(encoding="ascii").split() if path.exists() else []
+        write_private(path, "\n".join([*before, new_kek()]))
+        return path, None
     if use == "sign":
         signing = SigningKey.generate()
         path, secret = folder / (f"{SIGNING}.next" if (folder / SIGNING).exists() else SIGNING), signing.secret_text()

@@ -47,7 +47,7 @@ WHERE held.oid = to_regclass($1::text)
 """
 #: Up to this size ANALYZE reads every page, so that its estimate is exact.
 _READ_WHOLE_BYTES: Final = 8 * 1024 * 1024
-_BIND = """
+BIND_PARTIES = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
@@ -252,13 +252,13 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
     months = await months_before(owner, table, before.date())
     for month in months:
         async with owner.transaction():
-            await owner.execute(_BIND, "apply")
+            await owner.execute(BIND_PARTIES, "apply")
             staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
             await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
             await drop_month(owner, month)
             await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
     async with owner.transaction():
-        await owner.execute(_BIND, "apply")
+        await owner.execute(BIND_PARTIES, "apply")
         await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
     return len(months)
 
@@ -290,7 +290,7 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
         total += await _by_pages(owner, statement, before, event_type=event_type, first=EPOCH, further=of_class)
     async with owner.transaction():
-        await owner.execute(_BIND, "apply")
+        await owner.execute(BIND_PARTIES, "apply")
         unnamed = await owner.fetchval(_FIND_PROOFS)
         await owner.execute("LOCK TABLE content_proof IN SHARE ROW EXCLUSIVE MODE")
         await owner.execute(_DELETE_PROOFS, unnamed)
@@ -374,7 +374,7 @@ async def _end_page(
     """Erase the records of one page, then number the acts that report them."""
     async with owner.transaction():
         await owner.execute(BY_ROW)
-        await owner.execute(_BIND, "apply")
+        await owner.execute(BIND_PARTIES, "apply")
         page = await owner.fetchrow(statement, before, RECORDS_MAX, *further)
         if page["subjects"]:
             await owner.execute(_NUMBER_ERASED, page["parties"], page["subjects"], event_type)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import hmac
 import os
 from base64 import b64decode
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -59,12 +61,16 @@ class DataKey:
 
 
 class KeyEncryptionKey:
-    """The instance's 256-bit key that wraps data keys. Never shown, and never stored with wrapped keys."""
+    """The instance's 256-bit keys that wrap data keys. Never shown, and never stored with wrapped keys.
 
-    __slots__ = ("_actors", "_locations", "_references", "_sessions", "cipher")
+    The newest wraps, and each of them unwraps. Ids, tokens and MACs come from the first, so they stay equal.
+    """
 
-    def __init__(self, raw: bytes) -> None:
-        self.cipher = _cipher(raw)
+    __slots__ = ("_actors", "_locations", "_references", "_sessions", "ciphers")
+
+    def __init__(self, raw: bytes, *later: bytes) -> None:
+        #: The newest comes first.
+        self.ciphers = [_cipher(each) for each in (raw, *later)][::-1]
         self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
         self._locations = hmac.digest(raw, b"causeway-location/v1", "sha256")
         self._references = hmac.digest(raw, b"causeway-reference/v1", "sha256")
@@ -72,9 +78,10 @@ class KeyEncryptionKey:
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
-        """Read 32 bytes of base64 (RFC 4648 §4). Raises `Refused("key_malformed")`."""
+        """Read lines of 32 bytes in base64 (RFC 4648 §4), the first key first. Raises `Refused("key_malformed")`."""
         try:
-            return cls(b64decode(text.strip(), validate=True))
+            first, *later = [b64decode(line, validate=True) for line in text.split()]
+            return cls(first, *later)
         except ValueError:
             raise Refused("key_malformed", "base64 of 32 bytes") from None
 
@@ -119,17 +126,26 @@ def protect(plaintext: bytes, key: DataKey, aad: bytes) -> bytes:
 
 def reveal(protected: bytes, key: DataKey, aad: bytes) -> bytes:
     """Return the plaintext of a field from `protect`. Raises `Defect("protected_field_unreadable")`."""
-    return _decrypt(key.cipher, protected, aad, code="protected_field_unreadable")
+    return _decrypt([key.cipher], protected, aad, code="protected_field_unreadable")
 
 
 def wrap(data_key: DataKey, kek: KeyEncryptionKey, aad: bytes) -> bytes:
     """Encrypt a data key for the row `aad` names, 60 bytes."""
-    return _encrypt(kek.cipher, data_key.secret_bytes(), aad)
+    return _encrypt(kek.ciphers[0], data_key.secret_bytes(), aad)
+
+
+def rewrap(wrapped: bytes, kek: KeyEncryptionKey, aad: bytes) -> bytes | None:
+    """Return the data key wrapped by the newest key; None if it is. Raises `Defect("data_key_unreadable")`."""
+    try:
+        kek.ciphers[0].decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], aad)
+    except (InvalidTag, ValueError):
+        return wrap(unwrap(wrapped, kek, aad), kek, aad)
+    return None
 
 
 def unwrap(wrapped: bytes, kek: KeyEncryptionKey, aad: bytes) -> DataKey:
     """Return the data key from `wrap`. Raises `Defect("data_key_unreadable")`."""
-    return DataKey(_decrypt(kek.cipher, wrapped, aad, code="data_key_unreadable"))
+    return DataKey(_decrypt(kek.ciphers, wrapped, aad, code="data_key_unreadable"))
 
 
 def _cipher(raw: bytes) -> AESGCM:
@@ -143,8 +159,8 @@ def _encrypt(cipher: AESGCM, plaintext: bytes, aad: bytes) -> bytes:
     return nonce + cipher.encrypt(nonce, plaintext, aad)
 
 
-def _decrypt(cipher: AESGCM, data: bytes, aad: bytes, *, code: str) -> bytes:
-    try:
-        return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], aad)
-    except (InvalidTag, ValueError):
-        raise Defect(code) from None
+def _decrypt(ciphers: Iterable[AESGCM], data: bytes, aad: bytes, *, code: str) -> bytes:
+    for cipher in ciphers:
+        with suppress(InvalidTag, ValueError):
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], aad)
+    raise Defect(code)
