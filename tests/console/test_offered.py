@@ -63,6 +63,10 @@ async def test_what_is_finished_is_left_out_of_what_is_done_to_several(exchange:
         assert "Left out" in page
         assert first.notice in page
         assert "preservation_id" not in page
+        nothing = {"id": second.notice, "act": "answer", "items.0.n": "", "items.0.action": ""}
+        refused = await sent(client, "/console/notices/bulk/confirmed", nothing, of=one)
+        assert (refused.status_code, "There is a problem" in refused.text) == (422, True)
+        assert "Answer all 1" in refused.text
 
 
 async def test_a_new_referral_that_is_refused_says_where_by_the_name_on_the_form(exchange: Exchange) -> None:

@@ -178,19 +178,28 @@ class SubjectPages:
     async def _confirm(self, request: PageInput) -> Response:
         """Show the act and its subjects for confirmation, before anything is done."""
         row, ids = self._chosen(request)
+        return await self._confirmation(request, row, ids)
+
+    async def _confirmation(
+        self, request: PageInput, row: Act, ids: Sequence[UUID], error: Refused | None = None
+    ) -> Response:
         async with self._serving.reading(request.identity) as session:
             acting = self._routes.acting(request.identity, session)
             all_chosen = [(each, await look_at_item(self._routes.recipient, each, acting)) for each in ids]
             left = [(each, it) for each, it in all_chosen if not await self._may(row, it, acting)]
         found = [each for each in all_chosen if each not in left]
         inputs = inputs_of(row.takes, rows=[ALIKE])
-        views = {"kind": self._kind, "row": row, "found": found, "left": left, "inputs": inputs}
-        return self._frame.page(request, "bulk.html", views)
+        problems = {"problems": problems_of(error, inputs) if error else [], "labels": labels_of(inputs)}
+        views = {"kind": self._kind, "row": row, "found": found, "left": left, "inputs": inputs} | problems
+        return self._frame.page(request, "bulk.html", views, status=error.status if error else 200)
 
     async def _in_bulk(self, request: PageInput) -> Response:
         """Do the act on each subject. A refused subject does not stop the others."""
         row, ids = self._chosen(request)
-        said = read_said(row.takes, request)
+        try:
+            said = read_said(row.takes, request)
+        except Refused as error:
+            return await self._confirmation(request, row, ids, error)
         self._serving.owe(request.identity.principal, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for subject_id in ids:
