@@ -1,7 +1,8 @@
 """Scalar types whose values could hold foreign bytes, with alphabet, length and `ValueKind`.
 
-A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. All of
-these are protection class S3 or S2, so only sealed parts contain them. All patterns run in linear time.
+A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. Addresses
+have no pattern: a reader reads them. All of these are protection class S3 or S2, so only sealed parts contain them. All
+patterns run in linear time.
 """
 
 from __future__ import annotations
@@ -24,24 +25,12 @@ class ValueKind:
     name: KindName
 
 
-#: The characters of RFC 3986 (unreserved, reserved, and `%`).
-_URI = r"A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-"
-_PEER_TEXT = r"A-Za-z0-9._~:/@!$'()*+,;%-"
-
-#: An absolute web address, ASCII only: other scripts percent-encoded, host names as A-labels (RFC 3986, RFC 5890).
-Url = Annotated[
-    str, StringConstraints(pattern=rf"^https?://[{_URI}]{{1,2040}}$", min_length=10, max_length=2048), ValueKind("url")
-]
-#: A version 3 onion service, as a bare host or an address (Tor rend-spec-v3, section 6).
-OnionUrl = Annotated[
-    str,
-    StringConstraints(
-        pattern=rf"^(https?://)?([a-z0-9-]{{1,63}}\.){{0,3}}[a-z2-7]{{56}}\.onion(:[0-9]{{1,5}})?([/?#][{_URI}]{{0,1800}})?$",
-        min_length=62,
-        max_length=2048,
-    ),
-    ValueKind("onion"),
-]
+_ADDRESS = StringConstraints(min_length=1, max_length=2048)
+#: The address of a location with a host: web, ftp, rtsp. A submission may write it in any form that the address reader
+#: reads (`shared.core.guard.canonical`). Records and messages have the canonical form, which is ASCII (RFC 3986).
+Url = Annotated[str, _ADDRESS, ValueKind("url")]
+#: A version 3 onion service, as a host or an address (Tor rend-spec-v3, section 6). Its forms are those of `Url`.
+OnionUrl = Annotated[str, _ADDRESS, ValueKind("onion")]
 #: An account at a service: handle, number, address, DID, key or Tox id. 106 characters: did:key of an RSA thumbprint.
 AccountId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9@._:+~#/-]{1,106}$", min_length=1, max_length=106), ValueKind("account")
@@ -52,22 +41,8 @@ MessageLocator = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9@._:+~#/$!=*?&-]{1,200}$", min_length=1, max_length=200),
     ValueKind("message"),
 ]
-#: A peer-to-peer file: magnet link with `xt` first, ed2k link, IPFS address or bare info-hash (BEP 9, BEP 52).
-PeerId = Annotated[
-    str,
-    StringConstraints(
-        pattern=(
-            rf"^(magnet:\?xt=urn:[a-z0-9]{{2,8}}(:tiger)?:[A-Za-z0-9]{{32,68}}"
-            rf"(&(xt|dn|xl|tr|ws|kt)(\.[0-9]{{1,2}})?=[{_PEER_TEXT}]{{1,200}}){{0,24}}"
-            rf"|ed2k://\|file\|[{_PEER_TEXT}]{{1,200}}\|[0-9]{{1,15}}\|[0-9A-Fa-f]{{32}}\|(h=[A-Z2-7]{{32}}\|)?/"
-            rf"|ip[fn]s://[A-Za-z0-9]{{46,64}}(/[{_PEER_TEXT}]{{0,200}})?"
-            r"|[0-9a-f]{40}|[0-9a-f]{64}|[A-Z2-7]{32})$"
-        ),
-        min_length=32,
-        max_length=1024,
-    ),
-    ValueKind("peer"),
-]
+#: A peer-to-peer file: magnet or ed2k link, IPFS address or info-hash (BEP 9, BEP 52). Its forms are those of `Url`.
+PeerId = Annotated[str, _ADDRESS, ValueKind("peer")]
 _REFERENCE = StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$", min_length=1, max_length=48)
 #: A case number of another system or of an agency.
 CaseReference = Annotated[str, _REFERENCE, ValueKind("reference")]

@@ -1,15 +1,26 @@
-"""Canonical form of an address (RFC 3986 §6.2.2, §6.2.3).
+"""The address reader: it reads addresses as people write and paste them, and returns their canonical form.
 
-A choice between two forms could carry a bit.
+The form follows RFC 3986 §6.2.2 and §6.2.3. Any other form of the same address could carry a bit. Host names of other
+scripts become A-labels by the package `idna` (UTS 46). Reading is idempotent. It has one of two results: a canonical
+text in the alphabet of `charge`, or `Refused` with the rule that the text breaks.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from itertools import product
 from string import hexdigits
-from typing import Final
+from typing import Final, NamedTuple, NoReturn
+from urllib.parse import quote, unquote
+
+import idna
+
+from shared.core.errors import Refused
+
+ADDRESS_CHARACTERS_MAX: Final = 2_048
+HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX = 253, 63
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -21,30 +32,278 @@ _SPELT: Final = {
     for byte in (int(digits, 16),)
 }
 _PLAIN_ESCAPES: Final = re.compile(r"[^%]*+(?:%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F])[^%]*+)*+")
-_AUTHORITY: Final = re.compile(r"(?:(https?)://)?([^/?#]*)(.*)", re.DOTALL)
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", None: ""}
+#: Most addresses are in canonical form: a short host without a port, and escapes that the two patterns below check.
+_CANONICAL: Final = re.compile(
+    r"https?://(?=[^/]{1,63}/)(?:[a-z0-9]++[.-])*+[a-z0-9]++/[A-Za-z0-9._~/?#\[\]@!$&'()*+,;=:%-]*+"
+)
+#: Characters that need no escape in a user name, in a parameter of a peer's file, and after a host (RFC 3986 §3).
+_IN_USER, _IN_PEER, _IN_REST = "!$&'()*+,;=:%", ":/@!$'()*+,;%", ":/?#[]@!$&'()*+,;=%"
+
+#: Control characters, and characters that change text direction or are invisible (Unicode 16, Cc and Cf).
+_HIDDEN: Final = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+#: Such characters with escapes, in UTF-8.
+_HIDDEN_ESCAPE: Final = (
+    r"%(?:[01][0-9A-F]|7F|C2%[89][0-9A-F]|E2%80%(?:8[EF]|A[A-E])|E2%81%A[6-9]|EF%BB%BF|F3%A0%8[01]%[89AB][0-9A-F])"
+)
+_HIDDEN_INSIDE: Final = re.compile(_HIDDEN_ESCAPE)
+_HIDDEN_AT_END: Final = re.compile(rf"(?:{_HIDDEN_ESCAPE})++\Z", re.IGNORECASE)
+_QUOTES: Final = {"<": ">", '"': '"', "'": "'", "(": ")", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
+_PREFIX: Final = re.compile(r"(?:url:|view-source:)\s*", re.IGNORECASE)
+_TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", re.IGNORECASE)
+
+#: Spellings that keep programs from making a link: `hxxps`, `h**p`, `[.]`, `(dot)`, `[:]`, `[://]`.
+_DEFANGED: Final = re.compile(r"\[(\.|:|://|@)\]|\((\.)\)|\{(\.)\}|[\[({]dot[\])}]", re.IGNORECASE)
+_HEAD: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
+_WEB: Final = re.compile(r"(?:htt?|hxx|h\*\*|h__|tt)p(s?)")
+_FILES: Final = re.compile(r"f[tx*]p(s?)")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.*_-]*):([/\\]*+)")
+_AGAIN: Final = re.compile(r"(?:https?:/{1,2})+(?=https?://)", re.IGNORECASE)
+_PORT_FOLLOWS: Final = re.compile(r"[0-9]{1,5}(?:[/?#]|\Z)")
+_AUTHORITY: Final = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
+#: The schemes of locations, with their default ports.
+_SCHEMES: Final[Mapping[str, str]] = {
+    "http": "80", "https": "443", "ftp": "21", "ftps": "990", "sftp": "22", "rtsp": "554", "rtsps": "322",
+    "rtmp": "1935", "rtmps": "443", "mms": "1755", "ws": "80", "wss": "443",
+}  # fmt: skip
+_PEERS: Final = frozenset({"magnet", "ed2k", "ipfs", "ipns", "urn"})
+#: Also labels that no registry assigns but servers answer to: `_` anywhere, and `-` at either end.
+_LABELS: Final = re.compile(r"[a-z0-9_-]{1,63}+(?:\.[a-z0-9_-]{1,63}+)*+\.?")
+#: A host without a scheme: a name below a domain of letters, or an IP address.
+_BARE_HOST: Final = re.compile(r"\[.*|(?:[^.]++\.)++(?:xn--[a-z0-9-]+|[a-z]{2,})\.?|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_ONION: Final = re.compile(r"(?:[a-z0-9-]{1,63}\.){0,3}[a-z2-7]{56}\.onion")
+
+_PARAMETER: Final = re.compile(r"([a-z]{1,2}(?:\.[a-z0-9]{1,4})?)=(.*)", re.IGNORECASE | re.DOTALL)
+_TOPIC: Final = re.compile(r"(urn:[a-z0-9]{2,8}:(?:tiger:)?)([a-z0-9]{32,68})", re.IGNORECASE)
+_FILE_HASH: Final = re.compile(r"[0-9A-Fa-f]{32}")
+_AICH: Final = re.compile(r"h=[A-Z2-7]{32}", re.IGNORECASE)
+_IPFS: Final = re.compile(
+    r"(?:dweb:)?/{0,2}(ip[fn]s)(?::/{0,2}(?:ip[fn]s/)?|/)([a-z0-9]{46,64})((?:[/?#].*)?)", re.I | re.S
+)
+_CID: Final = re.compile(r"Qm[1-9A-HJ-NP-Za-km-z]{44}|baf[a-z2-7]{56,61}")
+_INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}|[A-Za-z2-7]{32}")
+
+
+class _Address(NamedTuple):
+    """The parts of an address. `scheme` is empty if none is written. `rest` is the text after host and port."""
+
+    scheme: str
+    user: str
+    host: str
+    port: str
+    rest: str
 
 
 def canonical(text: str, kind: str) -> str:
-    """Return the canonical form of an address, an onion address or a peer's file; other kinds unchanged.
+    """Return the canonical form of a web address, an onion address or a peer's file; other kinds unchanged.
 
-    Escapes have capital letters and exist only where required. A `%` that begins no escape is escaped itself. Hosts are
-    lower-case, without a default port. An empty path becomes `/`.
+    Raises `Refused` with a code `guard_rules_…`, never another error.
     """
-    if kind not in ("url", "onion", "peer"):
+    if (read := _READERS.get(kind)) is None or (kind == "url" and _is_canonical(text)):
         return text
-    if "%" in text and not _PLAIN_ESCAPES.fullmatch(text := _LONE.sub("%25", text)):
+    if len(text) <= ADDRESS_CHARACTERS_MAX:
+        text = read(_trimmed(text))
+    if len(text) > ADDRESS_CHARACTERS_MAX:
+        _refuse("too_long", f"at most {ADDRESS_CHARACTERS_MAX} characters, with escapes")
+    if "%" in text and _HIDDEN_INSIDE.search(text):
+        _refuse("control_character", "no control or direction characters inside an address")
+    return text
+
+
+def _refuse(rule: str, detail: str) -> NoReturn:
+    raise Refused(f"guard_rules_{rule}", detail)
+
+
+def _is_canonical(text: str) -> bool:
+    if len(text) > ADDRESS_CHARACTERS_MAX or not _CANONICAL.fullmatch(text):
+        return False
+    return "%" not in text or (_PLAIN_ESCAPES.fullmatch(text) is not None and not _HIDDEN_INSIDE.search(text))
+
+
+def _trimmed(text: str) -> str:
+    """Return the text without invisible characters, and without quotation marks or a label around it."""
+    if _TWO.search(text := text.strip()):
+        _refuse("two_addresses", "one address in each field or line")
+    text = _HIDDEN.sub("", text).strip()
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    text = _HIDDEN_AT_END.sub("", text) if "%" in text else text
+    label = _PREFIX.match(text)
+    return text[label.end() :] if label else text
+
+
+def _web(text: str) -> str:
+    """Read a web address, or another address with a host. Without a scheme it is `https`, as in browsers."""
+    address = _address(text)
+    rest = address.rest if address.rest.startswith("/") else f"/{address.rest}"
+    return _written(address._replace(scheme=address.scheme or "https", rest=rest))
+
+
+def _onion(text: str) -> str:
+    """Read the address of a version 3 onion service, with or without a scheme (Tor rend-spec-v3, section 6)."""
+    address = _address(text)
+    if address.scheme not in ("", "http", "https") or address.user or not _ONION.fullmatch(address.host):
+        _refuse("onion", "a version 3 onion name has 56 letters and digits before .onion")
+    return _written(address)
+
+
+def _written(address: _Address) -> str:
+    scheme, user, host, port, rest = address
+    user = f"{_escaped(user, _IN_USER)}@" if user else ""
+    port = f":{port}" if port and port != _SCHEMES.get(scheme) else ""
+    return f"{scheme}{'://' if scheme else ''}{user}{host}{port}{_escaped(rest, _IN_REST)}"
+
+
+def _address(text: str) -> _Address:
+    scheme, text = _scheme(_fanged(text))
+    found = _AUTHORITY.fullmatch(text)
+    assert found is not None  # it matches each text
+    user, _, host = found[1].rpartition("@")
+    host, port = _literal(host) if host.startswith("[") else _named(host)
+    user = user.strip().rstrip(":")
+    if not scheme and (user or not _BARE_HOST.fullmatch(host)):
+        _refuse("no_host", "an address has a scheme and a host name")
+    return _Address(scheme, user, host, port, found[2])
+
+
+def _fanged(text: str) -> str:
+    """Return the text without the spellings that keep programs from making a link, with `/` for each `\\` of a path."""
+    head = _HEAD.match(text)
+    if head is not None and _DEFANGED.search(head[0]):
+        text = _DEFANGED.sub(lambda found: found[1] or ".", text)
+    again = _AGAIN.match(text)
+    text = text[again.end() :] if again else text
+    end = len(re.split("[?#]", text, maxsplit=1)[0])
+    return text[:end].replace("\\", "/") + text[end:]
+
+
+def _scheme(text: str) -> tuple[str, str]:
+    """Return the scheme and the text after it. The scheme is empty if the text begins with a host."""
+    found = _SCHEME.match(text)
+    if found is None:
+        return "", text.removeprefix("//")
+    name = found[1].lower()
+    if web := _WEB.fullmatch(name) or _FILES.fullmatch(name):
+        name = ("http" if web.re is _WEB else "ftp") + web[1]
+    if name in _SCHEMES:
+        return name, text[found.end() :]
+    if not found[2] and _PORT_FOLLOWS.match(text, found.end()):
+        return "", text
+    if name in _PEERS:
+        _refuse("other_kind", "a file in a peer-to-peer network has the kind p2p")
+    _refuse("scheme", "a scheme of a location: http, https, ftp, rtsp and the like")
+
+
+def _literal(text: str) -> tuple[str, str]:
+    """Return the IPv6 address in brackets, and the port after it."""
+    literal, bracket, port = text[1:].lower().partition("]")
+    try:
+        ipaddress.IPv6Address(literal.partition("%")[0] if bracket else "")
+    except ValueError:
+        _refuse("host_literal", "an IPv6 address in brackets")
+    if "%" in literal or (port and not port.startswith(":")):
+        _refuse("host_literal", "an IPv6 address in brackets, then a port or nothing")
+    return f"[{literal}]", _port(port[1:])
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Return the host name in ASCII, and the port after it."""
+    host, _, port = text.partition(":")
+    host = _HIDDEN.sub("", unquote(host) if "%" in host else host).strip().lower()
+    if not host:
+        _refuse("no_host", "an address has a host name")
+    if len(host) <= HOST_CHARACTERS_MAX and not host.isascii():
+        host = _a_labels(host)
+    if not host.isascii() or len(host) > HOST_CHARACTERS_MAX:
+        _refuse("host", f"a host name that can be registered, at most {HOST_CHARACTERS_MAX} characters")
+    if not _LABELS.fullmatch(host):
+        _refuse("host_label", "labels of 1 to 63 letters, digits, - and _, with one dot between them")
+    return host, _port(port)
+
+
+def _a_labels(host: str) -> str:
+    """Return a host name of another script in ASCII (UTS 46, RFC 3492), or unchanged if there is no such name.
+
+    As in browsers: symbols that IDNA 2008 excludes are mapped too, because servers answer to such names.
+    """
+    try:
+        mapped = idna.uts46_remap(host, std3_rules=False)
+        return ".".join(
+            [each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in mapped.split(".")]
+        )
+    except UnicodeError:
+        return host
+
+
+def _port(text: str) -> str:
+    text = text.strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535):
+        _refuse("host_port", "a port between 1 and 65535")
+    return str(int(text)) if text else ""
+
+
+def _escaped(text: str, safe: str) -> str:
+    """Return a part of an address with capital escapes, only where they are required. A lone `%` is escaped itself."""
+    text = quote(_LONE.sub("%25", text), safe=safe, errors="replace")
+    if "%" in text and not _PLAIN_ESCAPES.fullmatch(text):
         text = _ESCAPES.sub(lambda escape: _SPELT[escape[0]], text)
-    if kind == "peer" or (found := _AUTHORITY.fullmatch(text)) is None:
-        return text
-    scheme, authority, rest = found.groups()
-    authority = authority.lower()
-    if (port := _DEFAULT_PORTS[scheme]) and authority.endswith(port):
-        authority = authority.removesuffix(port)
-    if kind == "url" and not rest.startswith("/"):
-        rest = f"/{rest}"
-    return f"{scheme}://{authority}{rest}" if scheme else f"{authority}{rest}"
+    return text
 
 
+def _peer(text: str) -> str:
+    """Read a magnet or ed2k link, an IPFS address or an info-hash (BEP 9, BEP 52)."""
+    start, colon, rest = text.partition(":")
+    kind = start.lower() if colon else ""
+    if kind == "magnet":
+        return _magnet(rest)
+    if kind == "ed2k":
+        return _ed2k(rest)
+    if kind == "urn":
+        return _magnet(f"xt={text}")
+    if found := _IPFS.fullmatch(text):
+        return f"{found[1].lower()}://{found[2]}{_escaped(found[3], _IN_REST)}"
+    if _CID.fullmatch(text):
+        return f"ipfs://{text}"
+    if _INFO_HASH.fullmatch(text):
+        return _hash(text)
+    _refuse("peer", "a magnet, ed2k or IPFS link, or an info-hash")
+
+
+def _hash(text: str) -> str:
+    return text.lower() if re.fullmatch("[0-9A-Fa-f]+", text) else text.upper()
+
+
+def _magnet(text: str) -> str:
+    """Read the parameters of a magnet link. Its topics come first, the others stay in their order."""
+    pairs: list[tuple[str, str]] = []
+    for piece in text.lstrip("/").removeprefix("?").replace("&amp;", "&").split("&"):
+        if found := _PARAMETER.fullmatch(piece):
+            pairs.append((found[1].lower(), found[2]))
+        elif piece and pairs:  # a name with `&`
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}%26{piece}")
+    topics, others = [], []
+    for name, value in pairs:
+        if name.partition(".")[0] != "xt":
+            others += [f"{name}={_escaped(value, _IN_PEER)}"] if value else []
+        elif topic := _TOPIC.fullmatch(unquote(value)):
+            topics.append(f"{name}={topic[1].lower()}{_hash(topic[2])}")
+    if not topics:
+        _refuse("peer", "a magnet link has the hash of the file in xt=urn:")
+    return "magnet:?" + "&".join(topics + others)
+
+
+def _ed2k(text: str) -> str:
+    """Read an ed2k link: the name, size and hash of a file, and its AICH hash. Sources are omitted."""
+    text = text if "|" in text else re.sub("%7c", "|", text, flags=re.IGNORECASE)
+    label, name, size, digest, *more = [*text.strip("/").strip("|").split("|"), "", "", ""]
+    is_size = size.isascii() and size.isdigit() and len(size) <= 15
+    if label.lower() != "file" or not name or not is_size or not _FILE_HASH.fullmatch(digest):
+        _refuse("peer", "an ed2k link has the name, size and hash of a file")
+    aich = [f"h={each[2:].upper()}|" for each in more if _AICH.fullmatch(each)][:1]
+    return f"ed2k://|file|{_escaped(name, _IN_PEER)}|{int(size)}|{digest.lower()}|{''.join(aich)}/"
+
+
+_READERS: Final[Mapping[str, Callable[[str], str]]] = {"url": _web, "onion": _onion, "peer": _peer}
 #: The canonical forms by the number in an edition. A form never changes.
 FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: canonical}

@@ -58,7 +58,7 @@ class Templates(NamedTuple):
         """Return the row of the service of an address, None if there is none."""
         rest = address.partition("://")[2]
         host, _, path = rest.partition("/")
-        labels = host.partition(":")[0].rsplit(".", self.labels_max)  # the first element may hold further labels
+        labels = host.rpartition("@")[2].partition(":")[0].rsplit(".", self.labels_max)  # the first element may hold further labels
         for at in range(len(labels) - 1):
             for row in self.by_host.get(".".join(labels[at:]), ()):
                 if row.path.fullmatch(f"/{_PATH_END.split(path, maxsplit=1)[0]}"):

@@ -39,11 +39,11 @@ class Location(NamedTuple):
 
 
 def compared_1(value: str, kind: str) -> str:
-    """Return the address without scheme, default port, fragment, empty query, dot segments and last slash."""
+    """Return the address without web scheme, default port, fragment, empty query, dot segments and last slash."""
     if kind not in ("url", "onion"):
         return value
     parts = urlsplit(canonical(value, "url"))
-    host = parts.netloc.lower()
+    host = parts.netloc.lower() if parts.scheme in ("http", "https") else f"{parts.scheme}://{parts.netloc}"
     for port in _DEFAULT_PORTS:
         host = host.removesuffix(port)
     path = posixpath.normpath(f"/{parts.path.lstrip('/')}").rstrip("/")
