@@ -112,6 +112,7 @@ class CheckResult(View):
     work_reason: str | None = None
     recipients: tuple[RecipientView, ...] = ()
     cut: tuple[CutView, ...] = ()
+    respelled: tuple[int, ...] = ()
 
 
 class CutView(View):

@@ -204,7 +204,12 @@ def _submitted(row: int, result: views.BatchResult) -> RowResult:
 def _checked(row: int, result: views.CheckResult) -> RowResult:
     if result.ok:
         return RowResult(
-            row, result.state, work_reason=result.work_reason, recipients=result.recipients, cut=result.cut
+            row,
+            result.state,
+            work_reason=result.work_reason,
+            recipients=result.recipients,
+            cut=result.cut,
+            respelled=result.respelled,
         )
     return RowResult(row, errors=_item_errors(row, result.problem, 422))
 

@@ -221,6 +221,9 @@ def _print_checked(summary: Summary) -> None:
     if cut := [(each.row, of.n, " ".join(of.rules), of.target) for each in summary.results for of in each.cut]:
         output.line("removed from addresses, because it expires or tracks; set `uncut` on an item to keep it:")
         output.table(("row", "item", "by", "leads to"), cut)
+    if spelt := [(each.row, n) for each in summary.results for n in each.respelled]:
+        output.line("addresses that are stored in their canonical spelling:")
+        output.table(("row", "item"), spelt)
     if summary.errors:
         wrong = [(error.row, *error.as_report().values()) for error in summary.errors]
         output.table(("row", "field", "code", "rule", "remedy"), wrong)
@@ -236,4 +239,5 @@ def _checked_row(result: RowResult) -> dict[str, object]:
         "work_reason": result.work_reason,
         "recipients": [each.model_dump(mode="json") for each in result.recipients],
         "cut": [each.model_dump(mode="json") for each in result.cut],
+        "respelled": list(result.respelled),
     }

@@ -247,7 +247,7 @@ class RowResult:
 
     `existing` rows were submitted before, under their reference. A `passing` error is the service's, not the row's.
     `acceptance` is the signed one. Only a check has `work_reason`, the reason why a row would reach no recipient,
-    `recipients`, and the parts that would be `cut`.
+    `recipients`, the parts that would be `cut`, and the items whose addresses would be `respelled`.
     """
 
     row: int
@@ -258,6 +258,7 @@ class RowResult:
     work_reason: str | None = None
     recipients: tuple[views.RecipientView, ...] = ()
     cut: tuple[views.CutView, ...] = ()
+    respelled: tuple[int, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
     errors: tuple[RowError, ...] = ()
 

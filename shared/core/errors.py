@@ -2,6 +2,7 @@
 
     CausewayError
     ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, outcome refused
+    │   ├── InvalidFields  fields break their rules: answer with each place and its rule     HTTP 4xx
     │   └── RetryLater     a budget is used up: the request may be sent again later          HTTP 429
     ├── Unavailable        a dependency is unavailable: retry with back-off                  HTTP 503, no outcome
     ├── Defect             the program is wrong: raise an alarm                              HTTP 500, dead letter
@@ -13,7 +14,7 @@ of the `field`. No error ever carries a value that came from outside: identifier
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class CausewayError(Exception):
@@ -36,6 +37,24 @@ class Refused(CausewayError):
     def __init__(self, code: str, detail: str = "", *, field: str | None = None, status: int = 422) -> None:
         super().__init__(code, detail, field=field)
         self.status = status
+
+
+class InvalidFields(Refused):
+    """A body or parameters that break rules at one or more places.
+
+    Each of the `errors` has the pointer of a `field`, a `rule`, and perhaps the form that is `expected`.
+    """
+
+    def __init__(
+        self,
+        errors: Sequence[Mapping[str, str]],
+        *,
+        code: str = "fields_invalid",
+        what: str = "fields",
+        status: int = 422,
+    ) -> None:
+        super().__init__(code, f"one or more {what} break a rule", field=errors[0]["field"], status=status)
+        self.errors = errors
 
 
 class RetryLater(Refused):

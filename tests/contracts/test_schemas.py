@@ -20,14 +20,13 @@ from deploy.directory.approval import document_body
 from deploy.operator.document_checks import check_directory, check_policy
 from shared.catalog import CATALOG
 from shared.core.contracts.directory import DocumentActivated
-from shared.core.errors import Refused
+from shared.core.errors import InvalidFields, Refused
 from shared.core.guard import inspect
 from shared.core.guard.envelope_limits import DEPTH_MAX, STRING_CHARACTERS_MAX
 from shared.core.protocol.decision_fact import commitment
 from shared.core.protocol.record_table import RECORD_TABLE
 from shared.core.routing.documents import ApproverKey, derive_edge, read_directory, read_policy, verify_document
 from shared.platform.http.edge import read_model
-from shared.platform.http.problems import InvalidFields
 from shared.platform.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 from tests.shared.core.routing.builders import spelt
@@ -259,7 +258,7 @@ def refusal(name: str, value: Any) -> dict[str, Any]:
                 model = read_model(MODELS[name], value)
                 inspect(getattr(model, "record", model))
     except InvalidFields as error:
-        return {"code": error.code, "field": error.errors[0].field}
+        return {"code": error.code, "field": error.errors[0]["field"]}
     except Refused as error:
         return {"code": error.code} | ({"field": error.field} if error.field is not None else {})
     return {}

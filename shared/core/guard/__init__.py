@@ -2,7 +2,7 @@
 
     parse_body   L0  the form of a body, before its content is parsed              envelope_limits
     (schema)     L1  closed models                                                 shared/core/contracts
-    as_kept      L3  canonical addresses, without expiring or tracking parts       url_redaction, canonical, templates
+    as_kept      L3  addresses as read, without expiring or tracking parts         url_redaction, canonical, templates
     inspect      L2  the form of each kind of value                                rules
                  L4  the cost of all values together                               charge, leaves, budget
 
@@ -17,7 +17,7 @@ from shared.core.guard.edition import edition
 from shared.core.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
 from shared.core.guard.inspect import cost, inspect
 from shared.core.guard.tripwire import trips, trips_by_part
-from shared.core.guard.url_redaction import Redaction, as_kept, cuts, kept_locator
+from shared.core.guard.url_redaction import Redaction, as_kept, cuts, kept_locator, read_each, respelled, stored_form
 
 __all__ = [
     "ADDED",
@@ -37,6 +37,9 @@ __all__ = [
     "opens_list",
     "parse_body",
     "parse_list",
+    "read_each",
+    "respelled",
+    "stored_form",
     "trips",
     "trips_by_part",
 ]

@@ -19,6 +19,9 @@ import idna
 
 from shared.core.errors import Refused
 
+#: Letters in any case. Without `ASCII`, some letters of other scripts would equal `i`, `k` and `s`.
+_ASCII: Final = re.ASCII | re.IGNORECASE
+
 ADDRESS_CHARACTERS_MAX: Final = 2_048
 HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX = 253, 63
 
@@ -48,18 +51,18 @@ _HIDDEN_ESCAPE: Final = (
     r"%(?:[01][0-9A-F]|7F|C2%[89][0-9A-F]|E2%80%(?:8[EF]|A[A-E])|E2%81%A[6-9]|EF%BB%BF|F3%A0%8[01]%[89AB][0-9A-F])"
 )
 _HIDDEN_INSIDE: Final = re.compile(_HIDDEN_ESCAPE)
-_HIDDEN_AT_END: Final = re.compile(rf"(?:{_HIDDEN_ESCAPE})++\Z", re.IGNORECASE)
+_HIDDEN_AT_END: Final = re.compile(rf"(?:{_HIDDEN_ESCAPE})++\Z", _ASCII)
 _QUOTES: Final = {"<": ">", '"': '"', "'": "'", "(": ")", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
-_PREFIX: Final = re.compile(r"(?:url:|view-source:)\s*", re.IGNORECASE)
-_TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", re.IGNORECASE)
+_PREFIX: Final = re.compile(r"(?:url:|view-source:)\s*", _ASCII)
+_TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", _ASCII)
 
-#: Spellings that keep programs from making a link: `hxxps`, `h**p`, `[.]`, `(dot)`, `[:]`, `[://]`.
-_DEFANGED: Final = re.compile(r"\[(\.|:|://|@)\]|\((\.)\)|\{(\.)\}|[\[({]dot[\])}]", re.IGNORECASE)
+#: Defanged spellings, which keep programs from making a link: `hxxps`, `h**p`, `[.]`, `(dot)`, `[:]`, `[://]`.
+_DEFANGED: Final = re.compile(r"\[(\.|:|://|@)\]|\((\.)\)|\{(\.)\}|[\[({]dot[\])}]", _ASCII)
 _HEAD: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 _WEB: Final = re.compile(r"(?:htt?|hxx|h\*\*|h__|tt)p(s?)")
 _FILES: Final = re.compile(r"f[tx*]p(s?)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.*_-]*):([/\\]*+)")
-_AGAIN: Final = re.compile(r"(?:https?:/{1,2})+(?=https?://)", re.IGNORECASE)
+_AGAIN: Final = re.compile(r"(?:https?:/{1,2})+(?=https?://)", _ASCII)
 _PORT_FOLLOWS: Final = re.compile(r"[0-9]{1,5}(?:[/?#]|\Z)")
 _AUTHORITY: Final = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
 #: The schemes of locations, with their default ports.
@@ -74,12 +77,12 @@ _LABELS: Final = re.compile(r"[a-z0-9_-]{1,63}+(?:\.[a-z0-9_-]{1,63}+)*+\.?")
 _BARE_HOST: Final = re.compile(r"\[.*|(?:[^.]++\.)++(?:xn--[a-z0-9-]+|[a-z]{2,})\.?|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _ONION: Final = re.compile(r"(?:[a-z0-9-]{1,63}\.){0,3}[a-z2-7]{56}\.onion")
 
-_PARAMETER: Final = re.compile(r"([a-z]{1,2}(?:\.[a-z0-9]{1,4})?)=(.*)", re.IGNORECASE | re.DOTALL)
-_TOPIC: Final = re.compile(r"(urn:[a-z0-9]{2,8}:(?:tiger:)?)([a-z0-9]{32,68})", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r"([a-z]{1,2}(?:\.[a-z0-9]{1,4})?)=(.*)", _ASCII | re.DOTALL)
+_TOPIC: Final = re.compile(r"(urn:[a-z0-9]{2,8}:(?:tiger:)?)([a-z0-9]{32,68})", _ASCII)
 _FILE_HASH: Final = re.compile(r"[0-9A-Fa-f]{32}")
-_AICH: Final = re.compile(r"h=[A-Z2-7]{32}", re.IGNORECASE)
+_AICH: Final = re.compile(r"h=[A-Z2-7]{32}", _ASCII)
 _IPFS: Final = re.compile(
-    r"(?:dweb:)?/{0,2}(ip[fn]s)(?::/{0,2}(?:ip[fn]s/)?|/)([a-z0-9]{46,64})((?:[/?#].*)?)", re.I | re.S
+    r"(?:dweb:)?/{0,2}(ip[fn]s)(?::/{0,2}(?:ip[fn]s/)?|/)([a-z0-9]{46,64})((?:[/?#].*)?)", _ASCII | re.DOTALL
 )
 _CID: Final = re.compile(r"Qm[1-9A-HJ-NP-Za-km-z]{44}|baf[a-z2-7]{56,61}")
 _INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}|[A-Za-z2-7]{32}")
@@ -122,7 +125,7 @@ def _is_canonical(text: str) -> bool:
 
 
 def _trimmed(text: str) -> str:
-    """Return the text without invisible characters, and without quotation marks or a label around it."""
+    """Return the text without invisible characters, quotation marks or a label around it, and defanged spellings."""
     if _TWO.search(text := text.strip()):
         _refuse("two_addresses", "one address in each field or line")
     text = _HIDDEN.sub("", text).strip()
@@ -130,7 +133,11 @@ def _trimmed(text: str) -> str:
         text = text[1:-1].strip()
     text = _HIDDEN_AT_END.sub("", text) if "%" in text else text
     label = _PREFIX.match(text)
-    return text[label.end() :] if label else text
+    text = text[label.end() :] if label else text
+    head = _HEAD.match(text)
+    if head is not None and _DEFANGED.search(head[0]):
+        text = _DEFANGED.sub(lambda found: found[1] or ".", text)
+    return text
 
 
 def _web(text: str) -> str:
@@ -156,7 +163,7 @@ def _written(address: _Address) -> str:
 
 
 def _address(text: str) -> _Address:
-    scheme, text = _scheme(_fanged(text))
+    scheme, text = _scheme(_one_scheme(text))
     found = _AUTHORITY.fullmatch(text)
     assert found is not None  # it matches each text
     user, _, host = found[1].rpartition("@")
@@ -167,11 +174,8 @@ def _address(text: str) -> _Address:
     return _Address(scheme, user, host, port, found[2])
 
 
-def _fanged(text: str) -> str:
-    """Return the text without the spellings that keep programs from making a link, with `/` for each `\\` of a path."""
-    head = _HEAD.match(text)
-    if head is not None and _DEFANGED.search(head[0]):
-        text = _DEFANGED.sub(lambda found: found[1] or ".", text)
+def _one_scheme(text: str) -> str:
+    """Return the text without a scheme before another one, and with `/` for each `\\` before the query."""
     again = _AGAIN.match(text)
     text = text[again.end() :] if again else text
     end = len(re.split("[?#]", text, maxsplit=1)[0])
@@ -198,13 +202,16 @@ def _scheme(text: str) -> tuple[str, str]:
 def _literal(text: str) -> tuple[str, str]:
     """Return the IPv6 address in brackets, and the port after it."""
     literal, bracket, port = text[1:].lower().partition("]")
-    try:
-        ipaddress.IPv6Address(literal.partition("%")[0] if bracket else "")
-    except ValueError:
+    if not bracket or not _is_ipv6(literal) or (port and not port.startswith(":")):
         _refuse("host_literal", "an IPv6 address in brackets")
-    if "%" in literal or (port and not port.startswith(":")):
-        _refuse("host_literal", "an IPv6 address in brackets, then a port or nothing")
     return f"[{literal}]", _port(port[1:])
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -295,7 +302,7 @@ def _magnet(text: str) -> str:
 
 def _ed2k(text: str) -> str:
     """Read an ed2k link: the name, size and hash of a file, and its AICH hash. Sources are omitted."""
-    text = text if "|" in text else re.sub("%7c", "|", text, flags=re.IGNORECASE)
+    text = text if "|" in text else re.sub("%7c", "|", text, flags=_ASCII)
     label, name, size, digest, *more = [*text.strip("/").strip("|").split("|"), "", "", ""]
     is_size = size.isascii() and size.isdigit() and len(size) <= 15
     if label.lower() != "file" or not name or not is_size or not _FILE_HASH.fullmatch(digest):

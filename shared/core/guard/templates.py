@@ -1,7 +1,8 @@
 """Templates of services, one row each: `data/templates-….json`, a file for each number.
 
 Rows name hosts by their suffix, and may restrict the path. Parameters in `opens` open an item, and are listed so that
-they are not redacted. Expiring or tracking parameters are redacted. A row with `unwrap` describes a redirector.
+they are not redacted. Expiring or tracking parameters are redacted. A row with `unwrap` describes a redirector. A row
+with `claim` has tokens in its paths, and the item's id is in this claim of the token.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from shared.core.guard.files import verified
 
 #: The number of the current templates, and the SHA-256 of each file. An altered file is not used.
 NUMBER: Final = 1
-TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "b2797ae8b78c9ecc1c370a72c59932614ee2f2f13ed4447462d7c0340beece53"}
+TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "59ccaa1c179ef9208081fa5c15bb393c3f2c0baa46b057b0c86b0d8753fdedf4"}
 
 
 class Names(NamedTuple):
@@ -43,22 +44,26 @@ class TemplateRule(NamedTuple):
     opens: tuple[str, ...]
     cuts: Names
     unwrap: tuple[str, ...]
+    claim: str
     examples: tuple[tuple[str, str], ...]
 
 
 class Templates(NamedTuple):
-    """All rows, also by host suffix of at most `labels_max` labels, and the names redacted everywhere."""
+    """All rows, also by host suffix of at most `labels_max` labels, and the names redacted at other services."""
 
     rows: tuple[TemplateRule, ...]
     by_host: dict[str, list[TemplateRule]]
     labels_max: int
-    everywhere: Names
+    trackers: Names
+    signatures: Names
 
     def row(self, address: str) -> TemplateRule | None:
         """Return the row of the service of an address, None if there is none."""
         rest = address.partition("://")[2]
         host, _, path = rest.partition("/")
-        labels = host.rpartition("@")[2].partition(":")[0].rsplit(".", self.labels_max)  # the first element may hold further labels
+        labels = (
+            host.rpartition("@")[2].partition(":")[0].rsplit(".", self.labels_max)
+        )  # the first element may hold further labels
         for at in range(len(labels) - 1):
             for row in self.by_host.get(".".join(labels[at:]), ()):
                 if row.path.fullmatch(f"/{_PATH_END.split(path, maxsplit=1)[0]}"):
@@ -87,6 +92,7 @@ def templates(number: int = NUMBER) -> Templates:
             opens=tuple(row.get("opens", ())),
             cuts=_names(row.get("cut", [])),
             unwrap=tuple(row.get("unwrap", "").split()),
+            claim=row.get("claim", ""),
             examples=tuple((before, after) for before, after in row["examples"]),
         )
         for row in told["rows"]
@@ -95,4 +101,5 @@ def templates(number: int = NUMBER) -> Templates:
     for row in rows:
         for host in row.hosts:
             by_host.setdefault(host, []).append(row)
-    return Templates(rows, by_host, max(1 + host.count(".") for host in by_host), _names(told["everywhere"]))
+    labels_max = max(1 + host.count(".") for host in by_host)
+    return Templates(rows, by_host, labels_max, _names(told["trackers"]), _names(told["signatures"]))

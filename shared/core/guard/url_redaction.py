@@ -1,20 +1,23 @@
-"""Redaction of addresses by the templates of an edition, service by service.
+"""Reading of the addresses of a record, and their redaction by the templates of an edition, service by service.
 
 Parts of an address have three classes. *Identifying* parts are kept: all parts that no row names. *Opening* parts
 (share keys, invitations) are kept. *Expiring or tracking* parts are redacted: they are useless to others and cost as
-much as a file. The address of a redirector is replaced by its target. For a service without a row, only the names under
-`everywhere` are redacted, and only if the address costs over 128 bytes. In an `uncut` item nothing is redacted: the
-submitter states that the location works only in full.
+much as a file. The address of a redirector is replaced by its target. For a service without a row, trackers and JSON
+Web Tokens in paths are redacted if the address costs over 128 bytes, and signatures if it costs more than a field may.
+In an `uncut` item nothing is redacted: the submitter states that the location works only in full.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel
+from pydantic_core import from_json
 
+from shared.core.codes import find_remedy
 from shared.core.contracts.referral import (
     CutOnion,
     CutUrl,
@@ -26,21 +29,26 @@ from shared.core.contracts.referral import (
     ReferralContent,
     UrlLocator,
 )
-from shared.core.errors import Refused
+from shared.core.errors import InvalidFields, Refused
+from shared.core.guard.budget import BUDGET
 from shared.core.guard.charge import BYTE, coded
 from shared.core.guard.edition import GuardVersion, own
 from shared.core.guard.templates import Names, TemplateRule
 
 _CHEAP: Final = 128 * BYTE
-#: The rule for redactions at services without a row.
-TRACKERS: Final = "trackers"
-_TARGET: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2040}")
-_URI: Final = "%/:?#[]@!$&'()*+,;=~"
+#: The rules for redactions at services without a row.
+TRACKERS, SIGNATURES = "trackers", "signatures"
+_TARGET: Final = re.compile("https?://", re.IGNORECASE)
+#: A JSON Web Token that is a segment of a path (RFC 7519). Its second part has the claims.
+_TOKEN: Final = re.compile(r"(?<=/)eyJ[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
+_CLAIM: Final = re.compile(r"(?!eyJ)[A-Za-z0-9_-]{8,64}")
+_PATH: Final = re.compile("[^?#]*")
 _RULES_MAX: Final = 8
 #: Maximum redirectors that are followed in one address. An address with more is not in stored form and is rejected.
 _REDIRECTORS_MAX: Final = 4
 _LOCATED: Final = frozenset({"url", "onion"})
 ContentT = TypeVar("ContentT", bound=ReferralContent)
+_ReadT = TypeVar("_ReadT")
 
 
 class RedactedUrl(NamedTuple):
@@ -62,10 +70,37 @@ class Redaction(NamedTuple):
 
 
 def as_kept(content: ContentT) -> ContentT:
-    """Return the content with each address in the canonical form of the current edition, redacted."""
-    items = tuple([_kept_item(item) for item in content.items])
+    """Return the content with each address in the canonical form of the current edition, redacted.
+
+    Raises `InvalidFields` as `read_each` does.
+    """
+    items = read_each(content.items, _kept_item, "/items/{}/locator/value")
     changed = any(new is not old for new, old in zip(items, content.items, strict=True))
     return content.model_copy(update={"items": items}) if changed else content
+
+
+def read_each(entries: Sequence[_ReadT], read: Callable[[_ReadT], _ReadT], pointer: str) -> tuple[_ReadT, ...]:
+    """Return each entry read. `pointer` is the JSON pointer of an address, with `{}` for the place of its entry.
+
+    Raises `InvalidFields` with the rule of each unreadable address and its remedy. Its code is that of the first.
+    """
+    done, errors = list[_ReadT](), list[dict[str, str]]()
+    for place, entry in enumerate(entries):
+        try:
+            done.append(read(entry))
+        except Refused as error:
+            errors.append(
+                {"field": pointer.format(place), "rule": error.code, "expected": find_remedy(error.code) or ""}
+            )
+    if errors:
+        raise InvalidFields(errors, code=errors[0]["rule"], what="addresses")
+    return tuple(done)
+
+
+def respelled(locators: Iterable[Locator]) -> tuple[int, ...]:
+    """Return the numbers of the readable locators, counted from 1, that have another form than the canonical one."""
+    spelt = own().canonical
+    return tuple([n for n, each in enumerate(locators, 1) if spelt(each.value, _kind(each.kind)) != each.value])
 
 
 def cuts(content: ReferralContent) -> tuple[Redaction, ...]:
@@ -119,7 +154,7 @@ def _kept_item(item: Item) -> Item:
 
 def _kept_locator(locator: Locator, edition: GuardVersion, *, uncut: bool) -> Locator:
     if uncut or locator.kind not in _LOCATED:
-        return _spelt(locator, edition.canonical(locator.value, _KINDS.get(locator.kind, locator.kind)))
+        return _spelt(locator, edition.canonical(locator.value, _kind(locator.kind)))
     text, rules = kept(locator.value, locator.kind, edition)
     if not rules:
         return _spelt(locator, text)
@@ -133,8 +168,14 @@ def _plain(locator: Locator) -> Locator:
     return OnionLocator(kind="onion", value=locator.value) if isinstance(locator, CutOnion) else locator
 
 
-#: Kinds of locators whose text kind has another name.
-_KINDS: Final = {"p2p": "peer"}
+def stored_form(text: str, kind: str) -> str:
+    """Return the text that is stored for a location of this kind. Raises `Refused` if it cannot be read."""
+    return kept(text, kind).text if kind in _LOCATED else own().canonical(text, _kind(kind))
+
+
+def _kind(kind: str) -> str:
+    """Return the kind of text that locators of a kind have."""
+    return "peer" if kind == "p2p" else kind
 
 
 def _spelt(locator: Locator, text: str) -> Locator:
@@ -151,27 +192,22 @@ def kept(address: str, kind: str = "url", edition: GuardVersion | None = None) -
     while kind == "url" and (row := edition.rows().row(address)) is not None:
         target = _target(address, row, edition) if len(rules) < _REDIRECTORS_MAX else None
         if target is None:
-            if (without := _without(address, row.cuts)) != address:
+            if (without := _without_token(_without(address, row.cuts), row.claim)) != address:
                 address = without
                 rules.append(row.name)
             return RedactedUrl(address, tuple(rules))
         address = target
         rules.append(row.name)
-    cut = _without(address, edition.rows().everywhere)
-    if cut != address and _cost_or_more(address, kind, edition) > _CHEAP:
-        return RedactedUrl(cut, (*rules, TRACKERS))
+    everywhere, model = edition.rows(), edition.shipped()
+    cut = _without_token(_without(address, everywhere.trackers), "")
+    if cut != address and coded(address, kind, model).charge > _CHEAP:
+        address = cut
+        rules.append(TRACKERS)
+    cut = _without(address, everywhere.signatures)
+    if cut != address and coded(address, kind, model).charge > BUDGET.field * BYTE:
+        address = cut
+        rules.append(SIGNATURES)
     return RedactedUrl(address, tuple(rules))
-
-
-def _cost_or_more(address: str, kind: str, edition: GuardVersion) -> int:
-    """Return the cost of an address.
-
-    One with non-canonical characters counts as too expensive: the rules reject it.
-    """
-    try:
-        return coded(address, kind, edition.shipped()).charge
-    except KeyError:
-        return _CHEAP + 1
 
 
 def _target(address: str, row: TemplateRule, edition: GuardVersion) -> str | None:
@@ -181,8 +217,10 @@ def _target(address: str, row: TemplateRule, edition: GuardVersion) -> str | Non
         name, _, value = pair.partition("=")
         if name in row.unwrap:
             target = _unquoted(value)
-            if _TARGET.fullmatch(target) or _TARGET.fullmatch(target := quote(target, safe=_URI)):
-                return edition.canonical(target, "url")
+            try:
+                return edition.canonical(target, "url") if _TARGET.match(target) else None
+            except Refused:
+                return None
     return None
 
 
@@ -202,3 +240,20 @@ def _without(address: str, cuts: Names) -> str:
     if len(left) == len(pairs) or not mark:
         return address
     return f"{base}{'?' if left else ''}{'&'.join(left)}{hash_}{fragment}"
+
+
+def _without_token(address: str, claim: str) -> str:
+    """Return an address without a token in its path: a service that names the claim has the item's id there."""
+    path = _PATH.match(address) if "/eyJ" in address else None
+    if path is None:
+        return address
+    return _TOKEN.sub(lambda found: _claimed(found[1], claim), path[0]) + address[path.end() :]
+
+
+def _claimed(payload: str, claim: str) -> str:
+    try:
+        claims = from_json(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        claims = None
+    told = claims.get(claim) if isinstance(claims, dict) else None
+    return told if isinstance(told, str) and _CLAIM.fullmatch(told) else "-"

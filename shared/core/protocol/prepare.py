@@ -17,7 +17,19 @@ from shared.core.clock import coarse
 from shared.core.contracts.referral import ReferralContent, ReferralSubmission
 from shared.core.envelope.base64url import to_base64url
 from shared.core.errors import Refused
-from shared.core.guard import ADDED, BUDGET, CEILING, RecordCost, Redaction, as_kept, check_budget, cuts, inspect, trips
+from shared.core.guard import (
+    ADDED,
+    BUDGET,
+    CEILING,
+    RecordCost,
+    Redaction,
+    as_kept,
+    check_budget,
+    cuts,
+    inspect,
+    respelled,
+    trips,
+)
 from shared.core.ids import salt, uuid7
 from shared.core.protocol.facts import ReadFacts, check_stated, closed, read_facts
 from shared.core.protocol.message import Draft
@@ -68,8 +80,9 @@ class Prepared:
     """A decided referral, ready to be stored in one transaction. Nothing of it is durable yet.
 
     `content` is the origin's record in plaintext; the store encrypts it. `drafts` end with the fact for audit. `cut`
-    has the numbers of items with redacted addresses, and the redaction rules. `spent` is the information cost. If the
-    referral waits for a second review, `state` says so, `filed_by` is the submitter, and nothing is sent yet.
+    has the numbers of items with redacted addresses, and the redaction rules. `respelled` has the numbers of items
+    whose address was submitted in another form than the stored one. `spent` is the information cost. If the referral
+    waits for a second review, `state` says so, `filed_by` is the submitter, and nothing is sent yet.
     `body_sha256` is the digest of the posted bytes: the acceptance and the fact both state it.
     """
 
@@ -90,6 +103,7 @@ class Prepared:
     waiting: tuple[DeferredEdge, ...]
     drafts: tuple[Draft, ...]
     cut: tuple[Json, ...]
+    respelled: tuple[int, ...]
     spent: RecordCost
     items: int
     traceparent: str | None
@@ -135,13 +149,14 @@ class Filing:
 
 
 class RoutingPreview(NamedTuple):
-    """The preview of a referral: its decision, and the redactions of its addresses.
+    """The preview of a referral: its decision, the redactions of its addresses, and the items in another spelling.
 
     With `waits`, a second review must release it first.
     """
 
     judged: RoutingResult
     cut: tuple[Redaction, ...]
+    respelled: tuple[int, ...]
     waits: WorkReason | None
 
 
@@ -152,7 +167,8 @@ def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Docu
     work = _Pending(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
     for stage in (_guard, _read, _judge):
         stage(work)
-    return RoutingPreview(work.outcome, cuts(work.content), work.waits)
+    spelt = respelled(each.locator for each in submission.items)
+    return RoutingPreview(work.outcome, cuts(work.content), spelt, work.waits)
 
 
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
@@ -359,6 +375,7 @@ def _prepared(work: _Pending) -> Prepared:
         waiting=work.letters.waiting,
         drafts=work.drafts,
         cut=tuple({"n": each.n, "rules": each.rules} for each in cuts(work.content)),
+        respelled=respelled(each.locator for each in submission.items),
         spent=work.spent,
         items=len(work.content.items),
         traceparent=work.filing.traceparent,

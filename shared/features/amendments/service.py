@@ -25,7 +25,7 @@ from shared.core.contracts.base import Contract, PartyId, Uuid
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.core.errors import Refused, not_found
-from shared.core.guard import ADDED, as_kept, check_budget, cuts
+from shared.core.guard import ADDED, as_kept, check_budget, cuts, respelled
 from shared.core.protocol.amend import (
     AmendmentInput,
     AmendmentResult,
@@ -75,6 +75,7 @@ class Change:
     content: ReferralContent
     body_sha256: str
     cut: tuple[Cut, ...] = ()
+    respelled: tuple[int, ...] = ()
 
 
 async def compare_revisions(referral_id: UUID, acting: Actor, *, reason: RevealReason) -> Sequence[RevisionDiff]:
@@ -124,7 +125,8 @@ async def amend_referral(
     check_budget(spent, added=ADDED)  # an amendment that would need a second person has to be filed as a new referral
     await debit_one(spent.whole, acting, is_p0=submission.priority.level is PriorityLevel.P0_CHILD_AT_RISK)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
-    return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
+    spelt = respelled(each.locator for each in submission.items)
+    return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut, spelt), acting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
     found_by = [found_in(each.known.answered.detail) for each in found.edges]
     check_stated(record["items"], [*before.record["items"], *(each for one in found_by for each in as_final(one))])
     if record == before.record:
-        return _answer(found, None, revision=found.revision, cut=wanted.cut)
+        return _answer(found, None, wanted, revision=found.revision)
     amending = AmendmentInput(
         referral_id=found.referral_id,
         origin=origin,
@@ -219,7 +221,7 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
         await follow(found.referral_id, acting)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
-    return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
+    return _answer(found, amended, wanted, revision=found.revision + 1)
 
 
 async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], acting: Actor) -> None:
@@ -241,12 +243,18 @@ def _before(content: bytes) -> Revision:
 
 
 def _answer(
-    found: AmendableReferral, amended: AmendmentResult | None, *, revision: int, cut: tuple[Cut, ...]
+    found: AmendableReferral, amended: AmendmentResult | None, wanted: Change, *, revision: int
 ) -> AmendedReferral:
     if amended is None:
         parties = {"unchanged": _parties(found.edges), "replaced": (), "added": (), "taken_back": ()}
         return AmendedReferral(
-            referral_id=found.referral_id, revision=revision, state=found.state, work_reason=None, cut=cut, **parties
+            referral_id=found.referral_id,
+            revision=revision,
+            state=found.state,
+            work_reason=None,
+            cut=wanted.cut,
+            respelled=wanted.respelled,
+            **parties,
         )
     again, known = amended.again, {each.known.edge_id for each in amended.replaced}
     added = {each.recipient for each in again.emitted if each.edge_id not in known}
@@ -259,7 +267,8 @@ def _answer(
         replaced=_parties((*amended.replaced, *amended.planned)),
         added=tuple(sorted(added | {each.edge.recipient for each in again.planned})),
         taken_back=_parties(amended.taken_back),
-        cut=cut,
+        cut=wanted.cut,
+        respelled=wanted.respelled,
     )
 
 

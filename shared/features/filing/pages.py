@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 from shared.core.contracts.base import PartyId, StatedJurisdiction
 from shared.core.contracts.fields import ExternalRef
 from shared.core.contracts.items import ITEMS_MAX
+from shared.core.errors import Refused
+from shared.core.guard import stored_form
 from shared.core.vocabulary import referral as codes
 from shared.core.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
 from shared.features.filing.api.bodies import CheckPassed, CheckRefused, ReferenceTaken
@@ -36,8 +38,6 @@ _PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind",
 
 #: Parts of an item that are the same for all locations.
 _SHARED: Final = {"provider": "provider", "hosting": "hosted_in", "assessments": "classification", "site_type": "site"}
-
-_LOCATION: Final = "The location does not match the chosen kind. Give all of it, such as https://images.host.example/1"
 
 _CLASSES: Final = tuple(
     f"{scheme.value}:{value}" for scheme, values in ASSESSMENT_VALUES.items() for value in sorted(values)
@@ -151,7 +151,19 @@ def problems_of(problem: Problem, *, lines: bool = True) -> list[tuple[str, str]
 def _describe(error: FieldError, *, lines: bool) -> str:
     place = error.field.split("/")
     line = f"Line {int(place[2]) + 1}: " if lines and "/locator" in error.field else ""
-    return line + (_LOCATION if "/locator" in error.field else said_of(error.rule, error.expected))
+    return line + said_of(error.rule, error.expected)
+
+
+def stored_lines(values: dict[str, JsonValue]) -> Sequence[tuple[int, str]]:
+    """Return each line of the locations that is stored in another form: its number, and the form."""
+    lines, kind = values.get("locations"), str(values.get("location_kind") or codes.LocatorKind.URL.value)
+    found: list[tuple[int, str]] = []
+    for n, line in enumerate(lines if isinstance(lines, list) else (), 1):
+        try:
+            found += [(n, form)] if (form := stored_form(str(line), kind)) != line else []
+        except Refused:
+            continue  # the preview shows the rule that the line breaks
+    return found
 
 
 def _field(pointer: str) -> str:

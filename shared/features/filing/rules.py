@@ -18,7 +18,7 @@ from shared.core.contracts.decision import DecisionRef
 from shared.core.contracts.evidence import SignedAcceptance
 from shared.core.contracts.fields import CaseReference, ExternalRef
 from shared.core.contracts.holds import HoldCodes, ShownHold
-from shared.core.contracts.items import ItemNumber
+from shared.core.contracts.items import ITEMS_MAX, ItemNumber
 from shared.core.contracts.questions import QuestionCodes
 from shared.core.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.core.errors import Refused
@@ -110,10 +110,14 @@ class Cut(Contract):
     rules: CutRules
 
 
+#: Items whose location is stored in its canonical form, which differs from the submitted one.
+Respelled = Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)]
+
+
 class AcceptedReferral(Contract):
     """The referral is stored here and decided. This says nothing about delivery.
 
-    `cut` names items with a redacted location.
+    `cut` names items with a redacted location, `respelled` items whose location is stored in another spelling.
     An `unreleased` referral is sent to no recipient until a second person of its sender releases it.
 
     `acceptance` proves the acceptance, even if the record is lost here. The sender should keep it.
@@ -127,6 +131,7 @@ class AcceptedReferral(Contract):
     recipients: tuple[Recipient, ...]
     decision: DecisionRef
     cut: tuple[Cut, ...] = ()
+    respelled: Respelled = ()
     acceptance: SignedAcceptance
 
 
@@ -145,6 +150,7 @@ class AmendedReferral(Contract):
     added: tuple[PartyId, ...]
     taken_back: tuple[PartyId, ...]
     cut: tuple[Cut, ...] = ()
+    respelled: Respelled = ()
 
 
 class ShownRevision(Contract):

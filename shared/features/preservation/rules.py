@@ -15,9 +15,9 @@ from shared.core.acts.states import TrackState
 from shared.core.clock import coarse
 from shared.core.contracts.answers import Answer, TrackNumber
 from shared.core.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
-from shared.core.contracts.preservation_api import PreservationRecord, PreservationTerms
+from shared.core.contracts.preservation_api import LOCATIONS_MAX, PreservationRecord, PreservationTerms
 from shared.core.errors import Refused
-from shared.core.guard import kept_locator
+from shared.core.guard import kept_locator, read_each
 from shared.core.guard.edition import own
 from shared.core.protocol.clocks import EdgeClock, EdgeStep
 from shared.core.protocol.message import Received
@@ -166,9 +166,9 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
 
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:
-    """Return the record with each location once, in its canonical spelling."""
-    locations = dict.fromkeys(kept_locator(each, own()) for each in record.locations)
-    return record.model_copy(update={"locations": tuple(locations)})
+    """Return the record with each location once, in its canonical spelling. Raises as `read_each` does."""
+    read = read_each(record.locations, lambda each: kept_locator(each, own()), "/locations/{}/value")
+    return record.model_copy(update={"locations": tuple(dict.fromkeys(read))})
 
 
 def check_may_ask(
@@ -235,9 +235,13 @@ class PreservationTransition(Contract):
 
 
 class AskResult(PreservationTransition):
-    """The request is stored durably and will be sent. The officer decides about the `warnings`."""
+    """The request is stored durably and will be sent. The officer decides about the `warnings`.
+
+    `respelled` are the places, counted from 1, of locations that are stored in another spelling.
+    """
 
     warnings: tuple[AskWarning, ...] = ()
+    respelled: tuple[Annotated[int, Field(ge=1, le=LOCATIONS_MAX)], ...] = ()
 
 
 class ShownPreservation(Contract):

@@ -16,7 +16,7 @@ from shared.core.contracts.base import Contract
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.preservation_api import PreservationAnswering, PreservationRecord, PreservationTerms
 from shared.core.errors import Refused, not_found
-from shared.core.guard import inspect
+from shared.core.guard import inspect, respelled
 from shared.core.ids import coarse_uuid7, uuid4
 from shared.core.protocol.items import check_time
 from shared.core.protocol.message import Addressing, Draft, Received, compose, compose_reachable
@@ -72,7 +72,10 @@ async def ask(
     await _send_act(ASK, requested, terms, acting=acting, record=record)
     warnings = (rules.AskWarning.HOLD_STANDS,) if await held(record) else ()
     return rules.AskResult(
-        preservation_id=requested.preservation_id, state=PreservationState(requested.state), warnings=warnings
+        preservation_id=requested.preservation_id,
+        state=PreservationState(requested.state),
+        warnings=warnings,
+        respelled=respelled(said.locations),
     )
 
 

@@ -23,10 +23,9 @@ from starlette.requests import Request
 
 from shared.core.codes import ERRORS, RULES, find_remedy
 from shared.core.envelope.base64url import to_base64url
-from shared.core.errors import Refused, not_found
+from shared.core.errors import InvalidFields, Refused, not_found
 from shared.platform.console.rendering import written_code
 from shared.platform.http.identity import Identity
-from shared.platform.http.problems import InvalidFields
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 FIELDS_MAX: Final = 400
@@ -250,7 +249,7 @@ def problems_of(error: Refused, inputs: Sequence[Input | FieldGroup] = ()) -> li
     The path is empty if the error concerns none of the inputs.
     """
     if isinstance(error, InvalidFields):
-        problems = [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
+        problems = [(_path(each["field"]), said_of(each["rule"], each.get("expected"))) for each in error.errors]
     else:
         problems = [(_path(error.field or ""), refused_as(error.code, error.detail))]
     known = labels_of(inputs)

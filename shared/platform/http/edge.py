@@ -22,14 +22,14 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.core.codes import ERRORS
-from shared.core.errors import CausewayError, Defect, Refused, RetryLater, Unavailable, not_found
+from shared.core.errors import CausewayError, Defect, InvalidFields, Refused, RetryLater, Unavailable, not_found
 from shared.core.guard import parse_body
 from shared.core.ids import uuid7
 from shared.platform.admission.budgets import PlacePool, read_address
 from shared.platform.http import problems
 from shared.platform.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.platform.http.openapi import document, serve_document
-from shared.platform.http.problems import InvalidFields, problem
+from shared.platform.http.problems import problem
 from shared.platform.http.server import CONNECTION
 from shared.platform.observability import metrics
 from shared.platform.observability.health import Probe, ReadinessChecks, readiness_body

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from shared.core.codes import find_remedy
 from shared.core.contracts.base import Contract, error_locations
-from shared.core.errors import CausewayError, Refused, Unavailable
+from shared.core.errors import CausewayError, InvalidFields, Refused, Unavailable
 
 PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2
@@ -37,21 +37,6 @@ class Problem(Contract):
     remedy: str | None = None
     field: str | None = None
     errors: tuple[FieldError, ...] = ()
-
-
-class InvalidFields(Refused):
-    """The refusal of a body or of parameters that break their schema at one or more places."""
-
-    def __init__(
-        self,
-        errors: Sequence[Mapping[str, str]],
-        *,
-        code: str = "fields_invalid",
-        what: str = "fields",
-        status: int = 422,
-    ) -> None:
-        super().__init__(code, f"one or more {what} break a rule", field=errors[0]["field"], status=status)
-        self.errors = tuple(FieldError(**each) for each in errors)
 
 
 def invalid_parameters(errors: Sequence[Mapping[str, str]]) -> InvalidFields:
@@ -85,7 +70,7 @@ def problem_body(error: CausewayError) -> Problem:
     code, title, field = error.code, error.detail or error.code.replace("_", " "), error.field
     if not isinstance(error, Refused | Unavailable):
         code, title, field = "internal_error", "the service failed; nothing in this request took effect", None
-    errors = error.errors if isinstance(error, InvalidFields) else ()
+    errors = tuple(FieldError(**each) for each in error.errors) if isinstance(error, InvalidFields) else ()
     return Problem(
         type=f"/problems/{code}",
         title=title,

@@ -70,7 +70,7 @@ class CutPreview(rules.Cut):
 
 
 class CheckPassed(Contract):
-    """The result that an item would have: recipients, those that a prohibition excludes, and redactions.
+    """The result that an item would have: recipients, those that a prohibition excludes, and changes of locations.
 
     For an `unreleased` item, the recipients are those after the release by a second person.
     """
@@ -82,6 +82,7 @@ class CheckPassed(Contract):
     recipients: tuple[rules.Recipient, ...]
     not_sent: tuple[NotSent, ...]
     cut: tuple[CutPreview, ...] = ()
+    respelled: rules.Respelled = ()
 
 
 class CheckRefused(Contract):
@@ -160,6 +161,8 @@ def _accepted(prepared: Prepared, acceptances: _Acceptances) -> dict[str, object
     }
     if prepared.cut:
         accepted["cut"] = prepared.cut
+    if prepared.respelled:
+        accepted["respelled"] = prepared.respelled
     return accepted | {"acceptance": acceptances[prepared.referral_id]}
 
 

@@ -188,6 +188,7 @@ def _result(index: int, outcome: RoutingPreview | Refused) -> bodies.CheckPassed
         ),
         not_sent=tuple(NotSent.model_validate(each) for each in judged.not_sent),
         cut=tuple(bodies.CutPreview(n=n, rules=rules, target=target) for n, rules, target in outcome.cut),
+        respelled=outcome.respelled,
     )
 
 

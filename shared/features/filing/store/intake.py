@@ -45,7 +45,19 @@ FILED: Final = event_type(Subject.REFERRAL, "submit")
 
 _REFERRAL = Columns.of(
     Prepared,
-    without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items", "facts", "decision"),
+    without=(
+        "origin",
+        "emitted",
+        "waiting",
+        "planned",
+        "drafts",
+        "cut",
+        "respelled",
+        "spent",
+        "items",
+        "facts",
+        "decision",
+    ),
     party="text",
     priority="text",
     decided="bytea",

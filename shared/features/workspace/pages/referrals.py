@@ -14,7 +14,7 @@ from starlette.responses import Response
 from shared.core.acts.act import Act
 from shared.core.canonical import digest
 from shared.core.contracts.base import Contract
-from shared.core.errors import Refused, not_found
+from shared.core.errors import InvalidFields, Refused, not_found
 from shared.core.protocol.origin import ReferralState
 from shared.core.protocol.revision_diff import RevisionDiff
 from shared.core.vocabulary.reveal import RevealReason
@@ -35,7 +35,7 @@ from shared.platform.console.forms import problems_of as broken
 from shared.platform.console.frame import ROOT, Frame, turned_to
 from shared.platform.http.edge import read_key
 from shared.platform.http.identity import Identity
-from shared.platform.http.problems import InvalidFields, problem_body
+from shared.platform.http.problems import problem_body
 
 PATH: Final = f"{ROOT}/referrals"
 ROWS_OF_A_PAGE: Final = 25
@@ -183,6 +183,7 @@ class ReferralPages:
                 "looked": looked,
                 "problems": _problems(looked),
                 "labels": labels_of(_inputs(pages.NewReferral)),
+                "stored": pages.stored_lines(read_inputs(pages.NewReferral, request.form)),
             }
             return self.frame.page(request, "preview.html", views)
         return self._form(request, looked=looked)
@@ -227,7 +228,10 @@ class ReferralPages:
         found = problems or []
         inputs = _inputs(pages.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
-        return self.frame.page(request, "new.html", views | {"told": _problems(looked)}, status=status)
+        stored = pages.stored_lines(read_inputs(pages.NewReferral, request.form))
+        return self.frame.page(
+            request, "new.html", views | {"told": _problems(looked), "stored": stored}, status=status
+        )
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | FieldGroup, ...]:

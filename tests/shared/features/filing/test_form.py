@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from shared.core.contracts.referral import ReferralSubmission
+from shared.core.errors import InvalidFields
 from shared.features.filing.pages import problems_of, submission
 from shared.platform.http.edge import read_model
-from shared.platform.http.problems import InvalidFields, problem_body
+from shared.platform.http.problems import problem_body
 
 WHOLE = {
     "external_ref": "ref-1",

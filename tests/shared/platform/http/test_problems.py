@@ -13,9 +13,9 @@ from pydantic import Field, StringConstraints
 from shared.core.codes import find_remedy
 from shared.core.contracts.answers import WithdrawalAnswer
 from shared.core.contracts.base import Contract
-from shared.core.errors import Refused
+from shared.core.errors import InvalidFields, Refused
 from shared.platform.http.edge import read_model
-from shared.platform.http.problems import FieldError, InvalidFields, problem, problem_body
+from shared.platform.http.problems import FieldError, problem, problem_body
 
 
 class Inner(Contract):
@@ -88,4 +88,4 @@ def test_at_most_twenty_places_are_named() -> None:
 def test_a_list_is_too_short_only_where_no_entry_is_wrong(body: bytes, errors: list[tuple[str, str]]) -> None:
     with pytest.raises(InvalidFields) as caught:
         read_model(Outer, json.loads(body))
-    assert [(each.field, each.rule) for each in caught.value.errors] == errors
+    assert [(each["field"], each["rule"]) for each in caught.value.errors] == errors
