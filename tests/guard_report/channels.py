@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from urllib.parse import quote
 
+from shared.core.errors import Refused
 from shared.core.guard import charge
 from shared.core.guard.canonical import canonical
 from shared.core.guard.charge import BIT
@@ -50,11 +51,11 @@ def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:
     An encoding carries nothing where it maps different bytes to equal texts; none of `CHANNELS` does that.
     """
     data = r.randbytes(r.choice([4, 16, 40, 120]))
-    address = canonical(f"https://site.example/{quote(encode(data), safe=_URI, errors='surrogateescape')}", "url")
     try:
-        return 8 * len(data) - charge_of(address, "url") / BIT
-    except KeyError:  # a control character: refused
+        address = canonical(f"https://site.example/{quote(encode(data), safe=_URI, errors='surrogateescape')}", "url")
+    except Refused:  # a control character
         return 0.0
+    return 8 * len(data) - charge_of(address, "url") / BIT
 
 
 _URI = "%/:?#[]@!$&'()*+,;=~"

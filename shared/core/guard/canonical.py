@@ -53,7 +53,7 @@ _HIDDEN_ESCAPE: Final = (
 _HIDDEN_INSIDE: Final = re.compile(_HIDDEN_ESCAPE)
 _HIDDEN_AT_END: Final = re.compile(rf"(?:{_HIDDEN_ESCAPE})++\Z", _ASCII)
 _QUOTES: Final = {"<": ">", '"': '"', "'": "'", "(": ")", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
-_PREFIX: Final = re.compile(r"(?:url:|view-source:)\s*", _ASCII)
+_PREFIX: Final = re.compile(r"\A(?:url:|view-source:)\s*", _ASCII)
 _TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", _ASCII)
 
 #: Defanged spellings, which keep programs from making a link: `hxxps`, `h**p`, `[.]`, `(dot)`, `[:]`, `[://]`.
@@ -126,14 +126,12 @@ def _is_canonical(text: str) -> bool:
 
 def _trimmed(text: str) -> str:
     """Return the text without invisible characters, quotation marks or a label around it, and defanged spellings."""
-    if _TWO.search(text := text.strip()):
+    if _TWO.search(text := _PREFIX.sub("", text.strip())):
         _refuse("two_addresses", "one address in each field or line")
     text = _HIDDEN.sub("", text).strip()
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
     text = _HIDDEN_AT_END.sub("", text) if "%" in text else text
-    label = _PREFIX.match(text)
-    text = text[label.end() :] if label else text
     head = _HEAD.match(text)
     if head is not None and _DEFANGED.search(head[0]):
         text = _DEFANGED.sub(lambda found: found[1] or ".", text)
@@ -218,7 +216,7 @@ def _named(text: str) -> tuple[str, str]:
     """Return the host name in ASCII, and the port after it."""
     host, _, port = text.partition(":")
     host = _HIDDEN.sub("", unquote(host) if "%" in host else host).strip().lower()
-    if not host:
+    if not host or " " in host:
         _refuse("no_host", "an address has a host name")
     if len(host) <= HOST_CHARACTERS_MAX and not host.isascii():
         host = _a_labels(host)

@@ -17,7 +17,7 @@ from shared.core.guard.files import verified
 
 #: The number of the current templates, and the SHA-256 of each file. An altered file is not used.
 NUMBER: Final = 1
-TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "59ccaa1c179ef9208081fa5c15bb393c3f2c0baa46b057b0c86b0d8753fdedf4"}
+TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "a11ab91947e82cf9ccc7211007dbbef72e6461059182a30dd3b6129f847c5c90"}
 
 
 class Names(NamedTuple):

@@ -41,12 +41,6 @@ def test_an_address_has_one_spelling(spelt: str, one: str) -> None:
     inspect(as_kept(located(spelt)))
 
 
-@given(st.text("aZ%2fF0:/?#@.[]", max_size=30))
-def test_the_one_spelling_is_that_of_itself(rest: str) -> None:
-    once = canonical(f"https://{rest}", "url")
-    assert canonical(once, "url") == once
-
-
 def test_accounts_and_messages_stay_as_they_are() -> None:
     assert canonical("Anna%41", "account") == "Anna%41"
 
@@ -76,6 +70,28 @@ def test_rows_do_not_overlap_and_no_name_both_opens_and_is_cut() -> None:
                 each.name for each in ROWS.values() if set(each.hosts) & set(row.hosts) and each.path.fullmatch(path)
             ]
             assert others == [row.name]
+
+
+def test_of_an_unknown_service_a_signature_is_cut_only_over_the_budget_of_a_field() -> None:
+    signature = f"X-Amz-Credential={'Zq9LmP2k' * 16}&X-Amz-Signature={'0a7f' * 16}"
+    live = f"https://files.example/a.jpg?versionId=7&{signature}"
+    assert 128 * BYTE < charge_of(live, "url") <= 320 * BYTE
+    assert kept(live) == (live, ())
+    over = f"{live}&X-Amz-Security-Token={'Zq9LmP2k' * 40}"
+    assert charge_of(over, "url") > 320 * BYTE
+    assert kept(over) == ("https://files.example/a.jpg?versionId=7", ("signatures",))
+
+
+def test_a_token_in_a_path_is_cut_where_it_is_dear_and_leaves_the_rest_of_the_path() -> None:
+    token = f"eyJhbGciOiJIUzI1NiJ9.eyJ{'q7Zk' * 30}.{'c2lnbmF0dXJl' * 4}"
+    dear = f"https://video.example/play/{token}/seg/4.ts?part=2"
+    assert kept(dear) == ("https://video.example/play/-/seg/4.ts?part=2", ("trackers",))
+    assert kept(short := "https://video.example/eyJhbGc.eyJzdWI.c2ln/4.ts") == (short, ())
+
+
+def test_a_row_is_found_behind_a_user_name() -> None:
+    before = "https://anna@bucket.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=0"
+    assert kept(before) == ("https://anna@bucket.s3.eu-central-1.amazonaws.com/a.jpg", ("s3",))
 
 
 def test_of_an_unknown_service_only_trackers_are_cut_and_only_where_they_are_dear() -> None:

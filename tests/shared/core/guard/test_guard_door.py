@@ -117,7 +117,7 @@ def test_the_same_look_finds_what_an_answer_repeats() -> None:
     ("value", "code"),
     [
         ("https://site.example/" + "q7Xz9LmP2kVb8RtYw3" * 80, "guard_over_ceiling"),
-        ("https://u:p@site.example/", "guard_rules_host_user"),
+        ("https://site.example:99999/", "guard_rules_host_port"),
     ],
 )
 async def test_a_refusal_of_the_guard_names_the_field(hotline: httpx.AsyncClient, value: str, code: str) -> None:

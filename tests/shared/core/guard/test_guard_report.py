@@ -9,8 +9,6 @@ from random import Random
 
 import pytest
 
-from shared.core.guard.edition import GuardVersion
-from shared.core.guard.templates import templates
 from tests.guard_report import measures
 from tests.guard_report.__main__ import main
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
@@ -70,13 +68,6 @@ def test_the_guard_of_the_dearest_bodies_takes_ten_milliseconds_at_most(name: st
     least = min(seconds(DEAREST[name]) for _ in range(5))
     assert least <= 0.010
     record_property("figure", f"{1_000 * least:.1f} ms of processor time")
-
-
-@pytest.mark.timing
-def test_hosts_of_many_labels_are_what_would_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    every = templates()._replace(labels_max=2_048)
-    monkeypatch.setattr(GuardVersion, "rows", lambda _: every)
-    assert min(seconds(DEAREST["labels of a host"]) for _ in range(3)) > 0.010
 
 
 def test_the_report_prints_every_figure_and_writes_them(
