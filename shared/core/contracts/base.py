@@ -155,9 +155,26 @@ Uuid = Annotated[
 #: True or false, without conversion from other values.
 Flag = Annotated[bool, Field(strict=True)]
 
+#: The accepted values of a pattern in words, for errors. Other patterns are only in docs/api.
+_IN_WORDS: Final[dict[str, str]] = {}
+
+
+def in_words(pattern: str, words: str) -> str:
+    """Return a pattern. An error about it says `words`: the accepted characters and an example."""
+    _IN_WORDS[pattern] = words
+    return pattern
+
+
 #: A party of the directory, for example `hotline-nl.example`.
 PartyId = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z][a-z0-9-]{0,30}){0,3}$", max_length=64)
+    str,
+    StringConstraints(
+        pattern=in_words(
+            r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z][a-z0-9-]{0,30}){0,3}$",
+            "an id of the directory in small letters, for example hotline-nl.example",
+        ),
+        max_length=64,
+    ),
 ]
 #: A service instance of the directory, for example `hotline`.
 InstanceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$", max_length=32)]
@@ -167,7 +184,14 @@ KeyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,24}-[0-9a-f]{32}
 Jurisdiction = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|BLOC-[A-Z]{2,4})$", max_length=9)]
 #: A jurisdiction as a sender wrote it. It may be an unknown code ("Europe"); such referrals need a person.
 StatedJurisdiction = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z -]{0,23}[A-Za-z]$|^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$", max_length=25)
+    str,
+    StringConstraints(
+        pattern=in_words(
+            r"^[A-Za-z][A-Za-z -]{0,23}[A-Za-z]$|^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$",
+            "a country or a part of it in letters, for example NL or US-CA",
+        ),
+        max_length=25,
+    ),
 ]
 #: An opaque id of an actor. It differs for each actor of a party, and only the party's instance can resolve it.
 ActorId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
@@ -221,6 +245,8 @@ def _rule(error: Mapping[str, Any]) -> str:
 
 
 def _expected(context: Mapping[str, object]) -> dict[str, str]:
+    if (words := _IN_WORDS.get(str(context.get("pattern")))) is not None:
+        return {"expected": words}
     for name, said in _EXPECTED.items():
         if isinstance(context.get(name), str | int | float):
             return {"expected": said.format(context[name])[:_EXPECTED_LENGTH_MAX]}

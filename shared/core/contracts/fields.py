@@ -1,8 +1,8 @@
 """Scalar types whose values could hold foreign bytes, with alphabet, length and `ValueKind`.
 
-A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. Addresses
-have no pattern: a reader reads them. All of these are protection class S3 or S2, so only sealed parts contain them. All
-patterns run in linear time.
+A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.core.guard`. A reader
+reads addresses, so they have no pattern of their own. All of these are protection class S3 or S2, so only sealed parts
+contain them. All patterns run in linear time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
+
+from shared.core.contracts.base import in_words
 
 KindName = Literal[
     "url", "onion", "account", "message", "peer", "reference",
@@ -25,7 +27,9 @@ class ValueKind:
     name: KindName
 
 
-_ADDRESS = StringConstraints(min_length=1, max_length=2048)
+_ADDRESS = StringConstraints(
+    pattern=in_words(r"\S", "an address, for example https://site.example/photo/1"), min_length=1, max_length=2048
+)
 #: The address of a location with a host: web, ftp, rtsp. A submission may write it in any form that the address reader
 #: reads (`shared.core.guard.canonical`). Records and messages have the canonical form, which is ASCII (RFC 3986).
 Url = Annotated[str, _ADDRESS, ValueKind("url")]
@@ -33,17 +37,39 @@ Url = Annotated[str, _ADDRESS, ValueKind("url")]
 OnionUrl = Annotated[str, _ADDRESS, ValueKind("onion")]
 #: An account at a service: handle, number, address, DID, key or Tox id. 106 characters: did:key of an RSA thumbprint.
 AccountId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9@._:+~#/-]{1,106}$", min_length=1, max_length=106), ValueKind("account")
+    str,
+    StringConstraints(
+        pattern=in_words(
+            r"^[A-Za-z0-9@._:+~#/-]{1,106}$",
+            "letters, digits and @ . _ : + ~ # / - without spaces, for example anna_1@chat.example",
+        ),
+        min_length=1,
+        max_length=106,
+    ),
+    ValueKind("account"),
 ]
 #: A message at a service: channel and number, Matrix event, Message-ID without angle brackets (RFC 5322 §3.6.4).
 MessageLocator = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9@._:+~#/$!=*?&-]{1,200}$", min_length=1, max_length=200),
+    StringConstraints(
+        pattern=in_words(
+            r"^[A-Za-z0-9@._:+~#/$!=*?&-]{1,200}$",
+            "letters, digits and @ . _ : + ~ # / $ ! = * ? & - without spaces, for example channel/4711",
+        ),
+        min_length=1,
+        max_length=200,
+    ),
     ValueKind("message"),
 ]
 #: A peer-to-peer file: magnet or ed2k link, IPFS address or info-hash (BEP 9, BEP 52). Its forms are those of `Url`.
 PeerId = Annotated[str, _ADDRESS, ValueKind("peer")]
-_REFERENCE = StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$", min_length=1, max_length=48)
+_REFERENCE = StringConstraints(
+    pattern=in_words(
+        r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$", "letters, digits and . _ / - without spaces, for example 2026-0017"
+    ),
+    min_length=1,
+    max_length=48,
+)
 #: A case number of another system or of an agency.
 CaseReference = Annotated[str, _REFERENCE, ValueKind("reference")]
 #: The sender's own reference for a referral, unique per sender.

@@ -20,13 +20,16 @@ from shared.core.contracts.base import (
     PartyId,
     StatedJurisdiction,
     Uuid,
+    in_words,
 )
 from shared.core.contracts.decision import DecisionRef, Edge
 from shared.core.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnswerTrack, ItemNumber
 from shared.core.vocabulary import judgement
 from shared.core.vocabulary import referral as codes
 
-AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}$", max_length=24)]
+AssessmentValue = Annotated[
+    str, StringConstraints(pattern=in_words(r"^[A-Za-z0-9_]{1,24}$", "a code of the scheme"), max_length=24)
+]
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 

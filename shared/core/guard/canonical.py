@@ -79,8 +79,6 @@ _ONION: Final = re.compile(r"(?:[a-z0-9-]{1,63}\.){0,3}[a-z2-7]{56}\.onion")
 
 _PARAMETER: Final = re.compile(r"([a-z]{1,2}(?:\.[a-z0-9]{1,4})?)=(.*)", _ASCII | re.DOTALL)
 _TOPIC: Final = re.compile(r"(urn:[a-z0-9]{2,8}:(?:tiger:)?)([a-z0-9]{32,68})", _ASCII)
-_FILE_HASH: Final = re.compile(r"[0-9A-Fa-f]{32}")
-_AICH: Final = re.compile(r"h=[A-Z2-7]{32}", _ASCII)
 _IPFS: Final = re.compile(
     r"(?:dweb:)?/{0,2}(ip[fn]s)(?::/{0,2}(?:ip[fn]s/)?|/)([a-z0-9]{46,64})((?:[/?#].*)?)", _ASCII | re.DOTALL
 )
@@ -200,7 +198,7 @@ def _scheme(text: str) -> tuple[str, str]:
 def _literal(text: str) -> tuple[str, str]:
     """Return the IPv6 address in brackets, and the port after it."""
     literal, bracket, port = text[1:].lower().partition("]")
-    if not bracket or not _is_ipv6(literal) or (port and not port.startswith(":")):
+    if not (bracket and _is_ipv6(literal) and port[:1] in ("", ":")):
         _refuse("host_literal", "an IPv6 address in brackets")
     return f"[{literal}]", _port(port[1:])
 
@@ -258,14 +256,11 @@ def _escaped(text: str, safe: str) -> str:
 
 def _peer(text: str) -> str:
     """Read a magnet or ed2k link, an IPFS address or an info-hash (BEP 9, BEP 52)."""
-    start, colon, rest = text.partition(":")
-    kind = start.lower() if colon else ""
-    if kind == "magnet":
-        return _magnet(rest)
-    if kind == "ed2k":
+    start, _, rest = text.partition(":")
+    if (scheme := start.lower()) in ("magnet", "urn"):
+        return _magnet(rest if scheme == "magnet" else f"xt={text}")
+    if scheme == "ed2k":
         return _ed2k(rest)
-    if kind == "urn":
-        return _magnet(f"xt={text}")
     if found := _IPFS.fullmatch(text):
         return f"{found[1].lower()}://{found[2]}{_escaped(found[3], _IN_REST)}"
     if _CID.fullmatch(text):
@@ -303,10 +298,10 @@ def _ed2k(text: str) -> str:
     text = text if "|" in text else re.sub("%7c", "|", text, flags=_ASCII)
     label, name, size, digest, *more = [*text.strip("/").strip("|").split("|"), "", "", ""]
     is_size = size.isascii() and size.isdigit() and len(size) <= 15
-    if label.lower() != "file" or not name or not is_size or not _FILE_HASH.fullmatch(digest):
+    if label.lower() != "file" or not name or not is_size or not re.fullmatch("[0-9A-Fa-f]{32}", digest):
         _refuse("peer", "an ed2k link has the name, size and hash of a file")
-    aich = [f"h={each[2:].upper()}|" for each in more if _AICH.fullmatch(each)][:1]
-    return f"ed2k://|file|{_escaped(name, _IN_PEER)}|{int(size)}|{digest.lower()}|{''.join(aich)}/"
+    aich = next((f"h={each[2:].upper()}|" for each in more if re.fullmatch("h=[A-Z2-7]{32}", each, _ASCII)), "")
+    return f"ed2k://|file|{_escaped(name, _IN_PEER)}|{int(size)}|{digest.lower()}|{aich}/"
 
 
 _READERS: Final[Mapping[str, Callable[[str], str]]] = {"url": _web, "onion": _onion, "peer": _peer}

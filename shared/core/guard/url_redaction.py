@@ -198,15 +198,12 @@ def kept(address: str, kind: str = "url", edition: GuardVersion | None = None) -
             return RedactedUrl(address, tuple(rules))
         address = target
         rules.append(row.name)
-    everywhere, model = edition.rows(), edition.shipped()
-    cut = _without_token(_without(address, everywhere.trackers), "")
-    if cut != address and coded(address, kind, model).charge > _CHEAP:
-        address = cut
-        rules.append(TRACKERS)
-    cut = _without(address, everywhere.signatures)
-    if cut != address and coded(address, kind, model).charge > BUDGET.field * BYTE:
-        address = cut
-        rules.append(SIGNATURES)
+    rows, model = edition.rows(), edition.shipped()
+    for rule, names, most in ((TRACKERS, rows.trackers, _CHEAP), (SIGNATURES, rows.signatures, BUDGET.field * BYTE)):
+        cut = _without_token(_without(address, names), "")
+        if cut != address and coded(address, kind, model).charge > most:
+            address = cut
+            rules.append(rule)
     return RedactedUrl(address, tuple(rules))
 
 

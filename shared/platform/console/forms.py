@@ -179,8 +179,8 @@ def foreign() -> Refused:
 #: Empty rows of a list whose length is not known in advance.
 ROWS: Final = 3
 _TICK: Final = "this"
-#: Texts for rules whose name and pattern would not help a reader.
-_SAID: Final = {"missing": "Fill this in", "string_pattern_mismatch": "Use the format that this field asks for"}
+#: The rule for characters that a field does not accept. Its `expected` is a text in words, or a pattern.
+_CHARACTERS, _A_PATTERN = "string_pattern_mismatch", "the pattern "
 #: Labels of fields that differ from the fields' names.
 _LABELS: Final = {"n": "Item number"}
 #: The item number for answers that apply to every item. No item has it.
@@ -276,8 +276,10 @@ def _path(pointer: str) -> str:
 
 def said_of(rule: str, expected: str | None) -> str:
     """Return the text for a broken rule, without the value."""
-    if rule in _SAID:
-        return _SAID[rule]
+    if rule == "missing":
+        return "Fill this in"
+    if rule == _CHARACTERS:
+        return f"Write {expected}" if expected and not expected.startswith(_A_PATTERN) else RULES[rule]
     if (entry := ERRORS.get(rule)) is not None:
         return f"{entry.cause} {entry.remedy}"
     named = written_code(rule).capitalize()
