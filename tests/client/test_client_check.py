@@ -25,7 +25,7 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
     assert ended.code == 1
     assert f"2\t/media_kind\tschema\tenum\t{RULES['enum']}\n" in ended.out
     assert run("referral", "check", path, "--json").json["results"] == [
-        {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": [], "cut": []},
+        {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": [], "cut": [], "respelled": []},
         {
             "row": 2,
             "ok": False,

@@ -23,11 +23,11 @@ BAD = [
     (["case", "claim", ID, "--hours", "13"], "--hours", "less_than_equal (at most 12)"),
     (["case", "claim", ID, "--hours", "0"], "--hours", "greater_than_equal (at least 1)"),
     (["case", "hand-over", ID, "--hours", "99"], "--hours", "less_than_equal (at most 12)"),
-    (["case", "hand-over", ID, "--to", CANARY], "--to", "string_pattern_mismatch (the pattern ^[0-9a-f]{32}$)"),
+    (["case", "hand-over", ID, "--to", CANARY], "--to", "string_pattern_mismatch (32 digits 0-9 and a-f)"),
     (["case", "refer", ID, "--to", CANARY, "--reason", "suspect_elsewhere"], "--to", "string_pattern_mismatch"),
     (["referral", "transfer", ID, "--to", CANARY, "--reason", "no_mandate"], "--to", "string_pattern_mismatch"),
     ([*ASK[:-1], CANARY, *PAST], "--instrument", "enum (one of '"),
-    ([*ASK[:3], "url=x", *ASK[4:], *PAST], "LOCATIONS 1", "string_too_short (a length of at least 10)"),
+    ([*ASK[:3], "account=a b", *ASK[4:], *PAST], "LOCATIONS 1", "string_pattern_mismatch (letters, digits and @"),
     (ASK, "/", "term_or_until (Give either a term or a last day.)"),
     (["preservation", "answer", ID, "refused", *PAST], "/", "answer_needs_its_own_word (Each answer needs"),
 ]

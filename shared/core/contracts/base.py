@@ -194,7 +194,7 @@ StatedJurisdiction = Annotated[
     ),
 ]
 #: An opaque id of an actor. It differs for each actor of a party, and only the party's instance can resolve it.
-ActorId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
+ActorId = Annotated[str, StringConstraints(pattern=in_words(r"^[0-9a-f]{32}$", "32 digits 0-9 and a-f"), max_length=32)]
 #: SHA-256, lower-case hexadecimal.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 #: Ed25519 (RFC 8032), 64 bytes in base64url without padding; the bits that no byte fills are zero.

@@ -89,7 +89,7 @@ def test_a_basis_alone_keeps_the_priority() -> None:
         ({"status": "final"}, "fields_invalid", None),
         ({"leave_out": "2"}, "item_unknown", "/leave_out"),
         ({"of_items": "2", "provider": "provider-001.example"}, "item_unknown", "/of_items"),
-        ({"locations": "a secret"}, "fields_invalid", None),
+        ({"locations": "a secret", "location_kind": "account"}, "fields_invalid", None),
         ({"leave_out": ["1\n3"]}, "fields_invalid", None),
     ],
 )
