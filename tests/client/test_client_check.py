@@ -59,6 +59,9 @@ def test_a_check_shows_what_would_be_cut_and_where_a_redirector_leads(
     service.route = lambda _: {"cut": [{"n": 2, "rules": ["facebook_out", "s3"], "target": "https://site.example/a"}]}
     ended = run("referral", "check", written(tmp_path / "a.jsonl", submission(1)))
     assert "row\titem\tby\tleads to\n1\t2\tfacebook_out s3\thttps://site.example/a\n" in ended.out
+    service.route = lambda _: {"respelled": [2]}
+    ended = run("referral", "check", written(tmp_path / "b.jsonl", submission(1)))
+    assert "addresses that are stored in their canonical spelling:\nrow\titem\n1\t2\n" in ended.out
 
 
 def test_rows_of_another_origin_are_left_out_and_said_so(run: Run, service: FakeService, tmp_path: Path) -> None:

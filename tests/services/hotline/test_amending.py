@@ -63,6 +63,14 @@ def judged(*finals: str, status: str = "final") -> dict[str, Any]:
     return {"items": [item | {"assessments": stated}, *others]}
 
 
+async def test_an_amendment_names_the_items_in_another_spelling(client: httpx.AsyncClient) -> None:
+    referral_id, body = await filed(client)
+    (item, *others) = SUBMISSION["items"]
+    pasted = item | {"locator": {"kind": "url", "value": "hxxps://site[.]example/new"}}
+    told = await amended(client, referral_id, body | {"items": [pasted, *others]})
+    assert told["respelled"] == [1]
+
+
 @pytest.mark.parametrize(("first", "second"), [("baseline", "not_illegal"), ("not_illegal", "baseline")])
 async def test_a_final_finding_stays_final(client: httpx.AsyncClient, first: str, second: str) -> None:
     posted, headers = body_of(**judged(first, second)), asking(HOTLINE, key=uuid7().hex)

@@ -11,6 +11,7 @@ import pytest
 
 from shared.catalog import CATALOG
 from shared.core.authority import Role
+from shared.core.codes import ERRORS
 from shared.core.contracts.base import Contract
 from shared.core.contracts.holds import ShownHold
 from shared.core.contracts.registry import MessageType
@@ -87,6 +88,25 @@ async def test_a_check_tells_what_would_be_cut_and_where_a_redirector_leads(
     filed = await client.post("/v1/referrals", json=posted, headers=asking(HOTLINE, key=uuid7().hex))
     assert filed.status_code == 202
     assert filed.json()["cut"] == [{"n": 1, "rules": ["facebook_out"]}]
+
+
+async def test_a_changed_spelling_is_named_by_its_item_and_an_unreadable_address_by_its_rule(
+    client: httpx.AsyncClient,
+) -> None:
+    pasted = ["https://site.example/a", "HXXPS://site[.]example/b", "www.qx7vw.example"]
+    items = [SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": each}} for each in pasted]
+    (result,) = (await checked(client, json.dumps(body_of(items=items)))).json()["results"]
+    assert (result["ok"], result["respelled"]) == (True, [2, 3])
+    filed = await client.post("/v1/referrals", json=body_of(items=items), headers=asking(HOTLINE, key=uuid7().hex))
+    assert (filed.status_code, filed.json()["respelled"]) == (202, [2, 3])
+    assert "qx7vw" not in filed.text
+    items[1] = items[1] | {"locator": {"kind": "url", "value": "qx7vw"}}
+    refused = await client.post("/v1/referrals", json=body_of(items=items), headers=asking(HOTLINE, key=uuid7().hex))
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (422, "guard_rules_no_host")
+    rule = {"rule": "guard_rules_no_host", "expected": ERRORS["guard_rules_no_host"].remedy}
+    assert problem["errors"] == [{"field": "/items/1/locator/value"} | rule]
+    assert "qx7vw" not in refused.text
 
 
 @pytest.mark.parametrize(("observed_at", "status"), [("2099-01-01T00:00:00Z", 422), ("2026-05-04T11:00:00Z", 202)])

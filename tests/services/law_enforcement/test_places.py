@@ -105,6 +105,21 @@ async def warned(client: httpx.AsyncClient, *locations: str) -> list[str]:
     return warnings
 
 
+async def test_the_changed_spelling_of_a_location_is_named_and_an_unreadable_one_is_refused(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    ask = {"provider": PROVIDER, "kind": "preserve", "instrument": ASKED_BY["id"], "term": "eu_60d"}
+    values = ["https://images.example/1", "images[.]example/2", "qx7vw"]
+    bodies = [ask | {"locations": [{"kind": "url", "value": each} for each in some]} for some in (values[:2], values)]
+    asked, refused = [
+        await client.post("/v1/preservations", json=body, headers=asking(AGENCY, key=str(uuid7()))) for body in bodies
+    ]
+    assert (asked.status_code, asked.json()["respelled"]) == (202, [2])
+    assert (refused.status_code, refused.json()["code"]) == (422, "guard_rules_no_host")
+    assert [each["field"] for each in refused.json()["errors"]] == ["/locations/2/value"]
+    assert "qx7vw" not in refused.text
+
+
 async def test_open_cases_at_one_place_are_shown_whoever_offered_them_and_others_are_not(agencies: Agencies) -> None:
     first = await case(agencies, "https://images.example/alike/1")
     again = await case(agencies, "http://IMAGES.example:80/alike/1/", origin=OTHER_HOTLINE)

@@ -43,10 +43,13 @@ def answer(*outcomes: Outcome, single: bool = False) -> bytes:
     return reply.body
 
 
-@pytest.mark.parametrize("changed", [{}, {"items": CUT}], ids=["whole", "cut"])
+PASTED = [{"locator": {"kind": "url", "value": "www.site.example"}}]
+
+
+@pytest.mark.parametrize("changed", [{}, {"items": CUT}, {"items": PASTED}], ids=["whole", "cut", "respelled"])
 def test_the_answer_to_one_filing_is_what_its_model_writes(changed: dict[str, Any]) -> None:
     filed = prepared(**changed)
-    assert bool(filed.cut) == bool(changed)
+    assert (bool(filed.cut), bool(filed.respelled)) == (changed == {"items": CUT}, changed == {"items": PASTED})
     body = answer(filed, single=True)
     read = AcceptedReferral.model_validate_json(body, strict=True)
     assert read.spelt() == body
