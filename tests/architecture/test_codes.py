@@ -24,7 +24,9 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/core/guard/envelope_limits.py", "child.code"): frozenset(),
     ("shared/features/import_export/pages.py", "problem.code"): frozenset(),
     ("deploy/operator/routes.py", "error.code"): frozenset(),
-    ("shared/core/errors.py", "code"): frozenset(),
+    ("shared/core/errors.py", "code"): frozenset({"fields_invalid"}),
+    ("shared/core/guard/rules.py", "error.code"): frozenset(),
+    ("shared/core/guard/url_redaction.py", "errors[0]['rule']"): frozenset(),
     ("shared/features/filing/api/checking.py", "header['code']"): frozenset(),
     ("shared/features/received/rules.py", "f'message_not_for_{recipient.audience}'"): frozenset(
         f"message_not_for_{kind.audience}" for kind in _KINDS
@@ -35,7 +37,6 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/features/received/rules.py", "f'{recipient.subject}_exists'"): frozenset(
         f"{kind.subject}_exists" for kind in _KINDS
     ),
-    ("shared/platform/http/problems.py", "code"): frozenset({"fields_invalid"}),
     (
         "shared/platform/http/edge.py",
         "problems.broken_places(error.errors(include_url=False, include_input=False))",

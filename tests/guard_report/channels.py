@@ -9,7 +9,6 @@ from urllib.parse import quote
 from shared.core.errors import Refused
 from shared.core.guard import charge
 from shared.core.guard.canonical import canonical
-from shared.core.guard.charge import BIT
 from tests.guard_report.encodings import ENCODINGS
 
 _WORDS = "the of and to in is for on that by this with you it not or be are from at as your all have new more an was we".split()  # noqa: SIM905, E501
@@ -55,7 +54,7 @@ def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:
         address = canonical(f"https://site.example/{quote(encode(data), safe=_URI, errors='surrogateescape')}", "url")
     except Refused:  # a control character
         return 0.0
-    return 8 * len(data) - charge_of(address, "url") / BIT
+    return 8 * len(data) - charge_of(address, "url") / charge.BIT
 
 
 _URI = "%/:?#[]@!$&'()*+,;=~"
