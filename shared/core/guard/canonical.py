@@ -59,7 +59,7 @@ _TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", _ASCI
 #: Defanged spellings, which keep programs from making a link: `hxxps`, `h**p`, `[.]`, `(dot)`, `[:]`, `[://]`.
 _DEFANGED: Final = re.compile(r"\[(\.|:|://|@)\]|\((\.)\)|\{(\.)\}|[\[({]dot[\])}]", _ASCII)
 _HEAD: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
-_WEB: Final = re.compile(r"(?:htt?|hxx|h\*\*|h__|tt)p(s?)")
+_WEB: Final = re.compile(r"(?:h{0,2}t{1,2}|hxx|h\*\*|h__)p(s?)")
 _FILES: Final = re.compile(r"f[tx*]p(s?)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.*_-]*):([/\\]*+)")
 _AGAIN: Final = re.compile(r"(?:https?:/{1,2})+(?=https?://)", _ASCII)
@@ -285,12 +285,12 @@ def _magnet(text: str) -> str:
     topics, others = [], []
     for name, value in pairs:
         if name.partition(".")[0] != "xt":
-            others += [f"{name}={_escaped(value, _IN_PEER)}"] if value else []
+            others += [f"{name}={value}"] if value else []
         elif topic := _TOPIC.fullmatch(unquote(value)):
             topics.append(f"{name}={topic[1].lower()}{_hash(topic[2])}")
     if not topics:
         _refuse("peer", "a magnet link has the hash of the file in xt=urn:")
-    return "magnet:?" + "&".join(topics + others)
+    return f"magnet:?{_escaped('&'.join(topics + others), f'{_IN_PEER}&=')}"
 
 
 def _ed2k(text: str) -> str:

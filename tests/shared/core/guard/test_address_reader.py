@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from importlib import import_module
 
 import pytest
@@ -183,6 +185,31 @@ def test_an_address_copied_from_the_console_is_read_again() -> None:
     for _, form, kind in PASTED:
         if form and not {"[", "%"} & set(form):
             assert canonical(defanged(form), kind) == form
+
+
+#: Texts that take the reader longest.
+DEAR = {
+    "escapes": f"{SITE}/{'%e3a' * 500}",
+    "lone percent signs": f"{SITE}/{'%' * 2_000}",
+    "another script": f"{SITE}/{'я' * 2_000}",
+    "a host of another script": f"https://{'ü.' * 120}example/",
+    "parts of a magnet link": f"magnet:?xt={BTIH}{'&tr=a' * 380}",
+    "names with an ampersand": f"magnet:?xt={BTIH}&dn=x{'&a' * 950}",
+    "schemes": "http://" * 290,
+    "tokens": f"{SITE}{'/eyJa.b.c' * 220}",
+}
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("name", DEAR)
+def test_ten_addresses_are_read_and_judged_within_ten_milliseconds(name: str) -> None:
+    spent = []
+    for _ in range(5):
+        begun = time.process_time()
+        with suppress(Refused):
+            inspect(as_kept(located(*[DEAR[name]] * 10, kind="p2p" if DEAR[name].startswith("magnet") else "url")))
+        spent.append(time.process_time() - begun)
+    assert min(spent) <= 0.010
 
 
 _PARTS = st.sampled_from([
