@@ -50,6 +50,7 @@ def spellings(path: str) -> list[str]:
         ("https://a.example/x", "https://www.a.example/x"),
         ("https://a.example:8443/x", "https://a.example/x"),
         ("https://a.example/x%2Fy", "https://a.example/x/y"),
+        ("rtsp://a.example/x", "https://a.example/x"),
     ],
 )
 def test_what_may_be_two_places_is(one: str, other: str) -> None:

@@ -129,6 +129,7 @@ REFUSED = [
     (f"{SITE}/{'я' * 400}", "too_long", "url"),
     (f"magnet:?xt={BTIH}", "other_kind", "url"),
     ("magnet:?dn=name", "peer", "peer"),
+    (f"urn:\u0130a:{HASH}", "peer", "peer"),  # equals "i" in any case, but not in ASCII
     (f"{SITE}/a.torrent", "peer", "peer"),
     ("ed2k://|file|a|b|c|/", "peer", "peer"),
     ("abcdefghij234567.onion", "onion", "onion"),

@@ -90,8 +90,8 @@ def test_a_token_in_a_path_is_cut_where_it_is_dear_and_leaves_the_rest_of_the_pa
 
 
 def test_a_row_is_found_behind_a_user_name() -> None:
-    before = "https://anna@bucket.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=0"
-    assert kept(before) == ("https://anna@bucket.s3.eu-central-1.amazonaws.com/a.jpg", ("s3",))
+    before = "https://anna:pass@bucket.s3.eu-central-1.amazonaws.com/a.jpg?X-Amz-Signature=0"
+    assert kept(before) == ("https://anna:pass@bucket.s3.eu-central-1.amazonaws.com/a.jpg", ("s3",))
 
 
 def test_of_an_unknown_service_only_trackers_are_cut_and_only_where_they_are_dear() -> None:
