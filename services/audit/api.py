@@ -75,9 +75,12 @@ def flows_router(
         return _answer(await use_cases.find_flows(sought(clock.now()), look, entries=entries, cursor=cursor))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
-    async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:
-        """Return all messages of one referral, in the order of the broker's time."""
-        return _answer(await use_cases.show_flow(referral_id, _look(identity, purpose), entries=entries))
+    async def flow(
+        referral_id: UUID, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None
+    ) -> Response:
+        """List the messages of one referral, in the order of the broker's time, and the number of others' records."""
+        look = _look(identity, purpose)
+        return _answer(await use_cases.show_flow(referral_id, look, entries=entries, cursor=cursor))
 
     @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
     async def page(

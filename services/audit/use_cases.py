@@ -35,30 +35,36 @@ FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
-async def show_flow(referral_id: UUID, look: Access, *, entries: PostgresEntries) -> Flow:
-    """Return all messages of one referral. The access is recorded first, so that no answer lacks its record.
+async def show_flow(referral_id: UUID, look: Access, *, entries: PostgresEntries, cursor: str | None = None) -> Flow:
+    """Return a page of the messages of one referral. The access is recorded first, so that no answer lacks its record.
 
-    Raises the same `Refused("not_found")` if the referral is missing, out of scope, or sandbox instead of live traffic
-    (or the reverse).
+    Raises `Refused("cursor_invalid")`, and the same `Refused("not_found")` if the referral is missing, out of scope,
+    or sandbox instead of live traffic (or the reverse).
     """
     await _noted(look, f"flow/{referral_id}", entries)
-    read = await entries.flow(referral_id, look)
-    # Authorization is judged by the whole flow before it is cut to the scope, so it does not depend on the reader.
-    shown = [each for each in judged(read.messages) if each.position in read.seen]
-    if not shown:
+    read = await entries.flow(referral_id, look, cursor=cursor)
+    # Authorization is judged by the relations of the whole flow, so it depends neither on the reader nor on the page.
+    messages = judged(read.messages, read.relations)
+    if not messages and not read.outsiders:
         raise not_found()
-    numbered = (each.model_copy(update={"position": number}) for number, each in enumerate(shown, start=1))
-    return Flow(referral_id=referral_id, messages=tuple(numbered))
+    outsiders = {"outsiders": read.outsiders, "more_outsiders": read.more_outsiders}
+    return Flow(referral_id=referral_id, messages=messages, **outsiders, next=read.next)
 
 
 async def show_proof(
-    referral_id: UUID, digest: str, look: Access, *, entries: PostgresEntries, keys: PlaceKeys
+    referral_id: UUID,
+    digest: str,
+    look: Access,
+    *,
+    entries: PostgresEntries,
+    keys: PlaceKeys,
+    cursor: str | None = None,
 ) -> tuple[EntryView, ProofView]:
-    """Return one message of a flow, by its digest, and the proof that came with it. Recorded as access to the flow.
+    """Return one message of a page of a flow, by its digest, and its proof. Recorded as access to the flow.
 
-    Raises the same `Refused("not_found")` if the message is missing, out of scope or without a proof.
+    Raises the same `Refused("not_found")` if the message is not on the page, out of scope or without a proof.
     """
-    flow = await show_flow(referral_id, look, entries=entries)
+    flow = await show_flow(referral_id, look, entries=entries, cursor=cursor)
     entry = next((each for each in flow.messages if each.digest == digest), None)
     if entry is None:
         raise not_found()

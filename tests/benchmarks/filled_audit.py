@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.audit.domain.entries import NOBODYS
-from services.audit.store import entries, flow_search
+from services.audit.store import entries, flows
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
@@ -114,10 +114,10 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     )
     for parties in (_BOTH[:1], _BOTH[1:], _BOTH):
         name = " and ".join(parties)
-        yield f"flows of {name}", flow_search._OF_PARTIES, (False, _PAGE, None, *_PERIOD, parties), _FLOW_ROWS
-    yield "flows of a scope", flow_search._OF_PARTIES, (False, _PAGE, _BOTH, *_PERIOD, _BOTH), _FLOW_ROWS
-    yield "flows of all", flow_search._OF_ANYBODY, (False, _PAGE, None, *_PERIOD), _FLOW_ROWS
-    yield "a flow by an id", flow_search._BY_ID, (False, one, None, _PAGE), 20
+        yield f"flows of {name}", flows._OF_PARTIES, (False, _PAGE, None, *_PERIOD, parties), _FLOW_ROWS
+    yield "flows of a scope", flows._OF_PARTIES, (False, _PAGE, _BOTH, *_PERIOD, _BOTH), _FLOW_ROWS
+    yield "flows of all", flows._OF_ANYBODY, (False, _PAGE, None, *_PERIOD), _FLOW_ROWS
+    yield "a flow by an id", flows._BY_ID, (False, one, None, _PAGE), 20
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "the states of topics", entries.STATES, (), 40

@@ -141,11 +141,28 @@ class EntryView(Contract):
     code: ErrorCode | None
 
 
+class OutsiderCount(Contract):
+    """The number of records of one sender without a part in the subject; 1,000 of a subject stand for more.
+
+    A record of an instance about another party counts for that party. `unproven` is any sender that proved nothing.
+    """
+
+    sender: str
+    count: Count
+
+
 class Flow(Contract):
-    """All messages of one referral, in the order of the broker's time."""
+    """A page of the messages of one referral, in the order of the broker's time, with the last reports of each.
+
+    It lists the origin, the parties to which the origin sent the referral, and their instances. The first page also has
+    `outsiders`: the 100 others with the most records. `more_outsiders`: there are more than these.
+    """
 
     referral_id: Uuid
-    messages: Annotated[tuple[EntryView, ...], Field(min_length=1)]
+    messages: tuple[EntryView, ...]
+    outsiders: tuple[OutsiderCount, ...] = ()
+    more_outsiders: Flag = False
+    next: NextCursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +346,27 @@ class TopicStates(Contract):
     items: tuple[TopicState, ...]
 
 
+class FlowRelations(NamedTuple):
+    """The parties concerned with a subject, by which the statements of its flow are judged.
+
+    `origin` submitted it; None for a preservation, and before audit has read its first message. `asked` are the
+    requesting agency and the asked provider of a preservation. `speakers` are the instances that stated decisions of
+    the origin. `sent` has (subject, origin, recipient) of each message with an edge, also passed on. `granted` are the
+    parties to which the origin granted a claim.
+    """
+
+    origin: str | None = None
+    asked: tuple[str | None, str | None] | None = None
+    speakers: frozenset[str | None] = frozenset()
+    sent: frozenset[tuple[str | None, str | None, str | None]] = frozenset()
+    granted: frozenset[str | None] = frozenset()
+
+
 class FlowContent(NamedTuple):
-    """All messages of a flow. `seen` are the positions of messages of a pair, or about a party, in scope."""
+    """One page of a flow, not yet judged, with the relations of the whole flow."""
 
     messages: list[EntryView]
-    seen: frozenset[int]
+    relations: FlowRelations
+    outsiders: tuple[OutsiderCount, ...]
+    more_outsiders: bool
+    next: str | None

@@ -10,62 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.audit.domain.entries import UNREAD, EntryKind
-from services.audit.domain.shown import EntryView
+from services.audit.domain.shown import EntryView, FlowRelations
 from shared.catalog import CATALOG
-from shared.core.contracts.registry import (
-    CLAIM_GRANTED,
-    PRESERVATION_REQUESTED,
-    REFERRAL_PASSED_ON,
-    Family,
-    MessageType,
-    name_of,
-)
+from shared.core.contracts.registry import CLAIM_GRANTED, Family, MessageType, name_of
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS, SenderRelation, cells_of
 from shared.features.contacts.contract import CONTACT_SUGGESTED
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
 
 
-def judged(messages: Sequence[EntryView]) -> tuple[EntryView, ...]:
-    """Return the entries of one flow, in the order of the broker's time, with unauthorized statements marked.
+def judged(messages: Sequence[EntryView], of: FlowRelations) -> tuple[EntryView, ...]:
+    """Return messages of one flow with unauthorized statements marked.
 
     The first message that can begin a subject decides whose it is: a request for a preservation, an edge, or a
-    decision. Nobody else knows the subject's id before that, so no later statement of an outsider changes what is
-    judged. Until audit has read such a message, it judges only what is said about a preservation.
+    decision (`services.audit.store.flows`). Nobody else knows the subject's id before that, so no later statement of an
+    outsider changes what is judged. Until audit has read such a message, it judges only what is said about a
+    preservation.
     """
-    begun = next((each for each in messages if _begins(each)), None)
-    if begun is None or _is(begun, PRESERVATION_REQUESTED):
-        asked = None if begun is None else (begun.sender, begun.recipient)
-        return tuple(each if _of_preservation(each, asked) else _marked(each) for each in messages)
-    origin = str(begun.sender if begun.kind is EntryKind.RECORD else _party(begun, "origin"))
-    speakers = frozenset(each.sender for each in messages if _states(each) and _party(each, "origin") == origin)
-    sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _is_edge_of(each, origin))
-    sent = _passed_on(messages, origin, sent)
-    granted = frozenset(each.recipient for each in messages if _grants(each) and each.sender == origin)
-    return tuple(
-        each
-        if _entitled(each, origin, sent, speakers=speakers)
-        and _once(each, origin, sent, granted=granted)
-        and _to_who_has_it(each, origin, sent)
-        else _marked(each)
-        for each in messages
+    return tuple(each if _stands(each, of) else _marked(each) for each in messages)
+
+
+def _stands(each: EntryView, of: FlowRelations) -> bool:
+    if of.origin is None:
+        return _of_preservation(each, of.asked)
+    return (
+        _entitled(each, of.origin, of.sent, speakers=of.speakers)
+        and _once(each, of.origin, of.sent, granted=of.granted)
+        and _to_who_has_it(each, of.origin, of.sent)
     )
-
-
-def _begins(entry: EntryView) -> bool:
-    """Return whether a subject can begin with the message.
-
-    A decision that audit cannot open names no origin. Otherwise a sender could hide the origin with such a decision.
-    """
-    if _states(entry):
-        return _party(entry, "origin") is not None
-    message = _message(entry)
-    begins = message is not None and (message.edge or message.name == PRESERVATION_REQUESTED.name)
-    return begins and entry.verified and entry.problem != STATEMENT_NOT_YOURS
-
-
-def _states(entry: EntryView) -> bool:
-    return entry.kind is EntryKind.DECISION
 
 
 def _of_preservation(entry: EntryView, asked: tuple[str | None, str | None] | None) -> bool:
@@ -142,19 +114,6 @@ def _entitled(entry: EntryView, origin: str, sent: _Sent, *, speakers: frozenset
             return False
         case _:
             return True
-
-
-def _passed_on(messages: Sequence[EntryView], origin: str, sent: _Sent) -> _Sent:
-    """Add the subjects that an agency passed on after it was sent them. The new agency answers the origin, too."""
-    passed = [each for each in messages if each.verified and _is(each, REFERRAL_PASSED_ON)]
-    return sent | {
-        (each.subject, origin, each.recipient) for each in passed if (each.subject, origin, each.sender) in sent
-    }
-
-
-def _is_edge_of(entry: EntryView, origin: str) -> bool:
-    message = _message(entry)
-    return message is not None and message.edge and entry.verified and entry.sender == origin
 
 
 def _marked(entry: EntryView) -> EntryView:

@@ -44,6 +44,7 @@ _DECISION = Columns.of(
     ordinal="smallint",
     exercise="bool",
     broker_time="timestamptz",
+    sender="text",
     **{name: sql_type for name, (sql_type, _) in _LINKS.items()},
 )
 _DROPPED = Columns.of(DroppedMessage, digest="bytea")
@@ -280,5 +281,6 @@ def _decision_rows(entries: Sequence[AuditEntry]) -> BoundRows[AuditDecision]:
         ordinal=[ordinal for _, ordinal, _ in of],
         exercise=[entry.exercise for entry, _, _ in of],
         broker_time=[entry.broker_time for entry, _, _ in of],
+        sender=[entry.sender for entry, _, _ in of],
         **links,
     )

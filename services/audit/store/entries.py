@@ -25,7 +25,7 @@ from services.audit.domain.shown import (
     Partition,
     TopicState,
 )
-from services.audit.store import flow_search
+from services.audit.store import flows
 from services.audit.store.appending import EntryTables
 from shared.core.clock import seconds_to_midnight
 from shared.core.envelope.content_proof import MessageProof, SharedProof
@@ -128,70 +128,6 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
                  WHERE l.referral_id = d.referral_id AND l.origin = d.origin AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
-# The referral's own messages, live or sandbox; then the reports of their outcomes. Its origin is the party of the first
-# edge or decision (`domain.statement_authorization`). Only that origin's statement links notices, and rules are those
-# that a message's own sender stated.
-# A report counts for a message if it is by the instance that the message's stream leads to. The last one counts. A
-# message without a report is applied if this instance has acknowledged a range that contains one of its places, with
-# audit's own chain at the end. It has another place in each incarnation that carried it.
-_FLOW = """
-WITH origin AS (
-         SELECT party FROM (
-             SELECT sender AS party, broker_time FROM entry
-             WHERE subject = ($1::uuid)::text AND edge_id IS NOT NULL AND verified AND kind = 'record'
-             UNION ALL SELECT origin, broker_time FROM decision
-             WHERE referral_id = $1 AND origin IS NOT NULL AND entitled
-         ) AS begun
-         ORDER BY broker_time LIMIT 1
-     ),
-     mine AS (
-         SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
-                e.commitment = l.commitment AS committed
-         FROM flow_edge AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin
-         AND e.recipient = l.recipient WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
-         ORDER BY e.message_id, e.commitment = l.commitment DESC, l.stated_at, l.rules DESC
-     ),
-     subjects AS (SELECT ($1::uuid)::text AS subject UNION SELECT subject FROM mine),
-     direct AS (
-         SELECT * FROM statement WHERE referral_id = $1 AND exercise = $2
-         UNION ALL
-         SELECT s.* FROM statement AS s JOIN subjects ON s.entry_subject = subjects.subject
-         WHERE s.referral_id IS NULL AND s.exercise = $2
-     ),
-     scoped AS (
-         SELECT d.*, $3::text[] IS NULL OR coalesce(d.sender = ANY($3), false) OR coalesce(d.recipient = ANY($3), false)
-             OR coalesce(d.origin = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
-         FROM direct AS d
-     ),
-     about AS (
-         SELECT o.report_id, o.reported_by, o.writer, bool_or(d.seen) AS seen
-         FROM outcome AS o JOIN scoped AS d
-             ON d.message_id = o.message_id AND d.writer = o.writer AND d.addressee = o.reported_by
-         GROUP BY o.report_id, o.reported_by, o.writer
-     ),
-     found AS (
-         SELECT * FROM scoped
-         UNION SELECT e.*, about.seen
-               FROM statement AS e JOIN about
-                   ON e.message_id = about.report_id AND e.writer = about.reported_by AND e.addressee = about.writer
-               WHERE e.kind = 'outcomes'
-     )
-SELECT f.*, m.rules, r.code, m.committed,
-       CASE WHEN f.kind <> 'outcomes' THEN coalesce(r.outcome, taken.outcome) END AS outcome
-FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (
-    SELECT said.outcome, said.code FROM outcome AS said
-    WHERE said.message_id = f.message_id AND said.writer = f.writer AND said.reported_by = f.addressee
-    ORDER BY said.reported_at DESC, said.number DESC, said.position DESC LIMIT 1
-) AS r ON true LEFT JOIN LATERAL (
-    SELECT 'applied' AS outcome FROM entry AS e JOIN acknowledgement AS a USING (writer, addressee, incarnation, lane)
-    WHERE e.message_id = f.message_id AND e.writer = f.writer AND e.addressee = f.addressee
-      AND (e.number <= a.matched_through OR (e.number <= a.through AND EXISTS (
-          SELECT FROM entry AS last
-          WHERE (last.writer, last.addressee, last.incarnation, last.lane, last.number, last.chain)
-              = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)))) LIMIT 1
-) AS taken ON true
-ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
-"""
 _ACCOUNTS = """
 SELECT id AS arrival, report FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
 """
@@ -250,11 +186,13 @@ class PostgresEntries:
             rows: list[asyncpg.Record] = await session.driver.fetch(query, *arguments)
             return rows
 
-    async def flow(self, referral_id: UUID, look: Access) -> FlowContent:
-        """Return all messages of one referral, live or sandbox as the reader, in order of broker time."""
-        rows = await self._fetch(_FLOW, referral_id, look.exercise, _listed(look))
-        kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
-        return FlowContent(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
+    async def flow(self, referral_id: UUID, look: Access, *, cursor: str | None = None) -> FlowContent:
+        """Return a page of the messages of one referral, live or sandbox as the reader, in order of broker time.
+
+        Raises `Refused("cursor_invalid")`.
+        """
+        async with self._database.transaction() as session:
+            return await flows.read(session, referral_id, look.exercise, _listed(look), cursor=cursor, shown=kept)
 
     async def proof(self, of: EntryView) -> tuple[str, MessageProof] | None:
         """Return the writer of a record and the proof that came with it; None if it had none."""
@@ -270,7 +208,7 @@ class PostgresEntries:
         With a scope, only pairs with a party in scope find a referral. Raises `Refused("cursor_invalid")`.
         """
         async with self._database.transaction() as session:
-            return await flow_search.find(
+            return await flows.find(
                 session, sought, exercise=look.exercise, parties=_listed(look), limit=limit, cursor=cursor
             )
 
@@ -308,7 +246,7 @@ class PostgresEntries:
         """Return entries of one partition in order, limited to the scope and to live or sandbox traffic."""
         where = place.topic, topic_id, place.partition, place.from_offset
         rows = await self._fetch(_PAGE, *where, look.exercise, limit, _listed(look), sorted(NOBODYS))
-        return [_kept(position, row) for position, row in enumerate(rows, start=1)]
+        return [kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
 def _listed(look: Access) -> list[str] | None:
@@ -323,7 +261,7 @@ def open_detail(stored: bytes | None) -> object:
         return None
 
 
-def _kept(position: int, row: asyncpg.Record) -> EntryView:
+def kept(position: int, row: asyncpg.Record) -> EntryView:
     made = {
         "position": position,
         "at": row["broker_time"],

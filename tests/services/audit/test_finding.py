@@ -14,7 +14,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.shown import Access, FlowFilter, FlowPage, ScopeSet
-from services.audit.store import flow_search
+from services.audit.store import flows
 from services.audit.store.entries import PURPOSES_A_DAY
 from shared.core.authority import Role
 from shared.core.envelope.headers import decode_headers
@@ -247,11 +247,11 @@ async def test_a_page_reads_no_more_beside_many_more_of_others(log: Log, audit_e
         return pages_read(json.loads(plan)[0]["Plan"])
 
     for statement, *whose in (
-        (flow_search._OF_PARTIES, [RARE]),
-        (flow_search._OF_PARTIES, [BUSY]),
-        (flow_search._OF_PARTIES, [OTHER]),
-        (flow_search._OF_PARTIES, [RARE, OTHER, BUSY]),
-        (flow_search._OF_ANYBODY,),
+        (flows._OF_PARTIES, [RARE]),
+        (flows._OF_PARTIES, [BUSY]),
+        (flows._OF_PARTIES, [OTHER]),
+        (flows._OF_PARTIES, [RARE, OTHER, BUSY]),
+        (flows._OF_ANYBODY,),
     ):
         of_keys, of_flows = await read(statement, *whose)
         assert of_keys <= PAGES_MAX * max(1, sum(map(len, whose)))
@@ -259,7 +259,7 @@ async def test_a_page_reads_no_more_beside_many_more_of_others(log: Log, audit_e
     undone = owner.transaction()
     await undone.start()
     await owner.execute("DROP INDEX entry_listed")
-    assert (await read(flow_search._OF_PARTIES, [RARE]))[0] > 2 * PAGES_MAX
+    assert (await read(flows._OF_PARTIES, [RARE]))[0] > 2 * PAGES_MAX
     await undone.rollback()
     await owner.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.accounting import views
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.store import flow_search
+from services.audit.store import flows
 from shared.core.envelope.headers import decode_headers
 from shared.core.ids import uuid7
 from shared.core.protocol.accept import accept
@@ -111,7 +111,7 @@ async def test_decisions_of_an_outsider_cost_a_search_nothing(log: Log, audit_en
 
     async def count_pages() -> int:
         await owner.execute("ANALYZE entry, decision")
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {flow_search._OF_PARTIES}"
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {flows._OF_PARTIES}"
         [[plan]] = await owner.fetch(explain, True, 51, None, *period, ["told.example"])
         _, of_flows = pages_read(json.loads(plan)[0]["Plan"])
         return of_flows

@@ -42,16 +42,35 @@ CREATE INDEX entry_unread ON entry (topic, topic_id, partition, type, problem)
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
 CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, number) WITH (fillfactor = 100)
     WHERE number IS NOT NULL;
-CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id) WITH (fillfactor = 100);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 -- The view `flow_message`.
 CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id) WITH (fillfactor = 100)
     WHERE verified AND kind = 'record' AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
+-- The entries of a flow by their speaker: the party that a fact names, or the sender; of an unproven record, the writer
+-- of its stream. So records of others slow no page of a flow. `relates`: 1 for messages that begin a subject, 2 for
+-- others that make a party concerned with it. The entries of decisions are found by their decisions.
+CREATE VIEW flow_entry AS
+SELECT *, CASE WHEN verified THEN coalesce(detail->>'party', detail->>'origin', sender)
+               ELSE coalesce(writer, 'unproven') END AS speaker,
+       CASE WHEN NOT verified OR problem IS NOT DISTINCT FROM 'statement_not_yours' THEN 0
+            WHEN type ~ '^causeway\.(referral_offered|notice_issued|preservation_requested)\.v' THEN 1
+            WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END AS relates
+FROM entry WHERE kind <> 'decision';
+CREATE INDEX entry_by_subject ON entry (
+    subject,
+    (CASE WHEN verified THEN coalesce(detail->>'party', detail->>'origin', sender)
+          ELSE coalesce(writer, 'unproven') END),
+    (CASE WHEN NOT verified OR problem IS NOT DISTINCT FROM 'statement_not_yours' THEN 0
+          WHEN type ~ '^causeway\.(referral_offered|notice_issued|preservation_requested)\.v' THEN 1
+          WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END),
+    broker_time
+) WHERE kind <> 'decision';
+
 -- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
 -- id and digest: the same message in another incarnation has the same decisions. `entitled`: the sender may speak for
--- the origin. `origin` is null if the decision could not be opened. `detail` is the content of the decision, as stored
+-- the origin. `origin` is null if the decision could not be opened; `sender` is the stating instance. `detail` is the content of the decision, as stored
 -- text (shared/platform/database/stored_text.py). `disposition` is null if only the referral's id could be read.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
@@ -61,6 +80,7 @@ CREATE TABLE decision (
     exercise boolean NOT NULL,
     entitled boolean NOT NULL,
     digest bytea NOT NULL,
+    sender text NOT NULL,
     origin text,
     problem text,
     disposition text,
@@ -73,7 +93,7 @@ CREATE TABLE decision (
     edge_commitments bytea[],
     PRIMARY KEY (message_id, digest, ordinal) WITH (fillfactor = 100)
 );
-CREATE INDEX decision_by_referral ON decision (referral_id) WITH (fillfactor = 100);
+CREATE INDEX decision_by_referral ON decision (referral_id, coalesce(origin, sender), broker_time) WITH (fillfactor = 100);
 -- The decisions by which a flow is listed: of all origins, and of one.
 CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WITH (fillfactor = 100) WHERE entitled;
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WITH (fillfactor = 100) WHERE entitled;
@@ -289,7 +309,7 @@ SELECT pg_temp.grant_accountant('SELECT',
 -- reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, audit_access_log');
 SELECT pg_temp.grant_service('UPDATE (count)', 'audit_access_log');
-SELECT pg_temp.grant_service('SELECT', 'flow_edge, statement, flow_message, known_incarnation, loss, stream_read,
+SELECT pg_temp.grant_service('SELECT', 'flow_edge, flow_entry, statement, flow_message, known_incarnation, loss, stream_read,
        reconciliation');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('EXECUTE',
        'FUNCTION flow_edge_keys'); SELECT pg_temp.grant_accountant('INSERT', 'reconciliation');
