@@ -258,9 +258,10 @@ class CausewayClient:
 
     # -- auditors -------------------------------------------------------------------------------------------
 
-    async def flow(self, referral_id: UUID, *, purpose: str) -> dict[str, JsonValue]:
-        """Return the messages of one referral, oldest first. The query and its purpose are logged."""
-        return await self.call("GET", f"/v1/flows/{referral_id}", headers=stated(purpose))
+    async def flow(self, referral_id: UUID, *, purpose: str, cursor: str | None = None) -> dict[str, JsonValue]:
+        """Return a page of the messages of one referral, oldest first. The query and its purpose are logged."""
+        query = {} if cursor is None else {"cursor": cursor}
+        return await self.call("GET", f"/v1/flows/{referral_id}", query=query, headers=stated(purpose))
 
 
 def key_or_new(given: str | None) -> str:

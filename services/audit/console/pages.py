@@ -41,8 +41,6 @@ _ROWS_OF_A_PAGE: Final = 50
 #: The number of pairs, and of differences, on one page.
 ROWS_MAX: Final = 200
 TERMS: Final = tuple(name for name in PairAccount.model_fields if name not in ("sender", "recipient", "exercise"))
-#: The number of messages in the picture of a long flow; the table has all of them.
-MESSAGES_MAX: Final = 200
 _PARTY: Final = TypeAdapter[str](PartyId)
 
 
@@ -123,16 +121,17 @@ class FlowPages:
         return FlowFilter.of(_party(asked), known, **days, now=self.clock.now())
 
     async def _flow(self, asked: PageInput) -> Response:
-        flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self.entries)
+        cursor = asked.query("cursor")
+        flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self.entries, cursor=cursor)
         arrows = [_arrow(each) for each in flow.messages]
-        parties = (party for arrow in arrows[:MESSAGES_MAX] for party in (arrow.sender, arrow.recipient))
+        parties = (party for arrow in arrows for party in (arrow.sender, arrow.recipient))
         views = {
             "flow": flow,
             "names": {each.number: each.name for each in arrows},
-            "arrows": arrows[:MESSAGES_MAX],
+            "arrows": arrows,
             "lives": {party: 200 * place + 100 for place, party in enumerate(dict.fromkeys(parties))},
-            "cut": max(0, len(arrows) - MESSAGES_MAX),
             "keep": _kept_purpose(asked),
+            "proof": _kept_page(asked),
         }
         return self.frame.page(asked, "flow.html", views)
 
@@ -140,7 +139,7 @@ class FlowPages:
         """Show the stored proof of one message of a flow."""
         entry, proof = await self._proven(asked)
         views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
-        return self.frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
+        return self.frame.page(asked, "proof.html", views | {"keep": _kept_page(asked)})
 
     async def _kept_proof(self, asked: PageInput) -> Response:
         """Return the proof of one message as a file, for offline verification."""
@@ -150,8 +149,8 @@ class FlowPages:
         return Response(proof.model_dump_json(), media_type="application/json", headers=headers)
 
     async def _proven(self, asked: PageInput) -> tuple[EntryView, ProofView]:
-        digest = str(asked.request.path_params["digest"])
-        return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self.entries, keys=self.keys)
+        of, look = (asked.id(), str(asked.request.path_params["digest"])), self._look(asked)
+        return await use_cases.show_proof(*of, look, entries=self.entries, keys=self.keys, cursor=asked.query("cursor"))
 
     async def _accesses(self, asked: PageInput) -> Response:
         """Show the accesses of the auditor's organisation. Record accesses at a party are shown in the flow."""
@@ -177,6 +176,12 @@ class FlowPages:
 
 def _kept_purpose(asked: PageInput) -> str:
     return urlencode({"purpose": asked.query("purpose") or ""})
+
+
+def _kept_page(asked: PageInput) -> str:
+    """Return the purpose and the page of a flow, for the links to its messages."""
+    cursor = asked.query("cursor")
+    return _kept_purpose(asked) + ("" if cursor is None else "&" + urlencode({"cursor": cursor}))
 
 
 def _sums(accounts: Accounts | None) -> Mapping[str, int]:

@@ -87,7 +87,7 @@ WITH RECURSIVE entry_speaker AS (
 """
 # The first message that can begin a subject: an edge, a request for a preservation, or a decision that audit can open.
 _BEGUN: Final = (
-    _SPEAKERS
+    _SPEAKERS  # noqa: S608 - our own constants
     + """
 SELECT begun.* FROM (
     SELECT first.* FROM entry_speaker AS s CROSS JOIN LATERAL (
@@ -155,7 +155,7 @@ _AT_FIRST_ENTRY: Final = """
     WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.party = ANY($7)
       AND e.exercise = $1 AND e.party IS DISTINCT FROM first.origin
       AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id))"""
-_ORIGIN: Final = "SELECT party FROM (" + _BEGUN.format(subject="referral.id", exercise="$1") + ") AS begun"
+_ORIGIN: Final = f"SELECT party FROM ({_BEGUN.format(subject='referral.id', exercise='$1')}) AS begun"  # noqa: S608
 _OF_ENTRY: Final = _FLOW.format(
     begun=_ORIGIN,
     referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
@@ -246,7 +246,7 @@ UNION SELECT '', ($1::uuid)::text, d.sender, NULL, NULL, NULL FROM decision AS d
 WHERE d.referral_id = $1 AND coalesce(d.origin, d.sender) = $3 AND d.exercise = $2
 """
 _ALL_SPEAKERS: Final = (
-    _SPEAKERS.format(subject="one.subject")
+    _SPEAKERS.format(subject="one.subject")  # noqa: S608 - our own constants
     + """
 SELECT s.speaker, false AS decides FROM entry_speaker AS s WHERE s.speaker IS NOT NULL
 UNION ALL SELECT s.speaker, true FROM decision_speaker AS s WHERE s.speaker IS NOT NULL
@@ -261,6 +261,8 @@ CROSS JOIN LATERAL ({_ALL_SPEAKERS} LIMIT $2) AS found LIMIT $2
 _SPOKEN: Final = "unnest($3::text[], $4::text[], $5::boolean[]) AS one (subject, speaker, decides)"
 _ENTRIES_OF_ONE: Final = """
 NOT one.decides AND f.subject = one.subject AND f.speaker = one.speaker AND f.exercise = $2
+  AND NOT (f.verified AND starts_with(f.type, 'causeway.referral_decided.v') AND EXISTS (
+      SELECT FROM decision AS d WHERE d.message_id = f.message_id AND d.digest = f.digest))
 """
 _DECISIONS_OF_ONE: Final = """
 one.decides AND f.referral_id = $1 AND coalesce(f.origin, f.sender) = one.speaker AND f.exercise = $2
@@ -286,7 +288,6 @@ WITH place AS (
             SELECT f.broker_time, f.message_id, f.topic_id, f.partition, f."offset", f.digest, NULL::smallint AS ordinal
             FROM flow_entry AS f
             WHERE {_ENTRIES_OF_ONE} AND f.relates = level AND {_AFTER} AND {_IN_SCOPE}
-              AND NOT EXISTS (SELECT FROM decision AS d WHERE d.message_id = f.message_id AND d.digest = f.digest)
             {_IN_ORDER}
         ) AS f
         UNION ALL (

@@ -205,6 +205,15 @@ class Log:
         page = await self.flow_page(referral_id)
         return {each["sender"]: each["count"] for each in page["outsiders"]}
 
+    async def line(self, referral_id: UUID, record: Record) -> dict[str, Any]:
+        """Return a record's line of its flow. A record of an outsider has none, so its verdict alone is returned."""
+        lines = of_message(await self.flow(referral_id), record)
+        if not lines:
+            assert await self.outsiders(referral_id)
+            return {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours", "rules": []}
+        [line] = lines
+        return line
+
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
         """Show this record's partition.
 

@@ -94,7 +94,7 @@ def acts(prepared: Prepared, number: int) -> dict[str, Any]:
 
 
 async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str | None]:
-    [line] = of_message(await log.flow(prepared.referral_id), record)
+    line = await log.line(prepared.referral_id, record)
     return line["kind"], line.get("problem")
 
 
@@ -277,8 +277,7 @@ async def verdicts(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple
         log.world.at += timedelta(seconds=1)
         records += log.world.records([draft], by)
     await log.keep(*records)
-    flow = await log.flow(of)
-    lines = [line for record in records for line in of_message(flow, record)]
+    lines = [await log.line(of, record) for record in records]
     return [(line["kind"], line.get("problem")) for line in lines]
 
 

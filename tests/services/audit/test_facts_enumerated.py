@@ -149,7 +149,12 @@ async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict
     for record in records:
         lines |= {each["message_id"]: each for each in (await log.page(record))["items"]}
     assert {str(identity(each)[0]) for each in records} <= lines.keys()
-    return lines | {each["message_id"]: each for each in await log.flow(filed.referral_id)}
+    shown = {each["message_id"]: each for each in await log.flow(filed.referral_id)}
+    outside = [each for each in tried if each.message is not REFERRAL_REFUSED]
+    outside = [each for each in outside if str(each.draft.message_id) not in shown]
+    assert sum((await log.outsiders(filed.referral_id)).values()) == len(outside)
+    false = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
+    return lines | shown | {str(each.draft.message_id): false for each in outside}
 
 
 async def facts_of(database: Database) -> IntakeCheck:

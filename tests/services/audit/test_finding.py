@@ -108,10 +108,10 @@ WITH filled AS (
     SELECT 'causeway.inbox.audit.filled.v1', md5($1)::uuid, 0, i, at, 'decision', sha256(id::text::bytea), true,
            md5(id || 'decided')::uuid, id::text, 'hotline', 'audit', true FROM filled
 ), decided AS (
-    INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
-                          edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+    INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, sender,
+                          detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
     SELECT md5(id || 'decided')::uuid, sha256(id::text::bytea), 0, id, true, at, true, $4,
-           '', ARRAY[id], ARRAY[$5], ARRAY['investigation'], ARRAY['r1'], ARRAY[sha256('c')]
+           'hotline', '', ARRAY[id], ARRAY[$5], ARRAY['investigation'], ARRAY['r1'], ARRAY[sha256('c')]
     FROM filled
 )
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,

@@ -34,10 +34,10 @@ WITH told AS (
            'audit', true
     FROM generate_series(1, $2) AS i
 )
-INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, sender, detail,
                       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT md5($1 || i)::uuid, sha256(($1 || i)::bytea), 0, md5('referral' || $1 || i)::uuid, true,
-       $3::timestamptz + i * interval '1 ms', true, $4, '', edges.ids,
+       $3::timestamptz + i * interval '1 ms', true, $4, 'hotline', '', edges.ids,
        array_fill($6::text, edges.size), array_fill('investigation'::text, edges.size),
        array_fill('r1'::text, edges.size), array_fill(sha256('c'), edges.size)
 FROM generate_series(1, $2) AS i, (SELECT $5::uuid[] AS ids, ARRAY[cardinality($5::uuid[])] AS size) AS edges
@@ -149,8 +149,8 @@ async def test_a_message_id_finds_the_referral_of_its_sender_alone(log: Log, aud
 _ABOUT = """
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
                    sender, recipient, exercise, edge_id, commitment)
-SELECT topic, topic_id, 3, "offset", broker_time, kind, digest, verified, md5(message_id::text)::uuid, type,
-       ($2::uuid)::text, sender, recipient, exercise, edge_id, commitment
+SELECT topic, topic_id, 3, "offset", broker_time + interval '1 hour', kind, digest, verified,
+       md5(message_id::text)::uuid, type, ($2::uuid)::text, sender, recipient, exercise, edge_id, commitment
 FROM entry WHERE sender = $1
 """
 
