@@ -111,13 +111,16 @@ async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: 
 
     entries: list[_Entry] = []
     for referral_id in referral_ids:
+        cursor = None
         try:
-            flow = await client.flow(referral_id, purpose=purpose)
+            while True:
+                flow = await client.flow(referral_id, purpose=purpose, cursor=cursor)
+                entries += read_as(_Entries, flow).messages
+                if not isinstance(cursor := flow.get("next"), str):
+                    break
         except ApiProblem as problem:
             if problem.code != "not_found":
                 raise
-        else:
-            entries += read_as(_Entries, flow).messages
     return _audited(entries)
 
 

@@ -145,6 +145,8 @@ def _show_flow(verb: VerbRow, answer: Item, options: ClientOptions) -> None:
         for message in messages:
             for line in verb["lines"]:
                 output.line(filled(line, message).rstrip())
+        if answer.get("next"):
+            output.print_hint(f"there are more: --cursor {answer['next']}")
     else:
         _show_list({**verb, "lines": ()}, answer, options)
     for message in messages:
@@ -156,6 +158,8 @@ def _show_flow(verb: VerbRow, answer: Item, options: ClientOptions) -> None:
                 output.line(filled("{place}: not sent to {recipient} for {purpose}: {rules:spaced}", kept_out | place))
         if _has_texts(fields, "party", "role"):
             output.line(filled("{place}: opened for {party} as {role}", fields | place))
+    for outsider in _objects(answer.get("outsiders")):
+        output.line(filled("records of {sender}, which has no part in it: {count}", outsider))
 
 
 def _show_results(_: VerbRow, answer: Item, __: ClientOptions) -> None:
