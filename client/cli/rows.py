@@ -63,6 +63,7 @@ class _Entries(View):
 
     messages: tuple[_Entry, ...] = ()
     items: tuple[_Entry, ...] = ()
+    next: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -111,12 +112,12 @@ async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: 
 
     entries: list[_Entry] = []
     for referral_id in referral_ids:
-        cursor = None
+        cursor: str | None = None
         try:
             while True:
-                flow = await client.flow(referral_id, purpose=purpose, cursor=cursor)
-                entries += read_as(_Entries, flow).messages
-                if not isinstance(cursor := flow.get("next"), str):
+                page = read_as(_Entries, await client.flow(referral_id, purpose=purpose, cursor=cursor))
+                entries += page.messages
+                if (cursor := page.next) is None:
                     break
         except ApiProblem as problem:
             if problem.code != "not_found":

@@ -72,7 +72,13 @@ def assemble(machinery: InstanceParts) -> App:
         ],
     )
     parts: dict[str, Part] = {
-        "api": lambda: serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme),
+        "api": lambda: serve_http(
+            http,
+            settings.http_host,
+            settings.http_port,
+            scheme=settings.site_scheme,
+            proxies=settings.trusted_proxies,
+        ),
         "documents": machinery.run_documents,
         "reader": door.run,
         **machinery.watching(http, door.measure),

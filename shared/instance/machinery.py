@@ -140,7 +140,8 @@ class InstanceParts:
             self.require_listed()
             await self.streams.session_check.wait(READ_S_MAX + 1)
         settings = self.settings
-        await serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme)
+        proxies = settings.trusted_proxies
+        await serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme, proxies=proxies)
 
     async def _check_sessions(self) -> None:
         """Compare the own topics at each database session. Only one part of this process does it at a time."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import new_class
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.envelope.keys import KEY_OPERATIONS, OpeningKey, SigningKey
@@ -98,6 +98,10 @@ def _opening_texts(keys_dir: Path | None) -> list[str]:
 _ALWAYS_GIVEN: Final = "DATABASE_URL"
 
 
+def _listed(text: object) -> object:
+    return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else text
+
+
 def prefix_of(instance: str) -> str:
     """Return the prefix of the names of an instance's settings."""
     return f"CAUSEWAY_{instance.upper()}_"
@@ -168,6 +172,9 @@ class RuntimeSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
     site_scheme: Literal["https", "http"] = "https"
+    #: The networks of the proxies before the port, separated by commas. Each of their connections begins with a header
+    #: of the PROXY protocol.
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, BeforeValidator(_listed)] = None
     #: The address of /livez, /readyz and /metrics: on a port of its own, because monitoring uses another network than
     #: parties do. Without a port there are no metrics; the API's port has the first two as well.
     metrics_host: str = "127.0.0.1"

@@ -108,7 +108,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     """Yield each query: its name, the statement, its arguments, and the maximum of rows read."""
     subject, begin = str(one), (datetime.min.replace(tzinfo=UTC), UUID(int=0))
     said = [subject] * 4, [*_BOTH, *_BOTH], [False, False, True, True]
-    yield "a flow", flows._MESSAGES, (one, False, *said, None, *begin, _BOTH[0]), 60
+    yield "a flow", flows._FLOW_PAGE, (one, False, *said, None, *begin, _BOTH[0]), 60
     yield (
         "entries of a topic",
         entries._PAGE,

@@ -281,7 +281,7 @@ _IN_ORDER: Final = f"ORDER BY f.broker_time, f.message_id FETCH FIRST {MESSAGES_
 # Rules are those that a message's own sender stated. The last report by the instance that the message's stream leads to
 # counts. A message without a report is applied if this instance has acknowledged a range that contains one of its
 # places, with audit's own chain at the end. It has another place in each incarnation that carried it.
-_MESSAGES: Final = f"""
+_FLOW_PAGE: Final = f"""
 WITH place AS (
     SELECT f.* FROM {_SPOKEN} CROSS JOIN LATERAL (
         SELECT f.* FROM generate_series(0, 2) AS level CROSS JOIN LATERAL (
@@ -358,7 +358,7 @@ async def read(
     if not concerned:  # nothing has begun the subject, so every speaker is listed
         concerned = set(everybody[:_OUTSIDERS_MAX])
     asked = referral_id, exercise
-    rows = await fetch(_MESSAGES, *asked, *_columns(concerned), parties, *after, relations.origin)
+    rows = await fetch(_FLOW_PAGE, *asked, *_columns(concerned), parties, *after, relations.origin)
     places = sorted((row["placed_at"], row["message_id"]) for row in rows if row["placed_at"] is not None)
     end = places[-1] if len(places) > MESSAGES_MAX else None
     if end is not None and places[0] != end:

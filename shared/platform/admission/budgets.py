@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address
+from time import monotonic
 from typing import Any, Final, NamedTuple, TypeVar
 
 from shared.core.authority import AccessScope, Role
@@ -48,6 +49,9 @@ def read_principal(scope: _Scope) -> Principal:
 def note_principal(scope: _Scope, principal: Principal) -> None:
     """Charge the rest of a request to the key or session, and no longer to the address."""
     scope[_PRINCIPAL] = principal
+    sources: SourceWatch | None = scope.get("state", {}).get(SOURCES)
+    if sources is not None:
+        sources.note(principal, scope)
 
 
 def read_address(scope: _Scope) -> Principal:
@@ -61,6 +65,40 @@ def read_address(scope: _Scope) -> Principal:
         mapped = address.ipv4_mapped
         return Principal(None, str(mapped or IPv6Address(int(address) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS)))
     return Principal(None, str(address))
+
+
+#: Where the state of a request has the application's `SourceWatch`.
+SOURCES: Final = "causeway.sources"
+#: Keys and sessions that must have one source address, and the seconds within which their requests count.
+SHARING_MIN: Final = 20
+SHARING_S: Final = 600.0
+
+
+class SourceWatch:
+    """The last source address of each key and session, to notice a proxy that no setting names.
+
+    A loopback address counts only if the site is reached by https: plain http is for clients of this machine.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        self._now_s = now_s
+        #: The address and the time of each, oldest first.
+        self._seen: dict[Principal, tuple[str, float]] = {}
+
+    def note(self, principal: Principal, scope: _Scope) -> None:
+        """Note a request of a key or session."""
+        source = read_address(scope).holder
+        if source and (scope.get("scheme") == "https" or not ip_address(source).is_loopback):
+            self._seen.pop(principal, None)
+            self._seen[principal] = source, self._now_s()
+            if len(self._seen) > ADDRESSES_MAX:
+                del self._seen[next(iter(self._seen))]
+
+    def is_one_address(self) -> bool:
+        """Return whether the requests of at least `SHARING_MIN` keys and sessions all came from one address."""
+        while self._seen and self._now_s() - next(iter(self._seen.values()))[1] > SHARING_S:
+            del self._seen[next(iter(self._seen))]
+        return len(self._seen) >= SHARING_MIN and len({source for source, _ in self._seen.values()}) == 1
 
 
 BURST_S: Final = 2.0

@@ -25,14 +25,14 @@ from shared.core.codes import ERRORS
 from shared.core.errors import CausewayError, Defect, InvalidFields, Refused, RetryLater, Unavailable, not_found
 from shared.core.guard import parse_body
 from shared.core.ids import uuid7
-from shared.platform.admission.budgets import PlacePool, read_address
+from shared.platform.admission.budgets import SOURCES, PlacePool, SourceWatch, read_address
 from shared.platform.http import problems
 from shared.platform.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.platform.http.openapi import document, serve_document
 from shared.platform.http.problems import problem
 from shared.platform.http.server import CONNECTION
 from shared.platform.observability import metrics
-from shared.platform.observability.health import Probe, ReadinessChecks, readiness_body
+from shared.platform.observability.health import Check, Probe, ReadinessChecks, readiness_body
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span
 
@@ -80,14 +80,19 @@ def create_app(
     app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
-    app.state.readiness = ReadinessChecks(probes)
+    sources = SourceWatch()
+
+    async def addresses() -> Check:
+        return Check("addresses", True, "one_address" if sources.is_one_address() else "")
+
+    app.state.readiness = ReadinessChecks([*probes, addresses])
     app.include_router(_watched(app.state.readiness))
     app.add_exception_handler(CausewayError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_parameters)
     app.add_exception_handler(HTTPException, _on_http)
     # The last added is the outermost.
     app.add_middleware(BodyBound, places=bodies or body_places(), idle_s=body_timeout_s)
-    app.add_middleware(RequestFrame)
+    app.add_middleware(RequestFrame, sources=sources)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
     serve_document(app)
     return app
@@ -125,14 +130,16 @@ def read_key(header: str | None) -> bytes:
 class RequestFrame:
     """The outermost middleware: it adds an id and a span to each request, headers to each answer, and a plain 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, sources: SourceWatch) -> None:
         self._app = app
+        self._sources = sources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id, status = str(uuid7()), 0
+        scope.setdefault("state", {})[SOURCES] = self._sources
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email.utils import formatdate
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final, NamedTuple, cast
 
 import uvicorn
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.core.errors import Unavailable
+from shared.platform.observability.logs import log
 
 #: The key of the connection in a request's scope, if this server runs it.
 CONNECTION: Final = "causeway.connection"
@@ -40,18 +42,30 @@ WAITING_MAX: Final = 8
 TAKE_TIMEOUT_S: Final = 10
 
 CONNECTIONS_MAX: Final = 1_000
-#: The limits of idle connections, of one address and of all. A proxy before the service keeps fewer open.
+#: The limits of idle connections, of one address and of all. An unnamed proxy before the service keeps fewer open.
 IDLE_OF_ADDRESS_MAX: Final = 256
 IDLE_MAX: Final = CONNECTIONS_MAX // 2
 
+_Networks = Sequence[IPv4Network | IPv6Network]
+#: A header of the PROXY protocol (HAProxy, versions 1 and 2): its limit here, and the first bytes of version 2.
+PROXY_BYTES_MAX: Final = 1_024
+_PROXY_LINE_MAX: Final = 107
+_PROXY_2: Final = b"\r\n\r\n\0\r\nQUIT\n"
+#: The bytes of an address in version 2, by transport: TCP over IPv4 and over IPv6.
+_ADDRESS_BYTES: Final = {0x11: 4, 0x21: 16}
+
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
+_NO_PROXY_HEADER: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"
 _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
-async def serve_http(app: ASGIApp, host: str, port: int, *, scheme: str = "http") -> None:
+async def serve_http(
+    app: ASGIApp, host: str, port: int, *, scheme: str = "http", proxies: _Networks | None = None
+) -> None:
     """Serve until cancelled. Running requests are answered first, for at most 10 s.
 
-    `scheme` is the one by which clients reach the site: https if a proxy ends TLS before it.
+    `scheme` is the one by which clients reach the site: https if a proxy ends TLS before it. A connection from one of
+    the networks `proxies` begins with a header of the PROXY protocol, which names its source.
 
     Raises `Unavailable` if the address is not available. The caller handles the process's signals.
     """
@@ -61,10 +75,12 @@ async def serve_http(app: ASGIApp, host: str, port: int, *, scheme: str = "http"
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKE_TIMEOUT_S * 1_000)  # of all it accepts
     except OSError:
         raise Unavailable("http_address_taken", "another process uses it, or it is not a local address") from None
+    if scheme == "https" and not proxies:
+        log("proxy_unnamed")
     server = _Server(
         uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, IdleConnections(), scheme)),
+            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, IdleConnections(), scheme, proxies or ())),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -104,6 +120,32 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def read_proxy_header(data: bytes) -> tuple[int, tuple[str, int] | None] | None:
+    """Return the bytes of a PROXY header and the source that it names; None if more bytes are needed.
+
+    The source is None if the proxy speaks for itself, as for its health checks. Raises `ValueError` for other bytes.
+    """
+    if data[:12] == _PROXY_2[: len(data)]:
+        size = 16 + int.from_bytes(data[14:16])
+        if len(data) < 16 or len(data) < size <= PROXY_BYTES_MAX:
+            return None
+        width = _ADDRESS_BYTES.get(data[13], 0) if data[12] & 15 else 0
+        if size > PROXY_BYTES_MAX or data[12] >> 4 != 2 or (width and size < 20 + 2 * width):
+            raise ValueError("no PROXY header")
+        port = int.from_bytes(data[16 + 2 * width : 18 + 2 * width])
+        return size, (str(ip_address(data[16 : 16 + width])), port) if width else None
+    line, end, _ = data[:_PROXY_LINE_MAX].partition(b"\r\n")
+    if not end and len(data) < _PROXY_LINE_MAX and data[:6] == b"PROXY "[: len(data)]:
+        return None
+    name, transport, *words = line.decode("ascii").split(" ")
+    if not end or name != "PROXY" or transport not in ("TCP4", "TCP6", "UNKNOWN"):
+        raise ValueError("no PROXY header")
+    if transport == "UNKNOWN":
+        return len(line) + 2, None
+    source, _, port_text, _ = words
+    return len(line) + 2, (str(ip_address(source)), int(port_text))
 
 
 class IdleConnections:
@@ -150,16 +192,21 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _is_over_budget = False
     _rest_timer: asyncio.TimerHandle | None = None
+    #: The bytes so far of a PROXY header; None once it is complete, and for any other client.
+    _proxy_bytes: bytes | None = None
 
-    def __init__(self, resting: IdleConnections, scheme: str, **of_uvicorn: Any) -> None:
+    def __init__(self, resting: IdleConnections, scheme: str, proxies: _Networks = (), **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self._resting = resting
         self._site_scheme = scheme
+        self._proxies = proxies
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.scheme = self._site_scheme  # type: ignore[assignment]
         self.address = self.client[0] if self.client else ""
+        if self._proxies and self.address and any(ip_address(self.address) in each for each in self._proxies):
+            self._proxy_bytes = b""
         self._await_head()
         self._resting.add(self)
 
@@ -171,10 +218,32 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._proxy_bytes is not None:
+            data = self._named_by_proxy(self._proxy_bytes + data)
+            if self._proxy_bytes is not None or not data:
+                return
         self._loose_bytes += len(data)
         super().data_received(data)
         if self._loose_bytes > HEAD_BYTES_MAX:
             self._refuse(_TOO_LARGE)
+
+    def _named_by_proxy(self, data: bytes) -> bytes:
+        """Take the source from the PROXY header; return the bytes after it."""
+        try:
+            found = read_proxy_header(data)
+        except ValueError:
+            self._refuse(_NO_PROXY_HEADER)
+            return b""
+        if found is None:
+            self._proxy_bytes = data
+            return b""
+        size, source = found
+        self._proxy_bytes = None
+        if source is not None:
+            self._resting.remove(self)
+            self.client, self.address = source, source[0]
+            self._resting.add(self)
+        return data[size:]
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) == WAITING_MAX:

@@ -43,6 +43,7 @@ _Warning = Literal[
     "lease_waits",
     "library_spoke",
     "locations_wait",
+    "proxy_unnamed",
     "question_waits",
     "referrals_expired",
     "relay_waits",
