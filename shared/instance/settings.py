@@ -172,8 +172,8 @@ class RuntimeSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
     site_scheme: Literal["https", "http"] = "https"
-    #: The networks of the proxies before the port, separated by commas. Each of their connections begins with a header
-    #: of the PROXY protocol.
+    #: The networks of the proxies before the port, separated by commas. A header of the PROXY protocol names
+    #: the source of each of their connections.
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, BeforeValidator(_listed)] = None
     #: The address of /livez, /readyz and /metrics: on a port of its own, because monitoring uses another network than
     #: parties do. Without a port there are no metrics; the API's port has the first two as well.

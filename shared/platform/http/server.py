@@ -55,7 +55,6 @@ _PROXY_2: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _ADDRESS_BYTES: Final = {0x11: 4, 0x21: 16}
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
-_NO_PROXY_HEADER: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"
 _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
@@ -65,7 +64,7 @@ async def serve_http(
     """Serve until cancelled. Running requests are answered first, for at most 10 s.
 
     `scheme` is the one by which clients reach the site: https if a proxy ends TLS before it. A connection from one of
-    the networks `proxies` begins with a header of the PROXY protocol, which names its source.
+    the networks `proxies` has the source that its header of the PROXY protocol names.
 
     Raises `Unavailable` if the address is not available. The caller handles the process's signals.
     """
@@ -232,8 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             found = read_proxy_header(data)
         except ValueError:
-            self._refuse(_NO_PROXY_HEADER)
-            return b""
+            found = 0, None  # a client on the proxy's own machine, such as a health check, sends none
         if found is None:
             self._proxy_bytes = data
             return b""

@@ -182,7 +182,8 @@ async def test_only_a_named_proxy_states_a_source() -> None:
         forwarded = "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n"
         assert await asked(port, "/source", one(GREEDY), more=forwarded) == (200, f'"{GREEDY}"'.encode())
         assert await asked(port, "/source", b"PROXY UNKNOWN\r\n") == (200, b'"127.0.0.1"')
-        assert (await asked(port, "/source"))[0] == 400
+        assert await asked(port, "/source") == (200, b'"127.0.0.1"')
+        assert (await asked(port, "/source", b"PROXY TCP4 here there 1 2\r\n"))[0] == 400
     async with served((ip_network("192.0.2.0/24"),)) as port:
         assert await asked(port, "/source", more=forwarded) == (200, b'"127.0.0.1"')
         assert (await asked(port, "/source", one(GREEDY)))[0] == 400
