@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deploy.devstack.state import DevStackSettings
 from deploy.devstack.supervisor import Child
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.installation import Installation, environment, install
@@ -22,7 +23,9 @@ def instance_children(
     `settings` override those of every instance, by field: {"ISSUE_SLOT_S": "1"}. `migrated`: see `install`.
     """
     laid = {"WEBHOOKS_TO_LOOPBACK": "true"} | dict(settings or {})
-    installation = install(state, endpoints, migrated=migrated)
+    installation = install(
+        state, endpoints, policy_hour_s=DevStackSettings().causeway_dev_policy_hour_s, migrated=migrated
+    )
     return [
         Child(
             name=instance,

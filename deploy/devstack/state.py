@@ -12,7 +12,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -36,7 +36,8 @@ class DevStackSettings(SiteSettings):
     A given server replaces the one that the stack would start. A given Kafka is reached by SCRAM-SHA-512 as `admin` if
     the admin password is given too; without it the cluster counts as open: topics only, no access rules. With
     `causeway_dev_secure`, Kafka is reached by SASL_SSL only. A given Kafka is then verified by
-    `causeway_dev_kafka_ca_file`, or by the system's trust store.
+    `causeway_dev_kafka_ca_file`, or by the system's trust store. `causeway_dev_policy_hour_s` are the seconds of an
+    hour of the policy that a new stack publishes.
     """
 
     prefixes: ClassVar[tuple[str, ...]] = (*SiteSettings.prefixes, "CAUSEWAY_DEV_")
@@ -47,6 +48,7 @@ class DevStackSettings(SiteSettings):
     kafka_bootstrap_servers: str | None = None
     causeway_dev_kafka_ca_file: Path | None = None
     causeway_dev_secure: bool = False
+    causeway_dev_policy_hour_s: Annotated[int, Field(ge=1, le=3600)] | None = None
     causeway_dev_kafka_admin_password: str | None = Field(default=None, repr=False)
 
 

@@ -107,7 +107,7 @@ class TimelineStep(_ScenarioPart):
 class Scenario(_ScenarioPart):
     """One file. `tells` is its subject in one sentence.
 
-    `hours`: it waits for these hours of the policy's clocks, so it is played with short ones (`POLICY_HOUR_S`).
+    `hours`: it waits for these hours of the policy's clocks, so it is played with short ones (`hour_s`).
     """
 
     name: str

@@ -90,10 +90,13 @@ def migrate_databases(endpoints: Endpoints) -> None:
         upgrade(*endpoints.owned(instance), whose=instance)
 
 
-def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None, migrated: bool = False) -> Installation:
+def install(
+    state: Path, endpoints: Endpoints, *, policy_hour_s: int | None = None, migrated: bool = False
+) -> Installation:
     """Make missing parts, publish the sample documents, migrate. A second run only adds missing keys.
 
-    `migrated`: the caller has called `migrate_databases`. Blocks; call it from a thread without an event loop. Raises
+    `policy_hour_s`: the seconds of an hour of the sample policy. `migrated`: the caller has called `migrate_databases`.
+    Blocks; call it from a thread without an event loop. Raises
     `Refused("installed_without_instance")` if the installed directory lacks one of the site's instances, which would
     wait forever.
     """
@@ -103,7 +106,7 @@ def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None, m
     if not migrated:
         migrate_databases(endpoints)
     if not installation.parties_file.exists():
-        asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
+        asyncio.run(_publish(installation, endpoints, policy_hour_s))
         asyncio.run(_issue_api_keys(installation, endpoints))
     return installation
 
@@ -229,11 +232,11 @@ def _approved(installation: Installation, kind: str, body: bytes, *, active_from
     return approve_document(kind, body, active_from=active_from, approvers=_approvers(installation))
 
 
-async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
+async def _publish(installation: Installation, endpoints: Endpoints, policy_hour_s: int | None) -> None:
     today = SystemClock().now().date()
     directory = document_body(renewed(_directory(installation, endpoints), on=today, version=1))
     # The sample policy keeps its own dates; the time at which it is put in force is independent.
-    sample = Policy.model_validate_json(policy)
+    sample = Policy.model_validate_json(POLICY.read_bytes()).model_copy(update={"hour_s": policy_hour_s})
     law = document_body(renewed(sample, on=today, version=sample.version))
     active_from = SystemClock().now() - _HEAD_START
     bodies = {"directory": directory, "policy": law}

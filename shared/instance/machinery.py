@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +20,7 @@ from shared.core.clock import Clock, SystemClock
 from shared.core.errors import Refused, Unavailable
 from shared.core.guard.edition import check_files
 from shared.core.protocol.prepare import Documents
+from shared.core.protocol.preservation import hours_of
 from shared.core.routing.clocks import Law as ClockLaw
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
@@ -90,7 +91,7 @@ class InstanceParts:
             kept_bytes_max=self.settings.kept_bytes_max,
             catalog=self.catalog,
         )
-        self.law = DocumentMonitor(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
+        self.law = DocumentMonitor(self.shelf, self.feed, self.clock, slot=self.settings.issue_slot())
         self.peers = PeerVersions(self.database)
         self.listener = FeedListener(self.database)
         self.database.tell_numbered = self.listener.announce
@@ -213,11 +214,11 @@ class InstanceParts:
 
     def law_at(self, at: datetime) -> ClockLaw:
         """Return the documents for deadlines at an instant. Raises `Unavailable` before the first documents."""
-        hour = timedelta(seconds=self.settings.policy_hour_s)
         directories, policies = self.shelf.directories, self.shelf.policies
         since = max(directories.first, policies.first)
         at = max(at, since)
-        return ClockLaw(directories.active(at), policies.active(at), hour, since)
+        policy = policies.active(at)
+        return ClockLaw(directories.active(at), policy, hours_of(policy.document).hour, since)
 
     async def run_relay(self, handler: Handler) -> None:
         """Append to Kafka and maintain the streams as the one relay of this database; wait while another process does.

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from shared.core.clock import Clock
 from shared.core.errors import Unavailable
 from shared.core.protocol.prepare import Documents
-from shared.core.protocol.preservation import Hours
+from shared.core.protocol.preservation import hours_of
 from shared.core.protocol.read_capabilities import PeerReads
 from shared.core.routing import ageing
 from shared.core.routing.documents import DocumentStore
@@ -157,15 +157,16 @@ def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
 
 
 LOOK_EVERY_S: Final = 60.0
-_AN_HOUR: Final = Hours()
 
 
 class DocumentMonitor:
     """The watch over the documents in force. It logs an ageing document once, and again after a restart."""
 
-    def __init__(self, shelf: DocumentStore, feed: DocumentFeed, clock: Clock, *, hours: Hours = _AN_HOUR) -> None:
-        """Set up the watch. `hours` is the length of an hour in hold windows."""
-        self._hours = hours
+    def __init__(
+        self, shelf: DocumentStore, feed: DocumentFeed, clock: Clock, *, slot: timedelta | None = None
+    ) -> None:
+        """Set up the watch. `slot` is the length of an issue slot, if it is not that of the policy's hour."""
+        self._slot = slot
         self._shelf = shelf
         self._feed = feed
         self._clock = clock
@@ -179,14 +180,15 @@ class DocumentMonitor:
         expired and its grace period is over.
         """
         now = self._clock.now()
-        found = Documents(self._shelf.directories.active(now), self._shelf.policies.active(now), hours=self._hours)
+        found = self.documents_at(now)
         if Age.EXPIRED in (found.directory.edition.age(now.date()), found.policy.edition.age(now.date())):
             raise Unavailable("documents_expired")
         return found
 
     def documents_at(self, at: datetime) -> Documents:
         """Return the documents in force at `at`, as far as known now. Raises `Unavailable` before the first."""
-        return Documents(self._shelf.directories.active(at), self._shelf.policies.active(at), hours=self._hours)
+        policy = self._shelf.policies.active(at)
+        return Documents(self._shelf.directories.active(at), policy, hours=hours_of(policy.document, self._slot))
 
     def look(self) -> list[tuple[str, str]]:
         """Set the gauges, log changes, and return the instruments to review as (instrument, reason).

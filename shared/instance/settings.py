@@ -28,7 +28,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.core.envelope.datakeys import KeyEncryptionKey
 from shared.core.envelope.keys import KEY_OPERATIONS, OpeningKey, SigningKey
 from shared.core.errors import Refused
-from shared.core.protocol.preservation import Hours
 from shared.platform.admission.budgets import BudgetLimits
 from shared.platform.kafka.access import KafkaAccess
 from shared.platform.observability import metrics
@@ -183,10 +182,7 @@ class RuntimeSettings(BaseSettings):
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
     work_per_s: Annotated[float, Field(gt=0)] = 1_000.0
 
-    #: For a dev stack: the seconds of an hour of the policy, for deadlines and hold windows. A shorter hour in
-    #: production would make parties compute different deadlines.
-    policy_hour_s: Annotated[int, Field(ge=1, le=3600)] = 3600
-    #: For a stack on one machine: the seconds of an issue slot; by default a sixth of that hour.
+    #: For a stack on one machine: the seconds of an issue slot; by default a sixth of an hour of the policy.
     issue_slot_s: Annotated[float, Field(gt=0, le=600)] | None = None
 
     #: For a stack on one machine: events may be sent over plain http to that machine.
@@ -227,10 +223,9 @@ class RuntimeSettings(BaseSettings):
             raise Refused("settings_invalid", "set the path of the erasure journal", field=name, status=400)
         return self.keys_dir / "erasures.jsonl"
 
-    def hold_hours(self) -> Hours:
-        """Return the lengths of an hour of a hold window and of an issue slot."""
-        slot = None if self.issue_slot_s is None else timedelta(seconds=self.issue_slot_s)
-        return Hours(timedelta(seconds=self.policy_hour_s), slot)
+    def issue_slot(self) -> timedelta | None:
+        """Return the length of an issue slot; None for that of the policy's hour."""
+        return None if self.issue_slot_s is None else timedelta(seconds=self.issue_slot_s)
 
     def kafka_access(self) -> KafkaAccess:
         """Return the address of Kafka and the login for it."""

@@ -40,7 +40,6 @@ from tests.support.windowed import windowed
 
 #: The hotline's clocks, windows, feeds and webhooks run in a process of their own: `causeway serve --only`.
 LIVING: Final = PROCESSES | {"keeper": ("hotline", ("timers", "courier", "documents"))}
-HURRIED: Final = {"POLICY_HOUR_S": "1"}
 WINDOW_H: Final = 20
 SETTLED_S_MAX: Final = 600.0
 #: Number of parties of each kind that receive their events.
@@ -271,10 +270,7 @@ async def _made_again(exchange: SplitExchange) -> int:
     for each in SERVICES:
         before = await driver.list_deadlines(exchange, each)
         command = [sys.executable, "-m", "deploy.cli", "timers", "rebuild", each, "--state", str(exchange.state)]
-        hurried = clean_environment() | {
-            f"{driver.settings_prefix(each)}{name}": value for name, value in HURRIED.items()
-        }
-        process = await asyncio.create_subprocess_exec(*command, env=hurried)
+        process = await asyncio.create_subprocess_exec(*command, env=clean_environment())
         assert await process.wait() == 0
         after = await driver.list_deadlines(exchange, each)
         differ += len(set(before) ^ set(after))
@@ -288,7 +284,7 @@ def main() -> int:
     given: Any = arguments.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        split_exchange(Path(folder) / "state", settings=HURRIED, parts=LIVING) as exchange,
+        split_exchange(Path(folder) / "state", policy_hour_s=1, parts=LIVING) as exchange,
     ):
         faults = asyncio.run(live(exchange, given)).faults()
     if faults:

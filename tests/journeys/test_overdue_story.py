@@ -19,7 +19,7 @@ PATIENCE_S = 300
 
 @pytest.fixture(scope="module")
 def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with running_exchange(tmp_path_factory.mktemp("hurried"), settings={"POLICY_HOUR_S": "1"}) as running:
+    with running_exchange(tmp_path_factory.mktemp("hurried"), policy_hour_s=1) as running:
         yield running
 
 

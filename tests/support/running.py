@@ -68,9 +68,14 @@ class Exchange:
     """
 
     def __init__(
-        self, stack: DevStack, *, settings: Mapping[str, str] | None = None, program: Sequence[str] = SERVED
+        self,
+        stack: DevStack,
+        *,
+        settings: Mapping[str, str] | None = None,
+        program: Sequence[str] = SERVED,
+        policy_hour_s: int | None = None,
     ) -> None:
-        """Install the exchange.
+        """Install the exchange. `policy_hour_s`: the seconds of an hour of its policy.
 
         `settings` override those of every instance, by field: {"MERGE_DELAY_S": "2"}. Each instance runs `program`.
         """
@@ -88,7 +93,7 @@ class Exchange:
             "ISSUE_SLOT_S": ISSUE_SLOT_S,
         } | dict(settings or {})
         with large_days():
-            self.installation: Installation = install(self.state, stack.endpoints)
+            self.installation: Installation = install(self.state, stack.endpoints, policy_hour_s=policy_hour_s)
         entries = json.loads(self.installation.parties_file.read_text())
         self.parties: dict[str, PartyKey] = {entry["party"]: PartyKey(entry["url"], entry["key"]) for entry in entries}
 
@@ -279,6 +284,7 @@ def running_exchange(
     secure: bool = False,
     instances: Mapping[str, str] = FOUR,
     program: Sequence[str] = SERVED,
+    policy_hour_s: int | None = None,
     start: Callable[[Exchange], None] | None = None,
 ) -> Iterator[Exchange]:
     """Start everything in an empty directory, wait until all instances are ready, and kill it all at the end.
@@ -286,7 +292,7 @@ def running_exchange(
     `start`, if given, starts the instances instead.
     """
     with servers(state, instances=instances, secure=secure, forking=True) as stack:
-        exchange = Exchange(stack, settings=settings, program=program)
+        exchange = Exchange(stack, settings=settings, program=program, policy_hour_s=policy_hour_s)
         try:
             for instance in instances if start is None else ():
                 exchange.serve(instance)

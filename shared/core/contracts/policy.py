@@ -208,6 +208,7 @@ class Policy(SignedDocument):
     """The whole routing law that an installation applies, as one signed document.
 
     `hold_max_h` is the maximum time from the act that requests a hold to the end of the hold. Default: 336 hours.
+    `hour_s`: the seconds of an hour of its deadlines and hold windows; below 3,600 only on a development stack.
     """
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]
@@ -215,3 +216,4 @@ class Policy(SignedDocument):
     clocks: Annotated[tuple[ClockRule, ...], Field(max_length=400)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=300)] = ()
     hold_max_h: Annotated[int, Field(strict=True, ge=1, le=24 * 366)] | None = None
+    hour_s: Annotated[int, Field(strict=True, ge=1, le=3600)] | None = None

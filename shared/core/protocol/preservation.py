@@ -84,6 +84,11 @@ def cleared(agencies: Mapping[str, str], no_objection: Iterable[str]) -> bool:
     return {name for name, answer in agencies.items() if answer in MAY_HOLD} <= {*no_objection}
 
 
+def hours_of(policy: Mapping[str, Any], slot: timedelta | None = None) -> Hours:
+    """Return the length of an hour that all parties compute with by this policy, and of an issue slot."""
+    return Hours(timedelta(seconds=policy.get("hour_s") or 3600), slot)
+
+
 def hold_max(policy: Mapping[str, Any]) -> timedelta:
     """Return the maximum time from the act that requests a hold to the end of the hold, by this policy."""
     return timedelta(hours=policy.get("hold_max_h") or HOLD_MAX_H)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from shared.core.errors import Unavailable
-from shared.core.protocol.preservation import Hours
+from shared.core.errors import Refused, Unavailable
 from shared.core.routing.documents import DocumentStore
 from shared.delivery.gate import CLOCK_TOLERANCE, SendGate
 from shared.delivery.loops import StreamRelay
 from shared.instance.machinery import InstanceParts
+from shared.instance.settings import RuntimeSettings
 from shared.platform.observability.health import Check
 from shared.platform.observability.metrics import EDGES_WAIT
 from tests.shared.platform.builders import NOW
@@ -26,7 +27,7 @@ from tests.support.manual_clock import ManualClock
 def machinery(clock: ManualClock) -> InstanceParts:
     """Return a process with the parts that this test needs: no database, no broker, no documents."""
     nothing = cast(Any, None)
-    settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
+    settings = cast(Any, SimpleNamespace(issue_slot=lambda: None, kafka_access=None, kept_bytes_max=2**30))
     database = cast(Any, SimpleNamespace(session_number=0, changes=SimpleNamespace()))
     parts = [nothing] * 5
     return InstanceParts("hotline", settings, clock, database, nothing, DocumentStore(), *parts)
@@ -71,9 +72,28 @@ def test_why_states_wait_is_measured_where_one_publishes_and_nowhere_else() -> N
 
 def test_before_there_was_law_the_first_counts() -> None:
     here, shelf = machinery(ManualClock(NOW)), world().shelf
-    here.settings, here.shelf = cast(Any, SimpleNamespace(policy_hour_s=3600)), shelf
+    here.shelf = shelf
     law = here.law_at(datetime(1970, 1, 1, tzinfo=UTC))
     assert (law.since, law.directory) == (SINCE, shelf.directories.active(SINCE))
+    assert law.hour == timedelta(hours=1)
     here.shelf = DocumentStore()
     with pytest.raises(Unavailable):
         here.law_at(NOW)
+
+
+def test_all_instances_take_the_length_of_an_hour_from_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting of one instance could make it compute other deadlines than its peers, so none exists."""
+    here, of = machinery(ManualClock(NOW)), world()
+    here.shelf = here.law._shelf = of.shelf
+    of.place(of.policy.model_copy(update={"version": 77, "hour_s": 60}), of.at)
+    assert here.law_at(of.at).hour == here.law.documents_at(of.at).hours.hour == timedelta(minutes=1)
+    assert here.law_at(of.at - timedelta(seconds=1)).hour == timedelta(hours=1)
+    monkeypatch.setenv("CAUSEWAY_HOTLINE_POLICY_HOUR_S", "60")
+    with pytest.raises(Refused, match="unknown_setting"):
+        RuntimeSettings.of(
+            "hotline",
+            database_url="postgresql:///",
+            kafka_bootstrap_servers="127.0.0.1:1",
+            approver_keys_file=Path("approvers.json"),
+            http_port=1,
+        )

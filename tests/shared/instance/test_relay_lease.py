@@ -13,7 +13,6 @@ from deploy.devstack.stack import DevStack
 from deploy.site.access import prepare_databases
 from shared.core.clock import SystemClock
 from shared.core.errors import Unavailable
-from shared.core.protocol.preservation import Hours
 from shared.core.routing.documents import DocumentStore
 from shared.instance.machinery import InstanceParts
 from shared.platform.database.lease import LEASE_S, ProcessLease
@@ -35,7 +34,7 @@ def instance(database: Database) -> InstanceParts:
     """Return an instance with the parts that its relay needs."""
     nothing = cast(Any, None)
     settings: Any = SimpleNamespace(
-        kafka_access=lambda: KafkaAccess("127.0.0.1:1"), hold_hours=Hours, kept_bytes_max=2**30
+        kafka_access=lambda: KafkaAccess("127.0.0.1:1"), issue_slot=lambda: None, kept_bytes_max=2**30
     )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY, kek=None)
