@@ -170,7 +170,7 @@ async def live(exchange: SplitExchange, given: argparse.Namespace) -> Lived:
     """Start everything, run it with kills for `seconds`, wait until it is at rest, and account for it."""
     lived = Lived()
     await exchange.start(*LIVING)
-    policy = windowed(sample_policy(), WINDOW_H, version=90)
+    policy = windowed(sample_policy().model_copy(update={"hour_s": 1}), WINDOW_H, version=90)
     await asyncio.to_thread(
         publish_document, exchange.state, exchange.endpoints, policy, active_from=SystemClock().now()
     )

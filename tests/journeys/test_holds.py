@@ -32,7 +32,7 @@ WINDOW_H = 40
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     with running_exchange(tmp_path_factory.mktemp("holds"), policy_hour_s=1) as running:
-        policy = windowed(sample_policy(), WINDOW_H, version=90)
+        policy = windowed(sample_policy().model_copy(update={"hour_s": 1}), WINDOW_H, version=90)
         publish_document(running.state, running.endpoints, policy, active_from=SystemClock().now())
 
         async def everywhere() -> bool:
