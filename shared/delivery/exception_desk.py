@@ -38,7 +38,7 @@ class ExceptionDesk:
         return tuple(found.values())[:limit]
 
     async def retry(self, rows: Sequence[OpenException]) -> None:
-        """Apply messages again, also if they still wait for a dependency.
+        """Apply messages again, also if they still wait for a dependency, or their senders' days are used up.
 
         Messages that are no longer exceptions are skipped, and dead letters without a stored record.
         """
@@ -47,6 +47,7 @@ class ExceptionDesk:
                 # As a batch of this writer does: no exception ends meanwhile.
                 await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
                 found = await scope.tx.list_exceptions(writer=writer, message_ids=ids, rows_max=len(ids))
+                scope.is_forced = True
                 if kept := [row for row in found if is_record_kept(row)]:
                     await retry_exceptions(scope, kept)
 

@@ -1,4 +1,4 @@
-"""The gates of sending: the bounds of a transaction's messages, and the gate before the relay.
+"""The gates of sending: the bounds of a transaction's messages, and the gate before the relay. The days of senders.
 
 A transaction sends no state while too many bytes are kept, and nothing of a party's own accord beyond its day. The
 relay appends no state while the clock or the documents here cannot be trusted.
@@ -7,32 +7,42 @@ A recipient judges the decision of an edge by the broker's time, and would refus
 ahead waits, too: its recipient would refuse it for good (`message_time_off`). The urgent lane waits for the clock
 alone: a document never delays a withdrawal that follows a state, because the recipient can wait for the document.
 Acknowledgements and the protocol's own messages are always sent.
+
+A recipient does not rely on its senders' meters. It counts what each of them sends to each recipient for each purpose,
+by the same costs, and releases apart. A sender may use in a day what its own instance may grant it, and the unused days
+of a week before: what waited for the broker, the recipient or midnight comes at once. What is beyond that is deferred.
+Nothing that a sender states, neither a time nor an id, gives it more. A message counts when it is first applied.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 
 from shared.core.clock import parse_rfc3339
 from shared.core.contracts.registry import Meter
 from shared.core.errors import Unavailable
-from shared.core.guard import cost
+from shared.core.guard import ADDED, cost
 from shared.core.guard.budget import QuotaExceeded, day_of
 from shared.core.guard.charge import BYTE
-from shared.core.protocol.message import Draft
+from shared.core.protocol.message import Draft, Received
+from shared.core.routing.directory_index import DirectoryIndex
+from shared.messaging.exceptions import DAY_OVER
+from shared.messaging.scope import Scope
 from shared.messaging.segments import OutgoingMessage, Segment
 from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
 from shared.messaging.tracks import role_of
 from shared.platform.database.columns import BoundRows, Columns, Statement
-from shared.platform.database.transactions import Database
+from shared.platform.database.transactions import Database, gather_part, write_parts
+from shared.platform.observability.logs import log
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions appear to be in the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
@@ -140,7 +150,7 @@ SELECT spent.party, {day}, spent.bits FROM {spent}
 #: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
-ON CONFLICT (party, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
+ON CONFLICT (party, recipient, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
 """
 
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
@@ -179,3 +189,177 @@ def _cost_of(draft: Draft) -> int:
     if draft.plaintext is not None and sealed is not None:
         spent += cost(sealed.model_validate_json(draft.plaintext)).whole
     return spent
+
+
+#: The daily quotas up to which a released p0 record is debited on one day.
+RELEASED_QUOTAS_MAX: Final = 10
+#: The days of a sender that may arrive in one day.
+DAYS_AT_ONCE: Final = 7
+#: Bytes of records beyond a sender's days that are stored in a day, and the age in days at which one is refused.
+OVER_BYTES_MAX: Final = 256 * 1024
+OVER_DAYS_MAX: Final = 35
+DAY_FULL: Final = "day_full"
+#: The row of those bytes. All others name a recipient and a purpose, with a slash.
+_OVER: Final = "over"
+
+
+def room_of_day(quota: int, *, is_p0: bool, released: bool = False) -> int:
+    """Return what a party may have used at the end of a day, in the unit of `quota`. Half of it is kept for p0 alone.
+
+    A p0 record that a second person has `released` cannot wait: ten quotas.
+    """
+    if is_p0 and released:
+        return RELEASED_QUOTAS_MAX * quota
+    return quota + quota // 2 if is_p0 else quota
+
+
+class _Use(NamedTuple):
+    """What a sender uses of its days at one recipient. `room` is that of a day, `most` that of a row."""
+
+    party: str
+    recipient: str
+    bits: int
+    room: int
+    most: int
+
+
+_USE: Columns[_Use] = Columns.of(_Use)
+# A new day begins with what is beyond the days before. With `checked`, a use beyond `most` violates NOT NULL.
+_COUNT: Final = Statement(
+    """
+INSERT INTO daily_quota_usage AS d (party, recipient, day, bits)
+SELECT use.party, use.recipient, {day}, CASE WHEN NOT {checked} OR use.bits + before.bits <= use.most THEN
+    use.bits + before.bits END
+FROM {use} CROSS JOIN LATERAL (
+    SELECT coalesce((
+        SELECT CASE WHEN b.day < {day} THEN greatest(b.bits - use.room * ({day} - b.day), 0) ELSE 0 END
+        FROM daily_quota_usage AS b WHERE (b.party, b.recipient) = (use.party, use.recipient) AND b.day <= {day}
+        ORDER BY b.day DESC LIMIT 1), 0) AS bits
+) AS before
+ORDER BY use.party, use.recipient
+ON CONFLICT (party, recipient, day) DO UPDATE SET bits = CASE WHEN NOT {checked} OR d.bits + excluded.bits <= (
+    SELECT use.most FROM {use} WHERE (use.party, use.recipient) = (d.party, d.recipient)
+) THEN d.bits + excluded.bits END
+RETURNING party, recipient, bits
+""",
+    day="date",
+    checked="bool",
+    use=_USE,
+)
+_RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
+_BEGIN_ANEW: Final = "DELETE FROM daily_quota_usage WHERE recipient <> ''"
+
+
+async def was_restored(driver: asyncpg.Connection) -> bool:
+    """Return whether this database was restored once: an own stream had an earlier incarnation.
+
+    The row of an incarnation of another instance, which was read here, has ends.
+    """
+    return bool(await driver.fetchval(_RESTORED))
+
+
+async def forget_senders(driver: asyncpg.Connection) -> None:
+    """Begin the days of all senders anew, because a restored database gets messages again."""
+    await driver.execute(_BEGIN_ANEW)
+
+
+class SenderDays:
+    """The days of senders in one batch of messages.
+
+    In a careful scope, a message beyond the days is deferred. In another one, an error ends the transaction, which is
+    then repeated with care. `stored`: the messages that are exceptions already.
+    """
+
+    def __init__(
+        self, driver: asyncpg.Connection, directory: DirectoryIndex, scope: Scope, *, stored: Collection[UUID]
+    ) -> None:
+        self._driver = driver
+        self._directory = directory
+        self._day = day_of(scope.now)
+        self._is_careful, self._is_forced = scope.is_careful, scope.is_forced
+        self._stored = stored
+        self._uses: dict[UUID, _Use] = {}
+
+    async def admit(self, messages: Iterable[Received]) -> dict[UUID, str]:
+        """Note messages before they are applied; return the codes of those that are not to be applied now."""
+        new: list[Received] = []
+        for each in messages:
+            if each.message_id not in self._uses and (use := await self._use_of(each)) is not None:
+                self._uses[each.message_id] = use
+                new.append(each)
+        if not self._is_careful or not new:
+            return {}
+        used = await self._count(self._uses[each.message_id] for each in new)
+        for each in new:
+            use = self._uses[each.message_id]
+            used[use[:2]] -= use.bits
+        over: list[Received] = []
+        for each in new:
+            use = self._uses[each.message_id]
+            if self._is_forced or used[use[:2]] + use.bits <= use.most:
+                used[use[:2]] += use.bits
+            else:
+                over.append(each)
+        return await self._defer(over)
+
+    async def close(self, applied: Collection[UUID]) -> None:
+        """Count those of the noted messages that were applied, and no others."""
+        if self._is_careful:
+            undone = [use._replace(bits=-use.bits) for each, use in self._uses.items() if each not in applied]
+            await self._count(undone)
+        elif uses := _sums(use for each, use in self._uses.items() if each in applied):
+            gather_part(self._driver, _COUNT.part(day=self._day, checked=True, use=_USE.rows(uses)))
+
+    async def _use_of(self, message: Received) -> _Use | None:
+        """Return what a message costs its sender, or None. A record's later additions are free, as at its origin.
+
+        What is sent again is free if the directory or this database says that it was lost.
+        """
+        meter, again = message.message.meter, message.again
+        if meter not in (Meter.RECORD, Meter.OWN):
+            return None
+        if again is not None and (not again.restored or await was_restored(self._driver)):
+            return None
+        spent = message.spent - ADDED * BYTE if meter is Meter.RECORD else cost(message.clear).whole + message.spent
+        released = message.carried is not None and message.carried.released_by is not None
+        to = f"{message.recipient}/{message.edge.purpose.value if message.edge else ''}{'/released' * released}"
+        room = room_of_day(self._directory.quota(message.sender) * BYTE, is_p0=True, released=released)
+        return _Use(message.sender, to, max(spent, 0), room, room * DAYS_AT_ONCE)
+
+    async def _count(self, uses: Iterable[_Use]) -> dict[tuple[str, str], int]:
+        """Add uses to the days; return what is used by sender and recipient."""
+        if not (rows := _sums(uses)):
+            return {}
+        await write_parts(self._driver)
+        found = await self._driver.fetch(*_COUNT.bind(day=self._day, checked=False, use=_USE.rows(rows)))
+        return {(row["party"], row["recipient"]): row["bits"] for row in found}
+
+    async def _defer(self, over: Sequence[Received]) -> dict[UUID, str]:
+        """Return the code of each message beyond the days, with one alarm for those that are new."""
+        codes = dict.fromkeys([each.message_id for each in over], DAY_OVER)
+        new = {
+            each.message_id: _Use(each.sender, _OVER, _size(each), OVER_BYTES_MAX, OVER_BYTES_MAX)
+            for each in over
+            if each.message_id not in self._stored
+        }
+        used = await self._count(new.values())
+        for each in over:
+            is_old = (self._day - day_of(each.sent_at)).days > OVER_DAYS_MAX
+            if is_old or (each.message_id in new and used[each.sender, _OVER] > OVER_BYTES_MAX):
+                codes[each.message_id] = DAY_FULL
+        if new:
+            log("record_alarm", code=DAY_OVER, count=len(new), peer=over[0].sender_instance)
+        return codes
+
+
+def _size(message: Received) -> int:
+    return len(message.record.value or b"")
+
+
+def _sums(uses: Iterable[_Use]) -> list[_Use]:
+    """Return one row for each sender and recipient."""
+    found: dict[tuple[str, str], _Use] = {}
+    for each in uses:
+        before = found.get(each[:2])
+        found[each[:2]] = each if before is None else each._replace(bits=before.bits + each.bits)
+    return list(found.values())

@@ -25,6 +25,7 @@ from shared.core.protocol.accept import ReadingInstance, accept_batch
 from shared.core.protocol.message import Received, Record
 from shared.core.protocol.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
 from shared.delivery.arriving import encrypt_kept, open_kept, pack
+from shared.delivery.gate import SenderDays
 from shared.delivery.judgement import (
     ACCEPT_DEFECT,
     ACT_AWAITED,
@@ -91,11 +92,15 @@ class PartyInbound:
         tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
         self._unit = Unit(self._session, are_new=not tracks and not scope.is_careful)
         judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
-        decided = await self._decide(arrivals, judgement, is_careful=scope.is_careful)
+        stored = {each.named.message_id for each in arrivals if isinstance(each.taken.record, bytes)}
+        directory = self._reader.shelf.directories.active(self._reader.clock.now())
+        days = SenderDays(self._driver, directory, scope, stored=stored)
+        decided = await self._decide(arrivals, judgement, days, is_careful=scope.is_careful)
         outcomes = await self._await_edges(scope, arrivals, decided)
         pairs = list(zip(arrivals, outcomes, strict=True))
         changes = judgement.list_changes(pairs)
         await note_tracks(self._driver, changes, are_new=all(each.key not in tracks for each in changes))
+        await days.close({each.named.message_id for each in outcomes if each.kind is OutcomeKind.APPLIED})
         await self._note_reads(pairs)
         await move_gathered(scope, self._driver)
         await self._try_behind(scope, pairs)
@@ -151,7 +156,9 @@ class PartyInbound:
         ]
         await scope.tx.add_operator_lines(lines)
 
-    async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
+    async def _decide(
+        self, arrivals: Sequence[Arrival], judgement: Judgement, days: SenderDays, *, is_careful: bool
+    ) -> list[Outcome]:
         """Pass fresh messages to the features.
 
         Messages that followed a refused one, or came before their edge, are passed again.
@@ -164,6 +171,8 @@ class PartyInbound:
             known |= {at: judgement.judge(arrivals[at]) for at in planned}
             fresh = [each for at in planned if known[at] is None and (each := arrivals[at].received) is not None]
             of_features = [each for each in fresh if each.message.family is not Family.FACT]
+            refusals |= (over := await days.admit(of_features))
+            of_features = [each for each in of_features if each.message_id not in over]
             refusals |= await hand_over(of_features) if of_features else {}
             judgement.forget(refusals)
             received = [each.received for each in arrivals if each.received is not None]

@@ -2,7 +2,7 @@
 
 at the start of the process   each peer is probed until it answers, and gets this release's versions
 every 5 s, idle every 15 s    resync answers, purge, messages of a former incarnation, limits
-with a new document           another attempt at messages that waited
+with a new document or day    another attempt at messages that waited
 nightly                       a probe and a resync of each pair; partitions for the days to come
 """
 
@@ -16,6 +16,7 @@ from uuid import UUID
 
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError
+from shared.core.guard.budget import day_of
 from shared.core.protocol.message import Draft
 from shared.delivery.sending import ScopeFactory, draft_of
 from shared.messaging.exceptions import OpenException
@@ -111,8 +112,11 @@ class UpkeepLoop:
             has_sources = outgoing is not None and bool(outgoing.sources)
 
     async def retry_waiting(self) -> None:
-        """Try messages again that waited for a document, a place or a release: once after each change of the law."""
-        state = self.law_state()
+        """Try messages again that waited for a document, a place or a release: once after each change of the law.
+
+        Those that wait for a day of their sender are tried at 00:00 UTC.
+        """
+        state = self.law_state(), day_of(self.clock.now())
         if state == self._retried:
             return
         async with self.scopes.read() as tx:

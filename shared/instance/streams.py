@@ -29,7 +29,7 @@ from shared.core.protocol.sender_verification import SigningKeys
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.routing.documents import DocumentStore
 from shared.delivery.control import ControlLetterWriter
-from shared.delivery.gate import KeptBytesBound, SendGate, debit_own
+from shared.delivery.gate import KeptBytesBound, SendGate, debit_own, forget_senders
 from shared.delivery.inbound import PartyInbound
 from shared.delivery.loops import StreamRelay
 from shared.delivery.reading import InboxReader
@@ -145,8 +145,9 @@ async def keep_journalling(database: Database) -> None:
 
 
 async def begin_anew(driver: asyncpg.Connection) -> None:
-    """End the sign-ins of a restored database, and begin a new epoch of the feeds."""
+    """End the sign-ins of a restored database, begin a new epoch of the feeds, and the days of senders from zero."""
     await end_sessions(driver)
+    await forget_senders(driver)
     await begin_epoch(driver)
 
 

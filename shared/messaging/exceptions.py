@@ -26,6 +26,8 @@ NUMBER_MAX: Final = 2**53 - 1
 ACTS_MAX: Final = 1000
 #: The kind of a message whose name breaks a bound, and the code of its outcome.
 MALFORMED: Final = "malformed"
+#: The code of a deferred message whose sender has used up its day. It does not count against its stream.
+DAY_OVER: Final = "day_over"
 #: A kind of message, or a code.
 CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 

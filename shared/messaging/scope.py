@@ -43,7 +43,7 @@ class Scope:
     are not yet stored. `finished`: segments that the relay may append. `compose_apart`: runs the sealing of many
     messages off the event loop. `before_lock`: writes the rows that are due before stream rows are locked.
     `on_restore`: ends the sign-ins and feed epoch that a restored database still has. `is_careful`: one message that
-    breaks a feature does not end the transaction.
+    breaks a feature does not end the transaction. `is_forced`: a person lets messages of full days pass.
     """
 
     instance: str
@@ -65,6 +65,7 @@ class Scope:
     before_lock: Callable[[], Awaitable[None]] | None = None
     on_restore: Callable[[], Awaitable[None]] | None = None
     is_careful: bool = True
+    is_forced: bool = False
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -127,7 +127,7 @@ class _Reading:
 
     __slots__ = (
         "batch", "carried", "clear", "digest", "directory", "envelope", "error", "message",
-        "opened", "record", "sealed", "sealed_bytes", "served", "spelt", "stated", "states",
+        "opened", "record", "sealed", "sealed_bytes", "served", "spelt", "spent", "stated", "states",
     )  # fmt: skip
 
     directory: DirectoryIndex
@@ -153,6 +153,7 @@ class _Reading:
         self.sealed: Contract | None = None
         self.carried = None
         self.spelt = None
+        self.spent = 0
         self.error: Exception | None = None
 
 
@@ -190,6 +191,7 @@ def _received(reading: _Reading, catalog: Catalog) -> Received:
         spelt=reading.spelt,
         carried=reading.carried,
         opened=reading.opened,
+        spent=reading.spent,
     )
 
 
@@ -325,7 +327,7 @@ def _guard(reading: _Reading, reader: ReadingInstance) -> None:
     """Inspect the opened part before the edge: a dead letter with a wrong edge has passed the guard."""
     if reading.sealed is not None:
         limits = limits_of(reading.envelope.attributes.guard, reading.carried)
-        check_sealed(reading.sealed, reading.envelope.attributes, limits)
+        reading.spent = check_sealed(reading.sealed, reading.envelope.attributes, limits)
 
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:

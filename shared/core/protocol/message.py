@@ -154,7 +154,7 @@ class Received:
     `digest` is the hexadecimal form of its leaf, as in chains, audit and evidence. `opened` is the sealed part as it
     arrived. If the message carries an edge, `edge` is that edge, derived again, and `sealed` its record. `spelt` has
     both as they arrived. `again` has the answers so far, if the edge was sent before to a former instance.
-    `moved`: another instance serves the recipient now.
+    `moved`: another instance serves the recipient now. `spent`: the cost of `sealed` in sixteenths of a bit.
     """
 
     record: Record
@@ -176,6 +176,7 @@ class Received:
     spelt: WireForm | None = None
     carried: EdgeSealed | None = None
     opened: OpenedPart | None = None
+    spent: int = 0
 
     @property
     def subject_id(self) -> UUID:

@@ -25,9 +25,9 @@ from shared.core.guard.edition import known, own
 class Fate(StrEnum):
     """The action on a record. `park`: stored as a dead letter. `refuse`: answered with a code.
 
-    `move`: another instance serves its recipient. `defer`: stored until a release that reads it. `wait`: stored until
-    its unmet dependency arrives. `skip`: its number is not taken, and the writer appends the record again. The writer
-    is notified of every action except `skip`.
+    `move`: another instance serves its recipient. `defer`: stored until a release that reads it, or until a day with
+    room. `wait`: stored until its unmet dependency arrives. `skip`: its number is not taken, and the writer appends the
+    record again. The writer is notified of every action except `skip`.
     """
 
     SKIP = "skip"
@@ -101,6 +101,8 @@ RECORD_TABLE: dict[str, FateRule] = {
     "act_awaited": FateRule(
         Fate.WAIT, "the act before it in its track has not arrived: it waits here, as for a document", alarm=False
     ),
+    "day_over": FateRule(Fate.DEFER, "its sender's days are used up here: it waits for midnight, a budget or a person"),
+    "day_full": FateRule(Fate.REFUSE, "as `day_over`, and 35 days old, or its sender has too many bytes waiting"),
     "revision_not_above": FateRule(
         Fate.REFUSE, "changed content of a known edge or act, but not with a higher revision", alarm=False
     ),
@@ -185,10 +187,13 @@ def check_edition(message: MessageType, attributes: Attributes) -> None:
         raise Refused("guard_unknown", field="ce_guard")
 
 
-def check_sealed(sealed: Contract, attributes: Attributes, limits: Limits) -> None:
-    """Check the sealed part in the sender's edition. Raises `Refused("guard_refused")`."""
+def check_sealed(sealed: Contract, attributes: Attributes, limits: Limits) -> int:
+    """Check the sealed part in the sender's edition; return its cost in sixteenths of a bit.
+
+    Raises `Refused("guard_refused")`.
+    """
     try:
-        inspect(sealed, limits=limits, edition=known().get(_name(attributes), own()))
+        return inspect(sealed, limits=limits, edition=known().get(_name(attributes), own())).whole
     except Refused as error:
         raise unguarded(error) from None
 

@@ -72,13 +72,15 @@ CREATE TABLE feed_epoch (
 );
 INSERT INTO feed_epoch DEFAULT VALUES;
 
--- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. A writer of this table can let a party file more
--- than its daily quota, or nothing.
+-- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. Without a recipient: what a party served here has
+-- debited. Otherwise what a party, anywhere, has sent to a recipient here, and what of earlier days was beyond them
+-- (`shared/delivery/gate.py`). A writer of this table can let a party send more than its daily quota, or nothing.
 CREATE TABLE daily_quota_usage (
     party text NOT NULL,
+    recipient text NOT NULL DEFAULT '',
     day date NOT NULL,
     bits bigint NOT NULL,
-    PRIMARY KEY (party, day)
+    PRIMARY KEY (party, recipient, day)
 ) WITH (fillfactor = 50);
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record, daily_quota_usage');

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.core.envelope.content_proof import SharedProof
-from shared.messaging.exceptions import EXCEPTIONS_MAX
+from shared.messaging.exceptions import DAY_OVER, EXCEPTIONS_MAX
 from shared.messaging.store.outgoing import Tables, list_assignments, superseded
 from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
 from shared.platform.database.columns import Columns, Statement, insert
@@ -65,7 +65,8 @@ _PAIR_FIELDS: Final = (
 #: A stream stops at the bound: more exceptions need not be counted.
 _OF_LANE: Final = f"""
 LATERAL (SELECT count(*) AS row_count, coalesce(sum(record_bytes), 0) AS byte_count FROM (
-    SELECT record_bytes FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
+    SELECT record_bytes FROM exception AS e
+    WHERE e.writer = r.writer AND e.lane = %d AND e.code IS DISTINCT FROM '{DAY_OVER}' LIMIT {EXCEPTIONS_MAX}) AS e)"""
 _SELECT: Final = f"""
 SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
        ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes,

@@ -75,7 +75,8 @@ SELECT (SELECT coalesce(sum(last - sent), 0)::bigint FROM stream) AS rows,
        (SELECT count(*) FROM operator_line WHERE closed_at IS NULL) AS lines
 FROM (
     SELECT coalesce(max(row_count), 0) AS row_count, coalesce(max(byte_count), 0) AS byte_count FROM (
-        SELECT count(*) AS row_count, sum(record_bytes) AS byte_count FROM exception GROUP BY writer, lane) AS e
+        SELECT count(*) AS row_count, sum(record_bytes) AS byte_count FROM exception
+        WHERE code IS DISTINCT FROM 'day_over' GROUP BY writer, lane) AS e
 ) AS fullest
 """
 #: The id of the first message of each stream that was not appended, and of the first that was not acknowledged.

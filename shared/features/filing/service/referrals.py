@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.core.acts.act import Subject
@@ -31,7 +31,7 @@ from shared.core.protocol.prepare import Documents, Prepared
 from shared.core.routing.directory_index import DirectoryIndex
 from shared.core.vocabulary.referral import PriorityLevel, WithdrawalReason
 from shared.core.vocabulary.routing import Disposition
-from shared.delivery.gate import debit
+from shared.delivery.gate import debit, room_of_day
 from shared.features.filing.ports import Addressee, StoredReferral
 from shared.features.filing.rules import Outcome, ShownReferral
 from shared.features.filing.store.referrals import PostgresReferrals
@@ -39,8 +39,6 @@ from shared.features.record_access.store import PartyStore
 from shared.platform.observability.logs import log
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
-#: The daily quotas up to which a released p0 record is debited on one day.
-RELEASED_QUOTAS_MAX: Final = 10
 
 
 class Withdrawal(Contract):
@@ -234,14 +232,8 @@ class Debit(NamedTuple):
         return cls(filed.origin, filed.spent.whole, filed.facts["priority"] == PriorityLevel.P0_CHILD_AT_RISK)
 
     def room(self, directory: DirectoryIndex, *, released: bool = False) -> int:
-        """Return the limit of the day after this record. Half of the quota is kept beyond it for p0 alone.
-
-        A p0 record that a second person has `released` cannot wait: ten quotas.
-        """
-        quota = directory.quota(self.party) * BYTE
-        if self.is_p0 and released:
-            return RELEASED_QUOTAS_MAX * quota
-        return quota + quota // 2 if self.is_p0 else quota
+        """Return the limit of the day after this record: see `room_of_day`."""
+        return room_of_day(directory.quota(self.party) * BYTE, is_p0=self.is_p0, released=released)
 
 
 async def debit_one(spent: int, acting: Actor, *, is_p0: bool, released: bool = False) -> None:

@@ -21,6 +21,7 @@ from shared.core.envelope.content_proof import leaf_digest
 from shared.core.errors import Defect, Refused, not_found
 from shared.core.protocol.message import Received, Record
 from shared.core.protocol.retention_grounds import folded
+from shared.delivery.gate import was_restored
 from shared.features.dialogues.store import PostgresQuestions
 from shared.features.received.rules import HeldItem, ItemAct, ItemKey, ItemQuery, ShownItem
 from shared.features.received.store import arriving
@@ -54,9 +55,6 @@ SELECT subject, party FROM received AS t WHERE state = 'withdrawal_acknowledged'
   AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party))
 ORDER BY answers #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-#: Whether this database was restored once: an own stream had an earlier incarnation. The row of an incarnation of
-#: another instance, which was read here, has ends.
-_RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
 SELECT subject AS subject_id, party, sender, nullif(owner, sender) AS passed_by, exercise, state, act_count AS acts,
        reported_act_count AS reported, answers AS said, revision, item_numbers AS numbers,
@@ -214,7 +212,7 @@ class PostgresItems(RecordStore):
             raise state_forbids()
 
     async def restored(self) -> bool:
-        return bool(await self._driver.fetchval(_RESTORED))
+        return await was_restored(self._driver)
 
     async def apply_statements(self, messages: Sequence[Received]) -> None:
         await add_replies(self.questions, messages)
