@@ -196,7 +196,7 @@ RELEASED_QUOTAS_MAX: Final = 10
 #: The days of a sender that may arrive in one day.
 DAYS_AT_ONCE: Final = 7
 #: Bytes of records beyond a sender's days that are stored in a day, and the age in days at which one is refused.
-OVER_BYTES_MAX: Final = 256 * 1024
+OVER_BYTES_MAX: Final = 1024 * 1024
 OVER_DAYS_MAX: Final = 35
 DAY_FULL: Final = "day_full"
 #: The row of those bytes. All others name a recipient and a purpose, with a slash.
@@ -336,17 +336,19 @@ class SenderDays:
 
     async def _defer(self, over: Sequence[Received]) -> dict[UUID, str]:
         """Return the code of each message beyond the days, with one alarm for those that are new."""
-        codes = dict.fromkeys([each.message_id for each in over], DAY_OVER)
+        codes: dict[UUID, str] = {}
         new = {
             each.message_id: _Use(each.sender, _OVER, _size(each), OVER_BYTES_MAX, OVER_BYTES_MAX)
             for each in over
             if each.message_id not in self._stored
         }
         used = await self._count(new.values())
-        for each in over:
+        for each in reversed(over):  # the last ones are beyond the bound
             is_old = (self._day - day_of(each.sent_at)).days > OVER_DAYS_MAX
-            if is_old or (each.message_id in new and used[each.sender, _OVER] > OVER_BYTES_MAX):
-                codes[each.message_id] = DAY_FULL
+            is_full = each.message_id in new and used[each.sender, _OVER] > OVER_BYTES_MAX
+            codes[each.message_id] = DAY_FULL if is_old or is_full else DAY_OVER
+            if each.message_id in new:
+                used[each.sender, _OVER] -= _size(each)
         if new:
             log("record_alarm", code=DAY_OVER, count=len(new), peer=over[0].sender_instance)
         return codes

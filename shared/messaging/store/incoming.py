@@ -70,6 +70,7 @@ LATERAL (SELECT count(*) AS row_count, coalesce(sum(record_bytes), 0) AS byte_co
 _SELECT: Final = f"""
 SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
        ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes,
+       EXISTS (SELECT FROM exception AS e WHERE e.writer = r.writer AND e.code = '{DAY_OVER}') AS has_day_over,
        (SELECT revision FROM receive_state AS s WHERE s.writer = r.writer AND s.addressee = r.addressee) AS seen
 FROM receive_state AS r CROSS JOIN {_OF_LANE % 0} AS urgent CROSS JOIN {_OF_LANE % 1} AS ordinary
 """
@@ -139,7 +140,8 @@ class IncomingTables(Tables):
             return Incoming(pair)
         if lock:
             self._locked.add(pair)
-        if lock and pair.addressee == self.own and not row["urgent_count"] + row["ordinary_count"]:
+        has_any = row["has_day_over"] or row["urgent_count"] + row["ordinary_count"]
+        if lock and pair.addressee == self.own and not has_any:
             self._without_exceptions.add(pair.writer)
         return await self._parse_incoming(row)
 

@@ -18,7 +18,7 @@ from tests.support.messaging_stores import TABLES, run_as_owner
 
 HOTLINE_INSTANCE: Final = "hotline"
 AGENCIES: Final = "law_enforcement"
-_EMPTIED: Final = (*TABLES, "track", "peer")
+_EMPTIED: Final = (*TABLES, "track", "peer", "daily_quota_usage")
 
 
 class NotedTracks:
