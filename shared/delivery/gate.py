@@ -35,7 +35,7 @@ from shared.core.guard.budget import QuotaExceeded, day_of
 from shared.core.guard.charge import BYTE
 from shared.core.protocol.message import Draft, Received
 from shared.core.routing.directory_index import DirectoryIndex
-from shared.messaging.exceptions import DAY_OVER
+from shared.messaging.exceptions import DAY_SPENT
 from shared.messaging.scope import Scope
 from shared.messaging.segments import OutgoingMessage, Segment
 from shared.messaging.streams import CONTROL_ROLES, Lane, WireRole
@@ -198,7 +198,7 @@ DAYS_AT_ONCE: Final = 7
 #: Bytes of records beyond a sender's days that are stored in a day, and the age in days at which one is refused.
 OVER_BYTES_MAX: Final = 1024 * 1024
 OVER_DAYS_MAX: Final = 35
-DAY_FULL: Final = "day_full"
+DAY_FULL: Final = "sender_day_full"
 #: The row of those bytes. All others name a recipient and a purpose, with a slash.
 _OVER: Final = "over"
 
@@ -346,11 +346,11 @@ class SenderDays:
         for each in reversed(over):  # the last ones are beyond the bound
             is_old = (self._day - day_of(each.sent_at)).days > OVER_DAYS_MAX
             is_full = each.message_id in new and used[each.sender, _OVER] > OVER_BYTES_MAX
-            codes[each.message_id] = DAY_FULL if is_old or is_full else DAY_OVER
+            codes[each.message_id] = DAY_FULL if is_old or is_full else DAY_SPENT
             if each.message_id in new:
                 used[each.sender, _OVER] -= _size(each)
         if new:
-            log("record_alarm", code=DAY_OVER, count=len(new), peer=over[0].sender_instance)
+            log("record_alarm", code=DAY_SPENT, count=len(new), peer=over[0].sender_instance)
         return codes
 
 

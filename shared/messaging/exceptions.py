@@ -27,7 +27,7 @@ ACTS_MAX: Final = 1000
 #: The kind of a message whose name breaks a bound, and the code of its outcome.
 MALFORMED: Final = "malformed"
 #: The code of a deferred message whose sender has used up its day. It does not count against its stream.
-DAY_OVER: Final = "day_over"
+DAY_SPENT: Final = "sender_day_spent"
 #: A kind of message, or a code.
 CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 

@@ -141,8 +141,8 @@ CREATE TABLE exception (
 ) WITH (fillfactor = 90);
 ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The exceptions that can stop a stream are counted and measured in the index alone. Those of one sender's day stop none.
-CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes) WHERE code IS DISTINCT FROM 'day_over';
-CREATE INDEX exception_day_over ON exception (writer) WHERE code = 'day_over';
+CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes) WHERE code IS DISTINCT FROM 'sender_day_spent';
+CREATE INDEX exception_sender_day ON exception (writer) WHERE code = 'sender_day_spent';
 CREATE INDEX exception_subject ON exception (subject);
 CREATE INDEX exception_age ON exception (opened_at, message_id);
 COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';

@@ -101,8 +101,12 @@ RECORD_TABLE: dict[str, FateRule] = {
     "act_awaited": FateRule(
         Fate.WAIT, "the act before it in its track has not arrived: it waits here, as for a document", alarm=False
     ),
-    "day_over": FateRule(Fate.DEFER, "its sender's days are used up here: it waits for midnight, a budget or a person"),
-    "day_full": FateRule(Fate.REFUSE, "as `day_over`, and 35 days old, or its sender has too many bytes waiting"),
+    "sender_day_spent": FateRule(
+        Fate.DEFER, "its sender has used up its days here: it waits for midnight, a larger budget or a person"
+    ),
+    "sender_day_full": FateRule(
+        Fate.REFUSE, "its sender has used up its days here, and it is 35 days old or too many bytes wait already"
+    ),
     "revision_not_above": FateRule(
         Fate.REFUSE, "changed content of a known edge or act, but not with a higher revision", alarm=False
     ),

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.core.envelope.content_proof import SharedProof
-from shared.messaging.exceptions import DAY_OVER, EXCEPTIONS_MAX
+from shared.messaging.exceptions import DAY_SPENT, EXCEPTIONS_MAX
 from shared.messaging.store.outgoing import Tables, list_assignments, superseded
 from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
 from shared.platform.database.columns import Columns, Statement, insert
@@ -66,11 +66,11 @@ _PAIR_FIELDS: Final = (
 _OF_LANE: Final = f"""
 LATERAL (SELECT count(*) AS row_count, coalesce(sum(record_bytes), 0) AS byte_count FROM (
     SELECT record_bytes FROM exception AS e
-    WHERE e.writer = r.writer AND e.lane = %d AND e.code IS DISTINCT FROM '{DAY_OVER}' LIMIT {EXCEPTIONS_MAX}) AS e)"""
+    WHERE e.writer = r.writer AND e.lane = %d AND e.code IS DISTINCT FROM '{DAY_SPENT}' LIMIT {EXCEPTIONS_MAX}) AS e)"""
 _SELECT: Final = f"""
 SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
        ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes,
-       EXISTS (SELECT FROM exception AS e WHERE e.writer = r.writer AND e.code = '{DAY_OVER}') AS has_day_over,
+       EXISTS (SELECT FROM exception AS e WHERE e.writer = r.writer AND e.code = '{DAY_SPENT}') AS has_sender_day,
        (SELECT revision FROM receive_state AS s WHERE s.writer = r.writer AND s.addressee = r.addressee) AS seen
 FROM receive_state AS r CROSS JOIN {_OF_LANE % 0} AS urgent CROSS JOIN {_OF_LANE % 1} AS ordinary
 """
@@ -140,7 +140,7 @@ class IncomingTables(Tables):
             return Incoming(pair)
         if lock:
             self._locked.add(pair)
-        has_any = row["has_day_over"] or row["urgent_count"] + row["ordinary_count"]
+        has_any = row["has_sender_day"] or row["urgent_count"] + row["ordinary_count"]
         if lock and pair.addressee == self.own and not has_any:
             self._without_exceptions.add(pair.writer)
         return await self._parse_incoming(row)

@@ -76,7 +76,7 @@ SELECT (SELECT coalesce(sum(last - sent), 0)::bigint FROM stream) AS rows,
 FROM (
     SELECT coalesce(max(row_count), 0) AS row_count, coalesce(max(byte_count), 0) AS byte_count FROM (
         SELECT count(*) AS row_count, sum(record_bytes) AS byte_count FROM exception
-        WHERE code IS DISTINCT FROM 'day_over' GROUP BY writer, lane) AS e
+        WHERE code IS DISTINCT FROM 'sender_day_spent' GROUP BY writer, lane) AS e
 ) AS fullest
 """
 #: The id of the first message of each stream that was not appended, and of the first that was not acknowledged.

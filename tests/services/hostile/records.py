@@ -31,7 +31,7 @@ OF_THE_BROKER = {"broker_time_stated", "broker_time_off"}
 #: Rows that a record in this topic cannot cause: wrong topic, too late, or a long wait.
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"} | OF_THE_BROKER
 #: Faults that need earlier messages about the subject.
-OF_A_HISTORY = {"act_awaited", "revision_not_above", "subject_withdrawn"}
+OF_A_HISTORY = {"act_awaited", "revision_not_above", "subject_withdrawn", "sender_day_spent", "sender_day_full"}
 #: Faults that need a directory that has moved a party, or will move it.
 OF_A_MOVE = {"recipient_moved", "recipient_awaited"}
 #: Faults of a message whose name cannot be read. It is a dead letter, whatever its other faults.

@@ -36,7 +36,7 @@ from tests.support.exchange_world import World
 DAY_S = 24 * 3600
 #: What the smallest class may use of a day, its reserve for children at risk included.
 ROOM = SMALLEST * BYTE * 3 // 2
-OVER = ("deferred", "day_over")
+OVER = ("deferred", "sender_day_spent")
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_a_person_lets_a_deferred_message_pass(agencies: Site, here: World
     (offer,) = flood(here, 1)
     assert told(await agencies.take(here.written([offer]))) == [OVER]
     desk = ExceptionDesk(agencies.scopes)
-    await desk.retry(await desk.list(code="day_over"))
+    await desk.retry(await desk.list(code="sender_day_spent"))
     assert await agencies.exceptions() == []
     assert handler_of(agencies).messages[-1].message_id == offer.message_id
     assert await used(agencies) > ROOM * DAYS_AT_ONCE
@@ -198,7 +198,7 @@ async def test_the_bytes_that_wait_for_one_sender_are_bounded(
     monkeypatch.setattr(gate, "OVER_BYTES_MAX", int(size * 2.5))
     outcomes = await agencies.take(here.written(offers[1:2]))
     outcomes += await agencies.take(here.written(offers[2:]))
-    assert told([first, *outcomes]) == [OVER, OVER, ("refused", "day_full")]
+    assert told([first, *outcomes]) == [OVER, OVER, ("refused", "sender_day_full")]
     assert told(await agencies.try_again(OutcomeKind.DEFERRED)) == [OVER] * 2
     agencies.clock.advance(DAY_S)
     await fill(agencies, left=-ROOM)
@@ -208,7 +208,7 @@ async def test_the_bytes_that_wait_for_one_sender_are_bounded(
 async def test_after_35_days_a_deferred_message_is_refused(agencies: Site, here: World) -> None:
     await offer_and_fill(agencies, here)
     assert told(await agencies.take(here.written(flood(here, 1)))) == [OVER]
-    for days, outcome in ((35, OVER), (1, ("refused", "day_full"))):
+    for days, outcome in ((35, OVER), (1, ("refused", "sender_day_full"))):
         agencies.clock.advance(days * DAY_S)
         async with agencies.database.transaction() as session:
             await session.driver.execute("UPDATE daily_quota_usage SET bits = $1", ROOM * 100)

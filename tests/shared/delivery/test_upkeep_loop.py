@@ -133,6 +133,19 @@ async def test_each_pair_is_checked_once_a_night_and_not_at_the_start() -> None:
     assert requests() == at_start + 1
 
 
+async def test_exceptions_are_tried_again_at_midnight() -> None:
+    upkeep = Upkeep()
+    upkeep.clock.advance((24 - NOW.hour) * 3600 - NOW.minute * 60 - NOW.second - 1)
+    upkeep.room.outcome_of = lambda _: OutcomeKind.DEFERRED
+    receive(upkeep.room, record(1, named(1)))
+    tried = []
+    for seconds in (0, 0, 1, 1):
+        upkeep.clock.advance(seconds)
+        await upkeep.loop.turn()
+        tried.append(len(upkeep.room.taken) - 1)
+    assert tried == [1, 1, 2, 2]
+
+
 async def test_exceptions_are_tried_again_at_the_start_and_when_the_law_changes() -> None:
     upkeep = Upkeep()
     room = upkeep.room

@@ -49,7 +49,7 @@ BEYOND_ONE_RECORD = {
     *("accept_defect", "handler_defect", "document_lapsed"),
     # Places and proofs are tested in `tests/shared/messaging/test_arrival.py`.
     *("proof_malformed", "proof_missing", "place_malformed", "ack_malformed", "key_unknown"),
-    *("act_awaited", "revision_not_above", "subject_withdrawn"),
+    *("act_awaited", "revision_not_above", "subject_withdrawn", "sender_day_spent", "sender_day_full"),
     # Moved parties are tested in `test_moved`.
     *("recipient_moved", "recipient_awaited"),
 }
