@@ -131,7 +131,7 @@ CREATE TABLE exception (
     outcome text NOT NULL,
     code text,
     held bigint,
-    record bytea NOT NULL,
+    record bytea STORAGE EXTERNAL NOT NULL,
     record_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length(record)) STORED,
     topic_id uuid,
     "offset" bigint NOT NULL,
@@ -139,7 +139,6 @@ CREATE TABLE exception (
     opened_at timestamptz NOT NULL,
     PRIMARY KEY (writer, message_id)
 ) WITH (fillfactor = 90);
-ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The exceptions that can stop a stream are counted and measured in the index alone. Those of one sender's day stop none.
 CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes) WHERE code IS DISTINCT FROM 'sender_day_spent';
 CREATE INDEX exception_sender_day ON exception (writer) WHERE code = 'sender_day_spent';

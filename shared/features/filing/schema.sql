@@ -118,11 +118,10 @@ CREATE TABLE referral_revision (
     body_sha256 bytea NOT NULL,
     priority text NOT NULL,
     decided bytea NOT NULL,
-    content bytea NOT NULL,
+    content bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (referral_id, revision),
     CONSTRAINT referral_revision_content_bound CHECK (octet_length(content) <= 33000)
 ) WITH (toast_tuple_target = 512);
-ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 
 -- The first edge of a subject and recipient is also the row of their track (shared/delivery/tracks.sql). Each
 -- edge is the row of its deadline (shared/platform/timers/schema.sql).
