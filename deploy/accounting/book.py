@@ -127,6 +127,7 @@ class Reconciliation:
     referrals: dict[str, int]
     messages: dict[str, int]
     edges: dict[str, int]
+    effects: dict[str, int]
     notes: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = field(default=())
     origins: tuple[SumTerms, ...] = ()
@@ -135,7 +136,7 @@ class Reconciliation:
 
     def as_json(self) -> dict[str, Any]:
         counts = Counter(each.equation for each in self.differences)
-        sides = {"I": self.referrals, "II": self.messages, "III": self.edges}
+        sides = {"I": self.referrals, "II": self.messages, "III": self.edges, "IV": self.effects}
         listed = [{"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences]
         compared = {name: terms | {"difference": counts[name]} for name, terms in sides.items()}
         return {**compared, "notes": list(self.notes), "differences": listed}

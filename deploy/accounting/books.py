@@ -14,6 +14,7 @@ import asyncpg
 from deploy.accounting import edges, views
 from deploy.accounting.book import Difference, DifferenceList, Reconciliation, Snapshot, group, open_snapshot
 from deploy.accounting.edges import Carrier, EdgeCheck, IntakeCheck, SealedDays, id_at, sealable
+from deploy.accounting.effects import PAGE, TERMS, EffectCheck
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
 from deploy.accounting.streams import AuditRow, HeldMessage, ReadEnd, SentEnd, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
@@ -53,6 +54,7 @@ class Comparison:
     sealed: SealedDays
     before: SealedDays
     over: date
+    effects: EffectCheck
     differences: DifferenceList = field(default_factory=DifferenceList)
     notes: list[str] = field(default_factory=list)
     #: By deciding instance: referrals for which audit has a decision that it could not read.
@@ -75,9 +77,14 @@ class Comparison:
             if stream in audited:
                 async for row in audited[stream].rows(views.AUDITED, *stream, check.seal.number):
                     self.differences += check.add(AuditRow._make(row))
+                    if len(check.applied) >= PAGE:
+                        self.differences += await self.effects.compare(stream, check.take_applied())
+            self.differences += await self.effects.compare(stream, check.take_applied())
             self.differences += check.end()
         self.differences += account.taken_beyond()
         self.differences += account.open_differently()
+        async for each in self.effects.walk(account.sides, self.sealed.first):
+            self.differences += [each]
         for book in self.services:
             for peer, subject, act in await book.fetch(views.FORGOTTEN):
                 where = f"{subject} {act} {book.name} → {peer}"
@@ -212,7 +219,8 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
         services = [book for book in found if book.kind != AUDIT]
         audits = [book for book in found if book.kind == AUDIT]
         now = SystemClock().now()
-        books = Comparison(services, audits, sealed, before or SealedDays(), sealable(now))
+        effects = EffectCheck({book.name: book for book in services}, audits, now)
+        books = Comparison(services, audits, sealed, before or SealedDays(), sealable(now), effects)
         account = await books.streams()
         carried = await books.edges(account.sides)
         referrals = await books.referrals()
@@ -221,6 +229,7 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
             referrals.totals(),
             account.totals(),
             carried.totals(sealed.edges),
+            {name: effects.terms[name] for name in TERMS},
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
             referrals.by_origin(),

@@ -80,7 +80,7 @@ class DayCheck:
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
 #: Columns of an entry whose record's proof holds: that proof, and the record's statements.
 _PROOF: Final = ("salt", "proof")
-_STATED: Final = ("kind", "edge_id", "commitment", "detail")
+_STATED: Final = ("kind", "edge_id", "act", "commitment", "detail")
 #: Columns that only audit's key can open.
 _SEALED: Final = frozenset({"kind", "detail"})
 #: Values of a decision, and those of them in the clear.

@@ -167,7 +167,7 @@ def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
     table = Table(title="Reconciliation", title_justify="left")
     for column in ("equation", "terms", "difference"):
         table.add_column(column)
-    for name in ("I", "II", "III"):
+    for name in ("I", "II", "III", "IV"):
         terms = {key: value for key, value in accounts[name].items() if key != "difference"}
         listed = ", ".join(f"{key} {value}" for key, value in terms.items())
         table.add_row(name, listed, str(accounts[name]["difference"]))

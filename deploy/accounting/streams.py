@@ -76,6 +76,9 @@ class AuditRow(NamedTuple):
     recipient: str
     place: str
     outcome: str | None
+    type: str = ""
+    subject: str = ""
+    act: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -139,6 +142,8 @@ class StreamCheck:
         self._is_sealing = True
         #: The lowest id of a message without a final fate.
         self.oldest: UUID | None = None
+        #: The applied messages whose effects are compared next.
+        self.applied: list[AuditRow] = []
         self._sides = sides
         self._before = before
         self._young = young
@@ -169,6 +174,11 @@ class StreamCheck:
             yield Difference("II", "audit has a number that its writer never gave", where, parties)
         yield from self._settle(entry, where)
         yield from self.compare_ends()
+
+    def take_applied(self) -> list[AuditRow]:
+        """Return the applied messages whose effects were not compared yet."""
+        taken, self.applied = self.applied, []
+        return taken
 
     def end(self) -> Iterator[Difference]:
         """Yield the taken numbers at the end that audit's log does not have."""
@@ -203,6 +213,8 @@ class StreamCheck:
             if theirs != reported:
                 what = f"reported as {entry.outcome or _APPLIED}, held by its recipient as {theirs or 'nothing'}"
                 yield Difference("II", what, where, parties)
+        if fate == _APPLIED and self._is_reported:
+            self.applied.append(entry)
         if fate in OPEN or fate == IN_FLIGHT or not self._is_reported:
             self.oldest = min(self.oldest or entry.message_id, entry.message_id)
         is_acked = self._sent is None or entry.number <= self._sent.acked

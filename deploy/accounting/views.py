@@ -34,16 +34,69 @@ WITH RECURSIVE stream AS (
 SELECT writer, addressee, incarnation, lane FROM stream
 """
 #: The numbered messages of one stream above a number ($5), each with the last outcome that its addressee reported.
-AUDITED: Final = """
-SELECT e.number, e.digest, e.chain, e.message_id, coalesce(e.sender, ''), coalesce(e.recipient, ''),
-       e.topic || '/' || e.partition || '/' || e."offset", last.outcome
-FROM entry AS e LEFT JOIN LATERAL (
+_LAST_OUTCOME: Final = """LEFT JOIN LATERAL (
     SELECT o.outcome FROM outcome AS o
     WHERE o.message_id = e.message_id AND o.writer = e.writer AND o.reported_by = e.addressee
     ORDER BY o.reported_at DESC, o.number DESC, o.position DESC LIMIT 1
-) AS last ON true
+) AS last ON true"""
+AUDITED: Final = f"""
+SELECT e.number, e.digest, e.chain, e.message_id, coalesce(e.sender, ''), coalesce(e.recipient, ''),
+       e.topic || '/' || e.partition || '/' || e."offset", last.outcome, coalesce(e.type, ''), e.subject, e.act
+FROM entry AS e {_LAST_OUTCOME}
 WHERE (e.writer, e.addressee, e.incarnation, e.lane) = ($1, $2, $3, $4::smallint) AND e.number > $5
 ORDER BY e.number
+"""
+#: The acts ($2: and withdrawals) that audit's messages on these subjects ($1) state, with their places and outcomes.
+STATED_ACTS: Final = f"""
+SELECT e.subject, e.sender, e.recipient, e.act, e.message_id, last.outcome, e.number, e.writer, e.addressee,
+       e.incarnation, e.lane
+FROM entry AS e {_LAST_OUTCOME}
+WHERE e.subject = ANY ($1::text[]) AND e.number IS NOT NULL AND e.verified AND (e.act IS NOT NULL OR e.type = ANY ($2))
+"""
+#: The tracks with a peer ($1) of these sides and keys; a page of the tracks of one side ($2) behind a key ($3).
+_TRACK: Final = "t.side, t.track, t.subject, t.owner, t.recipient, t.track_acts, t.is_withdrawn, t.is_erased"
+TRACKS: Final = f"""
+SELECT {_TRACK} FROM unnest($2::smallint[], $3::uuid[]) AS key (side, track) CROSS JOIN LATERAL (
+    SELECT * FROM track AS t WHERE (t.peer, t.side, t.track) = ($1, key.side, key.track) OFFSET 0
+) AS t
+"""
+TRACK_PAGE: Final = (
+    f"SELECT {_TRACK} FROM track AS t WHERE peer = $1 AND side = $2 AND track > $3 ORDER BY track LIMIT $4"
+)
+#: The lines of the operator's list on these tracks of a peer that a person has closed.
+CLOSED_LINES: Final = """
+SELECT subject, act FROM operator_line
+WHERE kind IN ('act', 'unknown') AND peer = $1 AND subject = ANY ($2::uuid[]) AND closed_at IS NOT NULL
+"""
+#: Which of these answers have a result at their origin, by subject, sender and act.
+ANSWERS: Final = """
+SELECT a.subject, a.sender, a.act FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS said (subject, sender, act)
+JOIN answer_act AS a USING (subject, sender, act)
+"""
+#: The items of these subjects, and their present edges to an instance ($2), each with the last act on it.
+ITEMS: Final = """
+SELECT subject, party, sender, kind, state, act_count, (
+    SELECT jsonb_object_agg(held.edge_id, held.revision) FROM (
+        SELECT edge_id, max(revision) AS revision FROM (
+            SELECT t.edge_id, t.edge_revision AS revision
+            UNION ALL SELECT f.edge_id, f.revision FROM received_edge AS f
+            WHERE f.subject = t.subject AND f.party = t.party AND f.edge_id IS NOT NULL
+        ) AS edges GROUP BY edge_id) AS held) AS edges
+FROM received AS t WHERE subject = ANY ($1)
+"""
+EDGE_STATES: Final = """
+SELECT e.subject, e.recipient, e.edge_id, e.revision, e.answer, e.acts, last.number AS last_number,
+       last.answer AS last_answer
+FROM (
+    SELECT coalesce(notice_id, referral_id) AS subject, * FROM (
+        SELECT edge_id, referral_id, notice_id, recipient, instance, state, revision, answer, acts FROM edge
+        WHERE referral_id = ANY ($1) OR notice_id = ANY ($1)
+    ) AS found
+) AS e LEFT JOIN LATERAL (
+    SELECT a.number, a.answer FROM answer_act AS a
+    WHERE a.subject = e.subject AND a.sender = e.recipient AND a.code IS NULL ORDER BY a.number DESC NULLS LAST LIMIT 1
+) AS last ON true
+WHERE e.state = 'emitted' AND e.instance = $2
 """
 #: The edges of an origin, by the message that carries them, with its place; messages that carried one before.
 #: `$1` is the first message id to read: ids are in the order of time.
@@ -163,7 +216,7 @@ EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND 
 _ENTRY: Final = """
 SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
        writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
-       edge_id, encode(commitment, 'hex') AS commitment, salt,
+       edge_id, act, encode(commitment, 'hex') AS commitment, salt,
        (SELECT packed FROM content_proof AS p WHERE p.proof_id = entry.proof_id) AS proof,
        (SELECT jsonb_agg(jsonb_build_object(
             'referral_id', d.referral_id, 'exercise', d.exercise, 'entitled', d.entitled, 'origin', d.origin,

@@ -79,9 +79,9 @@ class AuditEntry(NamedTuple):
     the leaf of the message, or the digest of the whole record if it has no number (`record_digest`), in 64
     hexadecimal digits. `writer` to `chain` are the place of a message in the streams of its pair and the chain after
     it (32 bytes). They are None for a record without a number. `exercise` is the record's claim, None if it cannot be
-    read. `detail` is the JSON of a fact. `edge_id` and `commitment` are those of a message that carries an edge. An
-    entry `not_entitled` was signed by its sender, which may not make the statement. `salt` is the start of its leaf,
-    `proof_id` and `proof` are the content proof of its segment (`SharedProof`). `decisions` are those of the message,
+    read. `detail` is the JSON of a fact. `edge_id` and `commitment` are those of a message that carries an edge, `act`
+    that of a message on a track. An entry `not_entitled` was signed by its sender, which may not make the statement.
+    `salt` is the start of its leaf, `proof_id` and `proof` are the content proof of its segment (`SharedProof`). `decisions` are those of the message,
     in its order. `problem` is then one for which a later release must read the message again, or one that applies to
     all decisions.
     """
@@ -110,6 +110,7 @@ class AuditEntry(NamedTuple):
     detail: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
+    act: UUID | None = None
     salt: bytes | None = None
     proof_id: UUID | None = None
     proof: bytes | None = None

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json
 
 from services.audit.domain.decisions import Judge, StatedFacts, list_unread
 from services.audit.domain.entries import (
@@ -29,6 +32,7 @@ from shared.core.envelope.keys import OpeningKey
 from shared.core.envelope.record_value import split_value
 from shared.core.envelope.segment_sealing import GroupOpener
 from shared.core.errors import Refused, Unavailable
+from shared.core.ids import parse_uuid
 from shared.core.protocol.accept import unread_as
 from shared.core.protocol.authority import STATEMENT_NOT_YOURS
 from shared.core.protocol.message import Record
@@ -42,6 +46,7 @@ from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import Holdings
 from shared.messaging.streams import LANES, Pair, StreamPlace
+from shared.messaging.tracks import name_unread
 
 #: The problems of a record whose sender has not proven to have written it.
 _OF_NOBODY: Final = frozenset({"sender_unknown", "signature_invalid"})
@@ -132,7 +137,8 @@ def _read(
     else:
         judge = Judge(record, envelope, directory, reading.shelf, opener, reading.catalog)
         said = _tried(partial(judge.judge, message))
-    return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
+    act = None if observed.place is None else _act(envelope, reading.catalog)
+    return _entry(observed, said, envelope, act=act, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
 
 
 def _tried(read: Callable[[], StatedFacts]) -> StatedFacts:
@@ -177,7 +183,12 @@ def _check_sender(
 
 
 def _entry(
-    observed: ObservedRecord, said: StatedFacts, envelope: Envelope | None = None, *, is_verified: bool = False
+    observed: ObservedRecord,
+    said: StatedFacts,
+    envelope: Envelope | None = None,
+    *,
+    act: UUID | None = None,
+    is_verified: bool = False,
 ) -> AuditEntry:
     """Return the entry of a record: its place, its proof, the claims in its headers, and its statement."""
     record, pair, place, chain, _ = observed
@@ -195,11 +206,25 @@ def _entry(
             *(said.kind, digest, is_verified, said.problem),
             *((None,) * 6 if place is None else (*pair, place.incarnation, int(place.lane), place.number, chain)),
             *((None,) * 6 if attributes is None else _CLAIMS(attributes)),
-            *(said.detail, said.edge_id, said.commitment),
+            *(said.detail, said.edge_id, said.commitment, act),
             *((None,) * 3 if place is None or record.shared is None else (record.salt, *record.shared)),
             said.decisions,
         )
     )
+
+
+def _act(envelope: Envelope, catalog: Catalog) -> UUID | None:
+    """Return the act that a message states on its track, as its recipient reads it; None without a readable one."""
+    said = envelope.attributes
+    if said.type in ROLE_BY_TYPE:
+        return None
+    try:
+        clear = from_json(split_value(envelope.body)[0])
+        parties = {"sender": said.sender, "recipient": said.recipient}
+        named = name_unread(said.id, said.type, catalog, subject=parse_uuid(said.subject), clear=dict(clear), **parties)
+    except (Refused, ValueError, TypeError):
+        return None
+    return next(iter(named.acts), None)
 
 
 def _note_body(observed: ObservedRecord, envelope: Envelope, read: AuditBatch) -> StatedFacts:

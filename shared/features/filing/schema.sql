@@ -410,9 +410,9 @@ SELECT pg_temp.grant_accountant('SELECT', 'intake_count');
 SELECT pg_temp.let_count('referral', 'referral_id, party, exercise, disposition, state, unrouted_reason, accepted_at');
 SELECT pg_temp.let_count('edge',
     'edge_id, message_id, previous_message_ids, referral_id, notice_id, party, recipient, purpose, state, answer,
-     decided_at, instance, incarnation, lane, number, receipt_outcome, receipt_code');
+     decided_at, instance, incarnation, lane, number, receipt_outcome, receipt_code, revision, acts');
 SELECT pg_temp.grant_accountant(
-    'SELECT (subject, sender, code, answer, child_identified, child_safeguarded, already_gone, removals,
+    'SELECT (subject, sender, act, number, code, answer, child_identified, child_safeguarded, already_gone, removals,
     recheck_results, at)', 'answer_act');
 SELECT pg_temp.let_count('hold', 'referral_id, placed_at, state');
 SELECT pg_temp.let_count('deadline', 'edge_id, party, started_at');

@@ -116,5 +116,5 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'received, receiv
 -- A row is judged by the permissions of its kind, and by its state where it changes.
 SELECT pg_temp.isolate_by_state('received');
 SELECT pg_temp.isolate('received_edge', 'case', added => 'submit apply', changed => 'acts');
-SELECT pg_temp.let_count('received', 'subject, party, kind, state');
-SELECT pg_temp.let_count('received_edge', 'subject, party, purpose');
+SELECT pg_temp.let_count('received', 'subject, party, sender, kind, state, edge_id, edge_revision, act_count');
+SELECT pg_temp.let_count('received_edge', 'subject, party, purpose, edge_id, revision');

@@ -27,6 +27,8 @@ CREATE TABLE entry (
     recipient text,
     detail jsonb,
     edge_id uuid,
+    -- The act of a message on a track (shared/messaging/tracks.py): the recipient and the writer hold it.
+    act uuid,
     commitment bytea,
     -- The content proof of a message (`content_proof`): together with the record it proves the signer to outsiders.
     proof_id uuid,
