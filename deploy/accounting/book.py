@@ -127,12 +127,12 @@ class Reconciliation:
     referrals: dict[str, int]
     messages: dict[str, int]
     edges: dict[str, int]
-    effects: dict[str, int]
     notes: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = field(default=())
     origins: tuple[SumTerms, ...] = ()
     pairs: tuple[SumTerms, ...] = ()
     sealed_until: date | None = None
+    effects: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         counts = Counter(each.equation for each in self.differences)

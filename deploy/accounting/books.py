@@ -229,11 +229,11 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
             referrals.totals(),
             account.totals(),
             carried.totals(sealed.edges),
-            {name: effects.terms[name] for name in TERMS},
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
             referrals.by_origin(),
             account.by_pair(),
+            effects={name: effects.terms[name] for name in TERMS},
         )
         until = sealable(now, account.oldest_unsettled(), carried.oldest_unread)
         return Findings(result, _to_seal(sealed, account, carried, until=until, log=log))

@@ -1,9 +1,10 @@
 """Account IV: the effects of applied messages, by place, and the states that messages determine.
 
-Each message that audit has and its recipient applied is an act on a track, or a withdrawal. Its recipient and its writer
-both hold the act, unless the track is a tombstone, was erased, or is of a closed day. An answer also has its result at
-the origin. Conversely, a message at audit states each act and each withdrawal of a track. If nothing of a subject is in
-transit or refused, its item at the recipient and its edges at the origin have the same revision, acts and answer.
+Each message that audit has and its recipient applied is an act on a track, or a withdrawal. Its recipient and its
+writer both hold the act, unless the track is a tombstone, was erased, or is of a closed day. An answer also has its
+result at the origin. Conversely, a message at audit states each act and each withdrawal of a track. If nothing of a
+subject is in transit or refused, its item at the recipient and its edges at the origin have the same revision, acts and
+answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -87,10 +88,11 @@ class EffectCheck:
         effects = [each for each in known if each is not None and each.track >= oldest]
         self.terms[NO_EFFECT] += len(applied) - len(effects)
         taken, sent = f"applied, and not held by {stream.addressee}", f"applied, and lost by its writer {stream.writer}"
-        found = await self._missing(stream, effects, at=stream.addressee, sides=_TAKEN)
-        differences = [_difference(stream, each, taken) for each in found]
-        for each in await self._missing(stream, effects, at=stream.writer, sides=_SENT):
-            differences.append(_difference(stream, each, sent))
+        differences = [
+            _difference(stream, each, what)
+            for what, at, sides in ((taken, stream.addressee, _TAKEN), (sent, stream.writer, _SENT))
+            for each in await self._missing(stream, effects, at=at, sides=sides)
+        ]
         return differences + await self._unanswered(stream, effects)
 
     async def _missing(
@@ -173,8 +175,8 @@ class EffectCheck:
             if key in settled:
                 parties = item["sender"], item["party"]
                 where = f"{item['subject']} {origin.name} → {book.name}"
-                for what in _differing(item, settled[key], edges.get(key, [])):
-                    differences.append(Difference("IV", what, where, parties))
+                found = _differing(item, settled[key], edges.get(key, []))
+                differences += [Difference("IV", what, where, parties) for what in found]
         return differences
 
 

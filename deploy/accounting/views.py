@@ -45,24 +45,24 @@ SELECT e.number, e.digest, e.chain, e.message_id, coalesce(e.sender, ''), coales
 FROM entry AS e {_LAST_OUTCOME}
 WHERE (e.writer, e.addressee, e.incarnation, e.lane) = ($1, $2, $3, $4::smallint) AND e.number > $5
 ORDER BY e.number
-"""
+"""  # noqa: S608 - our own constant
 #: The acts ($2: and withdrawals) that audit's messages on these subjects ($1) state, with their places and outcomes.
 STATED_ACTS: Final = f"""
 SELECT e.subject, e.sender, e.recipient, e.act, e.message_id, last.outcome, e.number, e.writer, e.addressee,
        e.incarnation, e.lane
 FROM entry AS e {_LAST_OUTCOME}
 WHERE e.subject = ANY ($1::text[]) AND e.number IS NOT NULL AND e.verified AND (e.act IS NOT NULL OR e.type = ANY ($2))
-"""
+"""  # noqa: S608 - our own constant
 #: The tracks with a peer ($1) of these sides and keys; a page of the tracks of one side ($2) behind a key ($3).
-_TRACK: Final = "t.side, t.track, t.subject, t.owner, t.recipient, t.track_acts, t.is_withdrawn, t.is_erased"
+_TRACK: Final = "side, track, subject, owner, recipient, track_acts, is_withdrawn, is_erased"
 TRACKS: Final = f"""
-SELECT {_TRACK} FROM unnest($2::smallint[], $3::uuid[]) AS key (side, track) CROSS JOIN LATERAL (
-    SELECT * FROM track AS t WHERE (t.peer, t.side, t.track) = ($1, key.side, key.track) OFFSET 0
+SELECT t.* FROM unnest($2::smallint[], $3::uuid[]) AS key (side, track) CROSS JOIN LATERAL (
+    SELECT {_TRACK} FROM track AS t WHERE (t.peer, t.side, t.track) = ($1, key.side, key.track) OFFSET 0
 ) AS t
-"""
-TRACK_PAGE: Final = (
-    f"SELECT {_TRACK} FROM track AS t WHERE peer = $1 AND side = $2 AND track > $3 ORDER BY track LIMIT $4"
-)
+"""  # noqa: S608 - our own constant
+TRACK_PAGE: Final = f"""
+SELECT {_TRACK} FROM track WHERE peer = $1 AND side = $2 AND track > $3 ORDER BY track LIMIT $4
+"""  # noqa: S608 - our own constant
 #: The lines of the operator's list on these tracks of a peer that a person has closed.
 CLOSED_LINES: Final = """
 SELECT subject, act FROM operator_line

@@ -81,9 +81,9 @@ class AuditEntry(NamedTuple):
     it (32 bytes). They are None for a record without a number. `exercise` is the record's claim, None if it cannot be
     read. `detail` is the JSON of a fact. `edge_id` and `commitment` are those of a message that carries an edge, `act`
     that of a message on a track. An entry `not_entitled` was signed by its sender, which may not make the statement.
-    `salt` is the start of its leaf, `proof_id` and `proof` are the content proof of its segment (`SharedProof`). `decisions` are those of the message,
-    in its order. `problem` is then one for which a later release must read the message again, or one that applies to
-    all decisions.
+    `salt` is the start of its leaf, `proof_id` and `proof` are the content proof of its segment (`SharedProof`).
+    `decisions` are those of the message, in its order. `problem` is then one for which a later release must read the
+    message again, or one that applies to all decisions.
     """
 
     topic: str
