@@ -22,13 +22,13 @@ from pydantic_core import from_json
 from deploy.accounting import views
 from deploy.accounting.book import Difference, Snapshot
 from deploy.accounting.streams import AuditRow, Sides, Stream
-from deploy.site.settings import keeps_referrals
+from deploy.site.settings import keeps, keeps_referrals
 from shared.catalog import CATALOG
-from shared.core.acts.act import Subject
-from shared.core.acts.states import WITHDRAWAL_NOTED, answer_of
+from shared.core.acts.act import Offering, Subject, Track
+from shared.core.acts.states import TrackState, shown
+from shared.core.acts.table import ACTS as ROWS
 from shared.core.contracts.registry import WITHDRAWALS, Family, MessageType, name_of
 from shared.core.ids import first_uuid7
-from shared.core.vocabulary.answers import AnswerState
 from shared.delivery.subjects import OPEN_DAYS
 from shared.delivery.tracks import TrackSide
 from shared.messaging.exceptions import OutcomeKind
@@ -46,9 +46,20 @@ _TAKEN: Final = {
     WireRole.WITHDRAWAL: TrackSide.HELD,
 }
 _SENT: Final = {WireRole.STATE: TrackSide.OWN, WireRole.ANSWER: TrackSide.GIVEN, WireRole.WITHDRAWAL: TrackSide.OWN}
-#: The states of an item whose subject its origin has withdrawn.
-_OVER: Final = frozenset({"withdrawn", *(each.value for each in WITHDRAWAL_NOTED)})
+#: The state of the origin's track after each of its messages. The states follow in this order.
+_OFFERINGS: Final = tuple(Offering)
+_OFFERED: Final = {
+    row.message.name: Offering(row.moves[0].to)
+    for row in ROWS
+    if row.subject is Subject.OFFER and row.track is Track.OFFER and not row.stays and row.message is not None
+}
 _WITHDRAWING: Final = [message.type for message in CATALOG.messages if message in WITHDRAWALS]
+#: The answers that each message can state, unless its act leaves the answer as it is.
+_ANSWERS: Final = {
+    each.message: frozenset(move.to for row in ROWS if row.message is each.message for move in row.moves)
+    for each in ROWS
+    if each.track is Track.ANSWER and not each.stays and each.message is not None
+}
 
 
 class _Effect(NamedTuple):
@@ -98,7 +109,7 @@ class EffectCheck:
     async def _missing(
         self, stream: Stream, effects: Sequence[_Effect], *, at: str, sides: Mapping[WireRole, TrackSide]
     ) -> list[_Effect]:
-        """Return the effects that the tracks of one side lack. A line that a person closed explains a lost act."""
+        """Return the effects that the tracks of one side lack. The operator's list has others."""
         book = self.services.get(at)
         if book is None or not effects:
             return []
@@ -115,7 +126,7 @@ class EffectCheck:
                 self.terms[term] += 1
         if not missing:
             return []
-        closed = {tuple(row) for row in await book.fetch(views.CLOSED_LINES, peer, [each.track for each in missing])}
+        closed = {tuple(row) for row in await book.fetch(views.LOST_LINES, peer, [each.track for each in missing])}
         return [each for each in missing if closed.isdisjoint({(each.track, each.row.act), (each.track, None)})]
 
     async def _unanswered(self, stream: Stream, effects: Sequence[_Effect]) -> list[Difference]:
@@ -132,13 +143,16 @@ class EffectCheck:
             [e.row.act for e in answers],
         )
         rows = await book.fetch(views.ANSWERS, *columns) if answers else []
-        found = {(row["subject"], row["sender"], row["act"]) for row in rows}
-        what = f"an applied answer without its result at {stream.addressee}"
-        return [
-            _difference(stream, each, what)
-            for each in answers
-            if (each.subject, each.row.sender, each.row.act) not in found
-        ]
+        found = {(row["subject"], row["sender"], row["act"]): row["answer"] for row in rows}
+        differences = []
+        for each in answers:
+            answer = found.get((each.subject, each.row.sender, each.row.act), "")
+            may_be = _ANSWERS.get(each.message, frozenset())
+            if not answer:
+                differences.append(_difference(stream, each, f"an applied answer without its result at {book.name}"))
+            elif may_be and answer not in may_be:
+                differences.append(_difference(stream, each, f"an answer that {book.name} has as {answer}"))
+        return differences
 
     # By subject: from both sides to audit, and between both sides.
     async def walk(self, sides: Sides, first: UUID) -> AsyncIterator[Difference]:
@@ -156,26 +170,28 @@ class EffectCheck:
                                 said.add(row)
                         for each in _uncaused(book.name, peer, rows, said):
                             yield each
-                        if side is TrackSide.HELD and keeps_referrals(self.services[peer].kind):
+                        if side is TrackSide.HELD:
                             for each in await self._states(book, self.services[peer], rows, said):
                                 yield each
 
     async def _states(
         self, book: Snapshot, origin: Snapshot, tracks: Sequence[asyncpg.Record], said: _Statements
     ) -> list[Difference]:
-        """Compare the items of a recipient with the edges of their origin."""
+        """Compare the items of a recipient with the edges of their origin, or preservations at both sides."""
         settled = {(row["subject"], row["recipient"]): row for row in tracks if said.is_settled(row)}
         subjects = sorted({subject for subject, _ in settled})
+        if not subjects or not keeps_referrals(origin.kind):
+            return await _preservations(book, origin, subjects)
         edges: dict[tuple[UUID, str], list[asyncpg.Record]] = {}
-        for row in await origin.fetch(views.EDGE_STATES, subjects, book.name) if subjects else ():
+        for row in await origin.fetch(views.EDGE_STATES, subjects, book.name):
             edges.setdefault((row["subject"], row["recipient"]), []).append(row)
         differences = []
-        for item in await book.fetch(views.ITEMS, subjects) if subjects else ():
+        for item in await book.fetch(views.ITEMS, subjects):
             key = item["subject"], item["party"]
             if key in settled:
                 parties = item["sender"], item["party"]
                 where = f"{item['subject']} {origin.name} → {book.name}"
-                found = _differing(item, settled[key], edges.get(key, []))
+                found = _differing(item, edges.get(key, []), said.offering(settled[key]))
                 differences += [Difference("IV", what, where, parties) for what in found]
         return differences
 
@@ -189,14 +205,17 @@ class _Statements:
 
     sides: Sides
     acts: dict[tuple[UUID, str, str], set[UUID | None]] = field(default_factory=dict)
+    _offered: dict[tuple[UUID, str, str], Offering] = field(default_factory=dict)
     _open: dict[UUID, tuple[UUID, str, str]] = field(default_factory=dict)
     _applied: set[UUID] = field(default_factory=set)
 
     def add(self, row: asyncpg.Record) -> None:
-        subject, sender, recipient, act, message_id, outcome, number, *of = row
+        type_text, subject, sender, recipient, act, message_id, outcome, number, *of = row
         stream = Stream(*of)
         key = UUID(subject), sender, recipient
         self.acts.setdefault(key, set()).add(act)
+        offered = self._offered.get(key, Offering.OPEN), _OFFERED.get(name_of(type_text), Offering.OPEN)
+        self._offered[key] = max(offered, key=_OFFERINGS.index)
         taken = self.sides.taken.get(stream)
         is_held = (stream.writer, stream.addressee, message_id) in self.sides.held
         is_applied = taken is not None and number <= taken.number and not is_held
@@ -209,6 +228,11 @@ class _Statements:
         ways = [(track["owner"], track["recipient"]), (track["recipient"], track["owner"])]
         keys = [(track["subject"], *way) for way in ways]
         return all(each in self._applied for each, key in self._open.items() if key in keys)
+
+    def offering(self, track: Mapping[str, object]) -> Offering:
+        """Return the state of the origin's track that its messages determine."""
+        owner, other = str(track["owner"]), str(track["recipient"])
+        return self._offered.get((UUID(str(track["subject"])), owner, other), Offering.OPEN)
 
     def is_read(self, writer: str, addressee: str) -> bool:
         """Return whether audit has read all messages of a pair."""
@@ -235,6 +259,23 @@ def _difference(stream: Stream, each: _Effect, what: str) -> Difference:
     return Difference("IV", what, where, (row.sender, row.recipient))
 
 
+async def _preservations(book: Snapshot, agency: Snapshot, subjects: Sequence[UUID]) -> list[Difference]:
+    """Compare the states of preservations at an agency with those at their provider."""
+    if not subjects or not all(keeps(each.kind, "preservation") for each in (book, agency)):
+        return []
+    ours, theirs = [
+        {row["preservation_id"]: row["state"] for row in await each.fetch(views.PRESERVATIONS, subjects)}
+        for each in (book, agency)
+    ]
+    return [
+        Difference(
+            "IV", f"{ours.get(of, 'missing')}, and {theirs.get(of, 'missing')} at its agency", f"{of} {book.name}"
+        )
+        for of in sorted(ours.keys() | theirs.keys())
+        if ours.get(of) != theirs.get(of)
+    ]
+
+
 def _uncaused(name: str, peer: str, tracks: Sequence[asyncpg.Record], said: _Statements) -> Iterator[Difference]:
     """Yield acts and withdrawals of tracks that no message at audit states, if audit has read all messages."""
     side = TrackSide(tracks[0]["side"])
@@ -253,11 +294,11 @@ def _uncaused(name: str, peer: str, tracks: Sequence[asyncpg.Record], said: _Sta
             yield Difference("IV", "a withdrawal that no message states", where, way)
 
 
-def _differing(item: asyncpg.Record, track: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> Iterator[str]:
-    """Yield what differs between an item of a recipient and its edges at their origin."""
-    if track["is_withdrawn"] != (item["state"] in _OVER):
-        yield f"{item['state']}, unlike its track"
-    answer = answer_of(Subject(item["kind"]), item["state"])
+def _differing(item: asyncpg.Record, edges: Sequence[asyncpg.Record], offering: Offering) -> Iterator[str]:
+    """Yield what differs between an item of a recipient and its edges at their origin.
+
+    `offering`: the state of the origin's track.
+    """
     revisions = from_json(item["edges"])
     for edge in edges:
         held = revisions.get(str(edge["edge_id"]))
@@ -265,12 +306,9 @@ def _differing(item: asyncpg.Record, track: asyncpg.Record, edges: Sequence[asyn
             yield f"revision {held or 'none'} of an edge, and {edge['revision']} at its origin"
         if item["act_count"] != edge["acts"]:
             yield f"{item['act_count']} acts, and {edge['acts']} at its origin"
-        if answer is not None and edge["answer"] != answer.value:
+        if item["state"] != shown(Subject(item["kind"]), TrackState(offering, edge["answer"])):
             yield f"{item['state']}, and {edge['answer']} at its origin"
-        if edge["last_answer"] is not None and edge["answer"] not in (
-            edge["last_answer"],
-            AnswerState.REAPPEARED.value,
-        ):
+        if edge["last_answer"] not in (None, edge["answer"]):
             yield f"{edge['last_answer']} by its last act, and {edge['answer']} at its origin"
-        if (edge["last_number"] or 0) != edge["acts"]:
-            yield f"{edge['last_number'] or 0} results of acts, and {edge['acts']} by its edge"
+        if (edge["last_number"] or 0, edge["result_count"]) != (edge["acts"], edge["acts"]):
+            yield f"results of {edge['result_count']} acts, up to {edge['last_number'] or 0}, and {edge['acts']} acts"

@@ -48,7 +48,7 @@ ORDER BY e.number
 """  # noqa: S608 - our own constant
 #: The acts ($2: and withdrawals) that audit's messages on these subjects ($1) state, with their places and outcomes.
 STATED_ACTS: Final = f"""
-SELECT e.subject, e.sender, e.recipient, e.act, e.message_id, last.outcome, e.number, e.writer, e.addressee,
+SELECT e.type, e.subject, e.sender, e.recipient, e.act, e.message_id, last.outcome, e.number, e.writer, e.addressee,
        e.incarnation, e.lane
 FROM entry AS e {_LAST_OUTCOME}
 WHERE e.subject = ANY ($1::text[]) AND e.number IS NOT NULL AND e.verified AND (e.act IS NOT NULL OR e.type = ANY ($2))
@@ -63,17 +63,19 @@ SELECT t.* FROM unnest($2::smallint[], $3::uuid[]) AS key (side, track) CROSS JO
 TRACK_PAGE: Final = f"""
 SELECT {_TRACK} FROM track WHERE peer = $1 AND side = $2 AND track > $3 ORDER BY track LIMIT $4
 """  # noqa: S608 - our own constant
-#: The lines of the operator's list on these tracks of a peer that a person has closed.
-CLOSED_LINES: Final = """
+#: Lost acts on these tracks of a peer by the operator's list: answers (open lines are differences by themselves), and
+#: subjects whose line a person has closed.
+LOST_LINES: Final = """
 SELECT subject, act FROM operator_line
-WHERE kind IN ('act', 'unknown') AND peer = $1 AND subject = ANY ($2::uuid[]) AND closed_at IS NOT NULL
+WHERE peer = $1 AND subject = ANY ($2::uuid[]) AND (kind = 'act' OR kind = 'unknown' AND closed_at IS NOT NULL)
 """
-#: Which of these answers have a result at their origin, by subject, sender and act.
+#: The results of these applied answers at their origin, by subject, sender and act.
 ANSWERS: Final = """
-SELECT a.subject, a.sender, a.act FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS said (subject, sender, act)
-JOIN answer_act AS a USING (subject, sender, act)
+SELECT a.subject, a.sender, a.act, a.answer
+FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS said (subject, sender, act)
+JOIN answer_act AS a USING (subject, sender, act) WHERE a.code IS NULL
 """
-#: The items of these subjects, and their present edges to an instance ($2), each with the last act on it.
+#: The items of these subjects, and their present edges to an instance ($2), each with the results of acts on it.
 ITEMS: Final = """
 SELECT subject, party, sender, kind, state, act_count, (
     SELECT jsonb_object_agg(held.edge_id, held.revision) FROM (
@@ -85,19 +87,18 @@ SELECT subject, party, sender, kind, state, act_count, (
 FROM received AS t WHERE subject = ANY ($1)
 """
 EDGE_STATES: Final = """
-SELECT e.subject, e.recipient, e.edge_id, e.revision, e.answer, e.acts, last.number AS last_number,
-       last.answer AS last_answer
-FROM (
-    SELECT coalesce(notice_id, referral_id) AS subject, * FROM (
-        SELECT edge_id, referral_id, notice_id, recipient, instance, state, revision, answer, acts FROM edge
-        WHERE referral_id = ANY ($1) OR notice_id = ANY ($1)
-    ) AS found
-) AS e LEFT JOIN LATERAL (
-    SELECT a.number, a.answer FROM answer_act AS a
-    WHERE a.subject = e.subject AND a.sender = e.recipient AND a.code IS NULL ORDER BY a.number DESC NULLS LAST LIMIT 1
-) AS last ON true
-WHERE e.state = 'emitted' AND e.instance = $2
+SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient, e.edge_id, e.revision, e.answer, e.acts, last.*
+FROM edge AS e CROSS JOIN LATERAL (
+    SELECT max(a.number) AS last_number, count(a.number) AS result_count,
+           -- A recheck of the origin, which has no number, and a later revision can change the answer.
+           CASE WHEN count(a.number) = count(*) AND e.revision = 1
+                THEN (array_agg(a.answer ORDER BY a.number DESC))[1] END AS last_answer
+    FROM answer_act AS a
+    WHERE a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender IN (e.party, e.recipient) AND a.code IS NULL
+) AS last
+WHERE (e.referral_id = ANY ($1) OR e.notice_id = ANY ($1)) AND e.state = 'emitted' AND e.instance = $2
 """
+PRESERVATIONS: Final = "SELECT preservation_id, state FROM preservation WHERE preservation_id = ANY ($1)"
 #: The edges of an origin, by the message that carries them, with its place; messages that carried one before.
 #: `$1` is the first message id to read: ids are in the order of time.
 EDGES: Final = """

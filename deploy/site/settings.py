@@ -48,10 +48,15 @@ def kind_serving(party: str) -> str:
 
 
 def keeps_referrals(kind: str) -> bool:
-    """Return whether a kind of service is an origin: the newest schema of its database has referrals."""
+    """Return whether a kind of service is an origin: its database has referrals."""
+    return keeps(kind, "referral")
+
+
+def keeps(kind: str, table: str) -> bool:
+    """Return whether the newest schema of a kind of service has a table."""
     from shared.platform.database.migrate import newest_schema
 
-    return "table referral" in newest_schema(kind).catalogue
+    return f"table {table}" in newest_schema(kind).catalogue
 
 
 #: Instance → its kind of service. The first of a kind serves parties whose own instance does not run.
