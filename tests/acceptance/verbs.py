@@ -81,7 +81,7 @@ def the_demo_is_recounted(whole: WholeDemo) -> str:
 def the_demo_adds_up(whole: WholeDemo) -> str:
     accounts = whole.after.accounts
     for found in (whole.demo.report["accounting"], accounts):
-        assert [found[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0], found["differences"]
+        assert [found[name]["difference"] for name in ("I", "II", "III", "IV")] == [0, 0, 0, 0], found["differences"]
     assert whole.after.accounts_code == 0
     return (
         f"(I) {accounts['I']['submitted']} submitted, (II) {accounts['II']['numbered']} messages, "

@@ -67,7 +67,7 @@ class Aftermath:
             f"{len(self.notices)} at the new one, lost {len(self.edges.keys() - self.notices.keys())}, "
             f"held open {self.exceptions.total()}, refused {self.outcomes['refused']}, "
             f"answered moved {self.told_moved}, "
-            f"differences (I)/(II)/(III) {differences_in(self.accounting)}"
+            f"differences (I)/(II)/(III)/(IV) {differences_in(self.accounting)}"
         )
 
 

@@ -89,7 +89,7 @@ class Restored:
             f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
             f"{len(self.edges_forgotten)} edges lost, {len(self.strays)} of them listed, {len(self.ahead)} on the "
             f"operator's list, {len(self.cases)} cases, numbers used twice {self.reused + self.events_reused}, "
-            f"differences (I)/(II)/(III) {differences_in(self.accounting)}"
+            f"differences (I)/(II)/(III)/(IV) {differences_in(self.accounting)}"
         )
 
 

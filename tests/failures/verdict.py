@@ -70,7 +70,7 @@ class Verdict:
         return (
             f"posted {self.posted}, referrals {self.referrals}, refused {self.refused or 0}, edges {self.edges}, "
             f"messages acknowledged {self.messages_acknowledged}, lost {self.lost}, duplicates {self.duplicates}, "
-            f"differences (I)/(II)/(III) {differences_in(self.accounting)}"
+            f"differences (I)/(II)/(III)/(IV) {differences_in(self.accounting)}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Verdict:
 def differences_in(accounting: Reconciliation) -> str:
     """Return the difference of each equation, for a person."""
     accounts = accounting.as_json()
-    return "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
+    return "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III", "IV"))
 
 
 async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
