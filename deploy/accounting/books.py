@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from shared.core.clock import SystemClock
 from shared.core.errors import Refused
 from shared.core.protocol.authority import INBOXES
 from shared.core.routing.documents import read_directory
+from shared.delivery.subjects import OPEN_DAYS
 from shared.messaging.streams import Lane
 from shared.platform.kafka.reader import LogReader
 
@@ -54,11 +55,16 @@ class Comparison:
     sealed: SealedDays
     before: SealedDays
     over: date
-    effects: EffectCheck
+    effects: EffectCheck = field(init=False)
     differences: DifferenceList = field(default_factory=DifferenceList)
     notes: list[str] = field(default_factory=list)
     #: By deciding instance: referrals for which audit has a decision that it could not read.
     _unread: dict[str, list[UUID]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The days that are closed at every clock are over.
+        oldest = id_at(self.over - timedelta(days=OPEN_DAYS - 2))
+        self.effects = EffectCheck({book.name: book for book in self.services}, self.audits, oldest)
 
     async def streams(self) -> Streams:
         """Compare all streams (II)."""
@@ -219,8 +225,7 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
         services = [book for book in found if book.kind != AUDIT]
         audits = [book for book in found if book.kind == AUDIT]
         now = SystemClock().now()
-        effects = EffectCheck({book.name: book for book in services}, audits, now)
-        books = Comparison(services, audits, sealed, before or SealedDays(), sealable(now), effects)
+        books = Comparison(services, audits, sealed, before or SealedDays(), sealable(now))
         account = await books.streams()
         carried = await books.edges(account.sides)
         referrals = await books.referrals()
@@ -233,7 +238,7 @@ async def compare_all(endpoints: Endpoints, sealed: SealedDays, *, before: Seale
             books.differences.sorted(),
             referrals.by_origin(),
             account.by_pair(),
-            effects={name: effects.terms[name] for name in TERMS},
+            effects={name: books.effects.terms[name] for name in TERMS},
         )
         until = sealable(now, account.oldest_unsettled(), carried.oldest_unread)
         return Findings(result, _to_seal(sealed, account, carried, until=until, log=log))

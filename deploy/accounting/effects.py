@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -28,8 +27,6 @@ from shared.core.acts.act import Offering, Subject, Track
 from shared.core.acts.states import TrackState, shown
 from shared.core.acts.table import ACTS as ROWS
 from shared.core.contracts.registry import WITHDRAWALS, Family, MessageType, name_of
-from shared.core.ids import first_uuid7
-from shared.delivery.subjects import OPEN_DAYS
 from shared.delivery.tracks import TrackSide
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.streams import LANES, WireRole
@@ -84,19 +81,21 @@ def _effect_of(row: AuditRow) -> _Effect | None:
 
 @dataclass(slots=True)
 class EffectCheck:
-    """The comparison of effects, in pages. `services`: the databases by the name of their instance."""
+    """The comparison of effects, in pages. `services`: the databases by the name of their instance.
+
+    Messages on subjects before `oldest` have no effect: their day is closed.
+    """
 
     services: Mapping[str, Snapshot]
     audits: Sequence[Snapshot]
-    now: datetime
+    oldest: UUID
     terms: Counter[str] = field(default_factory=Counter)
 
     # By place: from audit to both sides.
     async def compare(self, stream: Stream, applied: Sequence[AuditRow]) -> list[Difference]:
         """Compare applied messages of one stream with the tracks of both sides."""
         known = [_effect_of(row) for row in applied]
-        oldest = first_uuid7(self.now - timedelta(days=OPEN_DAYS))
-        effects = [each for each in known if each is not None and each.track >= oldest]
+        effects = [each for each in known if each is not None and each.track >= self.oldest]
         self.terms[NO_EFFECT] += len(applied) - len(effects)
         taken, sent = f"applied, and not held by {stream.addressee}", f"applied, and lost by its writer {stream.writer}"
         differences = [
