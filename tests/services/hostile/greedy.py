@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -28,7 +26,6 @@ from shared.platform.console.forms import CSRF, FORM_TYPE, ONCE, csrf_of
 from shared.platform.http.identity import issue_key, keep_key, key_hash
 from tests.support.manual_clock import ManualClock
 from tests.support.running import Exchange, provider_filing, until
-from tests.support.stack import servers
 
 INSTANCE: Final = "industry"
 SITE: Final = "http://localhost"
@@ -121,7 +118,7 @@ class Service:
     url: str
 
     async def key(self, party: str, **more: Any) -> Caller:
-        """Issue a key of a party, and file a referral of twenty items with it."""
+        """Issue a key of a party, and file a referral of ten items with it."""
         text, hashed = issue_key(live=False)
         machinery = self.app.machinery
         async with machinery.database.transaction() as session:
@@ -129,12 +126,12 @@ class Service:
         await machinery.key_table.refresh()
         principal = Principal(party, machinery.keys.kek.actor_id(party, key_hash(text)))
         made = Caller(self, party, text, principal, False, **more)
-        made.filed = filing(party, items=20)
+        made.filed = filing(party, items=10)
         made.referral_id = await self._filed(made)
         return made
 
     async def session(self, party: str, **more: Any) -> Caller:
-        """Begin a session of another person of a party, and file a referral of twenty items for the party."""
+        """Begin a session of another person of a party, and file a referral of ten items for the party."""
         machinery = self.app.machinery
         person = Person(party, f"{next(_numbers):032x}")
         sessions = Sessions(machinery.database, INSTANCE, machinery.directory, machinery.clock, machinery.keys.kek)
@@ -166,38 +163,35 @@ def filing(party: str, items: int = 1) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def greedy_service(folder: Path) -> AsyncIterator[Service]:
-    """Run the service's API and documents on servers of their own."""
-    async with AsyncExitStack() as stack:
-        running = stack.enter_context(servers(folder))
-        exchange = Exchange(running)
-        prefix = prefix_of(INSTANCE)
-        variables = environment(exchange.installation, exchange.endpoints, INSTANCE)
-        given: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
-        pools: dict[str, list[PlacePool]] = {}
-        with pytest.MonkeyPatch.context() as patched:
-            made = PlacePool.__init__
+async def greedy_service(exchange: Exchange) -> AsyncIterator[Service]:
+    """Run the API and documents of the exchange's providers in this process."""
+    prefix = prefix_of(INSTANCE)
+    variables = environment(exchange.installation, exchange.endpoints, INSTANCE)
+    given: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
+    pools: dict[str, list[PlacePool]] = {}
+    with pytest.MonkeyPatch.context() as patched:
+        made = PlacePool.__init__
 
-            def noted(pool: PlacePool, budget: str, shares: Shares) -> None:
-                made(pool, budget, shares)
-                pools.setdefault(budget, []).append(pool)
+        def noted(pool: PlacePool, budget: str, shares: Shares) -> None:
+            made(pool, budget, shares)
+            pools.setdefault(budget, []).append(pool)
 
-            patched.setattr(PlacePool, "__init__", noted)
-            settings = RuntimeSettings.of(INSTANCE, **given | {"webhooks_to_loopback": True})
-            machinery = await build_machinery(INSTANCE, settings, erases=industry.ERASES, tracks=industry.TRACKS)
-            machinery.budgets = budgets = CountedBudgets(ManualClock(machinery.clock.now()))
-            app = industry.assemble(machinery)
-        tasks = [asyncio.ensure_future(app.parts[name]()) for name in ("documents", "api")]
-        try:
-            url = exchange.endpoints.http[INSTANCE]
-            async with httpx.AsyncClient(base_url=url) as http:
-                await until(lambda: _answers(http))
-            yield Service(app, exchange, budgets, pools, url)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            await machinery.close()
+        patched.setattr(PlacePool, "__init__", noted)
+        settings = RuntimeSettings.of(INSTANCE, **given | {"webhooks_to_loopback": True})
+        machinery = await build_machinery(INSTANCE, settings, erases=industry.ERASES, tracks=industry.TRACKS)
+        machinery.budgets = budgets = CountedBudgets(ManualClock(machinery.clock.now()))
+        app = industry.assemble(machinery)
+    tasks = [asyncio.ensure_future(app.parts[name]()) for name in ("documents", "api")]
+    try:
+        url = exchange.endpoints.http[INSTANCE]
+        async with httpx.AsyncClient(base_url=url) as http:
+            await until(lambda: _answers(http))
+        yield Service(app, exchange, budgets, pools, url)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await machinery.close()
 
 
 async def _answers(http: httpx.AsyncClient) -> bool:

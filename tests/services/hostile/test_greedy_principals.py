@@ -7,7 +7,7 @@ of the budgets is the test's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import pytest
@@ -16,7 +16,8 @@ from shared.core.ids import uuid7
 from shared.platform.admission.budgets import BURST_S
 from tests.architecture.test_entrances import CLASSES, POOLS
 from tests.services.hostile.greedy import Ask, Caller, Service, greedy_service
-from tests.support.running import PROVIDER
+from tests.support.running import PROVIDER, Exchange
+from tests.support.stack import servers
 
 TIMES: Final = 20
 SECONDS: Final = 2
@@ -41,12 +42,18 @@ ASKS: Final = {
     "check": Ask("POST", "/v1/referrals:check", 200, body={}),
 }
 #: Classes and budgets: every budget of each class that has any.
-CELLS: Final = [(name, budget) for name, each in CLASSES.items() for budget in each.budgets]
+CELLS: Final = [pytest.param(name, budget, id=f"{name}-{budget}") for name, each in CLASSES.items() for budget in each.budgets]
 
 
 @pytest.fixture(scope="module")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    async with greedy_service(tmp_path_factory.mktemp("greedy")) as running:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    with servers(tmp_path_factory.mktemp("greedy")) as stack:
+        yield Exchange(stack)
+
+
+@pytest.fixture(scope="module")
+async def service(installed: Exchange) -> AsyncIterator[Service]:
+    async with greedy_service(installed) as running:
         yield running
 
 
@@ -56,7 +63,7 @@ async def callers(service: Service, name: str) -> list[Caller]:
     return [await make(party) for party in (PROVIDER, PROVIDER, OTHER)]
 
 
-@pytest.mark.parametrize(("name", "budget"), CELLS, ids="-".join)
+@pytest.mark.parametrize(("name", "budget"), CELLS)
 async def test_a_class(service: Service, name: str, budget: str) -> None:
     print([p for p, k in service.exchange.parties.items() if k.url == service.url][:5])
     greedy, sibling, other = await callers(service, name)
