@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,10 +17,11 @@ import pytest
 from deploy.site.installation import environment
 from services.industry import app as industry
 from shared.core.authority import Role
+from shared.features.filing.service.alarms import IntakeQueue
 from shared.instance.app import App
 from shared.instance.machinery import build_machinery
 from shared.instance.settings import RuntimeSettings, prefix_of
-from shared.platform.admission.budgets import BudgetLimits, Budgets, PlacePool, Principal, Shares
+from shared.platform.admission.budgets import BUDGETS, BudgetLimits, Budgets, PlacePool, Principal, Shares
 from shared.platform.console.accounts import Person, Sessions, permit
 from shared.platform.console.forms import CSRF, FORM_TYPE, ONCE, csrf_of
 from shared.platform.http.identity import issue_key, keep_key, key_hash
@@ -40,14 +41,18 @@ class CountedBudgets(Budgets):
         self.clock = clock
         super().__init__(BudgetLimits(UNBOUNDED, UNBOUNDED, UNBOUNDED), clock)
         self.taken: dict[Principal, tuple[float, ...]] = {}
+        self._of_addresses: list[Budgets] = []
+
+    def for_addresses(self) -> Budgets:
+        self._of_addresses.append(super().for_addresses())
+        return self._of_addresses[-1]
 
     def begin(self, **limits: float) -> None:
         """Forget all principals, and limit only these rates."""
-        unbounded = {each.name: UNBOUNDED for each in dataclasses.fields(BudgetLimits)}
-        self._limits = BudgetLimits(**unbounded | limits)
-        self._rates = dataclasses.astuple(self._limits)
-        self._levels.clear()
         self.taken.clear()
+        for each in (self, *self._of_addresses):
+            each._rates = tuple(limits.get(f"{name}_per_s", UNBOUNDED) for name in BUDGETS)
+            each._levels.clear()
 
     def _take(self, principal: Principal, taken: tuple[float, ...]) -> None:
         before = self.taken.get(principal, (0.0, 0.0, 0.0))
@@ -95,7 +100,8 @@ class Caller:
             headers["content-type"] = FORM_TYPE
             content = (urlencode(fields, doseq=True) + "&pad=" + "x" * padded).encode()
         elif ask.body is not None:
-            content = httpx.Request("POST", SITE, json=ask.body or self.filed).content + content
+            reference = {"external_ref": f"greedy-{number}"} if ask.path == "/v1/referrals" and self.referral_id else {}
+            content = httpx.Request("POST", SITE, json=ask.body or self.filed | reference).content + content
         return path, headers, content
 
     async def ask(self, ask: Ask, *, padded: int = 0) -> httpx.Response:
@@ -115,7 +121,24 @@ class Service:
     exchange: Exchange
     budgets: CountedBudgets
     pools: dict[str, list[PlacePool]]
+    #: The ordinary and the dense queue of the intake.
+    queues: list[IntakeQueue]
     url: str
+
+    @asynccontextmanager
+    async def locked(self, table: str) -> AsyncIterator[None]:
+        """Let no other transaction read or write a table during the block."""
+        admin = await self.exchange.admin(INSTANCE)
+        try:
+            async with admin.transaction():
+                await admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                yield
+        finally:
+            await admin.close()
+
+    def held(self, budget: str, principal: Principal) -> int:
+        """Return the places of a principal that are in use."""
+        return sum(pool.of_holder[principal] for pool in self.pools[budget])
 
     async def key(self, party: str, **more: Any) -> Caller:
         """Issue a key of a party, and file a referral of ten items with it."""
@@ -168,15 +191,20 @@ async def greedy_service(exchange: Exchange) -> AsyncIterator[Service]:
     prefix = prefix_of(INSTANCE)
     variables = environment(exchange.installation, exchange.endpoints, INSTANCE)
     given: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables.items()}
-    pools: dict[str, list[PlacePool]] = {}
+    pools, queues = defaultdict[str, list[PlacePool]](list), list[IntakeQueue]()
     with pytest.MonkeyPatch.context() as patched:
-        made = PlacePool.__init__
+        make_pool, make_queue = PlacePool.__init__, IntakeQueue.__init__
 
-        def noted(pool: PlacePool, budget: str, shares: Shares) -> None:
-            made(pool, budget, shares)
-            pools.setdefault(budget, []).append(pool)
+        def pool(made: PlacePool, budget: str, shares: Shares) -> None:
+            make_pool(made, budget, shares)
+            pools[budget].append(made)
 
-        patched.setattr(PlacePool, "__init__", noted)
+        def queue(made: IntakeQueue, places: int) -> None:
+            make_queue(made, places)
+            queues.append(made)
+
+        patched.setattr(PlacePool, "__init__", pool)
+        patched.setattr(IntakeQueue, "__init__", queue)
         settings = RuntimeSettings.of(INSTANCE, **given | {"webhooks_to_loopback": True})
         machinery = await build_machinery(INSTANCE, settings, erases=industry.ERASES, tracks=industry.TRACKS)
         machinery.budgets = budgets = CountedBudgets(ManualClock(machinery.clock.now()))
@@ -186,7 +214,7 @@ async def greedy_service(exchange: Exchange) -> AsyncIterator[Service]:
         url = exchange.endpoints.http[INSTANCE]
         async with httpx.AsyncClient(base_url=url) as http:
             await until(lambda: _answers(http))
-        yield Service(app, exchange, budgets, pools, url)
+        yield Service(app, exchange, budgets, pools, queues, url)
     finally:
         for task in tasks:
             task.cancel()
