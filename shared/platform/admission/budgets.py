@@ -266,9 +266,12 @@ class PlacePool:
         return sum(map(len, self._lines.values()))
 
     @asynccontextmanager
-    async def place(self, principal: Principal) -> AsyncIterator[None]:
-        """Hold one place during the block. Raises `BudgetExceeded` if the principal's share stays in use."""
-        await self._enter(principal)
+    async def place(self, principal: Principal, *, beyond: bool = False) -> AsyncIterator[None]:
+        """Hold one place during the block. `beyond`: it may wait although as many as may already wait.
+
+        Raises `BudgetExceeded` if the principal's share stays in use.
+        """
+        await self._enter(principal, beyond=beyond)
         try:
             yield
         finally:
@@ -283,12 +286,12 @@ class PlacePool:
         within_party = principal.party is None or self.of_party[principal.party] < shares.of_party
         return held < shares.of_holder and within_party and self.held < shares.of_instance
 
-    async def _enter(self, principal: Principal) -> None:
+    async def _enter(self, principal: Principal, *, beyond: bool) -> None:
         if principal not in self._lines and self.has_room(principal):
             self._take(principal)
             return
         line = self._lines.setdefault(principal, deque())
-        if len(line) >= self._shares.waiting:
+        if len(line) >= self._shares.waiting and not beyond:
             self._forget(principal)
             raise self._exceeded()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

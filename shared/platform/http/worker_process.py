@@ -12,6 +12,7 @@ import os
 import signal
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import BinaryIO, Final
@@ -22,7 +23,8 @@ from shared.platform.admission.budgets import PlacePool, Principal, Shares
 ANSWER_S_MAX: Final = 30.0
 #: Waiting questions of all askers.
 WAITING_MAX: Final = 64
-#: One question is answered at a time. A free turn goes to the asker that has waited longest since its last one.
+#: One question of one party is answered at a time. A free turn goes to the party that has waited longest since its last
+#: one. Beyond those that may wait, each key or session of the party may have its first question waiting.
 TURNS: Final = Shares(of_holder=1, of_party=1, of_instance=1, waiting=3, wait_s=ANSWER_S_MAX, keeps_first=False)
 #: With few cores, the rest of the instance has priority. Niceness has an effect only within one session.
 NICENESS: Final = 10
@@ -40,17 +42,26 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._known: dict[str, str] = {}
         self._turns = PlacePool("checks", TURNS)
+        #: The questions of each key or session.
+        self._asking = Counter[Principal]()
 
-    async def ask(self, question: bytes, *, asker: str, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
+    async def ask(
+        self, question: bytes, *, asker: Principal, known: Mapping[str, tuple[str, Callable[[], bytes]]]
+    ) -> bytes:
         """Return the answer to a question. `known` is the data that the answer needs: name → (edition, its encoding).
 
-        Raises `BudgetExceeded` if too many questions of this asker wait, or one for too long. Raises `Unavailable`:
-        `aside_busy` if too many of all askers wait, `aside_failed` if no answer came.
+        Raises `BudgetExceeded` if too many questions of the asker's party wait, or one for too long. Raises
+        `Unavailable`: `aside_busy` if too many of all askers wait, `aside_failed` if no answer came.
         """
         if self._turns.waiting >= WAITING_MAX:
             raise Unavailable("aside_busy")
-        async with self._turns.place(Principal(asker, asker)):
-            return await self._asked(question, known)
+        self._asking[asker] += 1
+        try:
+            async with self._turns.place(Principal(asker.party, ""), beyond=self._asking[asker] == 1):
+                return await self._asked(question, known)
+        finally:
+            self._asking[asker] -= 1
+            self._asking += Counter()  # without those that ask nothing
 
     async def close(self) -> None:
         """End the process, if there is one."""

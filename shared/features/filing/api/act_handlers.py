@@ -184,7 +184,7 @@ class OriginApi:
     async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
         """Check a body of this type and encoding, and return the JSON of `CheckAnswer`."""
         self.require_filing(identity)
-        posted = CheckRequest(body, kind, encoding, identity.party, self.serving.clock.now())
+        posted = CheckRequest(body, kind, encoding, identity.party, self.serving.clock.now(), identity.actor)
         async with self.alarms.posted(identity.party, posted.body):
             with refused_is_owed(body, partial(self.serving.owe, identity.principal)):
                 checked = await self.checking(posted)

@@ -30,7 +30,7 @@ from shared.core.vocabulary.jurisdiction import TREE
 from shared.core.vocabulary.routing import Purpose, Reason
 from shared.features.filing.api import bodies
 from shared.features.filing.rules import Recipient
-from shared.platform.admission.budgets import work_of
+from shared.platform.admission.budgets import Principal, work_of
 from shared.platform.http.bodies import BATCH_ITEMS_MAX
 from shared.platform.http.problems import problem_body
 from shared.platform.http.worker_process import WorkerProcess, serve_questions
@@ -38,13 +38,14 @@ from shared.platform.http.worker_process import WorkerProcess, serve_questions
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """A body to check as it arrived, with its party and time."""
+    """A body to check as it arrived, with its party, time, and key or session."""
 
     body: bytes
     content_type: str | None
     content_encoding: str | None
     party: str
     at: datetime
+    actor: str = ""
 
 
 class CheckOutcome(NamedTuple):
@@ -88,7 +89,7 @@ class CheckWorker:
             "directory": (directory.digest, lambda: _spelt(directory)),
             "policy": (policy.digest, lambda: _spelt(policy)),
         }
-        answer = await self._aside.ask(_question(posted), asker=posted.party, known=known)
+        answer = await self._aside.ask(_question(posted), asker=Principal(posted.party, posted.actor), known=known)
         head, _, body = answer.partition(b"\n")
         header = json.loads(head)
         if "code" in header:
