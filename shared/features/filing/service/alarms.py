@@ -207,10 +207,10 @@ class IntakeQueue:
         """Add a request, and return the future of its answer.
 
         Raises `BudgetExceeded` if its party's share of the places is in use, and `Unavailable("intake_full")` if all
-        places are. A p0 request never waits for other parties: it needs a place of its own party only.
+        places are. Beyond the party's share, each key or session may have one submission waiting. A p0 request never waits for other parties: it needs a place of its own party only.
         """
         party, count = _party(request), len(request.submissions)
-        if self._waiting[party] + count > self._places_of_one:
+        if self._waiting[party] + count > self._places_of_one and not self._is_first(request):
             raise BudgetExceeded("intake", limit=self._places_of_one, reset_s=1)
         if self._waiting.total() + count > self._places and not _is_urgent(request):
             raise Unavailable("intake_full")
@@ -247,6 +247,11 @@ class IntakeQueue:
             count += len(request.submissions)
         return taken
 
+    def _is_first(self, request: Request) -> bool:
+        """Return whether this is one submission of a key or session that has none in the queue."""
+        waiting = self._turns.get(_party(request), OrderedDict())
+        return len(request.submissions) == 1 and _actor(request) not in map(_actor, waiting.values())
+
     def _left(self, party: str, request: Request) -> None:
         self._waiting[party] -= len(request.submissions)
         if not self._turns[party]:
@@ -265,6 +270,10 @@ def is_dense(request: Request) -> bool:
 
 def _party(request: Request) -> str:
     return request.submissions[0].party.id
+
+
+def _actor(request: Request) -> str:
+    return request.submissions[0].actor
 
 
 def _is_urgent(request: Request) -> bool:
