@@ -177,9 +177,11 @@ class Service:
 def filing(party: str, items: int = 1) -> dict[str, Any]:
     """Return a referral of a provider about accounts of its own."""
     made = provider_filing()
-    (item,) = made["items"]
     made["items"] = [
-        {"locator": {"kind": "account", "value": f"u-{next(_numbers)}@{party}"}, "hosting": [{"provider": party, "method": "provider"}]}
+        {
+            "locator": {"kind": "account", "value": f"u-{next(_numbers)}@{party}"},
+            "hosting": [{"provider": party, "method": "provider"}],
+        }
         for _ in range(items)
     ]
     return made

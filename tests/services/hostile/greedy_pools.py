@@ -28,6 +28,7 @@ from shared.platform.http.acts import ACTS
 from shared.platform.http.bodies import BODIES
 from shared.platform.http.identity import issue_key, keep_key
 from shared.platform.http.worker_process import TURNS, WorkerProcess
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.hostile.greedy import Ask, Caller, Service
 from tests.support.running import PROVIDER, until
 
@@ -47,10 +48,12 @@ async def three(service: Service) -> tuple[Caller, Caller, Caller]:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until it holds, for less time than connections may rest."""
+
     async def look() -> bool:
         return holds()
 
-    await until(look, seconds_max=30)
+    await until(look, seconds_max=20)
 
 
 def begun(caller: Caller, ask: Ask, times: int = 1) -> list[asyncio.Task[httpx.Response]]:
@@ -98,7 +101,7 @@ async def acts(service: Service, _: pytest.MonkeyPatch) -> None:
 
 
 async def checks(service: Service, patched: pytest.MonkeyPatch) -> None:
-    """Twenty times the checks that may run and wait."""
+    """Twenty times the checks that may run and wait. A sibling may have one waiting beyond them."""
     greedy, sibling, other = await three(service)
     release, ask = asyncio.Event(), WorkerProcess._asked
 
@@ -110,25 +113,25 @@ async def checks(service: Service, patched: pytest.MonkeyPatch) -> None:
     allowed = TURNS.of_holder + TURNS.waiting
     flood = begun(greedy, CHECK, TIMES * allowed)
     await eventually(lambda: refused(flood, "checks") == (TIMES - 1) * allowed)
-    beside = begun(sibling, CHECK) + begun(other, CHECK)
-    await asyncio.wait(beside, timeout=0.1)
+    beside = begun(sibling, CHECK, 2) + begun(other, CHECK)
+    await eventually(lambda: refused(beside, "checks") == 1)
     release.set()
     assert await all_served(beside, CHECK) == 2
     assert await all_served(flood, CHECK) == allowed
 
 
 async def intake(service: Service, patched: pytest.MonkeyPatch) -> None:
-    """Twenty times the submissions that may wait, beside one that is being filed."""
+    """Twenty times the submissions that may wait while one is filed. A sibling may have one waiting beyond them."""
     greedy, sibling, other = await three(service)
     queue, share = service.queues[0], 8
     patched.setattr(queue, "_places_of_one", share)
     async with service.locked("idempotency_key"):
         filing = begun(other, FILE)
-        await eventually(lambda: any("idempotency" in text for text in [""]) or not queue._turns)
+        await until_one_waits_for_a_lock(service.app.machinery.database)
         flood = begun(greedy, FILE, TIMES * share)
         await eventually(lambda: refused(flood, "intake") == (TIMES - 1) * share)
-        beside = begun(sibling, FILE) + begun(other, FILE)
-        await eventually(lambda: queue._waiting[OTHER] == 1)
+        beside = begun(sibling, FILE, 2) + begun(other, FILE)
+        await eventually(lambda: queue._waiting[OTHER] == 1 and refused(beside, "intake") == 1)
     assert await all_served([*filing, *beside], FILE) == 3
     assert await all_served(flood, FILE) == share
 
@@ -151,7 +154,9 @@ async def long_polls(service: Service, _: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str, head: str, times: int, address: str = "127.0.0.1") -> AsyncIterator[list[asyncio.StreamReader]]:
+async def opened(
+    url: str, head: str, times: int, address: str = "127.0.0.1"
+) -> AsyncIterator[list[asyncio.StreamReader]]:
     """Open connections from an address, and send the same bytes on each."""
     at = urlsplit(url)
     made = []
@@ -169,8 +174,9 @@ async def bodies(service: Service, _: pytest.MonkeyPatch) -> None:
     """Twenty times the bodies of a key that do not arrive. Those beyond its line are refused at once."""
     greedy, sibling, other = await three(service)
     head = f"POST {ACT.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {greedy.word}\r\n"
+    head += "Idempotency-Key: greedy\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     times = TIMES * BODIES.of_holder
-    async with opened(service.url, f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{", times) as all_of:
+    async with opened(service.url, head, times) as all_of:
         answered: list[str] = []
 
         async def read(each: asyncio.StreamReader) -> None:
@@ -181,8 +187,8 @@ async def bodies(service: Service, _: pytest.MonkeyPatch) -> None:
         await eventually(lambda: len(answered) >= beyond)
         assert service.held("bodies", greedy.principal) == BODIES.of_holder
         beside = [await each.ask(ACT) for each in (sibling, other)]
-        for each in reading:
-            each.cancel()
+        for task in reading:
+            task.cancel()
     assert all("429" in each and '"bodies"' in each and "retry-after" in each.lower() for each in answered)
     assert [each.status_code for each in beside] == [404, 404]
 
@@ -190,9 +196,12 @@ async def bodies(service: Service, _: pytest.MonkeyPatch) -> None:
 async def _connections(service: Service, patched: pytest.MonkeyPatch, head: str) -> None:
     most = 16
     patched.setattr(server, "IDLE_OF_ADDRESS_MAX", most)
+    patched.setattr(server, "HEAD_TIMEOUT_S", 600)  # none ends for its half a head
     greedy, _, other = await three(service)
-    async with opened(service.url, head.format(key=greedy.word), TIMES * most) as readers:
-        await eventually(lambda: sum(not each.at_eof() for each in readers) <= most + PLACES_MAX_OF_ONE)
+    last = (await greedy.ask(Ask("GET", "/v1/events?limit=1", 200))).json()["last"]
+    async with opened(service.url, head.format(key=greedy.word, last=last), TIMES * most) as readers:
+        ended = [asyncio.create_task(each.read()) for each in readers]
+        await eventually(lambda: sum(not each.done() for each in ended) <= most + PLACES_MAX_OF_ONE)
         transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
         async with httpx.AsyncClient(transport=transport, base_url=service.url) as http:
             answer = await http.get("/v1/whoami", headers={"authorization": f"Bearer {other.word}"})
@@ -201,7 +210,7 @@ async def _connections(service: Service, patched: pytest.MonkeyPatch, head: str)
 
 async def connections(service: Service, patched: pytest.MonkeyPatch) -> None:
     """Connections on which a read waits: all but the party's places end, and are then at rest."""
-    poll = "GET /v1/events?wait=30&after=0&limit=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
+    poll = "GET /v1/events?wait=30&after={last} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
     await _connections(service, patched, poll)
 
 

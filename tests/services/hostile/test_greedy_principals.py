@@ -54,7 +54,9 @@ UNCHARGED: Final = {
     "sign_in": Ask("GET", "/console/sign-in/nobody.example", 404),
 }
 #: Classes and budgets: every budget of each class that has any.
-CELLS: Final = [pytest.param(name, budget, id=f"{name}-{budget}") for name, each in CLASSES.items() for budget in each.budgets]
+CELLS: Final = [
+    pytest.param(name, budget, id=f"{name}-{budget}") for name, each in CLASSES.items() for budget in each.budgets
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,10 @@ async def callers(service: Service, name: str) -> list[Caller]:
 
 
 class Flood(NamedTuple):
-    """The work done for the greedy principal and its sibling, and the most that their budget allows; what is refused."""
+    """What was done for a greedy principal and its sibling, the most that their budget allows, and one request's part.
+
+    `refused` are the answers of the refusals, and `others` says whether each request of the others was served.
+    """
 
     done: float
     most: float
@@ -171,7 +176,9 @@ async def test_what_nobody_pays_for_does_no_work(service: Service, name: str, mo
     assert begun.count == 0
 
 
-async def test_unknown_keys_of_an_address_cost_no_transaction(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unknown_keys_of_an_address_cost_no_transaction(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are charged to the address, which a known key at the same address is not. Another address has its own."""
     greedy, sibling, other = await callers(service, "read")
     greedy.word, other.word, other.address = "cw_test_" + "x" * 43, "cw_test_" + "y" * 43, "192.0.2.2"
