@@ -16,6 +16,7 @@ from tests.acceptance.promises.house import HOUSE
 from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
+from tests.acceptance.promises.stays_up import STAYS_UP
 from tests.acceptance.promises.stories import STORIES
 
 #: In the order in which the work was finished: `make acceptance`.
@@ -29,6 +30,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "People": PEOPLE,
     "The consoles": CONSOLE,
     "After sending": STORIES,
+    "It stays up": STAYS_UP,
     "Acts and time": ACTS,
 }
 #: Long promises, with one verb each: `make acceptance-long`.
