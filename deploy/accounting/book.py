@@ -121,7 +121,8 @@ class SumTerms(NamedTuple):
 class Reconciliation:
     """Both sides of each equation, and every difference. The counts match if `differences` is empty.
 
-    `origins` and `pairs` have the terms of (I) and (II) by party. Days before `sealed_until` are sealed.
+    `accepted`: those of them that two persons have accepted. `origins` and `pairs` have the terms of (I) and (II) by
+    party. Days before `sealed_until` are sealed.
     """
 
     referrals: dict[str, int]
@@ -133,10 +134,18 @@ class Reconciliation:
     pairs: tuple[SumTerms, ...] = ()
     sealed_until: date | None = None
     effects: dict[str, int] = field(default_factory=dict)
+    accepted: frozenset[Difference] = frozenset()
+
+    @property
+    def open(self) -> tuple[Difference, ...]:
+        """The differences that two persons have not accepted."""
+        return tuple(each for each in self.differences if each not in self.accepted)
 
     def as_json(self) -> dict[str, Any]:
-        counts = Counter(each.equation for each in self.differences)
+        counts = Counter(each.equation for each in self.open)
         sides = {"I": self.referrals, "II": self.messages, "III": self.edges, "IV": self.effects}
-        listed = [{"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences]
+        spelt = {each: {"equation": each.equation, "what": each.what, "where": each.where} for each in self.differences}
         compared = {name: terms | {"difference": counts[name]} for name, terms in sides.items()}
-        return {**compared, "notes": list(self.notes), "differences": listed}
+        listed = [spelt[each] for each in self.open]
+        accepted = [each for key, each in spelt.items() if key in self.accepted]
+        return {**compared, "notes": list(self.notes), "differences": listed, "accepted": accepted}

@@ -43,12 +43,13 @@ _TAKEN: Final = {
     WireRole.WITHDRAWAL: TrackSide.HELD,
 }
 _SENT: Final = {WireRole.STATE: TrackSide.OWN, WireRole.ANSWER: TrackSide.GIVEN, WireRole.WITHDRAWAL: TrackSide.OWN}
+_ITEMS: Final = frozenset({Subject.OFFER, Subject.CASE, Subject.NOTICE})
 #: The state of the origin's track after each of its messages. The states follow in this order.
 _OFFERINGS: Final = tuple(Offering)
 _OFFERED: Final = {
     row.message.name: Offering(row.moves[0].to)
     for row in ROWS
-    if row.subject is Subject.OFFER and row.track is Track.OFFER and not row.stays and row.message is not None
+    if row.subject in _ITEMS and row.track is Track.OFFER and not row.stays and row.message is not None
 }
 _WITHDRAWING: Final = [message.type for message in CATALOG.messages if message in WITHDRAWALS]
 #: The answers that each message can state, unless its act leaves the answer as it is.

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Final
 
 import asyncpg
 from cyclopts import App, Parameter
+from pydantic_core import from_json
 from rich.console import Console
 from rich.table import Table
 
-from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, open_snapshot
+from deploy.accounting import views
+from deploy.accounting.book import CONNECT_S_MAX, Difference, Reconciliation, open_snapshot
 from deploy.accounting.books import compare_all
 from deploy.accounting.edges import SealedDays, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
@@ -22,10 +24,16 @@ from deploy.site.endpoints import Endpoints
 from deploy.site.open import site
 from deploy.site.options import OPTIONS, Listing, Options, Output, verb
 from deploy.site.settings import AUDIT
-from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
+from services.audit.domain.shown import (
+    AcceptedDifference,
+    AccountDifference,
+    Accounts,
+    OriginAccount,
+    PairAccount,
+)
 from services.audit.store.entries import STATES
 from shared.core.clock import SystemClock, rfc3339
-from shared.core.errors import Unavailable
+from shared.core.errors import Refused, Unavailable
 from shared.core.routing.documents import read_directory
 from shared.core.vocabulary.routing import PartyStatus
 
@@ -45,7 +53,9 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
         lasting = set(found.result.differences) & set(second.result.differences)
         second.result = replace(second.result, differences=tuple(sorted(lasting)))
         found = second
-    if not found.result.differences:
+    known = frozenset(map(_difference, await _accepted(endpoints)))
+    found.result = replace(found.result, accepted=known & set(found.result.differences))
+    if not found.result.open:
         sealed = found.sealed
         if endpoints.state is not None:
             write_sealed(endpoints.state, sealed)
@@ -62,7 +72,62 @@ async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> 
     directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
     parties = (directory.party(each["id"]) for each in directory.document["parties"])
     worlds = {each.id: each.status == PartyStatus.SANDBOX for each in parties if each is not None}
-    text = accounts_of(found, worlds, at=at).spelt().decode()
+    accounts = accounts_of(found, worlds, at=at)
+    await _store(endpoints, accounts.model_copy(update={"accepted": await _listed_as_accepted(endpoints)}))
+
+
+async def accept_difference(
+    endpoints: Endpoints, equation: str, where: str, *, by: str, reason: str, at: datetime
+) -> tuple[AcceptedDifference, ...]:
+    """Note at every audit instance that a person accepts the differences of the last reconciliation at a place.
+
+    They are closed with the second person. Raises `Refused`: `difference_unknown` for none such; `person_repeated` for
+    one that this person accepted before. Raises `Unavailable`.
+    """
+    last = await _last(endpoints)
+    found = [each for each in (last.differences if last else ()) if (each.equation, each.where) == (equation, where)]
+    if last is None or not found:
+        raise Refused("difference_unknown", field="where")
+    before = {_difference(each): each for each in last.accepted}
+    noted = {}
+    for each in found:
+        persons = before[_difference(each)].accepted_by if _difference(each) in before else ()
+        if by in persons:
+            raise Refused("person_repeated", field="by")
+        stated = {"reason": reason, "accepted_by": (*persons, by), "accepted_at": at}
+        noted[_difference(each)] = AcceptedDifference(**(each.model_dump() | stated))
+    closed = {key for key, each in noted.items() if len(each.accepted_by) > 1}
+    is_open = [each for each in last.differences if _difference(each) not in closed]
+    changed = {"differences": tuple(is_open), "accepted": tuple((before | noted).values())}
+    await _store(endpoints, last.model_copy(update=changed))
+    return tuple(noted.values())
+
+
+async def _last(endpoints: Endpoints) -> Accounts | None:
+    """Return the last reconciliation that an audit instance has."""
+    found = []
+    for url in _audits(endpoints):
+        async with open_snapshot(url, kind=AUDIT) as book:
+            found += [Accounts.model_validate(from_json(report)) for (report,) in await book.fetch(views.LAST_REPORT)]
+    return max(found, key=lambda each: each.compared_at, default=None)
+
+
+async def _listed_as_accepted(endpoints: Endpoints) -> tuple[AcceptedDifference, ...]:
+    last = await _last(endpoints)
+    return last.accepted if last else ()
+
+
+async def _accepted(endpoints: Endpoints) -> list[AcceptedDifference]:
+    """Return the differences that two persons have accepted."""
+    return [each for each in await _listed_as_accepted(endpoints) if len(each.accepted_by) > 1]
+
+
+def _difference(each: AccountDifference) -> Difference:
+    return Difference(each.equation, each.what, each.where, each.parties)
+
+
+async def _store(endpoints: Endpoints, accounts: Accounts) -> None:
+    text = accounts.spelt().decode()
     for url in _audits(endpoints):
         try:
             connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
@@ -99,7 +164,7 @@ def accounts_of(found: Reconciliation, worlds: Mapping[str, bool], *, at: dateti
             AccountDifference(
                 **asdict(each), exercise=next((worlds[party] for party in each.parties if party in worlds), None)
             )
-            for each in found.differences
+            for each in found.open
         ),
     )
 
@@ -134,8 +199,8 @@ async def reconcile(
     """Compare the accounts of writers, recipients and audit with Kafka; exit code 1 if they differ.
 
     Each database is read as its accountant. Messages in transit are counted as in flight. A difference counts only if a
-    second reading confirms it. Settled messages that are a day old are sealed, and not read again. Audit's console
-    shows the result to auditors, within their scope.
+    second reading confirms it. Those that two persons have accepted are listed apart. Settled messages that are a day
+    old are sealed, and not read again. Audit's console shows the result to auditors, within their scope.
 
     Parameters
     ----------
@@ -149,6 +214,29 @@ async def reconcile(
     if not options.json:
         print_accounts(Console(), accounts)
     return Output(accounts, well=not accounts["differences"])
+
+
+@verb(audit_app)
+async def accept(equation: str, where: str, /, *, by: str, reason: str, options: Options = OPTIONS) -> Output:
+    """Accept the differences of the last reconciliation at one place: known, and closed once two persons accept them.
+
+    Audit stores both persons and the reason, and shows them. A difference that changes is open again.
+
+    Parameters
+    ----------
+    equation
+        The equation, as `reconcile` prints it.
+    where
+        The place, as `reconcile` prints it.
+    by
+        Your name, stored with the difference. The second person needs another.
+    reason
+        Why the difference is known, at most 400 characters.
+    """
+    at = SystemClock().now()
+    found = await accept_difference(site(options).endpoints, equation, where, by=by, reason=reason, at=at)
+    lines = [f"{each.equation}: {each.what}: accepted by {', '.join(each.accepted_by)}" for each in found]
+    return Output({"accepted": [each.model_dump(mode="json") for each in found]}, lines)
 
 
 @verb(audit_app)
@@ -176,5 +264,7 @@ def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
         console.print(f"  note: {note}", soft_wrap=True)
     for each in accounts["differences"][:_DIFFERENCES_SHOWN_MAX]:
         console.print(f"  {each['equation']}: {each['what']}: {each['where']}", soft_wrap=True)
+    for each in accounts["accepted"]:
+        console.print(f"  accepted: {each['equation']}: {each['what']}: {each['where']}", soft_wrap=True)
     if (more := len(accounts["differences"]) - _DIFFERENCES_SHOWN_MAX) > 0:
         console.print(f"  and {more} more: --json lists them all")

@@ -256,6 +256,7 @@ SELECT message_id, writer, reported_by, outcome, code, report_id, position, numb
     WHERE (e.message_id, e.writer, e.number, e.broker_time) = (o.report_id, o.reported_by, o.number, o.reported_at))
 FROM outcome AS o WHERE report_id = ANY ($1)
 """
+LAST_REPORT: Final = "SELECT report FROM reconciliation ORDER BY id DESC LIMIT 1"
 DOCUMENTS: Final = "SELECT body FROM document ORDER BY active_from"
 
 

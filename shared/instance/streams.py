@@ -56,8 +56,7 @@ from shared.platform.database.journal import Erasures, Journal, journal_endings
 from shared.platform.database.transactions import Database, RowScope, Session
 from shared.platform.http.identity import REVOKE_AGAIN, REVOKED
 from shared.platform.kafka.access import KafkaAccess
-from shared.platform.observability.cancellation import raise_if_cancelling
-from shared.platform.observability.health import end_tasks, until_turn
+from shared.platform.observability.health import end_tasks, raise_if_cancelling, until_turn
 from shared.platform.observability.logs import log
 
 BACK_OFF_S: Final = 0.5

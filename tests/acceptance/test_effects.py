@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -131,6 +132,31 @@ async def test_a_lost_effect_is_exit_1_by_the_place_of_its_message(lived: Exchan
         ran = causeway(lived.state, "audit", "reconcile", "--all", "--json")
     (subject,) = subjects.values()
     assert (ran.returncode, subject in ran.stdout) == (1, True)
+
+
+async def test_a_known_difference_is_closed_by_two_persons(lived: Exchange) -> None:
+    def accept(person: str, place: str) -> tuple[int, str]:
+        words = ("audit", "accept", "IV", place, "--by", person, "--reason", "the dump was older")
+        ran = causeway(lived.state, *words, "--json")
+        return ran.returncode, ran.stdout + ran.stderr
+
+    async with altered(lived, 1):
+        before = json.loads(causeway(lived.state, "audit", "reconcile", "--json").stdout)
+        places = sorted({each["where"] for each in before["differences"] if each["equation"] == "IV"})
+        others = [each for each in before["differences"] if each["equation"] != "IV"]
+        assert accept("one", "nowhere")[0] != 0
+        for place in places:
+            assert accept("one", place)[0] == 0
+            code, said = accept("one", place)
+            assert (code, "person_repeated" in said) == (1, True)
+        assert causeway(lived.state, "audit", "reconcile", "--json").returncode == 1
+        for place in places:
+            assert accept("two", place)[0] == 0
+        ran = causeway(lived.state, "audit", "reconcile", "--json")
+        after = json.loads(ran.stdout)
+        assert (ran.returncode, after["differences"], after["IV"]["difference"]) == (int(bool(others)), others, 0)
+        assert {each["where"] for each in after["accepted"]} == {*places}
+    assert (await reconciled(lived.endpoints, everything=True)).differences == ()
 
 
 @asynccontextmanager

@@ -272,10 +272,19 @@ class AccountDifference(Contract):
     exercise: bool | None = None
 
 
+class AcceptedDifference(AccountDifference):
+    """A known difference that persons of the operator accept, with their reason: it is closed with the second one."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
+    accepted_by: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    accepted_at: Instant
+
+
 class Accounts(Contract):
     """One reconciliation by the operator's tool, from the databases of all sides.
 
-    Days before `sealed_until` are sealed.
+    Days before `sealed_until` are sealed. `differences` are the open ones. `accepted` is kept from one reconciliation
+    to the next.
     """
 
     compared_at: Instant
@@ -283,6 +292,7 @@ class Accounts(Contract):
     origins: tuple[OriginAccount, ...]
     pairs: tuple[PairAccount, ...]
     differences: tuple[AccountDifference, ...]
+    accepted: tuple[AcceptedDifference, ...] = ()
 
 
 def within_scope(accounts: Accounts, parties: frozenset[str] | None, *, exercise: bool) -> Accounts:
@@ -301,9 +311,10 @@ def within_scope(accounts: Accounts, parties: frozenset[str] | None, *, exercise
             "pairs": tuple(
                 each for each in accounts.pairs if each.exercise is exercise and is_seen(each.sender, each.recipient)
             ),
-            "differences": tuple(
-                each for each in accounts.differences if each.exercise in (exercise, None) and is_seen(*each.parties)
-            ),
+            **{
+                name: tuple(each for each in listed if each.exercise in (exercise, None) and is_seen(*each.parties))
+                for name, listed in (("differences", accounts.differences), ("accepted", accounts.accepted))
+            },
         }
     )
 

@@ -19,8 +19,7 @@ from shared.core.authority import AccessScope, Role
 from shared.core.errors import Defect, Unavailable
 from shared.platform.admission.budgets import scope_of
 from shared.platform.database.transactions import Database
-from shared.platform.observability.cancellation import raise_if_cancelling
-from shared.platform.observability.health import until_turn
+from shared.platform.observability.health import raise_if_cancelling, until_turn
 from shared.platform.observability.logs import log
 
 #: Valid keys of one instance, at most. `keep_key` refuses one more.

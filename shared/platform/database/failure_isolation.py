@@ -22,7 +22,7 @@ import asyncpg
 
 from shared.core.clock import Clock
 from shared.core.errors import CausewayError, Unavailable
-from shared.platform.observability.cancellation import raise_if_cancelling
+from shared.platform.observability.health import raise_if_cancelling
 from shared.platform.observability.logs import log
 from shared.platform.observability.retry_backoff import RetryBackoff
 

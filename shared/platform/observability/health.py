@@ -18,12 +18,21 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from shared.core.errors import CausewayError
-from shared.platform.observability.cancellation import raise_if_cancelling
 from shared.platform.observability.logs import log
 
 PROBE_TIMEOUT_S: Final = 2.0
 #: The checks of one run answer all requests until this time after its end.
 CHECKS_VALID_S: Final = 1.0
+
+
+def raise_if_cancelling() -> None:
+    """Raise `CancelledError` if the running task was asked to end.
+
+    A driver in the middle of a rollback turns a cancellation into an error of its own.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() > 0:
+        raise asyncio.CancelledError
 
 
 class Check(NamedTuple):

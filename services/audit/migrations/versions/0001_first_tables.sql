@@ -314,4 +314,4 @@ SELECT pg_temp.grant_service('UPDATE (count)', 'audit_access_log');
 SELECT pg_temp.grant_service('SELECT', 'flow_edge, flow_entry, statement, flow_message, known_incarnation, loss, stream_read,
        reconciliation');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('EXECUTE',
-       'FUNCTION flow_edge_keys'); SELECT pg_temp.grant_accountant('INSERT', 'reconciliation');
+       'FUNCTION flow_edge_keys'); SELECT pg_temp.grant_accountant('SELECT, INSERT', 'reconciliation');
