@@ -87,9 +87,13 @@ async def test_a_new_referral_that_is_refused_says_where_by_the_name_on_the_form
         again = (await sent(client, place, filled, of=place)).text
         assert 'href="#external_ref">Your reference: ' in again
         assert "Show that referral, or give the new one" in again
-        wrong = (await sent(client, place, filled | {"locations": "nowhere", "observed_at": ""}, of=place)).text
+        wrong = (await sent(client, place, filled | {"observed_at": ""}, of=place)).text
         assert 'href="#observed_at">Seen at (UTC): Fill this in' in wrong
-        assert 'href="#locations">Locations: Line 1: The location does not match the chosen kind' in wrong
+        typed = "https://images.example/1\nnowhere\nHXXPS://Images[.]example/a b"
+        wrong = (await sent(client, place, filled | {"locations": typed}, of=place)).text
+        assert 'href="#locations">Locations: Line 2: The text has no host name. Give the whole address' in wrong
+        assert f">{typed}</textarea>" in wrong
+        assert "<li>Line 3: <code>hxxps[:]//images[.]example/a%20b</code></li>" in wrong
 
 
 async def test_whoever_comes_by_a_link_is_told_for_whom_before_it_is_used(exchange: Exchange) -> None:
