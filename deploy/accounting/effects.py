@@ -168,7 +168,7 @@ class EffectCheck:
                             subjects = [str(row["subject"]) for row in rows]
                             async for row in audit.rows(views.STATED_ACTS, subjects, _WITHDRAWING):
                                 said.add(row)
-                        for each in _uncaused(book.name, peer, rows, said):
+                        for each in _uncaused(rows, said, at=book.name, peer=peer):
                             yield each
                         if side is TrackSide.HELD:
                             for each in await self._states(book, self.services[peer], rows, said):
@@ -276,17 +276,17 @@ async def _preservations(book: Snapshot, agency: Snapshot, subjects: Sequence[UU
     ]
 
 
-def _uncaused(name: str, peer: str, tracks: Sequence[asyncpg.Record], said: _Statements) -> Iterator[Difference]:
+def _uncaused(tracks: Sequence[asyncpg.Record], said: _Statements, *, at: str, peer: str) -> Iterator[Difference]:
     """Yield acts and withdrawals of tracks that no message at audit states, if audit has read all messages."""
     side = TrackSide(tracks[0]["side"])
-    if not said.is_read(*((peer, name) if side in (TrackSide.HELD, TrackSide.ANSWERS) else (name, peer))):
+    if not said.is_read(*((peer, at) if side in (TrackSide.HELD, TrackSide.ANSWERS) else (at, peer))):
         return
     for row in tracks:
         way = row["owner"], row["recipient"]
         if side in (TrackSide.ANSWERS, TrackSide.GIVEN):
             way = way[::-1]
         stated = said.acts.get((row["subject"], *way), set())
-        where = f"{row['subject']} at {name}, with {peer}"
+        where = f"{row['subject']} at {at}, with {peer}"
         for act in row["track_acts"]:
             if act not in stated:
                 yield Difference("IV", f"an act that no message states: {act}", where, way)

@@ -22,6 +22,5 @@ CREATE TABLE track (
 CREATE INDEX track_subject ON track (subject);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
 
-SELECT pg_temp.grant_accountant(
-    'SELECT (peer, side, track, subject, owner, recipient, track_acts, is_withdrawn, is_erased)', 'track');
-SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (track_acts, track_edges, is_withdrawn, is_erased)', 'track');
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (track_acts, track_edges, is_withdrawn, is_erased)', 'track'),
+    pg_temp.grant_accountant('SELECT (peer, side, track, subject, owner, recipient, track_acts, is_withdrawn, is_erased)', 'track');

@@ -238,29 +238,25 @@ def check(found: Restored) -> None:
 
     Data that an origin has lost is named by its edges, on its operator's list and by reconciliation.
     """
-    print(*found.accounting.differences, sep="\n")
-    assert (found.reused, found.events_reused) == (0, 0)
+    assert (found.reused, found.events_reused, found.acts_listed_at_origin) == (0, 0, 0)
     assert set(found.revoked) == {401}
     filed = {*found.before, *found.after, *found.later}
     assert filed <= found.cases.keys(), "the restored instance has recovered its lost data, and new referrals arrived"
     assert found.cases[found.withdrawn] == "withdrawn"
     # A lost act of the recipient itself is named, as its origin knows it.
     assert (found.cases[found.accepted] == "accepted") != (found.forgotten_acts == {found.accepted})
-    assert found.acts_listed_at_origin == 0
     lost = {each for each in found.accounting.differences if each.what == "an answer that its writer has lost"}
-    others = {(each.equation, each.where) for each in found.accounting.differences if each not in lost}
-    effects = {each for each in others if each[0] == "IV"}
-    others -= effects
+    effects = {each for each in found.accounting.differences if each.equation == "IV"}
+    others = {(each.equation, each.where) for each in {*found.accounting.differences} - lost - effects}
     if found.instance == ORIGIN:
-        assert found.strays == found.held_elsewhere.keys()
-        assert found.ahead == {found.withdrawn}
+        assert (found.strays, found.ahead) == (found.held_elsewhere.keys(), {found.withdrawn})
         # Audit knows each message of the edges that its origin has lost, and the referrals.
         listed = {each for each in others if each[0] != "I"}
         assert listed == {("III", str(message)) for message in found.messages_forgotten}
     else:
         assert (others, bool(lost)) == (set(), bool(found.forgotten_acts))
         # The case is offered here, and accepted at its origin.
-        assert {UUID(where.partition(" ")[0]) for _, where in effects} == found.forgotten_acts
+        assert {UUID(each.where.partition(" ")[0]) for each in effects} == found.forgotten_acts
 
 
 def main(arguments: Sequence[str]) -> int:

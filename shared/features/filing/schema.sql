@@ -414,5 +414,4 @@ SELECT pg_temp.let_count('edge',
 SELECT pg_temp.grant_accountant(
     'SELECT (subject, sender, act, number, code, answer, child_identified, child_safeguarded, already_gone, removals,
     recheck_results, at)', 'answer_act');
-SELECT pg_temp.let_count('hold', 'referral_id, placed_at, state');
-SELECT pg_temp.let_count('deadline', 'edge_id, party, started_at');
+SELECT pg_temp.let_count('hold', 'referral_id, placed_at, state'), pg_temp.let_count('deadline', 'edge_id, party, started_at');

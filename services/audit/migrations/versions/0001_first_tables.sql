@@ -306,12 +306,11 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'folded_record, acknowledgement, stream_end, partition_state');
 SELECT pg_temp.grant_accountant('SELECT',
     'document, entry, decision, folded_record, flow_edge, statement, outcome, acknowledgement, stream_end, closed_end,
-     loss, content_proof, topic_life, partition_state, stream_read, audit_access_log');
+     loss, content_proof, topic_life, partition_state, stream_read, audit_access_log, reconciliation');
 -- Rows of audit's own tables are read and added, never changed or removed. An access is counted. The accountant adds
 -- reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, audit_access_log');
-SELECT pg_temp.grant_service('UPDATE (count)', 'audit_access_log');
-SELECT pg_temp.grant_service('SELECT', 'flow_edge, flow_entry, statement, flow_message, known_incarnation, loss, stream_read,
-       reconciliation');
-SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('EXECUTE',
-       'FUNCTION flow_edge_keys'); SELECT pg_temp.grant_accountant('SELECT, INSERT', 'reconciliation');
+SELECT pg_temp.grant_service('UPDATE (count)', 'audit_access_log'), pg_temp.grant_service('SELECT',
+       'flow_edge, flow_entry, statement, flow_message, known_incarnation, loss, stream_read, reconciliation');
+SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION flow_edge_keys'), pg_temp.grant_accountant('INSERT', 'reconciliation'),
+       pg_temp.grant_accountant('EXECUTE', 'FUNCTION flow_edge_keys');
