@@ -171,11 +171,11 @@ class EffectCheck:
                         for each in _uncaused(rows, said, at=book.name, peer=peer):
                             yield each
                         if side is TrackSide.HELD:
-                            for each in await self._states(book, self.services[peer], rows, said):
+                            for each in await self._states(book, self.services[peer], rows, said=said):
                                 yield each
 
     async def _states(
-        self, book: Snapshot, origin: Snapshot, tracks: Sequence[asyncpg.Record], said: _Statements
+        self, book: Snapshot, origin: Snapshot, tracks: Sequence[asyncpg.Record], *, said: _Statements
     ) -> list[Difference]:
         """Compare the items of a recipient with the edges of their origin, or preservations at both sides."""
         settled = {(row["subject"], row["recipient"]): row for row in tracks if said.is_settled(row)}
