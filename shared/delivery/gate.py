@@ -150,7 +150,7 @@ SELECT spent.party, {day}, spent.bits FROM {spent}
 #: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
-ON CONFLICT (party, recipient, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
+ON CONFLICT (party, is_received, day) DO UPDATE SET bits = d.bits + excluded.bits RETURNING party, bits
 """
 
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
@@ -199,7 +199,7 @@ DAYS_AT_ONCE: Final = 7
 OVER_BYTES_MAX: Final = 1024 * 1024
 OVER_DAYS_MAX: Final = 35
 DAY_FULL: Final = "sender_day_full"
-#: The row of those bytes. All others name a recipient and a purpose, with a slash.
+#: The name of those bytes. All others name a recipient and a purpose, with a slash.
 _OVER: Final = "over"
 
 
@@ -213,41 +213,50 @@ def room_of_day(quota: int, *, is_p0: bool, released: bool = False) -> int:
     return quota + quota // 2 if is_p0 else quota
 
 
+#: Parts of a day in which its use is counted, so that days of each size are used in whole numbers.
+_DAY: Final = 1 << 32
+_FIRST_DAY: Final = date(1970, 1, 1)
+
+
 class _Use(NamedTuple):
-    """What a sender uses of its days at one recipient. `room` is that of a day, `most` that of a row."""
+    """What a sender uses of its days at one recipient, and until when they may be used up, in parts of days.
+
+    `quota` is what the sender's directory entry gives it for a day, in sixteenths of a bit.
+    """
 
     party: str
+    quota: int
     recipient: str
-    bits: int
-    room: int
-    most: int
+    parts: int
+    until: int
 
 
 _USE: Columns[_Use] = Columns.of(_Use)
-# A new day begins with what is beyond the days before. With `checked`, a use beyond `most` violates NOT NULL.
+# One row for each sender, with the quota that its days were of. What was not used before today is lost, and is not
+# stored. With `checked`, days that are used up beyond `until` have no name in the object, which is an error.
 _COUNT: Final = Statement(
     """
-INSERT INTO daily_quota_usage AS d (party, recipient, day, bits)
-SELECT use.party, use.recipient, {day}, CASE WHEN NOT {checked} OR use.bits + before.bits <= use.most THEN
-    use.bits + before.bits END
-FROM {use} CROSS JOIN LATERAL (
-    SELECT coalesce((
-        SELECT CASE WHEN b.day < {day} THEN greatest(b.bits - use.room * ({day} - b.day), 0) ELSE 0 END
-        FROM daily_quota_usage AS b WHERE (b.party, b.recipient) = (use.party, use.recipient) AND b.day <= {day}
-        ORDER BY b.day DESC LIMIT 1), 0) AS bits
-) AS before
-ORDER BY use.party, use.recipient
-ON CONFLICT (party, recipient, day) DO UPDATE SET bits = CASE WHEN NOT {checked} OR d.bits + excluded.bits <= (
-    SELECT use.most FROM {use} WHERE (use.party, use.recipient) = (d.party, d.recipient)
-) THEN d.bits + excluded.bits END
-RETURNING party, recipient, bits
+INSERT INTO daily_quota_usage AS d (party, is_received, day, bits, used)
+SELECT use.party, true, {day}, max(use.quota), jsonb_object_agg(
+    CASE WHEN NOT {checked} OR {today} + use.parts <= use.until THEN use.recipient END, {today} + use.parts)
+FROM {use} GROUP BY use.party ORDER BY use.party
+ON CONFLICT (party) WHERE is_received DO UPDATE SET day = excluded.day, bits = excluded.bits, used = (
+    SELECT jsonb_object_agg(CASE WHEN NOT {checked} OR ends IS NULL OR ended <= ends THEN name END, ended) FROM (
+        SELECT coalesce(new.recipient, old.key) AS name, new.until AS ends, {today} + coalesce(new.parts, 0)
+            + coalesce(floor((old.value::numeric - {today}) * d.bits / excluded.bits), 0)::bigint AS ended
+        FROM (SELECT key, value FROM jsonb_each(d.used) WHERE value::bigint > {today}) AS old
+        FULL JOIN (SELECT use.* FROM {use} WHERE use.party = d.party) AS new ON new.recipient = old.key
+    ) AS counted
+)
+RETURNING party, used
 """,
     day="date",
+    today="bigint",
     checked="bool",
     use=_USE,
 )
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
-_BEGIN_ANEW: Final = "DELETE FROM daily_quota_usage WHERE recipient <> ''"
+_BEGIN_ANEW: Final = "DELETE FROM daily_quota_usage WHERE is_received"
 
 
 async def was_restored(driver: asyncpg.Connection) -> bool:
@@ -276,6 +285,7 @@ class SenderDays:
         self._driver = driver
         self._directory = directory
         self._day = day_of(scope.now)
+        self._today = (self._day - _FIRST_DAY).days * _DAY
         self._is_careful, self._is_forced = scope.is_careful, scope.is_forced
         self._stored = stored
         self._uses: dict[UUID, _Use] = {}
@@ -292,12 +302,12 @@ class SenderDays:
         used = await self._count(self._uses[each.message_id] for each in new)
         for each in new:
             use = self._uses[each.message_id]
-            used[use[:2]] -= use.bits
+            used[_at(use)] -= use.parts
         over: list[Received] = []
         for each in new:
             use = self._uses[each.message_id]
-            if self._is_forced or used[use[:2]] + use.bits <= use.most:
-                used[use[:2]] += use.bits
+            if self._is_forced or used[_at(use)] + use.parts <= use.until:
+                used[_at(use)] += use.parts
             else:
                 over.append(each)
         return await self._defer(over)
@@ -305,10 +315,11 @@ class SenderDays:
     async def close(self, applied: Collection[UUID]) -> None:
         """Count those of the noted messages that were applied, and no others."""
         if self._is_careful:
-            undone = [use._replace(bits=-use.bits) for each, use in self._uses.items() if each not in applied]
+            undone = [use._replace(parts=-use.parts) for each, use in self._uses.items() if each not in applied]
             await self._count(undone)
         elif uses := _sums(use for each, use in self._uses.items() if each in applied):
-            gather_part(self._driver, _COUNT.part(day=self._day, checked=True, use=_USE.rows(uses)))
+            values = {"day": self._day, "today": self._today, "checked": True, "use": _USE.rows(uses)}
+            gather_part(self._driver, _COUNT.part(**values))
 
     async def _use_of(self, message: Received) -> _Use | None:
         """Return what a message costs its sender, or None. A record's later additions are free, as at its origin.
@@ -324,44 +335,50 @@ class SenderDays:
         released = message.carried is not None and message.carried.released_by is not None
         to = f"{message.recipient}/{message.edge.purpose.value if message.edge else ''}{'/released' * released}"
         room = room_of_day(self._directory.quota(message.sender) * BYTE, is_p0=True, released=released)
-        return _Use(message.sender, to, max(spent, 0), room, room * DAYS_AT_ONCE)
+        return self._use(message.sender, to, max(spent, 0), room, days=DAYS_AT_ONCE)
+
+    def _use(self, party: str, recipient: str, spent: int, room: int, *, days: int = 1) -> _Use:
+        quota = self._directory.quota(party) * BYTE
+        return _Use(party, quota, recipient, -(-spent * _DAY // room), self._today + days * _DAY)
 
     async def _count(self, uses: Iterable[_Use]) -> dict[tuple[str, str], int]:
-        """Add uses to the days; return what is used by sender and recipient."""
+        """Add uses to the days; return until when they are used up, by sender and recipient."""
         if not (rows := _sums(uses)):
             return {}
         await write_parts(self._driver)
-        found = await self._driver.fetch(*_COUNT.bind(day=self._day, checked=False, use=_USE.rows(rows)))
-        return {(row["party"], row["recipient"]): row["bits"] for row in found}
+        bound = _COUNT.bind(day=self._day, today=self._today, checked=False, use=_USE.rows(rows))
+        found = await self._driver.fetch(*bound)
+        return {(row["party"], name): until for row in found for name, until in row["used"].items()}
 
     async def _defer(self, over: Sequence[Received]) -> dict[UUID, str]:
         """Return the code of each message beyond the days, with one alarm for those that are new."""
         codes: dict[UUID, str] = {}
         new = {
-            each.message_id: _Use(each.sender, _OVER, _size(each), OVER_BYTES_MAX, OVER_BYTES_MAX)
+            each.message_id: self._use(each.sender, _OVER, len(each.record.value or b""), OVER_BYTES_MAX)
             for each in over
             if each.message_id not in self._stored
         }
         used = await self._count(new.values())
         for each in reversed(over):  # the last ones are beyond the bound
             is_old = (self._day - day_of(each.sent_at)).days > OVER_DAYS_MAX
-            is_full = each.message_id in new and used[each.sender, _OVER] > OVER_BYTES_MAX
+            use = new.get(each.message_id)
+            is_full = use is not None and used[_at(use)] > use.until
             codes[each.message_id] = DAY_FULL if is_old or is_full else DAY_SPENT
-            if each.message_id in new:
-                used[each.sender, _OVER] -= _size(each)
+            if use is not None:
+                used[_at(use)] -= use.parts
         if new:
             log("record_alarm", code=DAY_SPENT, count=len(new), peer=over[0].sender_instance)
         return codes
 
 
-def _size(message: Received) -> int:
-    return len(message.record.value or b"")
+def _at(use: _Use) -> tuple[str, str]:
+    return use.party, use.recipient
 
 
 def _sums(uses: Iterable[_Use]) -> list[_Use]:
-    """Return one row for each sender and recipient."""
+    """Return the sum for each sender and recipient."""
     found: dict[tuple[str, str], _Use] = {}
     for each in uses:
-        before = found.get(each[:2])
-        found[each[:2]] = each if before is None else each._replace(bits=before.bits + each.bits)
+        before = found.get(_at(each))
+        found[_at(each)] = each if before is None else each._replace(parts=before.parts + each.parts)
     return list(found.values())

@@ -44,17 +44,12 @@ CREATE TABLE segment (
     first bigint NOT NULL,
     count bigint NOT NULL,
     chain_before bytea NOT NULL,
-    message_ids bytea NOT NULL,
-    digests bytea NOT NULL,
-    proof bytea NOT NULL,
-    content bytea NOT NULL,
+    message_ids bytea STORAGE EXTERNAL NOT NULL,
+    digests bytea STORAGE EXTERNAL NOT NULL,
+    proof bytea STORAGE EXTERNAL NOT NULL,
+    content bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (peer, incarnation, lane, first, day)
 ) PARTITION BY LIST (day);
-ALTER TABLE segment
-    ALTER COLUMN message_ids SET STORAGE EXTERNAL,
-    ALTER COLUMN digests SET STORAGE EXTERNAL,
-    ALTER COLUMN proof SET STORAGE EXTERNAL,
-    ALTER COLUMN content SET STORAGE EXTERNAL;
 -- Days whose partition was not made ahead.
 CREATE TABLE segment_rest PARTITION OF segment DEFAULT;
 COMMENT ON TABLE segment IS 'Retention: until the recipient and audit have acknowledged all of its day, and the '

@@ -49,7 +49,7 @@ CREATE TABLE received (
     -- Byte for byte as it came, compressed (shared/platform/database/stored_text.py).
     edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
-    record bytea NOT NULL,
+    record bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (subject, party) WITH (fillfactor = 100),
     CONSTRAINT received_kind CHECK (kind IN ('offer', 'notice', 'case')),
     CONSTRAINT received_answers_bound CHECK (octet_length(answers::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
@@ -68,7 +68,6 @@ CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
 CREATE INDEX received_ending ON received (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL AND late_at IS NULL;
 CREATE INDEX received_failed ON received (edge_id) WHERE failure_code IS NOT NULL;
 -- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
-ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk. An index has no free
 -- space where rows come in its order.
 CREATE INDEX received_by_place ON received (party, sort_key, subject) WITH (fillfactor = 100);

@@ -72,16 +72,18 @@ CREATE TABLE feed_epoch (
 );
 INSERT INTO feed_epoch DEFAULT VALUES;
 
--- The cost of all that each party has sent in a day (UTC), in sixteenths of a bit. Without a recipient: what a party served here has
--- debited. Otherwise what a party, anywhere, has sent to a recipient here, and what of earlier days was beyond them
+-- The cost of all that each party of this instance has sent in a day (UTC), in sixteenths of a bit. With `is_received`, one row for
+-- each party that sends here: its daily quota, and until when its days are used up, by recipient and purpose
 -- (`shared/delivery/gate.py`). A writer of this table can let a party send more than its daily quota, or nothing.
 CREATE TABLE daily_quota_usage (
     party text NOT NULL,
-    recipient text NOT NULL DEFAULT '',
+    is_received boolean NOT NULL DEFAULT false,
     day date NOT NULL,
     bits bigint NOT NULL,
-    PRIMARY KEY (party, recipient, day)
+    used jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (party, is_received, day)
 ) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX daily_quota_received ON daily_quota_usage (party) WHERE is_received;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record, daily_quota_usage');
 SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_access_log');

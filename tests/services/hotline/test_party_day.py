@@ -82,7 +82,7 @@ async def spent(origin: Origin) -> float:
     """Return the bytes that the day has cost so far."""
     on: date = origin.clock.now().date()
     rows = await origin.sql(
-        "SELECT bits FROM daily_quota_usage WHERE party = $1 AND day = $2 AND recipient = ''", HOTLINE, on
+        "SELECT bits FROM daily_quota_usage WHERE party = $1 AND day = $2 AND NOT is_received", HOTLINE, on
     )
     return next((row["bits"] / BYTE for row in rows), 0)
 
