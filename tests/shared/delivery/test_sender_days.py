@@ -23,7 +23,8 @@ from shared.core.routing.directory_index import SMALLEST
 from shared.core.vocabulary.answers import AnswerState
 from shared.delivery import gate
 from shared.delivery.exception_desk import ExceptionDesk
-from shared.delivery.gate import DAYS_AT_ONCE, RELEASED_QUOTAS_MAX, SenderDays, debit, forget_senders
+from shared.delivery.gate import DAYS_AT_ONCE, RELEASED_QUOTAS_MAX, SenderDays, debit
+from shared.instance.streams import begin_anew
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.reception import receive_batch
 from shared.messaging.streams import Lane, Pair
@@ -232,7 +233,7 @@ async def test_a_restored_recipient_starts_the_days_from_zero_and_keeps_those_of
     await offer_and_fill(agencies, here)
     async with agencies.database.transaction() as session:
         await debit(session.driver, AT.date(), {POLICE: 7})
-        await forget_senders(session.driver)
+        await begin_anew(session.driver)
         assert await debit(session.driver, AT.date(), {POLICE: 1}) == {POLICE: 8}
     assert await used(agencies) == 0
     assert told(await agencies.take(here.written(flood(here, 1)))) == [("applied", None)]
@@ -296,3 +297,13 @@ async def test_a_release_has_ten_quotas_of_its_own(here: World) -> None:
     assert released is not None
     assert plain.parts / released.parts == pytest.approx(RELEASED_QUOTAS_MAX / 1.5)
     assert released.recipient == f"{plain.recipient}/released"
+
+
+async def test_what_a_recipient_that_has_moved_gets_again_is_free(here: World) -> None:
+    """`accept` has checked that it has moved: 10,000 open subjects count nothing."""
+    scope = cast(Any, SimpleNamespace(now=AT, is_careful=True, is_forced=False))
+    days = SenderDays(cast(Any, None), here.documents.directory, scope, stored=())
+    (record, *_) = (each for each in CATALOG.messages if each.meter is Meter.RECORD)
+    moved = received(record)
+    moved.again = cast(Any, SimpleNamespace(restored=False))
+    assert await days._use_of(moved) is None
