@@ -32,7 +32,7 @@ from tests.contracts.golden import record_file
 from tests.shared.delivery.test_inbound import again, handler_of, told
 from tests.support.builders import AT, HOTLINE, POLICE, draft, withdrawal
 from tests.support.consuming import Site
-from tests.support.exchange_world import World
+from tests.support.exchange_world import World, world
 
 DAY_S = 24 * 3600
 #: The unit of what is used: a day.
@@ -40,8 +40,7 @@ ROOM = 1 << 32
 OVER = ("deferred", "sender_day_spent")
 
 
-@pytest.fixture
-def here(here: World) -> World:
+def smallest(here: World) -> World:
     """Return the world with the hotline in the smallest class."""
     parties = tuple(
         each.model_copy(update={"daily": None}) if each.id == HOTLINE else each for each in here.document.parties
@@ -49,6 +48,11 @@ def here(here: World) -> World:
     here.place(here.document.model_copy(update={"version": 2, "parties": parties}), AT - timedelta(minutes=1))
     assert here.documents.directory.quota(HOTLINE) == SMALLEST
     return here
+
+
+@pytest.fixture
+def here(here: World) -> World:
+    return smallest(here)
 
 
 async def used(site: Site, name: str = "") -> int:
@@ -271,13 +275,18 @@ def received(message: Any, *, released: bool = False, spent: int = 100 * BYTE) -
     return cast(Received, made)
 
 
+def days_of_smallest() -> SenderDays:
+    """Return days that are only asked for the use of one message."""
+    scope = cast(Any, SimpleNamespace(now=AT, is_careful=True, is_forced=False))
+    return SenderDays(cast(Any, None), smallest(world()).documents.directory, scope, stored=())
+
+
 @pytest.mark.parametrize(
     "message", [each for each in CATALOG.messages if each.family is not Family.FACT], ids=lambda each: each.name
 )
-async def test_each_message_type_counts_as_at_its_sender(here: World, message: Any) -> None:
+async def test_each_message_type_counts_as_at_its_sender(message: Any) -> None:
     """Answers in codes, withdrawals and repeated states are free: a provider answers 5,000 items a day."""
-    scope = cast(Any, SimpleNamespace(now=AT, is_careful=True, is_forced=False))
-    days = SenderDays(cast(Any, None), here.documents.directory, scope, stored=())
+    days = days_of_smallest()
     use = await days._use_of(received(message))
     if message.meter in (Meter.FREE, Meter.COVERED):
         assert use is None
@@ -288,9 +297,8 @@ async def test_each_message_type_counts_as_at_its_sender(here: World, message: A
     assert spent == pytest.approx(84) if message.meter is Meter.RECORD else spent > 100
 
 
-async def test_a_release_has_ten_quotas_of_its_own(here: World) -> None:
-    scope = cast(Any, SimpleNamespace(now=AT, is_careful=True, is_forced=False))
-    days = SenderDays(cast(Any, None), here.documents.directory, scope, stored=())
+async def test_a_release_has_ten_quotas_of_its_own() -> None:
+    days = days_of_smallest()
     (record, *_) = (each for each in CATALOG.messages if each.meter is Meter.RECORD)
     plain, released = [await days._use_of(received(record, released=each)) for each in (False, True)]
     assert plain is not None
@@ -299,10 +307,9 @@ async def test_a_release_has_ten_quotas_of_its_own(here: World) -> None:
     assert released.recipient == f"{plain.recipient}/released"
 
 
-async def test_what_a_recipient_that_has_moved_gets_again_is_free(here: World) -> None:
+async def test_what_a_recipient_that_has_moved_gets_again_is_free() -> None:
     """`accept` has checked that it has moved: 10,000 open subjects count nothing."""
-    scope = cast(Any, SimpleNamespace(now=AT, is_careful=True, is_forced=False))
-    days = SenderDays(cast(Any, None), here.documents.directory, scope, stored=())
+    days = days_of_smallest()
     (record, *_) = (each for each in CATALOG.messages if each.meter is Meter.RECORD)
     moved = received(record)
     moved.again = cast(Any, SimpleNamespace(restored=False))
