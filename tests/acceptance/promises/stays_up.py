@@ -15,8 +15,9 @@ _TABLES = "tests/deploy/statistics/test_contributors.py"
 
 STAYS_UP = (
     line(
-        "One greedy principal at 20 times its budget, at each class of entrance and each pool: it gets its budget "
-        "and one burst, and others are served. Without the budget all is done for it",
+        "At each class of requests and each bounded pool, one key, session or address at 20 times its budget gets its "
+        "budget and one burst. Others of its party have their share, and other parties are served every time. Without "
+        "the limits all of it is done",
         "tests/services/hostile/test_greedy_principals.py",
     ),
     line(

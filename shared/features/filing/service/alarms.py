@@ -207,7 +207,8 @@ class IntakeQueue:
         """Add a request, and return the future of its answer.
 
         Raises `BudgetExceeded` if its party's share of the places is in use, and `Unavailable("intake_full")` if all
-        places are. Beyond the party's share, each key or session may have one submission waiting. A p0 request never waits for other parties: it needs a place of its own party only.
+        places are. Beyond the party's share, each key or session may have one submission waiting. A p0 request never
+        waits for other parties: it needs a place of its own party only.
         """
         party, count = _party(request), len(request.submissions)
         if self._waiting[party] + count > self._places_of_one and not self._is_first(request):
