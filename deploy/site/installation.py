@@ -236,7 +236,8 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy_hour
     today = SystemClock().now().date()
     directory = document_body(renewed(_directory(installation, endpoints), on=today, version=1))
     # The sample policy keeps its own dates; the time at which it is put in force is independent.
-    sample = Policy.model_validate_json(POLICY.read_bytes()).model_copy(update={"hour_s": policy_hour_s})
+    sample = Policy.model_validate_json(POLICY.read_bytes())
+    sample = sample.model_copy(update={"hour_s": policy_hour_s or sample.hour_s})
     law = document_body(renewed(sample, on=today, version=sample.version))
     active_from = SystemClock().now() - _HEAD_START
     bodies = {"directory": directory, "policy": law}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response
 
 from services.audit import use_cases
@@ -29,6 +29,7 @@ Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
 #: Kafka numbers partitions by 32 bits, with a sign.
 PartitionNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Id = Annotated[UUID | None, Query(description="The id of a referral, notice or message.")]
+FlowOf = Annotated[UUID, Path(alias="referral_id")]
 #: Described by hand, because a missing purpose has its own refusal.
 Purpose = Annotated[str | None, Header(max_length=64, include_in_schema=False)]
 PURPOSE: Final[Mapping[str, object]] = {
@@ -75,12 +76,10 @@ def flows_router(
         return _answer(await use_cases.find_flows(sought(clock.now()), look, entries=entries, cursor=cursor))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
-    async def flow(
-        referral_id: UUID, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None
-    ) -> Response:
+    async def flow(of: FlowOf, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None) -> Response:
         """List the messages of one referral, in the order of the broker's time, and the number of others' records."""
         look = _look(identity, purpose)
-        return _answer(await use_cases.show_flow(referral_id, look, entries=entries, cursor=cursor))
+        return _answer(await use_cases.show_flow(of, look, entries=entries, cursor=cursor))
 
     @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
     async def page(

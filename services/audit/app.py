@@ -25,7 +25,6 @@ from shared.platform.console.rendering import folders_of
 from shared.platform.database.lease import ProcessLease
 from shared.platform.http.edge import create_app
 from shared.platform.http.identity import Identity, identified, whoami_router
-from shared.platform.http.server import serve_http
 from shared.platform.kafka.follower import LogFollower
 
 #: Audit holds no record of a party, and follows no track.
@@ -72,13 +71,7 @@ def assemble(machinery: InstanceParts) -> App:
         ],
     )
     parts: dict[str, Part] = {
-        "api": lambda: serve_http(
-            http,
-            settings.http_host,
-            settings.http_port,
-            scheme=settings.site_scheme,
-            proxies=settings.trusted_proxies,
-        ),
+        "api": lambda: machinery.listen(http),
         "documents": machinery.run_documents,
         "reader": door.run,
         **machinery.watching(http, door.measure),

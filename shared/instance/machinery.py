@@ -140,6 +140,10 @@ class InstanceParts:
         with suppress(Unavailable):  # the instance cannot accept anything yet; its probes say so
             self.require_listed()
             await self.streams.session_check.wait(READ_S_MAX + 1)
+        await self.listen(http)
+
+    async def listen(self, http: ASGIApp) -> None:
+        """Serve at the API's port until cancelled."""
         settings = self.settings
         proxies = settings.trusted_proxies
         await serve_http(http, settings.http_host, settings.http_port, scheme=settings.site_scheme, proxies=proxies)

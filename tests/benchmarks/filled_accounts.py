@@ -66,9 +66,8 @@ SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 1, i, {{ago}}, '{k
 """
 #: The decision of each fact, with its one edge.
 _DECIDED: Final = f"""
-INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin,
-                      sender, disposition, detail,
-                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, sender,
+                      disposition, detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT {_FACT.partition(", ")[0]}, sha256(i::text::bytea), 0, {{id}}, false, {{ago}}, true, 'big.example',
        'hotline', 'routed', '',
        ARRAY[{{id}}], ARRAY['agency.example'], ARRAY['p1'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]

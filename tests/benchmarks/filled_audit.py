@@ -87,9 +87,8 @@ FROM generate_series(1, {told.last}) AS i
         *map(filled, _TOLD),
         f"INSERT INTO content_proof SELECT {_PROOF}, repeat('a', 8000)::bytea FROM generate_series(0, {{rows}}, 100) i",
         f"""
-INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin,
-                      sender, disposition, detail,
-                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, sender,
+                      disposition, detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT {own(9)}, sha256('referral_decided'::bytea || i::text::bytea), 0, {id_}, false, {ago}, true, {party},
        'hotline', 'routed', {_DETAIL}, {_LINKS.format(id=id_)}
 FROM generate_series(1, {{rows}}) AS i
@@ -106,9 +105,8 @@ FROM generate_series(1, {{rows}}, 5) AS i
 
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
     """Yield each query: its name, the statement, its arguments, and the maximum of rows read."""
-    subject, begin = str(one), (datetime.min.replace(tzinfo=UTC), UUID(int=0))
-    said = [subject] * 4, [*_BOTH, *_BOTH], [False, False, True, True]
-    yield "a flow", flows._FLOW_PAGE, (one, False, *said, None, *begin, _BOTH[0]), 60
+    said = [str(one)] * 2 + [None] * 2, [*_BOTH, *_BOTH], None, datetime.min.replace(tzinfo=UTC), UUID(int=0)
+    yield "a flow", flows._FLOW_PAGE, (one, False, *said, _BOTH[0]), 60
     yield (
         "entries of a topic",
         entries._PAGE,

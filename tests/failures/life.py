@@ -34,6 +34,7 @@ from tests.failures.kills import Blow, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.journeys.test_holds import policy_hour
 from tests.support import driver
 from tests.support.running import SERVICES, clean_environment, until
 from tests.support.windowed import windowed
@@ -284,7 +285,8 @@ def main() -> int:
     given: Any = arguments.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        split_exchange(Path(folder) / "state", policy_hour_s=1, parts=LIVING) as exchange,
+        policy_hour(1),
+        split_exchange(Path(folder) / "state", parts=LIVING) as exchange,
     ):
         faults = asyncio.run(live(exchange, given)).faults()
     if faults:

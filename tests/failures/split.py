@@ -43,9 +43,8 @@ class SplitExchange(Exchange):
         *,
         settings: Mapping[str, str],
         parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
-        policy_hour_s: int | None = None,
     ) -> None:
-        super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings), policy_hour_s=policy_hour_s)
+        super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
         self._parts = parts
         #: Replacement program of a process from its next start on, by label, to switch a protection off.
         self.programs: dict[str, Sequence[str]] = {}
@@ -161,11 +160,10 @@ def split_exchange(
     *,
     settings: Mapping[str, str] | None = None,
     parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
-    policy_hour_s: int | None = None,
 ) -> Iterator[SplitExchange]:
     """Yield an exchange whose servers run and are set up, without processes. Kill all remaining ones at the end."""
     with servers(state, forking=True) as stack:
-        exchange = SplitExchange(stack, settings=settings or {}, parts=parts, policy_hour_s=policy_hour_s)
+        exchange = SplitExchange(stack, settings=settings or {}, parts=parts)
         try:
             yield exchange
         finally:

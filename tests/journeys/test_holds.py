@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from client.api import CausewayClient
 from client.views import EdgeView, PageView, View
 from deploy.policy import sample_policy
+from deploy.site import installation
 from deploy.site.installation import publish_document
 from shared.core.authority import Role
 from shared.core.clock import SystemClock, rfc3339
@@ -29,9 +33,15 @@ from tests.support.windowed import windowed
 WINDOW_H = 40
 
 
+def policy_hour(seconds: int) -> AbstractContextManager[object]:
+    """Install the sample policy with an hour of this length."""
+    law = sample_policy().model_copy(update={"hour_s": seconds}).model_dump_json(exclude_none=True).encode()
+    return patch.object(installation, "POLICY", SimpleNamespace(read_bytes=lambda: law))
+
+
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with running_exchange(tmp_path_factory.mktemp("holds"), policy_hour_s=1) as running:
+    with policy_hour(1), running_exchange(tmp_path_factory.mktemp("holds")) as running:
         policy = windowed(sample_policy().model_copy(update={"hour_s": 1}), WINDOW_H, version=90)
         publish_document(running.state, running.endpoints, policy, active_from=SystemClock().now())
 

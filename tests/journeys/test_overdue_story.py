@@ -8,6 +8,7 @@ import pytest
 
 from deploy.scenarios.player import over_http, play
 from deploy.scenarios.story import Scenario, stories
+from tests.journeys.test_holds import policy_hour
 from tests.support.running import Exchange, running_exchange
 
 pytestmark = pytest.mark.long
@@ -19,7 +20,7 @@ PATIENCE_S = 300
 
 @pytest.fixture(scope="module")
 def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with running_exchange(tmp_path_factory.mktemp("hurried"), policy_hour_s=1) as running:
+    with policy_hour(1), running_exchange(tmp_path_factory.mktemp("hurried")) as running:
         yield running
 
 

@@ -21,14 +21,13 @@ from shared.core.contracts.directory import SignedBeat
 from shared.core.envelope.keys import SigningKey
 from shared.core.guard.envelope_limits import BODY_BYTES_MAX
 from shared.core.routing.documents import TOLERANCE as DOCUMENT_TOLERANCE
-from shared.instance.settings import prefix_of as settings_prefix
 from shared.platform.admission.budgets import BURST_S
 from shared.platform.http.identity import key_hash
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, publish_beats
 from tests.support.driver_delivery import Rows, edge_track, read_rows, read_value
 from tests.support.running import Exchange
 
-__all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE", "settings_prefix"]
+__all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE"]
 
 _EFFECTS: Final = """
 SELECT subject::text, party, purpose, state = 'withdrawn' FROM received

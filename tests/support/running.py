@@ -68,14 +68,9 @@ class Exchange:
     """
 
     def __init__(
-        self,
-        stack: DevStack,
-        *,
-        settings: Mapping[str, str] | None = None,
-        program: Sequence[str] = SERVED,
-        policy_hour_s: int | None = None,
+        self, stack: DevStack, *, settings: Mapping[str, str] | None = None, program: Sequence[str] = SERVED
     ) -> None:
-        """Install the exchange. `policy_hour_s`: the seconds of an hour of its policy.
+        """Install the exchange.
 
         `settings` override those of every instance, by field: {"MERGE_DELAY_S": "2"}. Each instance runs `program`.
         """
@@ -93,7 +88,7 @@ class Exchange:
             "ISSUE_SLOT_S": ISSUE_SLOT_S,
         } | dict(settings or {})
         with large_days():
-            self.installation: Installation = install(self.state, stack.endpoints, policy_hour_s=policy_hour_s)
+            self.installation: Installation = install(self.state, stack.endpoints)
         entries = json.loads(self.installation.parties_file.read_text())
         self.parties: dict[str, PartyKey] = {entry["party"]: PartyKey(entry["url"], entry["key"]) for entry in entries}
 
@@ -284,7 +279,6 @@ def running_exchange(
     secure: bool = False,
     instances: Mapping[str, str] = FOUR,
     program: Sequence[str] = SERVED,
-    policy_hour_s: int | None = None,
     start: Callable[[Exchange], None] | None = None,
 ) -> Iterator[Exchange]:
     """Start everything in an empty directory, wait until all instances are ready, and kill it all at the end.
@@ -292,7 +286,7 @@ def running_exchange(
     `start`, if given, starts the instances instead.
     """
     with servers(state, instances=instances, secure=secure, forking=True) as stack:
-        exchange = Exchange(stack, settings=settings, program=program, policy_hour_s=policy_hour_s)
+        exchange = Exchange(stack, settings=settings, program=program)
         try:
             for instance in instances if start is None else ():
                 exchange.serve(instance)

@@ -192,7 +192,9 @@ class PostgresEntries:
         Raises `Refused("cursor_invalid")`.
         """
         async with self._database.transaction() as session:
-            return await flows.read(session, referral_id, look.exercise, _listed(look), cursor=cursor, shown=kept)
+            return await flows.read(
+                session, referral_id, exercise=look.exercise, parties=_listed(look), cursor=cursor, shown=kept
+            )
 
     async def proof(self, of: EntryView) -> tuple[str, MessageProof] | None:
         """Return the writer of a record and the proof that came with it; None if it had none."""

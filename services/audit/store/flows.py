@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain.shown import (
-    EntryView,
-    FlowContent,
-    FlowFilter,
-    FlowPage,
-    FlowRelations,
-    FlowSummary,
-    OutsiderCount,
-)
+from services.audit.domain import shown as views
+from services.audit.domain.shown import EntryView, FlowFilter, FlowPage, FlowSummary
 from shared.catalog import CATALOG
 from shared.core.contracts.registry import CLAIM_GRANTED, PRESERVATION_REQUESTED, REFERRAL_PASSED_ON, name_of
+from shared.core.errors import not_found
 from shared.core.protocol.authority import AUDIT
 from shared.platform.database.pages import place_cursor, read_place
 from shared.platform.database.transactions import Session
@@ -220,9 +214,7 @@ def _found(row: asyncpg.Record) -> FlowSummary:
 MESSAGES_MAX: Final = 100
 _REPORTS_MAX: Final = 5
 #: The outsiders of a flow that are listed, the speakers that are counted, and the count at which counting ends.
-_OUTSIDERS_MAX: Final = 100
-_SPEAKERS_MAX: Final = 1_000
-_COUNT_MAX: Final = 1_000
+_OUTSIDERS_MAX, _SPEAKERS_MAX, _COUNT_MAX = 100, 1_000, 1_000
 # Notices have subjects of their own: those of the origin's messages with an edge that it stated for this referral. The
 # parties concerned are those to which it sent an edge, and those to which one of these passed the referral on.
 _RELATED: Final = """
@@ -245,38 +237,34 @@ WHERE f.speaker = had.recipient AND f.relates = 2 AND f.exercise = $2
 UNION SELECT '', ($1::uuid)::text, d.sender, NULL, NULL, NULL FROM decision AS d
 WHERE d.referral_id = $1 AND coalesce(d.origin, d.sender) = $3 AND d.exercise = $2
 """
-_ALL_SPEAKERS: Final = (
-    _SPEAKERS.format(subject="one.subject")  # noqa: S608 - our own constants
-    + """
-SELECT s.speaker, false AS decides FROM entry_speaker AS s WHERE s.speaker IS NOT NULL
-UNION ALL SELECT s.speaker, true FROM decision_speaker AS s WHERE s.speaker IS NOT NULL
-"""
-)
 _EVERYBODY: Final = f"""
-SELECT one.subject::text, found.* FROM unnest($1::uuid[]) AS one (subject)
-CROSS JOIN LATERAL ({_ALL_SPEAKERS} LIMIT $2) AS found LIMIT $2
+SELECT found.* FROM unnest($1::uuid[]) AS one (subject) CROSS JOIN LATERAL (
+    {_SPEAKERS.format(subject="one.subject")}
+    SELECT one.subject::text, s.speaker FROM entry_speaker AS s WHERE s.speaker IS NOT NULL
+    UNION ALL SELECT NULL, s.speaker FROM decision_speaker AS s WHERE s.speaker IS NOT NULL LIMIT $2
+) AS found LIMIT $2
 """  # noqa: S608 - our own constants
-# Records of the given speakers ($3 to $5: subject, name, and whether its decisions are meant), as far
-# as the scope ($6, null for all) permits.
-_SPOKEN: Final = "unnest($3::text[], $4::text[], $5::boolean[]) AS one (subject, speaker, decides)"
+# Records of the given speakers ($3, $4: subject and name), as far as the scope ($5, null for all) permits. Without a
+# subject, decisions about the referral are meant.
+_SPOKEN: Final = "unnest($3::text[], $4::text[]) AS one (subject, speaker)"
 _ENTRIES_OF_ONE: Final = """
-NOT one.decides AND f.subject = one.subject AND f.speaker = one.speaker AND f.exercise = $2
+f.subject = one.subject AND f.speaker = one.speaker AND f.exercise = $2
   AND NOT (f.verified AND starts_with(f.type, 'causeway.referral_decided.v') AND EXISTS (
       SELECT FROM decision AS d WHERE d.message_id = f.message_id AND d.digest = f.digest))
 """
 _DECISIONS_OF_ONE: Final = """
-one.decides AND f.referral_id = $1 AND coalesce(f.origin, f.sender) = one.speaker AND f.exercise = $2
+one.subject IS NULL AND f.referral_id = $1 AND coalesce(f.origin, f.sender) = one.speaker AND f.exercise = $2
 """
-_IN_SCOPE: Final = "($6::text[] IS NULL OR f.sender = ANY($6) OR f.recipient = ANY($6) OR f.speaker = ANY($6))"
+_IN_SCOPE: Final = "($5::text[] IS NULL OR f.sender = ANY($5) OR f.recipient = ANY($5) OR f.speaker = ANY($5))"
 _OUTSIDERS: Final = f"""
 SELECT one.speaker AS sender, sum(found.count)::bigint AS count FROM {_SPOKEN} CROSS JOIN LATERAL (
     SELECT count(*) FROM (SELECT * FROM flow_entry AS f WHERE {_ENTRIES_OF_ONE} LIMIT {_COUNT_MAX}) AS f
     WHERE {_IN_SCOPE}
     UNION ALL SELECT count(*) FROM (SELECT * FROM decision AS f WHERE {_DECISIONS_OF_ONE} LIMIT {_COUNT_MAX}) AS f
-    WHERE $6::text[] IS NULL OR f.origin = ANY($6)
+    WHERE $5::text[] IS NULL OR f.origin = ANY($5)
 ) AS found GROUP BY 1 HAVING sum(found.count) > 0 ORDER BY 2 DESC, 1 LIMIT {_OUTSIDERS_MAX + 1}
 """  # noqa: S608 - our own constants
-_AFTER: Final = "f.broker_time >= $7 AND (f.broker_time, f.message_id) > ($7, $8::uuid)"
+_AFTER: Final = "f.broker_time >= $6 AND (f.broker_time, f.message_id) > ($6, $7::uuid)"
 _IN_ORDER: Final = f"ORDER BY f.broker_time, f.message_id FETCH FIRST {MESSAGES_MAX + 1} ROWS WITH TIES"
 # Rules are those that a message's own sender stated. The last report by the instance that the message's stream leads to
 # counts. A message without a report is applied if this instance has acknowledged a range that contains one of its
@@ -294,29 +282,29 @@ WITH place AS (
             SELECT f.broker_time, f.message_id, e.topic_id, e.partition, e."offset", e.digest, f.ordinal
             FROM decision AS f JOIN entry AS e ON e.verified AND e.message_id = f.message_id AND e.digest = f.digest
             WHERE {_DECISIONS_OF_ONE} AND {_AFTER}
-              AND ($6::text[] IS NULL OR e.sender = ANY($6) OR e.recipient = ANY($6) OR f.origin = ANY($6))
+              AND ($5::text[] IS NULL OR e.sender = ANY($5) OR e.recipient = ANY($5) OR f.origin = ANY($5))
             {_IN_ORDER})
     ) AS f {_IN_ORDER}
 ), link AS MATERIALIZED (
     SELECT d.broker_time AS stated_at, l.* FROM decision AS d CROSS JOIN LATERAL unnest(
         d.edge_ids, d.edge_recipients, d.edge_rules, d.edge_commitments
     ) AS l (edge_id, recipient, rules, commitment)
-    WHERE d.referral_id = $1 AND coalesce(d.origin, d.sender) = $9
+    WHERE d.referral_id = $1 AND coalesce(d.origin, d.sender) = $8
 ), found AS (
     SELECT s.*, f.broker_time AS placed_at FROM place AS f JOIN statement AS s
         ON (s.topic_id, s.partition, s."offset", s.digest) = (f.topic_id, f.partition, f."offset", f.digest)
        AND s.ordinal IS NOT DISTINCT FROM f.ordinal AND (f.ordinal IS NULL OR s.referral_id = $1)
 ), about AS (
-    SELECT DISTINCT o.* FROM found AS f CROSS JOIN LATERAL (
+    SELECT o.*, min(f.placed_at) AS placed_at FROM found AS f CROSS JOIN LATERAL (
         SELECT said.report_id, said.reported_by, said.writer FROM outcome AS said
         WHERE said.message_id = f.message_id AND said.writer = f.writer AND said.reported_by = f.addressee
         ORDER BY said.reported_at DESC, said.number DESC, said.position DESC LIMIT {_REPORTS_MAX}
-    ) AS o
+    ) AS o GROUP BY 1, 2, 3
 )
-SELECT f.*, m.rules, m.committed, r.code, coalesce(r.outcome, taken.outcome) AS outcome
+SELECT f.*, m.rules, m.committed, r.code, coalesce(r.outcome, taken.outcome) AS outcome, NULL::integer AS reports_on
 FROM found AS f LEFT JOIN LATERAL (
     SELECT l.rules, f.commitment = l.commitment AS committed FROM link AS l
-    WHERE l.edge_id = f.edge_id AND l.recipient = f.recipient AND f.sender = $9
+    WHERE l.edge_id = f.edge_id AND l.recipient = f.recipient AND f.sender = $8
     ORDER BY f.commitment = l.commitment DESC, l.stated_at, l.rules DESC LIMIT 1
 ) AS m ON true LEFT JOIN LATERAL (
     SELECT said.outcome, said.code FROM outcome AS said
@@ -330,92 +318,83 @@ FROM found AS f LEFT JOIN LATERAL (
           WHERE (last.writer, last.addressee, last.incarnation, last.lane, last.number, last.chain)
               = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)))) LIMIT 1
 ) AS taken ON true
-UNION ALL SELECT e.*, NULL, NULL, NULL, NULL, NULL FROM about JOIN statement AS e
+UNION ALL SELECT e.*, about.placed_at, NULL, NULL, NULL, NULL, 1 FROM about JOIN statement AS e
     ON e.message_id = about.report_id AND e.writer = about.reported_by AND e.addressee = about.writer
 WHERE e.kind = 'outcomes'
 """  # noqa: S608 - our own constants
 _EDGES: Final = frozenset(each.name for each in CATALOG.messages if each.edge)
+_Shown = Callable[[int, asyncpg.Record], EntryView]
 
 
 async def read(
-    session: Session,
-    referral_id: UUID,
-    exercise: bool,
-    parties: list[str] | None,
-    *,
-    cursor: str | None,
-    shown: Callable[[int, asyncpg.Record], EntryView],
-) -> FlowContent:
-    """Return a page of one flow, in the order of the broker's time. Raises `Refused("cursor_invalid")`.
+    session: Session, referral_id: UUID, *, exercise: bool, parties: list[str] | None, cursor: str | None, shown: _Shown
+) -> views.FlowContent:
+    """Return a page of one flow, in the order of the broker's time. Raises `Refused`: `cursor_invalid`, `not_found`.
 
-    The work of a page grows neither with the records of outsiders nor with the pages before it. A page ends with all
-    messages of one id and time.
+    The work of a page grows neither with the records of outsiders nor with the pages before it.
     """
-    fetch = session.driver.fetch
+    fetch, asked = session.driver.fetch, (referral_id, exercise)
     _, *after = (0, datetime.min.replace(tzinfo=UTC), UUID(int=0)) if cursor is None else read_place(cursor)
     relations, concerned, subjects = await _related(session, referral_id, exercise)
     everybody = [_Speaker(*row) for row in await fetch(_EVERYBODY, sorted(subjects), _SPEAKERS_MAX + 1)]
-    if not concerned:  # nothing has begun the subject, so every speaker is listed
-        concerned = set(everybody[:_OUTSIDERS_MAX])
-    asked = referral_id, exercise
-    rows = await fetch(_FLOW_PAGE, *asked, *_columns(concerned), parties, *after, relations.origin)
-    places = sorted((row["placed_at"], row["message_id"]) for row in rows if row["placed_at"] is not None)
+    concerned = concerned or set(everybody[:_OUTSIDERS_MAX])  # nothing has begun the subject: every speaker is listed
+    if not concerned:
+        raise not_found()
+    said = map(list, zip(*concerned, strict=True))
+    rows = await fetch(_FLOW_PAGE, *asked, *said, parties, *after, relations.origin)
+    places = sorted(map(_place_of, (row for row in rows if row["reports_on"] is None)))
     end = places[-1] if len(places) > MESSAGES_MAX else None
     if end is not None and places[0] != end:
         end = next(place for place in reversed(places) if place < places[-1])
-        rows = [row for row in rows if row["placed_at"] is None or (row["placed_at"], row["message_id"]) <= end]
+        rows = [row for row in rows if _place_of(row) <= end]
     outside = [each for each in everybody if each not in concerned] if cursor is None else []
-    others = [OutsiderCount(**row) for row in await fetch(_OUTSIDERS, *asked, *_columns(outside), parties)]
-    return FlowContent(
-        [shown(number, row) for number, row in enumerate(sorted(rows, key=_in_order), start=1)],
-        relations,
-        tuple(others[:_OUTSIDERS_MAX]),
-        len(others) > _OUTSIDERS_MAX or len(everybody) > _SPEAKERS_MAX,
-        None if end is None else place_cursor((0, *end)),
-    )
+    said = map(list, zip(*outside, strict=True))
+    others = [views.OutsiderCount(**row) for row in await fetch(_OUTSIDERS, *asked, *said, parties)] if outside else []
+    messages = [shown(number, row) for number, row in enumerate(sorted(rows, key=_in_order), start=1)]
+    more = len(others) > _OUTSIDERS_MAX or len(everybody) > _SPEAKERS_MAX
+    following = None if end is None else place_cursor((0, *end))
+    return views.FlowContent(messages, relations, tuple(others[:_OUTSIDERS_MAX]), more, following)
 
 
 class _Speaker(NamedTuple):
-    """A speaker of a subject; `decides`: its decisions about the referral are meant, not its other records."""
+    """A speaker of a subject. Without a subject, its decisions about the referral are meant."""
 
-    subject: str
+    subject: str | None
     name: str
-    decides: bool
 
 
-def _columns(speakers: Collection[_Speaker]) -> Sequence[Sequence[object]]:
-    return list(zip(*speakers, strict=True)) or [(), (), ()]
+def _place_of(row: asyncpg.Record) -> tuple[datetime, UUID]:
+    """Return the place of a message in the flow; of a report, that of the first of its messages, before all ids."""
+    return row["placed_at"], row["message_id"] if row["reports_on"] is None else UUID(int=0)
 
 
 def _in_order(row: asyncpg.Record) -> tuple[object, ...]:
-    ordinal = -1 if row["ordinal"] is None else row["ordinal"]
-    return row["broker_time"], row["topic"], row["topic_id"], row["partition"], row["offset"], ordinal
+    return row["broker_time"], row["topic"], row["topic_id"], row["partition"], row["offset"], row["ordinal"] or 0
 
 
 async def _related(
     session: Session, referral_id: UUID, exercise: bool
-) -> tuple[FlowRelations, set[_Speaker], set[UUID]]:
+) -> tuple[views.FlowRelations, set[_Speaker], set[UUID]]:
     """Return the relations of a flow, the speakers concerned with it, and its subjects."""
     begun = await session.driver.fetchrow(_BEGUN.format(subject="$1::uuid", exercise="$2"), referral_id, exercise)
-    whole = str(referral_id)
+    whole, subjects = str(referral_id), {referral_id}
     if begun is None:
-        return FlowRelations(), set(), {referral_id}
+        return views.FlowRelations(), set(), subjects
     names = {begun[name] for name in ("party", "recipient", "writer", "addressee")} - {None, AUDIT}
     if name_of(begun["type"]) == PRESERVATION_REQUESTED.name:
-        concerned = {_Speaker(whole, name, False) for name in names}
-        return FlowRelations(asked=(begun["party"], begun["recipient"])), concerned, {referral_id}
+        asked = begun["party"], begun["recipient"]
+        return views.FlowRelations(asked=asked), {_Speaker(whole, name) for name in names}, subjects
     origin = begun["party"]
     rows = await session.driver.fetch(_RELATED, referral_id, exercise, origin)
     said = [(name_of(type_), *place) for type_, *place in rows]
-    speakers = frozenset(sender for name, _, sender, *_ in said if not name)
+    speakers = frozenset(by for name, _, by, *_ in said if not name)
     own = {each[1:4] for each in said if each[0] in _EDGES and each[2] == origin}
     passed = [each for each in said if each[0] == REFERRAL_PASSED_ON.name]
     sent = own | {(of, origin, to) for _, of, by, to, *_ in passed if (of, origin, by) in own}
     granted = frozenset(to for name, _, by, to, *_ in said if (name, by) == (CLAIM_GRANTED.name, origin))
     places = {(of, name) for _, of, by, to, *at in said if (of, origin, to) in sent for name in (to, *at)}
     places |= {(of, origin) for of, *_ in sent} | {(whole, name) for name in (*speakers, *names)}
-    concerned = {_Speaker(of, name, False) for of, name in places if name not in (None, AUDIT)}
-    instances = speakers or {begun["writer"]}
-    concerned |= {_Speaker(whole, name, True) for name in (origin, *instances)}
-    subjects = {referral_id} | {UUID(of) for of, *_ in sent}
-    return FlowRelations(origin, None, speakers, frozenset(sent), granted), concerned, subjects
+    concerned = {_Speaker(of, name) for of, name in places if name not in (None, AUDIT)}
+    concerned |= {_Speaker(None, name) for name in (origin, *(speakers or {begun["writer"]}))}
+    subjects |= {UUID(of) for of, *_ in sent}
+    return views.FlowRelations(origin, None, speakers, frozenset(sent), granted), concerned, subjects

@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from shared.core.authority import AccessScope, Role
 from shared.core.clock import Clock
 from shared.core.errors import Refused, RetryLater
+from shared.platform.observability.health import Check
 
 _Scope = MutableMapping[str, Any]
 #: Where a request's scope holds its principal, once its key or session is known.
@@ -82,23 +83,20 @@ class SourceWatch:
 
     def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
         self._now_s = now_s
-        #: The address and the time of each, oldest first.
         self._seen: dict[Principal, tuple[str, float]] = {}
 
     def note(self, principal: Principal, scope: _Scope) -> None:
         """Note a request of a key or session."""
         source = read_address(scope).holder
         if source and (scope.get("scheme") == "https" or not ip_address(source).is_loopback):
-            self._seen.pop(principal, None)
             self._seen[principal] = source, self._now_s()
-            if len(self._seen) > ADDRESSES_MAX:
-                del self._seen[next(iter(self._seen))]
 
-    def is_one_address(self) -> bool:
-        """Return whether the requests of at least `SHARING_MIN` keys and sessions all came from one address."""
-        while self._seen and self._now_s() - next(iter(self._seen.values()))[1] > SHARING_S:
-            del self._seen[next(iter(self._seen))]
-        return len(self._seen) >= SHARING_MIN and len({source for source, _ in self._seen.values()}) == 1
+    async def probe_addresses(self) -> Check:
+        """Return `one_address` if the requests of at least `SHARING_MIN` keys and sessions all came from one."""
+        since_s = self._now_s() - SHARING_S
+        self._seen = {each: last for each, last in self._seen.items() if last[1] >= since_s}
+        is_one = len(self._seen) >= SHARING_MIN and len({source for source, _ in self._seen.values()}) == 1
+        return Check("addresses", True, "one_address" if is_one else "")
 
 
 BURST_S: Final = 2.0

@@ -32,7 +32,7 @@ from shared.platform.http.openapi import document, serve_document
 from shared.platform.http.problems import problem
 from shared.platform.http.server import CONNECTION
 from shared.platform.observability import metrics
-from shared.platform.observability.health import Check, Probe, ReadinessChecks, readiness_body
+from shared.platform.observability.health import Probe, ReadinessChecks, readiness_body
 from shared.platform.observability.logs import log
 from shared.platform.observability.telemetry import span
 
@@ -81,11 +81,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     sources = SourceWatch()
-
-    async def addresses() -> Check:
-        return Check("addresses", True, "one_address" if sources.is_one_address() else "")
-
-    app.state.readiness = ReadinessChecks([*probes, addresses])
+    app.state.readiness = ReadinessChecks([*probes, sources.probe_addresses])
     app.include_router(_watched(app.state.readiness))
     app.add_exception_handler(CausewayError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_parameters)

@@ -188,31 +188,13 @@ class Log:
         await self.keep(*self.world.records([draft], "law_enforcement"))
 
     async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
-        """Return the messages of all pages of a flow. A report of messages on two pages comes twice."""
-        pages = [await self.flow_page(referral_id, exercise=exercise)]
-        while (cursor := pages[-1]["next"]) is not None:
-            pages.append(await self.flow_page(referral_id, exercise=exercise, cursor=cursor))
-        return [each for page in pages for each in page["messages"]]
+        """Return the messages of the first page of a flow."""
+        return list((await self.flow_page(referral_id, exercise=exercise))["messages"])
 
-    async def flow_page(self, referral_id: UUID, *, exercise: bool = True, cursor: str | None = None) -> Any:
+    async def flow_page(self, of: UUID, *, exercise: bool = True, cursor: str | None = None) -> Any:
         """Return the first page of a flow, or the one at the cursor."""
         look = Access(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
-        flow = await use_cases.show_flow(referral_id, look, entries=self.entries, cursor=cursor)
-        return flow.model_dump(mode="json")
-
-    async def outsiders(self, referral_id: UUID) -> dict[str, int]:
-        """Return the number of records of each sender without a part in the referral."""
-        page = await self.flow_page(referral_id)
-        return {each["sender"]: each["count"] for each in page["outsiders"]}
-
-    async def line(self, referral_id: UUID, record: Record) -> dict[str, Any]:
-        """Return a record's line of its flow. A record of an outsider has none, so its verdict alone is returned."""
-        lines = of_message(await self.flow(referral_id), record)
-        if not lines:
-            assert await self.outsiders(referral_id)
-            return {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours", "rules": []}
-        [line] = lines
-        return line
+        return (await use_cases.show_flow(of, look, entries=self.entries, cursor=cursor)).model_dump(mode="json")
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
         """Show this record's partition.

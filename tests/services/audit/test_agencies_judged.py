@@ -93,8 +93,24 @@ def acts(prepared: Prepared, number: int) -> dict[str, Any]:
     return {"referral_id": prepared.referral_id, "revision": 1, "act": uuid4(), "number": number}
 
 
+async def outsiders(log: Log, referral_id: UUID) -> dict[str, int]:
+    """Return the number of records of each sender without a part in the referral."""
+    page = await log.flow_page(referral_id)
+    return {each["sender"]: each["count"] for each in page["outsiders"]}
+
+
+async def line_of(log: Log, referral_id: UUID, record: Record) -> dict[str, Any]:
+    """Return a record's line of its flow. A record of an outsider has none, so its verdict alone is returned."""
+    lines = of_message(await log.flow(referral_id), record)
+    if not lines:
+        assert await outsiders(log, referral_id)
+        return {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours", "rules": []}
+    [line] = lines
+    return line
+
+
 async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str | None]:
-    line = await log.line(prepared.referral_id, record)
+    line = await line_of(log, prepared.referral_id, record)
     return line["kind"], line.get("problem")
 
 
@@ -277,7 +293,7 @@ async def verdicts(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple
         log.world.at += timedelta(seconds=1)
         records += log.world.records([draft], by)
     await log.keep(*records)
-    lines = [await log.line(of, record) for record in records]
+    lines = [await line_of(log, of, record) for record in records]
     return [(line["kind"], line.get("problem")) for line in lines]
 
 

@@ -85,7 +85,7 @@ async def said(log: Log, draft: Draft, *, instance: str = "industry") -> Record:
 
 
 async def shown(log: Log, filed: Prepared, record: Record) -> Mapping[str, Any]:
-    return await log.line(filed.referral_id, record)
+    return await agencies.line_of(log, filed.referral_id, record)
 
 
 def is_marked(line: Mapping[str, Any]) -> bool:
@@ -104,7 +104,7 @@ async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothi
     assert is_marked(await shown(log, filed, false))
     flow = await log.flow(filed.referral_id)
     assert [each["message_id"] for each in flow] == [each["message_id"] for each in before]
-    assert await log.outsiders(filed.referral_id) == {neighbour: 2}
+    assert await agencies.outsiders(log, filed.referral_id) == {neighbour: 2}
     assert of_message(flow, true[0])[0]["rules"] == of_message(before, true[0])[0]["rules"] != []
 
 
@@ -254,14 +254,14 @@ async def test_no_record_of_an_outsider_changes_a_verdict(
     changed = []
     for message in CATALOG.messages:
         made = await begun(log, decided_after=decided_after)
-        before, counted = await verdicts(log, made[0]), sum((await log.outsiders(made[0])).values())
+        before, counted = await verdicts(log, made[0]), sum((await agencies.outsiders(log, made[0])).values())
         log.world.at += timedelta(seconds=1)
         drafts = list(of_outsider(log, message, made, OUTSIDERS[outsider]))
         await log.keep(*log.world.records(drafts, OUTSIDERS[outsider][1]))
         after = await verdicts(log, made[0])
         own = [after.pop(str(draft.message_id))[0] for draft in drafts if str(draft.message_id) in after]
         assert {*own} <= {"not_entitled"} or message in (registry.READS_ANNOUNCED, registry.REFERRAL_REFUSED)
-        assert sum((await log.outsiders(made[0])).values()) - counted == len(drafts) - len(own)
+        assert sum((await agencies.outsiders(log, made[0])).values()) - counted == len(drafts) - len(own)
         changed += [message.name] if after != before or {each[1] for each in before.values()} != {None} else []
     assert changed == []
 

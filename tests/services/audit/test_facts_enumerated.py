@@ -32,6 +32,7 @@ from shared.core.protocol.prepare import Prepared
 from shared.core.vocabulary.routing import PartyKind
 from shared.platform.database.transactions import Database
 from tests.services.audit.log import Log, identity
+from tests.services.audit.test_agencies_judged import outsiders
 from tests.services.audit.test_entitled import decided, fact, revealed
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
 from tests.support.forging import forged
@@ -152,7 +153,7 @@ async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict
     shown = {each["message_id"]: each for each in await log.flow(filed.referral_id)}
     outside = [each for each in tried if each.message is not REFERRAL_REFUSED]
     outside = [each for each in outside if str(each.draft.message_id) not in shown]
-    assert sum((await log.outsiders(filed.referral_id)).values()) == len(outside)
+    assert sum((await outsiders(log, filed.referral_id)).values()) == len(outside)
     false = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
     return lines | shown | {str(each.draft.message_id): false for each in outside}
 

@@ -24,6 +24,7 @@ from shared.core.protocol.decision_fact import join_decided
 from shared.core.protocol.message import Record
 from shared.platform.database.transactions import Database
 from tests.services.audit.log import Log, identity
+from tests.services.audit.test_agencies_judged import outsiders
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
 from tests.support.builders import HOTLINE
@@ -165,7 +166,7 @@ async def test_a_later_decision_of_a_second_instance_accuses_nobody(log: Log) ->
     record = later_decision(log, "industry", "host.example", referral)
     await log.keep(read, record)
     assert (await log.flow(UUID(referral)))[0]["kind"] == "decision"
-    assert await log.outsiders(UUID(referral)) == {"industry": 1}
+    assert await outsiders(log, UUID(referral)) == {"industry": 1}
 
 
 # -- Submissions that an origin stated and audit could not read count as reported: equations (I) and (III) hold.

@@ -7,24 +7,14 @@ CREATE TABLE entry (
     broker_time timestamptz NOT NULL,
     kept_at timestamptz NOT NULL DEFAULT now(),
     -- The place of a message in the streams of its pair, and the chain after it. Null for a record without a number.
-    number bigint,
-    incarnation uuid,
-    writer text,
-    addressee text,
+    number bigint, incarnation uuid, writer text, addressee text,
     chain bytea,
     lane smallint,
     verified boolean NOT NULL,
     exercise boolean,
-    partition integer NOT NULL,
-    topic text NOT NULL,
-    kind text NOT NULL,
-    digest bytea NOT NULL,
+    partition integer NOT NULL, topic text NOT NULL, kind text NOT NULL, digest bytea NOT NULL,
     problem text,
-    message_id uuid,
-    type text,
-    subject text,
-    sender text,
-    recipient text,
+    message_id uuid, type text, subject text, sender text, recipient text,
     detail jsonb,
     edge_id uuid,
     -- The act of a message on a track (shared/messaging/tracks.py): the recipient and the writer hold it.
@@ -53,27 +43,25 @@ CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id
 -- The entries of a flow by their speaker: the party that a fact names, or the sender; of an unproven record, the writer
 -- of its stream. So records of others slow no page of a flow. `relates`: 1 for messages that begin a subject, 2 for
 -- others that make a party concerned with it. The entries of decisions are found by their decisions.
-CREATE VIEW flow_entry AS
-SELECT *, CASE WHEN verified THEN coalesce(detail->>'party', detail->>'origin', sender)
-               ELSE coalesce(writer, 'unproven') END AS speaker,
-       CASE WHEN NOT verified OR problem IS NOT DISTINCT FROM 'statement_not_yours' THEN 0
-            WHEN type ~ '^causeway\.(referral_offered|notice_issued|preservation_requested)\.v' THEN 1
-            WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END AS relates
+CREATE VIEW flow_entry AS SELECT *,
+    CASE WHEN verified THEN coalesce(detail->>'party', detail->>'origin', sender)
+         ELSE coalesce(writer, 'unproven') END AS speaker,
+    CASE WHEN NOT verified OR problem IS NOT DISTINCT FROM 'statement_not_yours' THEN 0
+         WHEN type ~ '^causeway\.(referral_offered|notice_issued|preservation_requested)\.v' THEN 1
+         WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END AS relates
 FROM entry WHERE kind <> 'decision';
-CREATE INDEX entry_by_subject ON entry (
-    subject,
+CREATE INDEX entry_by_subject ON entry (subject,
     (CASE WHEN verified THEN coalesce(detail->>'party', detail->>'origin', sender)
           ELSE coalesce(writer, 'unproven') END),
     (CASE WHEN NOT verified OR problem IS NOT DISTINCT FROM 'statement_not_yours' THEN 0
           WHEN type ~ '^causeway\.(referral_offered|notice_issued|preservation_requested)\.v' THEN 1
-          WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END),
-    broker_time
+          WHEN type ~ '^causeway\.(referral_passed_on|claim_granted)\.v' THEN 2 ELSE 0 END), broker_time
 ) WHERE kind <> 'decision';
 
 -- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
 -- id and digest: the same message in another incarnation has the same decisions. `entitled`: the sender may speak for
--- the origin. `origin` is null if the decision could not be opened; `sender` is the stating instance. `detail` is the content of the decision, as stored
--- text (shared/platform/database/stored_text.py). `disposition` is null if only the referral's id could be read.
+-- the origin. `origin` is null if the decision could not be opened; `sender` is the stating instance.
+-- `detail` is the content of the decision, as stored text (shared/platform/database/stored_text.py). `disposition` is null if only the referral's id could be read.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
     referral_id uuid NOT NULL,
@@ -88,11 +76,7 @@ CREATE TABLE decision (
     disposition text,
     detail bytea NOT NULL,
     -- Its edges, one element of each array an edge (view `flow_edge`). Null for a decision without edges.
-    edge_ids uuid[],
-    edge_recipients text[],
-    edge_purposes text[],
-    edge_rules text[],
-    edge_commitments bytea[],
+    edge_ids uuid[], edge_recipients text[], edge_purposes text[], edge_rules text[], edge_commitments bytea[],
     PRIMARY KEY (message_id, digest, ordinal) WITH (fillfactor = 100)
 );
 CREATE INDEX decision_by_referral ON decision (referral_id, coalesce(origin, sender), broker_time) WITH (fillfactor = 100);
@@ -119,10 +103,8 @@ CREATE TABLE folded_record (
     partition integer NOT NULL,
     day date NOT NULL,
     reason text NOT NULL,
-    first_offset bigint NOT NULL,
-    last_offset bigint NOT NULL,
-    first_at timestamptz NOT NULL,
-    last_at timestamptz NOT NULL,
+    first_offset bigint NOT NULL, last_offset bigint NOT NULL,
+    first_at timestamptz NOT NULL, last_at timestamptz NOT NULL,
     first_digest text NOT NULL,
     count bigint NOT NULL,
     digests numeric NOT NULL,

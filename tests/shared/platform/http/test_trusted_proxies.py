@@ -25,11 +25,13 @@ from shared.platform.admission.budgets import (
     SourceWatch,
     note_principal,
     read_address,
+    sign_in_places,
 )
 from shared.platform.http import edge
 from shared.platform.http.edge import create_app
 from shared.platform.http.identity import ApiKeys, identified, unauthenticated
 from shared.platform.http.server import PROXY_BYTES_MAX, read_proxy_header, serve_http
+from shared.platform.observability.health import Check
 from tests.support.manual_clock import ManualClock
 from tests.support.ports import free_port
 
@@ -93,12 +95,9 @@ class NoKeys:
         raise unauthenticated()
 
 
-def app_of() -> FastAPI:
+def app_of(places: PlacePool) -> FastAPI:
     """Return an application with a route for keys, and one with places for sign-in; the greedy client stays there."""
-    budgets, places = (
-        Budgets(BudgetLimits(5, 1_000_000), ManualClock(NOW)),
-        PlacePool("sign_in", replace(SIGN_IN, wait_s=0.5)),
-    )
+    budgets = Budgets(BudgetLimits(5, 1_000_000), ManualClock(NOW))
     router, going_on = APIRouter(), asyncio.Event()
     who = Depends(identified(cast(ApiKeys, NoKeys()), budgets))
 
@@ -117,6 +116,10 @@ def app_of() -> FastAPI:
                 await going_on.wait()
         raise Refused("link_invalid", status=400)
 
+    @router.get("/known/{name}")
+    async def known(request: Request, name: str) -> None:
+        note_principal(request.scope, Principal("hotline-nl.example", name))
+
     @router.get("/go-on")
     async def go_on() -> None:
         going_on.set()
@@ -125,10 +128,12 @@ def app_of() -> FastAPI:
 
 
 @asynccontextmanager
-async def served(proxies: Sequence[Any], scheme: str = "https") -> AsyncIterator[int]:
-    port = free_port()
-    serving = asyncio.create_task(serve_http(app_of(), "127.0.0.1", port, scheme=scheme, proxies=proxies))
-    async with asyncio.timeout(30):
+async def served(
+    proxies: Sequence[Any], scheme: str = "https", *, places: PlacePool | None = None
+) -> AsyncIterator[int]:
+    port, app = free_port(), app_of(places or sign_in_places())
+    serving = asyncio.create_task(serve_http(app, "127.0.0.1", port, scheme=scheme, proxies=proxies))
+    async with asyncio.timeout(60):
         while True:
             try:
                 (await asyncio.open_connection("127.0.0.1", port))[1].close()
@@ -147,7 +152,7 @@ async def asked(port: int, path: str, header: bytes = b"", *, more: str = "") ->
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(header + f"GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n{more}\r\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await reader.read()
     finally:
         writer.close()
@@ -164,9 +169,11 @@ async def test_a_greedy_client_behind_a_proxy_uses_up_its_own_budget_of_unknown_
         assert (await asked(port, "/v1/whoami", headers[OTHER]))[0] == (401 if named else 429)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("named", [True, False], ids=["named", "unnamed"])
 async def test_a_greedy_client_behind_a_proxy_holds_its_own_places_of_sign_in(*, named: bool) -> None:
-    async with served(LOOPBACK if named else ()) as port:
+    places = PlacePool("sign_in", replace(SIGN_IN, wait_s=0.5))
+    async with served(LOOPBACK if named else (), places=places) as port:
         headers = {each: one(each) if named else b"" for each in (GREEDY, OTHER)}
         held = [asyncio.create_task(asked(port, "/sign-in?stays=true", headers[GREEDY])) for _ in range(4)]
         await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)  # two hold the places, two have waited in vain
@@ -213,21 +220,22 @@ def scope_of(address: str, scheme: str, sources: SourceWatch) -> dict[str, Any]:
         ([GREEDY, OTHER], "https", False),
     ],
 )
-def test_many_keys_of_one_address_are_noticed(addresses: list[str], scheme: str, *, one_address: bool) -> None:
+async def test_many_keys_of_one_address_are_noticed(addresses: list[str], scheme: str, *, one_address: bool) -> None:
     now_s = [0.0]
     sources = SourceWatch(lambda: now_s[0])
     for number in range(SHARING_MIN):
-        assert not sources.is_one_address()
+        assert not (await sources.probe_addresses()).reason
         scope = scope_of(addresses[number % len(addresses)], scheme, sources)
         note_principal(scope, Principal("hotline-nl.example", str(number)))
-    assert sources.is_one_address() == one_address
+    assert await sources.probe_addresses() == Check("addresses", True, "one_address" if one_address else "")
     now_s[0] = SHARING_S + 1
-    assert not sources.is_one_address()
+    assert not (await sources.probe_addresses()).reason
 
 
-async def test_readiness_names_one_address_and_stays_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SourceWatch, "is_one_address", lambda _: True)
+async def test_readiness_names_one_address_and_stays_ready() -> None:
     async with served(()) as port:
+        for number in range(SHARING_MIN):
+            assert (await asked(port, f"/known/{number}"))[0] == 200
         status, body = await asked(port, "/readyz")
     assert status == 200
     assert b'"name":"addresses","ok":true,"reason":"one_address"' in body
