@@ -335,9 +335,9 @@ class SenderDays:
         released = message.carried is not None and message.carried.released_by is not None
         to = f"{message.recipient}/{message.edge.purpose.value if message.edge else ''}{'/released' * released}"
         room = room_of_day(self._directory.quota(message.sender) * BYTE, is_p0=True, released=released)
-        return self._use(message.sender, to, max(spent, 0), room, days=DAYS_AT_ONCE)
+        return self._use(message.sender, to, max(spent, 0), room=room, days=DAYS_AT_ONCE)
 
-    def _use(self, party: str, recipient: str, spent: int, room: int, *, days: int = 1) -> _Use:
+    def _use(self, party: str, recipient: str, spent: int, *, room: int, days: int = 1) -> _Use:
         quota = self._directory.quota(party) * BYTE
         return _Use(party, quota, recipient, -(-spent * _DAY // room), self._today + days * _DAY)
 
@@ -354,7 +354,7 @@ class SenderDays:
         """Return the code of each message beyond the days, with one alarm for those that are new."""
         codes: dict[UUID, str] = {}
         new = {
-            each.message_id: self._use(each.sender, _OVER, len(each.record.value or b""), OVER_BYTES_MAX)
+            each.message_id: self._use(each.sender, _OVER, len(each.record.value or b""), room=OVER_BYTES_MAX)
             for each in over
             if each.message_id not in self._stored
         }

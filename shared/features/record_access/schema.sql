@@ -83,7 +83,7 @@ CREATE TABLE daily_quota_usage (
     used jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (party, is_received, day)
 ) WITH (fillfactor = 50);
-CREATE UNIQUE INDEX daily_quota_received ON daily_quota_usage (party) WHERE is_received;
+CREATE UNIQUE INDEX daily_quota_usage_received ON daily_quota_usage (party) WHERE is_received;
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record, daily_quota_usage');
 SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_access_log');
