@@ -82,12 +82,12 @@ async def rewrap_stored(database: OwnedDatabase, kek: KeyEncryptionKey) -> dict[
     async with connected(database.owner_url) as reader, connected(database.owner_url) as writer:
         for keys in WRAPPED:
             if await reader.fetchval(_COLUMN, keys.table, keys.column):
-                changed[f"{keys.table}.{keys.column}"] = await _rewrap(keys, reader, writer, kek)
+                changed[f"{keys.table}.{keys.column}"] = await _rewrap(keys, reader, writer, kek=kek)
     return changed
 
 
 async def _rewrap(
-    keys: WrappedKeys, reader: asyncpg.Connection, writer: asyncpg.Connection, kek: KeyEncryptionKey
+    keys: WrappedKeys, reader: asyncpg.Connection, writer: asyncpg.Connection, *, kek: KeyEncryptionKey
 ) -> int:
     changed = 0
     async with reader.transaction():

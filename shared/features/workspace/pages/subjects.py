@@ -181,7 +181,7 @@ class SubjectPages:
         return await self._confirmation(request, row, ids)
 
     async def _confirmation(
-        self, request: PageInput, row: Act, ids: Sequence[UUID], error: Refused | None = None
+        self, request: PageInput, row: Act, ids: Sequence[UUID], *, error: Refused | None = None
     ) -> Response:
         async with self._serving.reading(request.identity) as session:
             acting = self._routes.acting(request.identity, session)
@@ -199,7 +199,7 @@ class SubjectPages:
         try:
             said = read_said(row.takes, request)
         except Refused as error:
-            return await self._confirmation(request, row, ids, error)
+            return await self._confirmation(request, row, ids, error=error)
         self._serving.owe(request.identity.principal, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for subject_id in ids:
