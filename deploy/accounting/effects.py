@@ -148,9 +148,9 @@ class EffectCheck:
         for each in answers:
             answer = found.get((each.subject, each.row.sender, each.row.act), "")
             may_be = _ANSWERS.get(each.message, frozenset())
-            if not answer:
+            if answer == "":
                 differences.append(_difference(stream, each, f"an applied answer without its result at {book.name}"))
-            elif may_be and answer not in may_be:
+            elif answer is not None and may_be and answer not in may_be:
                 differences.append(_difference(stream, each, f"an answer that {book.name} has as {answer}"))
         return differences
 

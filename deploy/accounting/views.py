@@ -69,9 +69,12 @@ LOST_LINES: Final = """
 SELECT subject, act FROM operator_line
 WHERE peer = $1 AND subject = ANY ($2::uuid[]) AND (kind = 'act' OR kind = 'unknown' AND closed_at IS NOT NULL)
 """
-#: The results of these applied answers at their origin, by subject, sender and act.
+#: The results of these applied answers at their origin, by subject, sender and act. The answer is null if two instances
+#: of a moved recipient have answered at once: the later of them leaves the answer as it is.
 ANSWERS: Final = """
-SELECT a.subject, a.sender, a.act, a.answer
+SELECT a.subject, a.sender, a.act, CASE WHEN NOT EXISTS (
+    SELECT FROM answer_act AS o WHERE (o.subject, o.sender) = (a.subject, a.sender) AND o.number IS NOT NULL
+    GROUP BY o.number HAVING count(*) > 1) THEN a.answer END AS answer
 FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS said (subject, sender, act)
 JOIN answer_act AS a USING (subject, sender, act) WHERE a.code IS NULL
 """
@@ -89,9 +92,9 @@ FROM received AS t WHERE subject = ANY ($1)
 EDGE_STATES: Final = """
 SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient, e.edge_id, e.revision, e.answer, e.acts, last.*
 FROM edge AS e CROSS JOIN LATERAL (
-    SELECT max(a.number) AS last_number, count(a.number) AS result_count,
+    SELECT max(a.number) AS last_number, count(DISTINCT a.number) AS result_count,
            -- A recheck of the origin, which has no number, and a later revision can change the answer.
-           CASE WHEN count(a.number) = count(*) AND e.revision = 1
+           CASE WHEN count(DISTINCT a.number) = count(*) AND e.revision = 1
                 THEN (array_agg(a.answer ORDER BY a.number DESC))[1] END AS last_answer
     FROM answer_act AS a
     WHERE a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender IN (e.party, e.recipient) AND a.code IS NULL
