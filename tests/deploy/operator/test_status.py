@@ -19,7 +19,7 @@ from shared.platform.observability.health import CHECKS_VALID_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
-CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "acks", "law", "rules"]
+CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "acks", "law", "rules", "addresses"]
 
 
 #: The limit of the process `alone`; the shared one has no such setting.
@@ -62,7 +62,14 @@ def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exc
         assert [check["name"] for check in found[name]["checks"]] == CHECKS
         reasons = {check["name"]: check["reason"] for check in found[name]["checks"]}
         assert reasons == dict.fromkeys(CHECKS, "") | {"law": law_says(exchange)}
-    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader", "acks"]
+    assert [check["name"] for check in found["audit"]["checks"]] == [
+        "database",
+        "documents",
+        "law",
+        "reader",
+        "acks",
+        "addresses",
+    ]
 
 
 def test_an_instance_that_does_not_answer_is_said_so(run: Run, exchange: Exchange) -> None:
