@@ -19,6 +19,7 @@ STAYS_UP = (
         "budget and one burst. Others of its party have their share, and other parties are served every time. Without "
         "the limits all of it is done",
         "tests/services/hostile/test_greedy_principals.py",
+        "tests/services/hostile/test_greedy_pools.py",
     ),
     line(
         "Behind a proxy that the settings name, a greedy client uses up neither another client's budget of unknown "

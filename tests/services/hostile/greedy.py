@@ -29,6 +29,9 @@ from tests.support.manual_clock import ManualClock
 from tests.support.running import Exchange, provider_filing, until
 
 INSTANCE: Final = "industry"
+#: How many times its budget or places a greedy principal asks for.
+TIMES: Final = 20
+OTHER: Final = "provider-013.example"
 SITE: Final = "http://localhost"
 UNBOUNDED: Final = 1e9
 _numbers = count(1)

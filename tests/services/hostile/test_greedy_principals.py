@@ -1,4 +1,4 @@
-"""Each entrance and each bounded pool, with one principal that asks for twenty times its budget.
+"""Each class of requests, with one principal that asks for twenty times its budget.
 
 What is done for it is at most its budget and one burst, and the rest is refused with the budget's name. Meanwhile
 another key of its party is served once, by its own share, and another party every time. Only counters decide; the clock
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -20,11 +19,9 @@ from shared.core.ids import uuid7
 from shared.platform.admission.budgets import BUDGETS, BURST_S, Budgets
 from shared.platform.database.transactions import Database
 from shared.platform.observability.health import Check, ReadinessChecks
-from tests.architecture.test_entrances import CLASSES, POOLS
-from tests.services.hostile.greedy import Ask, Caller, Service, greedy_service
-from tests.services.hostile.greedy_pools import OTHER, POOL_CELLS, TIMES
-from tests.support.running import PROVIDER, Exchange
-from tests.support.stack import servers
+from tests.architecture.test_entrances import CLASSES
+from tests.services.hostile.greedy import OTHER, TIMES, Ask, Caller, Service
+from tests.support.running import PROVIDER
 
 SECONDS: Final = 2
 RATE: Final = 5
@@ -57,18 +54,6 @@ UNCHARGED: Final = {
 CELLS: Final = [
     pytest.param(name, budget, id=f"{name}-{budget}") for name, each in CLASSES.items() for budget in each.budgets
 ]
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with servers(tmp_path_factory.mktemp("greedy")) as stack:
-        yield Exchange(stack)
-
-
-@pytest.fixture(scope="module")
-async def service(installed: Exchange) -> AsyncIterator[Service]:
-    async with greedy_service(installed) as running:
-        yield running
 
 
 async def callers(service: Service, name: str) -> list[Caller]:
@@ -131,16 +116,9 @@ async def test_without_its_budget_all_is_done(service: Service, budget: str, mon
     assert found.refused == []
 
 
-def test_every_class_and_every_pool_has_its_cells() -> None:
+def test_every_class_has_its_cells() -> None:
     assert {*ASKS, *UNCHARGED} == CLASSES.keys()
     assert {name for name, each in CLASSES.items() if not each.budgets} == UNCHARGED.keys()
-    assert POOL_CELLS.keys() == POOLS.keys()
-
-
-@pytest.mark.timing
-@pytest.mark.parametrize("pool", POOLS)
-async def test_a_pool_has_places_for_others(service: Service, pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    await POOL_CELLS[pool](service, monkeypatch)
 
 
 class Transactions:
