@@ -26,7 +26,7 @@ from shared.core.ids import uuid4, uuid7
 from shared.core.protocol.message import Draft, Record, compose, compose_fact
 from shared.core.protocol.prepare import Prepared
 from shared.messaging.exceptions import OutcomeKind
-from tests.contracts.golden import EXAMPLES
+from tests.contracts.golden import CONTRACTS
 from tests.contracts.published import read
 from tests.services.audit import test_agencies_judged as agencies
 from tests.services.audit.log import Log, of_message
@@ -236,7 +236,7 @@ def of_outsider(log: Log, message: MessageType, begun: Begun, by: tuple[str, str
 
 def accepted(message: MessageType, part: str) -> list[Path]:
     """Return the accepted examples of a part of a message, the largest last."""
-    found = (EXAMPLES / f"{message.name}.v{message.version}{part}").glob("accepted-*.json")
+    found = (CONTRACTS / "examples" / f"{message.name}.v{message.version}{part}").glob("accepted-*.json")
     return sorted(found, key=lambda file: file.stat().st_size)
 
 
