@@ -23,8 +23,8 @@ _COLUMN: Final = "SELECT true FROM information_schema.columns WHERE table_name =
 class WrappedKeys(NamedTuple):
     """A column of wrapped data keys, in SQL: its table, and the id, place and party of its rows.
 
-    `name` completes the place. `value` is the wrapped key if the column holds more, and `assigned` the column's new
-    value.
+    `name` completes the place, which may be that of another `place_table`. `value` is the wrapped key if the column
+    holds more, and `assigned` the column's new value.
     """
 
     table: str
@@ -35,6 +35,11 @@ class WrappedKeys(NamedTuple):
     party: str = "party"
     value: str = ""
     assigned: str = "a.new"
+    place_table: str = ""
+
+    def aad(self, row: asyncpg.Record) -> bytes:
+        """Return the place of a wrapped key, to which it is bound."""
+        return RowRef(self.place_table or self.table, row["place"], row["party"]).column(self.name)
 
     @property
     def read(self) -> str:
@@ -54,7 +59,7 @@ WRAPPED: Final = (
     WrappedKeys("referral", "referral_id", "referral_id::text"),
     # A party may have a record for several purposes, so the purpose is part of its place.
     WrappedKeys("received", "subject", "subject || '.' || purpose"),
-    WrappedKeys("received_edge", "subject", "subject || '.' || purpose"),
+    WrappedKeys("received_edge", "subject", "subject || '.' || purpose", place_table="received"),
     WrappedKeys("received", "subject", "subject::text", name="reference_key", column="reference_key"),
     WrappedKeys("preservation", "preservation_id", "preservation_id::text"),
     WrappedKeys("webhook", "webhook_id", "webhook_id::text"),
@@ -95,8 +100,7 @@ async def _rewrap(
         cursor = await reader.cursor(keys.read)
         while rows := await cursor.fetch(ROWS):
             old = [row for row in rows if row["wrapped"] is not None]
-            places = [RowRef(keys.table, row["place"], row["party"]).column(keys.name) for row in old]
-            new = [rewrap(row["wrapped"], kek, place) for row, place in zip(old, places, strict=True)]
+            new = [rewrap(row["wrapped"], kek, keys.aad(row)) for row in old]
             found = [(row["id"], row["wrapped"], each) for row, each in zip(old, new, strict=True) if each is not None]
             if found:
                 async with writer.transaction():
