@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 
 from shared.core.acts.act import Act, Subject
 from shared.core.acts.states import happened, row
-from shared.core.canonical import digest
+from shared.core.canonical import Json, digest
 from shared.core.contracts.base import Contract, PartyId, Uuid
 from shared.core.contracts.facts import RecordRevealedClear
 from shared.core.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
@@ -190,8 +190,8 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
     record = from_json(to_json(record))  # the same values as when it is read from the database
     acting.owe(1 + len(record["items"]))
-    found_by = [found_in(each.known.answered.detail) for each in found.edges]
-    check_stated(record["items"], [*before.record["items"], *(each for one in found_by for each in as_final(one))])
+    check_stated(record["items"], before.record["items"])
+    _check_findings(record, before.record, found.edges)
     if record == before.record:
         return _answer(found, None, wanted, revision=found.revision)
     amending = AmendmentInput(
@@ -222,6 +222,16 @@ async def change(found: AmendableReferral, wanted: Change, acting: Actor) -> Ame
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, wanted, revision=found.revision + 1)
+
+
+def _check_findings(record: Json, before: Json, edges: Iterable[CurrentEdge]) -> None:
+    """Compare new assessments with the findings of hotlines. One that crossed an earlier amendment forbids no further.
+
+    Raises `Refused("assessment_final")`.
+    """
+    kept = {each["n"]: each.get("assessments") for each in before["items"]}
+    stated = [{} if each.get("assessments") == kept.get(each["n"]) else each for each in record["items"]]
+    check_stated(stated, [each for edge in edges for each in as_final(found_in(edge.known.answered.detail))])
 
 
 async def _take_back(found: AmendableReferral, edges: Sequence[CurrentEdge], acting: Actor) -> None:

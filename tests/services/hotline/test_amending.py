@@ -88,12 +88,16 @@ async def test_a_record_cannot_contradict_what_a_hotline_found(origin: Origin, c
     (item,) = items("NO")
     referral_id, body = await filed(client, items=[item | {"assessments": []}])
     found = {"n": 1, "assessment": "not_illegal", "reason": "other"}
-    by_number = enumerate([("offer_accepted", {}), ("offer_assessed", {"assessed": [found]})], 1)
-    told = [said(name, referral_id, EUROPE, number, **words) for number, (name, words) in by_number]
+    by_number = [("offer_accepted", {}), ("offer_assessed", {"assessed": [found]})]
+    told = [said(name, referral_id, EUROPE, number, **words) for number, (name, words) in enumerate(by_number, 1)]
     assert await applied(origin, *told) == [None, None]
     answer = await amend(client, referral_id, body | {"items": [item]})
     assert (answer.status_code, answer.json()["code"]) == (422, "assessment_final")
     await amended(client, referral_id, body | {"media_kind": "video"})
+    crossed, body = await filed(client, items=[item])
+    told = [said(name, crossed, EUROPE, number, **words) for number, (name, words) in enumerate(by_number, 1)]
+    assert await applied(origin, *told) == [None, None]
+    await amended(client, crossed, body | {"media_kind": "video"})
 
 
 async def test_each_recipient_gets_the_change_under_the_same_ids(origin: Origin, client: httpx.AsyncClient) -> None:
