@@ -57,10 +57,10 @@ SELECT c.referral_id AS id WHERE c.edge_id IS NULL
 UNION ALL ({first_stated})
 """
 _REFERRAL_OF_ID: Final = """
-SELECT $2::uuid AS id
-UNION SELECT stated.id FROM entry AS m CROSS JOIN LATERAL ({first_stated}) AS stated
-WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
-  AND ($3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3))
+SELECT $2::uuid AS id UNION SELECT stated.id FROM (SELECT * FROM entry WHERE message_id = $2 UNION ALL
+    SELECT * FROM entry WHERE subject = ($2::uuid)::text AND kind <> 'decision'
+) AS m CROSS JOIN LATERAL ({first_stated}) AS stated
+WHERE $3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3)
 """
 # The speakers of a subject, one probe of the index each, however many records each of them has.
 _SPEAKERS: Final = """
