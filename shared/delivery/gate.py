@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -233,7 +233,8 @@ class _Use(NamedTuple):
 
 _USE: Columns[_Use] = Columns.of(_Use)
 # One row for each sender, with the quota that its days were of. What was not used before today is lost, and is not
-# stored. With `checked`, days that are used up beyond `until` have no name in the object, which is an error.
+# stored. A smaller quota, or a person's retry, uses up no more than `most`, so the next day is free. With `checked`,
+# days that are used up beyond `until` have no name in the object, which is an error.
 _COUNT: Final = Statement(
     """
 INSERT INTO daily_quota_usage AS d (party, is_received, day, bits, used)
@@ -243,7 +244,10 @@ FROM {use} GROUP BY use.party ORDER BY use.party
 ON CONFLICT (party) WHERE is_received DO UPDATE SET day = excluded.day, bits = excluded.bits, used = (
     SELECT jsonb_object_agg(CASE WHEN NOT {checked} OR ends IS NULL OR ended <= ends THEN name END, ended) FROM (
         SELECT coalesce(new.recipient, old.key) AS name, new.until AS ends, {today} + coalesce(new.parts, 0)
-            + coalesce(floor((old.value::numeric - {today}) * d.bits / excluded.bits), 0)::bigint AS ended
+            + CASE WHEN old.key IS NULL THEN 0
+                WHEN old.key = 'over' OR (d.day, d.bits) = (excluded.day, excluded.bits)
+                    THEN old.value::bigint - {today}
+                ELSE least(floor((old.value::numeric - {today}) * d.bits / excluded.bits), {most})::bigint END AS ended
         FROM (SELECT key, value FROM jsonb_each(d.used) WHERE value::bigint > {today}) AS old
         FULL JOIN (SELECT use.* FROM {use} WHERE use.party = d.party) AS new ON new.recipient = old.key
     ) AS counted
@@ -253,6 +257,7 @@ RETURNING party, used
     day="date",
     today="bigint",
     checked="bool",
+    most="bigint",
     use=_USE,
 )
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
@@ -318,8 +323,11 @@ class SenderDays:
             undone = [use._replace(parts=-use.parts) for each, use in self._uses.items() if each not in applied]
             await self._count(undone)
         elif uses := _sums(use for each, use in self._uses.items() if each in applied):
-            values = {"day": self._day, "today": self._today, "checked": True, "use": _USE.rows(uses)}
-            gather_part(self._driver, _COUNT.part(**values))
+            gather_part(self._driver, _COUNT.part(**self._bound(uses, checked=True)))
+
+    def _bound(self, uses: Sequence[_Use], *, checked: bool) -> dict[str, Any]:
+        values = {"day": self._day, "today": self._today, "most": DAYS_AT_ONCE * _DAY}
+        return values | {"checked": checked, "use": _USE.rows(uses)}
 
     async def _use_of(self, message: Received) -> _Use | None:
         """Return what a message costs its sender, or None. A record's later additions are free, as at its origin.
@@ -346,8 +354,7 @@ class SenderDays:
         if not (rows := _sums(uses)):
             return {}
         await write_parts(self._driver)
-        bound = _COUNT.bind(day=self._day, today=self._today, checked=False, use=_USE.rows(rows))
-        found = await self._driver.fetch(*bound)
+        found = await self._driver.fetch(*_COUNT.bind(**self._bound(rows, checked=False)))
         return {(row["party"], name): until for row in found for name, until in row["used"].items()}
 
     async def _defer(self, over: Sequence[Received]) -> dict[UUID, str]:

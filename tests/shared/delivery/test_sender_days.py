@@ -40,12 +40,12 @@ ROOM = 1 << 32
 OVER = ("deferred", "sender_day_spent")
 
 
-def smallest(here: World) -> World:
+def smallest(here: World, version: int = 2) -> World:
     """Return the world with the hotline in the smallest class."""
     parties = tuple(
         each.model_copy(update={"daily": None}) if each.id == HOTLINE else each for each in here.document.parties
     )
-    here.place(here.document.model_copy(update={"version": 2, "parties": parties}), AT - timedelta(minutes=1))
+    here.place(here.document.model_copy(update={"version": version, "parties": parties}), AT - timedelta(minutes=1))
     assert here.documents.directory.quota(HOTLINE) == SMALLEST
     return here
 
@@ -163,6 +163,18 @@ async def test_a_person_lets_a_deferred_message_pass(agencies: Site, here: World
     assert await agencies.exceptions() == []
     assert handler_of(agencies).messages[-1].message_id == offer.message_id
     assert await used(agencies) > ROOM * DAYS_AT_ONCE
+
+
+async def test_a_smaller_quota_and_a_retry_use_up_one_day_at_most(agencies: Site, here: World) -> None:
+    here.place(here.document.model_copy(update={"version": 3}), AT - timedelta(minutes=1))
+    await agencies.take(here.written(flood(here, 1)))
+    await fill(agencies, left=6 * ROOM)
+    smallest(here, version=4)
+    assert told(await agencies.take(here.written(flood(here, 1)))) == [OVER]
+    desk = ExceptionDesk(agencies.scopes)
+    await desk.retry(await desk.list(code="sender_day_spent"))
+    agencies.clock.advance(DAY_S)
+    assert told(await agencies.take(here.written(flood(here, 1)))) == [("applied", None)]
 
 
 async def test_a_larger_budget_of_the_directory_lets_it_pass(agencies: Site, here: World) -> None:
