@@ -51,7 +51,9 @@ _HIDDEN_ESCAPE: Final = (
     r"%(?:[01][0-9A-F]|7F|C2%[89][0-9A-F]|E2%80%(?:8[EF]|A[A-E])|E2%81%A[6-9]|EF%BB%BF|F3%A0%8[01]%[89AB][0-9A-F])"
 )
 _HIDDEN_INSIDE: Final = re.compile(_HIDDEN_ESCAPE)
-_HIDDEN_AT_END: Final = re.compile(rf"(?:{_HIDDEN_ESCAPE})++\Z", _ASCII)
+#: One of them at the end of a text, at most this long.
+_HIDDEN_AT_END: Final = re.compile(rf"{_HIDDEN_ESCAPE}\Z", _ASCII)
+_HIDDEN_CHARACTERS_MAX: Final = 12
 _QUOTES: Final = {"<": ">", '"': '"', "'": "'", "(": ")", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _PREFIX: Final = re.compile(r"\A(?:url:|view-source:)\s*", _ASCII)
 _TWO: Final = re.compile(r"\s(?:(?:https?|hxxps?|ftp|rtsp)://|magnet:\?)", _ASCII)
@@ -129,7 +131,8 @@ def _trimmed(text: str) -> str:
     text = _HIDDEN.sub("", text).strip()
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip()
-    text = _HIDDEN_AT_END.sub("", text) if "%" in text else text
+    while found := _HIDDEN_AT_END.search(text, max(len(text) - _HIDDEN_CHARACTERS_MAX, 0)):
+        text = text[: found.start()]
     head = _HEAD.match(text)
     if head is not None and _DEFANGED.search(head[0]):
         text = _DEFANGED.sub(lambda found: found[1] or ".", text)
@@ -232,6 +235,8 @@ def _a_labels(host: str) -> str:
     """
     try:
         mapped = idna.uts46_remap(host, std3_rules=False)
+        if max(map(len, mapped.split("."))) > LABEL_CHARACTERS_MAX:
+            return host  # its encoding would take long, and be longer still
         return ".".join(
             [each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in mapped.split(".")]
         )
@@ -287,7 +292,8 @@ def _magnet(text: str) -> str:
         if name.partition(".")[0] != "xt":
             others += [f"{name}={value}"] if value else []
         elif topic := _TOPIC.fullmatch(unquote(value)):
-            topics.append(f"{name}={topic[1].lower()}{_hash(topic[2])}")
+            prefix = topic[1].lower()  # the hash of IPFS depends on case
+            topics.append(f"{name}={prefix}{topic[2] if prefix == 'urn:ipfs:' else _hash(topic[2])}")
     if not topics:
         _refuse("peer", "a magnet link has the hash of the file in xt=urn:")
     return f"magnet:?{_escaped('&'.join(topics + others), f'{_IN_PEER}&=')}"

@@ -93,6 +93,7 @@ PASTED: list[tuple[str, str | None, str]] = [
     ("http://[2001:DB8::7]:80/a", "http://[2001:db8::7]/a", "url"),
     (f"{SITE}/a?u=https://cdn.example/b", None, "url"),
     (f"magnet:?xt={BTIH}&dn=a&tr=udp://t.example:80", None, "peer"),
+    (f"magnet:?xt=urn:ipfs:{CID}", None, "peer"),
     (f"magnet:?dn=Holiday [2026] a&xt={BTIH}", f"magnet:?xt={BTIH}&dn=Holiday%20%5B2026%5D%20a", "peer"),
     (f"MAGNET:?XT=urn:BTIH:{HASH.upper()}&amp;xl=7", f"magnet:?xt={BTIH}&xl=7", "peer"),
     (f"magnet:?xt=urn%3Abtih%3A{HASH}&tr=http%3A%2F%2Ft.example%2Fa", f"magnet:?xt={BTIH}&tr=http%3A%2F%2Ft.example%2Fa", "peer"),  # noqa: E501
@@ -197,6 +198,8 @@ DEAR = {
     "parts of a magnet link": f"magnet:?xt={BTIH}{'&tr=a' * 380}",
     "names with an ampersand": f"magnet:?xt={BTIH}&dn=x{'&a' * 950}",
     "schemes": "http://" * 290,
+    "a host that grows": f"http://{chr(0xFDFA) * 240}.example/",
+    "invisible escapes": f"{SITE}/{'%00' * 650}x",
     "tokens": f"{SITE}{'/eyJa.b.c' * 220}",
 }
 
