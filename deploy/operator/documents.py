@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -31,10 +31,12 @@ from shared.core.envelope.keys import SigningKey
 from shared.core.errors import Refused, Unavailable
 from shared.core.protocol.message import Record
 from shared.core.routing.documents import TOLERANCE, read_directory, read_policy, verify_document
+from shared.core.vocabulary.routing import PartyStatus
 from shared.platform.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
 from shared.platform.kafka.reader import LogReader
 
 BEAT_EVERY_S: Final = 10.0
+LAW_HOUR_S: Final = 3_600
 #: The folder of published documents that take effect later, by kind and time.
 COMING: Final = "coming"
 
@@ -55,6 +57,7 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
     document, now = checked(kind, body), SystemClock().now()
     refuse_past(active_from or now)
     refuse_version(site, kind, document.version)
+    refuse_short_hour(site.state, kind, body)
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or SystemClock().now())
     keep_published(site.state, kind, document_body(document), active_from=activated.active_from)
     return activated
@@ -75,6 +78,18 @@ def refuse_version(site: Site, kind: str, version: int) -> int:
     if version <= newest:
         raise Refused("document_version_not_above", f"{newest} is published: use a higher one", field="/version")
     return newest
+
+
+def refuse_short_hour(state: Path, kind: str, body: bytes) -> None:
+    """Raise `Refused("hour_short")` if live parties would get hours that are shorter than those of the law."""
+    documents = {kind: json.loads(body)}
+    for other in {"policy", "directory"} - {kind}:
+        with suppress(Unavailable):  # none is published yet
+            documents[other] = json.loads(document_in_force(state, other))
+    parties = documents.get("directory", {}).get("parties", ())
+    hour_s = documents.get("policy", {}).get("hour_s") or LAW_HOUR_S
+    if hour_s < LAW_HOUR_S and any(each["status"] == PartyStatus.LIVE for each in parties):
+        raise Refused("hour_short", field="/hour_s" if kind == "policy" else "/parties")
 
 
 def newest_version(endpoints: Endpoints, kind: str, *, approver_keys_file: Path) -> int:

@@ -23,7 +23,14 @@ from pydantic import JsonValue, ValidationError
 
 from client.cli.settings import zoned
 from deploy.directory.approval import document_body, sign_approval, valid_until
-from deploy.operator.documents import checked, keep_published, published_documents, refuse_past, refuse_version
+from deploy.operator.documents import (
+    checked,
+    keep_published,
+    published_documents,
+    refuse_past,
+    refuse_short_hour,
+    refuse_version,
+)
 from deploy.operator.folder import read_approver_card, read_contract
 from deploy.operator.law import show_published
 from deploy.site.access import access_to
@@ -209,6 +216,7 @@ def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActiva
     verify_document(activated, body, keys)
     if refuse_version(site, read.kind, int(json.loads(body)["version"])):
         refuse_past(read.active_from)
+    refuse_short_hour(site.state, read.kind, body)
     asyncio.run(publish_documents(access_to(site.endpoints.kafka), [(activated, body)]))
     keep_published(site.state, read.kind, body, active_from=activated.active_from)
     return activated
