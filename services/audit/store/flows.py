@@ -351,7 +351,7 @@ async def read(
     said = map(list, zip(*outside, strict=True))
     others = [views.OutsiderCount(**row) for row in await fetch(_OUTSIDERS, *asked, *said, parties)] if outside else []
     messages = [shown(number, row) for number, row in enumerate(sorted(rows, key=_in_order), start=1)]
-    more = len(others) > _OUTSIDERS_MAX or len(everybody) > _SPEAKERS_MAX
+    more = len(others) > _OUTSIDERS_MAX or (parties is None and len(everybody) > _SPEAKERS_MAX)
     following = None if end is None else place_cursor((0, *end))
     return views.FlowContent(messages, relations, tuple(others[:_OUTSIDERS_MAX]), more, following)
 
