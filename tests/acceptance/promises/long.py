@@ -123,6 +123,11 @@ LONG = (
         verb="the_cost_of_filled_stores",
     ),
     line(
+        "In nine interleaved pairs of runs, a referral takes at most 3 % more CPU than before admission, meter and "
+        "accounts of effects",
+        verb="the_cost_of_staying_up",
+    ),
+    line(
         "The guard's whole report: Kraft's inequality in every context, and random bytes in every channel, position "
         "and field within the budgets. It covers true addresses list by list, kinds, scripts and speed. Without the "
         "budget, the envelope or the schema a limit is exceeded",
