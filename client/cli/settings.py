@@ -20,11 +20,16 @@ from shared.core.errors import Refused
 
 
 def write_private(path: Path, data: bytes) -> Path:
-    """Write a file in one step; no other user can read it at any time. Return its path."""
+    """Write a file in one step; no other user can read it at any time. Return its path.
+
+    After a loss of power the file is whole: the earlier one, or this one.
+    """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with open(part, "xb", opener=_private) as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     return part.replace(path)
 
 

@@ -5,9 +5,11 @@ A public half is printed for the operator who assembles the directory. If the in
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -284,11 +286,37 @@ def _make_instance_key(
     folder = Installation(site.state).keys_dir(instance)
     if not folder.is_dir():
         raise Refused("instance_unknown", "it has no keys in this state directory", status=400)
-    if use == "kek":
-        path = folder / KEK
-        before = path.read_text(encoding="ascii").split() if path.exists() else []
-        write_private(path, "\n".join([*before, new_kek()]))
-        return path, None
+    with _locked(folder):
+        if use == "kek":
+            return _add_kek(folder / KEK), None
+        return _make_key_pair(site, instance, use, valid_from=valid_from)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process makes a key in the folder. Afterwards the names in it are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _add_kek(path: Path) -> Path:
+    """Add a line with the next number to the file. Raises `Refused`: `key_missing`, `key_malformed`."""
+    text = read_key_file(path).strip()
+    KeyEncryptionKey.load(text)
+    number = text.splitlines()[-1].rpartition(" ")[0]
+    write_private(path, f"{text}\n{int(number or 1) + 1} {new_kek()}\n")
+    return path
+
+
+def _make_key_pair(
+    site: Site, instance: str, use: Literal["sign", "seal"], *, valid_from: datetime
+) -> tuple[Path, object]:
+    folder = Installation(site.state).keys_dir(instance)
     if use == "sign":
         signing = SigningKey.generate()
         path, secret = folder / (f"{SIGNING}.next" if (folder / SIGNING).exists() else SIGNING), signing.secret_text()

@@ -78,10 +78,18 @@ class KeyEncryptionKey:
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
-        """Read lines of 32 bytes in base64 (RFC 4648 §4), the first key first. Raises `Refused("key_malformed")`."""
+        """Read 32 bytes in base64 (RFC 4648 §4) a line, the first key first, with a number before each later one.
+
+        The numbers rise from 2, so that no other key is taken for the first or the newest. Raises
+        `Refused("key_malformed")`.
+        """
+        first, *later = text.strip().splitlines() or [""]
+        numbered = [line.partition(" ")[::2] for line in later]
         try:
-            first, *later = [b64decode(line, validate=True) for line in text.split()]
-            return cls(first, *later)
+            numbers = [1, *(int(number) for number, _ in numbered)]
+            if numbers != sorted({*numbers}):
+                raise Refused("key_malformed", "the numbers of later lines rise from 2")
+            return cls(*(b64decode(each, validate=True) for each in (first, *(key for _, key in numbered))))
         except ValueError:
             raise Refused("key_malformed", "base64 of 32 bytes") from None
 

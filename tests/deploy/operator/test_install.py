@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from deploy.devstack.servers import make_certificates
 from deploy.operator.doctor import examine
 from deploy.operator.folder import read_card
 from deploy.site.endpoints import read_site
+from deploy.site.installation import new_kek
 from deploy.site.open import Site
 from shared.core.clock import SystemClock
 from shared.instance.settings import RuntimeSettings, load_keys, prefix_of
@@ -135,14 +138,31 @@ def test_admission_adds_keys_and_keeps_all(run: Run, tmp_path: Path, cards: list
     assert (folder / "keys" / NAME / "signing.key.next").exists()
 
 
-def test_a_further_key_that_wraps_is_added(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
+def test_a_further_key_that_wraps_is_added(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "hotline"
     made(run, folder, *servers, *cards)
     file = folder / "keys" / NAME / "kek.key"
     first, tokens = file.read_text(), load_keys(file.parent).kek.actor_id("party.example", b"actor")
     assert run("key", "make", NAME, "kek", "--site", folder / "site.json").code == 0
-    assert file.read_text().split()[:-1] == [first.strip()]
+    assert file.read_text().splitlines()[:-1] == [first.strip()]
     assert load_keys(file.parent).kek.actor_id("party.example", b"actor") == tokens
+    monkeypatch.setattr("deploy.operator.keys.new_kek", lambda: _new_kek_alone(file.parent))
+    assert run("key", "make", NAME, "kek", "--site", folder / "site.json").code == 0
+    assert [line.partition(" ")[0] for line in file.read_text().splitlines()[1:]] == ["2", "3"]
+    assert len(load_keys(file.parent).kek.ciphers) == 3
+
+
+def _new_kek_alone(folder: Path) -> str:
+    """Return a new key; fail if a second process could make one in the folder at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)
+    return new_kek()
 
 
 def test_the_doctor_needs_no_rights_of_admins(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:

@@ -69,6 +69,17 @@ def test_a_key_encryption_key_loads_from_base64() -> None:
     assert unwrap(wrap(KEY, KEK, b"row"), loaded, b"row").secret_bytes() == RAW
 
 
+@pytest.mark.parametrize("lines", ["B A", "2B A", "2B 3A", "A B", "A 3B 2C", "A 2B 2C", "A 1B", "2A", "A B 2C", "A xB"])
+def test_lines_in_another_order_are_refused(lines: str) -> None:
+    """`A` to `C` are the keys, in the order in which they were made, after the number that each line has."""
+    keys = {name: b64encode(bytes([at] * 32)).decode() for at, name in enumerate("ABC")}
+    spelt = ["A 2B", "A 2B 3C", "A 3C", lines]
+    texts = ["\n".join(f"{each[:-1]} {keys[each[-1]]}".strip() for each in of.split()) for of in spelt]
+    assert [len(KeyEncryptionKey.load(text).ciphers) for text in texts[:3]] == [2, 3, 2]
+    with pytest.raises(Refused, match="key_malformed"):
+        KeyEncryptionKey.load(texts[3])
+
+
 @pytest.mark.parametrize("text", ["****", "ключ", *(b64encode((RAW * 2)[:n]).decode() for n in (0, 16, 24, 31, 33))])
 def test_a_key_encryption_key_of_another_length_or_alphabet_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="key_malformed"):
