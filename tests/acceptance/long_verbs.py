@@ -181,7 +181,7 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
         "tests.benchmarks.filled_accounts", "whole: ", "the last day: ", "retention: ", "whole after retention: "
     ),
     "the_cost_of_filled_stores": shown_by("tests.benchmarks.filled_cost", "cost of a referral at "),
-    "the_cost_of_staying_up": shown_by("tests.benchmarks.pairs", "CPU of a referral beside "),
+    "the_cost_of_staying_up": shown_by("tests.benchmarks.pairs", "CPU of a referral compared with "),
     "the_guard_report": the_guard_report,
     "the_soak": shown_by(
         "tests.failures.soak",

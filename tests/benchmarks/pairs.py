@@ -57,7 +57,8 @@ def main(argv: Sequence[str]) -> int:
             print(f"pair {number + 1}: {used[sides[0].pid]:.2f} ms before, {used[sides[1].pid]:.2f} ms now", flush=True)
     ratios.sort()
     low, high = ratios[min(1, len(ratios) - 1)], ratios[max(-2, -len(ratios))]
-    print(f"CPU of a referral beside {given.commit}: median {median(ratios):.3f}, interval {low:.3f} to {high:.3f}")
+    compared = f"median {median(ratios):.3f}, interval {low:.3f} to {high:.3f}"
+    print(f"CPU of a referral compared with {given.commit}: {compared}")
     return 0 if median(ratios) <= RATIO_MAX else 1
 
 

@@ -49,7 +49,7 @@ async def measured(folder: Path, edges: int) -> bool:
             await first.rebuild()
             same = await rows_of(database) == before
     print(
-        f"timers {made}, told {len(said)}, twice {twice}, early {early}, made again {'alike' if same else 'otherwise'}"
+        f"timers {made}, reported {len(said)}, twice {twice}, early {early}, rebuilt {'equal' if same else 'unequal'}"
     )
     return twice == early == 0 and same and made >= 4 * edges
 
